@@ -1,0 +1,1 @@
+"""Prefect flows: when things run, and everything with an outside effect."""

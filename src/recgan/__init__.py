@@ -1,0 +1,1 @@
+"""A GAN recommender that can be run in production."""

@@ -1,0 +1,86 @@
+"""The command line: one subcommand per stage and per tool. Imports stay lazy: --help takes 0.3 s."""
+
+import sys
+
+import typer
+
+from recgan.environment import configure
+from recgan.errors import RecganError
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+
+
+@app.callback()
+def _recgan() -> None:
+    """Retrain, evaluate and promote an adversarially trained recommender."""
+
+
+@app.command()
+def ingest() -> None:
+    """Turn the source of params.yaml into events, items and users."""
+    from recgan.data.ingest import ingest as stage
+
+    stage()
+
+
+@app.command()
+def validate() -> None:
+    """Check the events, put droppable rows into quarantine, stop on critical failures."""
+    from recgan.data.validate import validate as stage
+
+    stage()
+
+
+@app.command()
+def features() -> None:
+    """Split the kept events in time and build the matrices."""
+    from recgan.features.build import features as stage
+
+    stage()
+
+
+@app.command()
+def baselines() -> None:
+    """Tune the classical baselines on validation and rank the test users."""
+    from recgan.recommenders.tune import baselines as stage
+
+    stage()
+
+
+@app.command()
+def train() -> None:
+    """Train the GAN recommender."""
+    from recgan.recommenders.train import train as stage
+
+    stage()
+
+
+@app.command()
+def evaluate() -> None:
+    """Measure the recommender against the baselines on the test window."""
+    from recgan.evaluation.evaluate import evaluate as stage
+
+    stage()
+
+
+def main() -> None:
+    """Run the command line; a RecganError becomes one clear message and exit code 1."""
+    configure()
+    try:
+        app()
+    except RecganError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except OSError as error:
+        if error.errno is None or error.filename is None:
+            raise
+        print(
+            f"error: {error.filename}: {error.strerror}; "
+            "check free space and write permission there; nothing was half-written",
+            file=sys.stderr,
+        )
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

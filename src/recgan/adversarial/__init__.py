@@ -1,0 +1,1 @@
+"""The adversarial core: losses, networks and the Lightning module; knows nothing of recommenders."""

@@ -1,0 +1,1 @@
+"""Raw events: where they come from and what is expected of them."""

@@ -1,0 +1,88 @@
+"""The typed tables that every source is turned into: events, items, users."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from recgan.errors import RecganError
+
+EVENTS = pa.schema(
+    {
+        "user_id": pa.string(),
+        "item_id": pa.string(),
+        "event": pa.string(),  # view, cart, purchase, rating
+        "timestamp": pa.timestamp("us", tz="UTC"),  # null in a published split without times
+        "value": pa.float64(),  # a rating's stars, a purchase's quantity; null for views and carts
+        "price": pa.float64(),  # of one piece; null where the source has none
+        "session_id": pa.string(),  # the visit, basket or invoice; null where the source has none
+        "split": pa.string(),  # train or test in a published split, else null
+    }
+)
+"""A raw row as the source has it, faults included: cleaning comes after ingest."""
+
+ITEMS = pa.schema(
+    {
+        "item_id": pa.string(),
+        "title": pa.string(),
+        "category": pa.string(),
+        "brand": pa.string(),
+        "price": pa.float64(),
+    }
+)
+"""One row an item; null where the source does not say."""
+
+USERS = pa.schema(
+    {
+        "user_id": pa.string(),
+        "fake": pa.bool_(),  # a labelled fake account; null where the source has no labels
+    }
+)
+"""One row a user."""
+
+
+@dataclass(frozen=True)
+class Tables:
+    """What ingest makes: events, items and users in the schemas of this module."""
+
+    events: pa.Table
+    items: pa.Table
+    users: pa.Table
+
+
+def write_tables(tables: Tables, folder: Path) -> None:
+    """Write events.parquet, items.parquet and users.parquet into an existing folder."""
+    pq.write_table(tables.events.cast(EVENTS), folder / "events.parquet", compression="zstd")
+    pq.write_table(tables.items.cast(ITEMS), folder / "items.parquet", compression="zstd")
+    pq.write_table(tables.users.cast(USERS), folder / "users.parquet", compression="zstd")
+
+
+def read_tables(folder: Path) -> Tables:
+    """Read the three tables of a folder.
+
+    Raises:
+        RecganError: a file is missing, is not readable Parquet, or has other columns.
+    """
+    return Tables(
+        read_table(folder / "events.parquet", EVENTS),
+        read_table(folder / "items.parquet", ITEMS),
+        read_table(folder / "users.parquet", USERS),
+    )
+
+
+def read_table(path: Path, schema: pa.Schema) -> pa.Table:
+    """Read one Parquet file of a known schema.
+
+    Raises:
+        RecganError: the file is missing, is not readable Parquet, or has another schema.
+    """
+    try:
+        table = pq.read_table(path)
+    except FileNotFoundError:
+        raise RecganError(f"no file {path}; run the stage that makes it: dvc repro") from None
+    except (pa.ArrowInvalid, OSError) as error:
+        raise RecganError(f"{path} is not readable Parquet ({error}); delete it and run dvc repro") from None
+    if not table.schema.equals(schema):
+        raise RecganError(f"{path} has the columns\n{table.schema}\nbut these are needed\n{schema}\nrun dvc repro")
+    return table

@@ -1,0 +1,22 @@
+"""Settings of the process: no tool phones home, no folder is assumed."""
+
+import os
+
+_SETTINGS = {
+    "DO_NOT_TRACK": "true",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DVC_NO_ANALYTICS": "1",
+    "GX_ANALYTICS_ENABLED": "false",
+    # The ephemeral server may take longer than Prefect's 20 s on a small or busy machine.
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+    "MLFLOW_TRACKING_URI": "sqlite:///mlflow.db",
+    # What is packaged must load without pickle.
+    "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+}
+
+
+def configure() -> None:
+    """Turn every tool's telemetry off and point MLflow at a local database, unless already set."""
+    for name, value in _SETTINGS.items():
+        os.environ.setdefault(name, value)

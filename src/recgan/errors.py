@@ -1,0 +1,8 @@
+"""The one exception that users are meant to read."""
+
+
+class RecganError(Exception):
+    """Say what is wrong, with the value, then the remedy.
+
+    The command line prints it as a single `error:` block without a traceback and exits with 1.
+    """

@@ -1,0 +1,1 @@
+"""Offline evaluation: metrics, significance, the evaluation stage."""

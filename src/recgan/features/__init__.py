@@ -1,0 +1,1 @@
+"""From kept events to matrices: cleaning, windows in time, vocabulary, item features."""

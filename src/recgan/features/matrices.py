@@ -1,0 +1,99 @@
+"""The matrices that features writes and every later stage reads."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.sparse import csr_array, load_npz, save_npz
+
+from recgan.errors import RecganError
+from recgan.files import read_json, write_json
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """A window to predict: for each user with something in it, the history before and what came.
+
+    Items outside the vocabulary are in neither matrix; their number stands in the summary.
+    """
+
+    user_ids: NDArray[np.object_]
+    """(rows,) users with at least one held-out item, new users included (their history is empty or short)."""
+    history: csr_array
+    """(rows, items) confidences of everything before the window."""
+    held_out: csr_array
+    """(rows, items) 1 where an item is in the window; without seen items unless repeats are wanted."""
+
+
+@dataclass(frozen=True)
+class Features:
+    """All that features writes."""
+
+    train: csr_array
+    """(train users, items) confidences of the train window."""
+    train_validation: csr_array
+    """(train users and those first seen in validation, items) confidences of both windows; equal to `train`
+    where there is no validation window."""
+    user_ids: NDArray[np.object_]
+    """(rows of train_validation,); the first rows are the train users, in the order of `train`."""
+    items: pd.DataFrame
+    """(items,) in the order of positions: item_id, title, category, brand, price, popularity (train users),
+    first_seen (UTC)."""
+    validation: HeldOut | None
+    """None where the split has no validation."""
+    test: HeldOut
+    summary: dict[str, Any]
+    """Counts of what was left out, the cut instants, `repeat_purchases`, `md5` of the matrices."""
+
+
+def write_features(features: Features, folder: Path) -> None:
+    """Write all matrices, vocabularies and the summary into an existing folder."""
+    save_npz(folder / "train.npz", features.train)
+    save_npz(folder / "train_validation.npz", features.train_validation)
+    pd.DataFrame({"user_id": features.user_ids.astype(str)}).to_parquet(folder / "users.parquet", index=False)
+    features.items.to_parquet(folder / "items.parquet", index=False)
+    for name, window in (("validation", features.validation), ("test", features.test)):
+        if window is not None:
+            save_npz(folder / f"{name}_history.npz", window.history)
+            save_npz(folder / f"{name}_held_out.npz", window.held_out)
+            pd.DataFrame({"user_id": window.user_ids.astype(str)}).to_parquet(
+                folder / f"{name}_users.parquet", index=False
+            )
+    write_json(folder / "summary.json", features.summary)
+
+
+def read_features(folder: Path) -> Features:
+    """Read what `write_features` wrote.
+
+    Raises:
+        RecganError: a file is missing or not readable.
+    """
+    try:
+        return Features(
+            train=load_npz(folder / "train.npz"),
+            train_validation=load_npz(folder / "train_validation.npz"),
+            user_ids=_user_ids(folder / "users.parquet"),
+            items=pd.read_parquet(folder / "items.parquet"),
+            validation=_read_held_out(folder, "validation")
+            if (folder / "validation_held_out.npz").exists()
+            else None,
+            test=_read_held_out(folder, "test"),
+            summary=read_json(folder / "summary.json"),
+        )
+    except (OSError, ValueError, KeyError) as error:
+        raise RecganError(f"the features in {folder} are not readable ({error}); run dvc repro features") from None
+
+
+def _read_held_out(folder: Path, name: str) -> HeldOut:
+    return HeldOut(
+        user_ids=_user_ids(folder / f"{name}_users.parquet"),
+        history=load_npz(folder / f"{name}_history.npz"),
+        held_out=load_npz(folder / f"{name}_held_out.npz"),
+    )
+
+
+def _user_ids(path: Path) -> NDArray[np.object_]:
+    return pd.read_parquet(path)["user_id"].to_numpy(dtype=object)

@@ -1,0 +1,445 @@
+"""Every number that changes a result: params.yaml, typed, frozen, without defaults.
+
+A stage reads its own section and those of the stages before it; DVC tracks the same sections.
+"""
+
+import difflib
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from recgan.errors import RecganError
+
+EventKind = Literal["view", "cart", "purchase", "rating"]
+EVENT_KINDS: tuple[EventKind, ...] = get_args(EventKind)
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+NonNegative = Annotated[float, Field(ge=0)]
+Count = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+
+
+class Section(BaseModel):
+    """A part of params.yaml: frozen, and a name it does not know is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+# --- ingest ---------------------------------------------------------------------------------------------
+
+
+class Source(Section):
+    """What every source has."""
+
+    path: Path
+    """The raw file or folder, tracked by DVC; `raw` for a source that is simulated or downloaded."""
+
+
+class ShopSource(Source):
+    """The simulated shop."""
+
+    source: Literal["shop"]
+    seed: Seed
+    events: Annotated[int, Field(ge=1000)]
+    """Rows to simulate, the dirty ones included."""
+    days: Annotated[int, Field(ge=7)]
+    end: datetime
+    """The instant (UTC) at which the simulated log ends."""
+
+
+class MovieLensSource(Source):
+    """MovieLens as GroupLens ships it."""
+
+    source: Literal["movielens-100k", "movielens-1m"]
+
+
+class OnlineRetailSource(Source):
+    """UCI Online Retail, the raw log."""
+
+    source: Literal["online-retail"]
+
+
+class PublishedSplitSource(Source):
+    """A fixed published split: two text files of `user item rating`, ids as the paper has them."""
+
+    source: Literal["published-split"]
+    train: str
+    """Name of the train file inside `path`."""
+    test: str
+    """Name of the test file inside `path`."""
+
+
+class OwnFilesSource(Source):
+    """The user's own CSV or Parquet files with a mapping of columns."""
+
+    source: Literal["files"]
+    events: str
+    """Name of the events file inside `path` (.csv, .csv.gz or .parquet)."""
+    items: str | None
+    """Name of the items file inside `path`; null makes the items from the events."""
+    users: str | None
+    """Name of the users file inside `path`; null makes the users from the events."""
+    columns: dict[str, str]
+    """recgan's event column → the file's column; user_id, item_id and timestamp are required."""
+    item_columns: dict[str, str]
+    """recgan's item column → the file's column; item_id is required where `items` is given."""
+    user_columns: dict[str, str]
+    """recgan's user column → the file's column; user_id is required where `users` is given."""
+    event: EventKind | None
+    """The kind of every event when the file has no such column; null when it has."""
+    event_names: dict[str, EventKind]
+    """The file's name of an event kind → ours, where they differ."""
+
+
+IngestParams = Annotated[
+    ShopSource | MovieLensSource | OnlineRetailSource | PublishedSplitSource | OwnFilesSource,
+    Field(discriminator="source"),
+]
+
+# --- validate -------------------------------------------------------------------------------------------
+
+Reason = Literal[
+    "null_user",
+    "null_item",
+    "unknown_event",
+    "null_timestamp",
+    "future_timestamp",
+    "outside_period",
+    "cancellation",
+    "value_out_of_range",
+    "price_out_of_range",
+    "unknown_item",
+    "fake_account",
+    "duplicate",
+]
+
+
+class ValueRange(Section):
+    """Closed range of `value` for one kind of event."""
+
+    low: float
+    high: float
+
+
+class ValidateParams(Section):
+    """What is expected of the events, and what cleaning may drop."""
+
+    period_start: datetime | None
+    """The declared period of the log; null leaves that side open."""
+    period_end: datetime | None
+    values: dict[EventKind, ValueRange]
+    """Range of `value` by event kind; a kind not named here is not checked."""
+    price: ValueRange | None
+    """Range of `price` where an event has one; null leaves it unchecked."""
+    drop: tuple[Reason, ...]
+    """Reasons for which cleaning may drop a row into quarantine; any other broken rule stops the pipeline."""
+    max_quarantined_share: Share
+    min_events: Count
+    max_age_days: Positive | None
+    """Freshness: how old the newest event may be, in days before now; null for a historical log."""
+    max_user_share: Share
+    """The largest share of all events that one shopper may have."""
+
+
+# --- features -------------------------------------------------------------------------------------------
+
+
+class TimeSplit(Section):
+    """Windows cut at two global instants."""
+
+    kind: Literal["time"]
+    validation_days: Positive
+    test_days: Positive
+
+
+class RandomSplit(Section):
+    """Random shares of each user's items; only to compare with papers."""
+
+    kind: Literal["random"]
+    validation_share: Annotated[float, Field(ge=0, lt=1)]
+    test_share: Annotated[float, Field(gt=0, lt=1)]
+    seed: Seed
+
+
+class LeaveLastOutSplit(Section):
+    """Each user's last item for test, the one before for validation; only to compare with papers."""
+
+    kind: Literal["leave-last-out"]
+
+
+class PublishedSplit(Section):
+    """The source's own test rows; validation is a random share of each user's train items."""
+
+    kind: Literal["published"]
+    validation_share: Annotated[float, Field(ge=0, lt=1)]
+    """0 for no validation at all: nothing can then be chosen, and early stopping must be off."""
+    seed: Seed
+
+
+Split = Annotated[
+    TimeSplit | RandomSplit | LeaveLastOutSplit | PublishedSplit, Field(discriminator="kind")
+]
+
+
+class FeaturesParams(Section):
+    """From kept events to matrices."""
+
+    weights: dict[EventKind, NonNegative]
+    """Confidence of one event of that kind; 0 leaves the kind out."""
+    binary: bool
+    """True makes every confidence 1."""
+    min_rating: float | None
+    """Ratings below are no sign of interest and are left out; null keeps all."""
+    half_life_days: Positive | None
+    """An event this much older counts half; null for no decay."""
+    min_user_items: Count
+    """k-core: users with fewer distinct items in the train window are left out of it."""
+    min_item_users: Count
+    """k-core: items with fewer distinct users in the train window are left out of the vocabulary."""
+    repeat_purchases: bool
+    """True keeps items already seen in what is held out (and in recommendations)."""
+    split: Split
+
+
+# --- baselines, train, evaluate -------------------------------------------------------------------------
+
+
+class NeighbourGrid(Section):
+    """ItemKNN (cosine, shrunk)."""
+
+    neighbours: tuple[Count, ...]
+    shrink: tuple[NonNegative, ...]
+
+
+class RP3betaGrid(Section):
+    """RP3beta (Paudel et al. 2017)."""
+
+    neighbours: tuple[Count, ...]
+    alpha: tuple[NonNegative, ...]
+    beta: tuple[NonNegative, ...]
+
+
+class EASEGrid(Section):
+    """EASE (Steck 2019)."""
+
+    l2: tuple[Positive, ...]
+
+
+class IALSGrid(Section):
+    """iALS (Hu et al. 2008) from `implicit`."""
+
+    factors: tuple[Count, ...]
+    regularization: tuple[NonNegative, ...]
+    alpha: tuple[Positive, ...]
+    iterations: tuple[Count, ...]
+
+
+class BaselinesParams(Section):
+    """Grids of the tuned baselines; the best setting on validation is refitted and ranked on test."""
+
+    seed: Seed
+    metric_k: Count
+    """Settings are chosen by NDCG at this k on validation."""
+    itemknn: NeighbourGrid
+    rp3beta: RP3betaGrid
+    ease: EASEGrid
+    ials: IALSGrid
+
+
+class NetworkParams(Section):
+    """One side of the game: network and optimiser."""
+
+    hidden: tuple[Count, ...]
+    learning_rate: Positive
+    l2: NonNegative
+    """Coefficient of the L2 term of the loss."""
+    batch_size: Count
+    steps: Count
+    """Passes over the rows in one epoch."""
+
+
+class CFGANParams(Section):
+    """CFGAN (Chae et al., CIKM 2018)."""
+
+    recommender: Literal["cfgan"]
+    seed: Seed
+    accelerator: Literal["auto", "cpu", "gpu"]
+    view: Literal["user", "item"]
+    """Rows of the networks' input: a user's items, or an item's users."""
+    generator: NetworkParams
+    discriminator: NetworkParams
+    zero_reconstruction_share: Share
+    """Share of each row's zeros, drawn anew every epoch, that the generator must keep at zero."""
+    zero_reconstruction: NonNegative
+    """Coefficient of that term."""
+    partial_masking_share: Share
+    """Share of each row's zeros, drawn anew every epoch, that the discriminator gets to see."""
+    epochs: Count
+    evaluate_every: Count
+    """Epochs between two looks at validation."""
+    patience: Count | None
+    """Looks at validation without a better NDCG before training stops; null never stops early."""
+    metric_k: Count
+    """Early stopping and the checkpoint follow NDCG at this k on validation."""
+    refit: bool
+    """True trains anew on train + validation for the number of epochs that validation chose."""
+
+
+class EvaluateParams(Section):
+    """Offline evaluation on the test window."""
+
+    k: tuple[Count, ...]
+    primary_k: Count
+    """The k of the metrics that the table shows and the gate compares."""
+    bootstrap_samples: Annotated[int, Field(ge=100)]
+    confidence: Annotated[float, Field(gt=0, lt=1)]
+    seed: Seed
+    head_share: Annotated[float, Field(gt=0, lt=1)]
+    """The most popular share of the items is the head, the rest the tail."""
+    new_item_days: Positive
+    """Items first sold this many days before the test window or later are new."""
+
+    @model_validator(mode="after")
+    def _primary_k_is_measured(self) -> "EvaluateParams":
+        if self.primary_k not in self.k:
+            raise ValueError(f"primary_k is {self.primary_k}, which is not in k {list(self.k)}; add it there")
+        return self
+
+
+# --- register -------------------------------------------------------------------------------------------
+
+BaselineName = Literal["popularity", "itemknn", "rp3beta", "ease", "ials"]
+
+
+class GateParams(Section):
+    """What a challenger must show before it becomes the champion."""
+
+    must_beat: tuple[BaselineName, ...]
+    alpha: Annotated[float, Field(gt=0, lt=1)]
+    """Level of the paired bootstrap after Holm, over all comparisons."""
+    min_coverage: Share
+    """Floor of catalogue coverage at primary_k."""
+
+
+class RegisterParams(Section):
+    """The registered model and its gate; read by flow tasks, by no DVC stage."""
+
+    name: str
+    """Name in the MLflow registry, and of the experiment."""
+    gate: GateParams
+
+
+class Params(Section):
+    """All of params.yaml."""
+
+    ingest: IngestParams
+    validate_: ValidateParams = Field(alias="validate")  # pydantic owns the plain name
+    features: FeaturesParams
+    baselines: BaselinesParams
+    train: CFGANParams
+    evaluate: EvaluateParams
+    register_: RegisterParams = Field(alias="register")  # ABCMeta owns the plain name
+
+    @model_validator(mode="after")
+    def _sections_fit_together(self) -> "Params":
+        faults = []
+        split, source = self.features.split, self.ingest.source
+        if (split.kind == "published") != (source == "published-split"):
+            faults.append(
+                f"ingest.source is {source} but features.split.kind is {split.kind}; "
+                "a published split needs both ingest.source: published-split and features.split.kind: published"
+            )
+        share = getattr(split, "validation_share", None)
+        if share == 0 and self.train.patience is not None:
+            faults.append(
+                "features.split.validation_share is 0, so nothing can stop training early; set train.patience to null"
+            )
+        if faults:
+            raise ValueError("; ".join(faults))
+        return self
+
+
+def load_params(path: Path = Path("params.yaml")) -> Params:
+    """Read and check params.yaml, naming every fault at once.
+
+    Raises:
+        RecganError: the file is missing, is no YAML, or has unknown, missing or impossible values.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RecganError(f"no {path} in {Path.cwd()}; run recgan from the root of the project") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise RecganError(f"{path} is not readable YAML: {error}; mend the line it names") from None
+    return check_params(content, path)
+
+
+def check_params(content: Any, path: Path) -> Params:
+    """Turn the content of a params file into Params, naming every fault at once.
+
+    Raises:
+        RecganError: unknown, missing or impossible values.
+    """
+    if not isinstance(content, dict):
+        raise RecganError(f"{path} holds no sections; restore it with `git checkout {path}`")
+    try:
+        return Params.model_validate(content)
+    except ValidationError as error:
+        lines = "\n".join(f"  {_fault(fault, content)}" for fault in error.errors())
+        raise RecganError(f"{path} has {error.error_count()} fault(s):\n{lines}") from None
+
+
+def _fault(fault: Any, content: dict[str, Any]) -> str:
+    """One line for one fault, with the likely name where one was mistyped."""
+    place = [str(part) for part in fault["loc"]]
+    value: Any = content
+    known = True
+    for part in place:  # discriminators (`shop`, `time`) stand in pydantic's path but not in the file
+        if isinstance(value, dict) and part in value:
+            value = value[part]
+        elif isinstance(value, list | tuple) and part.isdigit():
+            value = value[int(part)]
+        elif part is place[-1]:
+            known = False
+    written = [part for part in place if part not in _TAGS]
+    name = ".".join(written)
+    if fault["type"] == "extra_forbidden":
+        close = difflib.get_close_matches(written[-1], sorted(_field_names()), n=1)
+        hint = f"did you mean `{close[0]}`?" if close else "remove it"
+        return f"{name}: unknown parameter; {hint}"
+    if fault["type"] == "missing":
+        return f"{name}: missing; every parameter must be given"
+    message = str(fault["msg"]).removeprefix("Value error, ")
+    shown = f" (given: {value!r})" if known and name and not isinstance(value, dict) else ""
+    hint = ""
+    if isinstance(value, str) and _is_number(value):
+        hint = "; YAML reads this as text: write 1.0e-4, not 1e-4 or quotes"
+    return f"{name}: {message}{shown}{hint}" if name else message
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+_TAGS = frozenset(
+    {"shop", "movielens-100k", "movielens-1m", "online-retail", "published-split", "files"}
+    | {"time", "random", "leave-last-out", "published"}
+)
+
+
+def _field_names() -> set[str]:
+    names: set[str] = set()
+    pending: list[type[Section]] = [Section]
+    while pending:
+        for section in pending.pop().__subclasses__():
+            names |= {field.alias or name for name, field in section.model_fields.items()}
+            pending.append(section)
+    return names

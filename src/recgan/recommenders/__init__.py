@@ -1,0 +1,1 @@
+"""Recommenders: the protocol, the baselines, and one file per GAN recommender."""

@@ -1,0 +1,1 @@
+"""The packaged recommender, the gate, and the MLflow registry."""
