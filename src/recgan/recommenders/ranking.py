@@ -1,0 +1,51 @@
+"""NDCG of a ranking: what early stopping, tuning and evaluation all measure with."""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+
+def hits(ranking: NDArray[np.int32], held_out: csr_array) -> NDArray[np.bool_]:
+    """Tell which places of each ranking hold a held-out item.
+
+    Args:
+        ranking: (rows, k) item positions, best first; -1 where there is none.
+        held_out: (rows, items), nonzero where an item is held out.
+
+    Returns:
+        (rows, k), True at a hit.
+    """
+    n_rows, n_items = held_out.shape
+    rows = np.arange(n_rows, dtype=np.int64)
+    pairs = np.repeat(rows, np.diff(held_out.indptr)) * n_items + held_out.indices
+    pairs = np.append(np.sort(pairs[held_out.data != 0]), -1)  # the last answers for all beyond the largest
+    wanted = rows[:, None] * n_items + ranking  # (rows, k)
+    return (pairs[np.searchsorted(pairs[:-1], wanted)] == wanted) & (ranking >= 0)
+
+
+def held_out_sizes(held_out: csr_array) -> NDArray[np.int64]:
+    """Count each row's held-out items, (rows,)."""
+    rows = np.repeat(np.arange(held_out.shape[0]), np.diff(held_out.indptr))
+    return np.bincount(rows[held_out.data != 0], minlength=held_out.shape[0])
+
+
+def ndcg(ranking: NDArray[np.int32], held_out: csr_array, k: int) -> NDArray[np.float64]:
+    """Measure each row's NDCG at k with binary gains.
+
+    DCG = Σ 1/log2(place + 1) over the hits among the first k; the ideal has its min(k, held out) hits first
+    (Järvelin & Kekäläinen 2002).
+
+    Args:
+        ranking: (rows, places) item positions, best first; -1 where there is none. Places missing up to k
+            are misses.
+        held_out: (rows, items), nonzero where an item is held out.
+        k: places that count.
+
+    Returns:
+        (rows,) in 0..1; 0 for a row with nothing held out.
+    """
+    discounts = 1 / np.log2(np.arange(2, k + 2))  # (k,)
+    ideals = np.cumsum(discounts)
+    width = min(k, ranking.shape[1])
+    gains = hits(ranking[:, :width], held_out) @ discounts[:width]  # (rows,)
+    return gains / ideals[np.clip(held_out_sizes(held_out), 1, k) - 1]
