@@ -1,0 +1,60 @@
+# The one vocabulary that people, hooks and CI use.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/installed-$(shell cat pyproject.toml requirements.lock | cksum | cut -d' ' -f1)
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.DEFAULT_GOAL := help
+.PHONY: help install run test test-fast check format serve-model ui lock clean
+
+help:  ## what there is
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+$(INSTALLED):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "recgan needs Python 3.11 or newer; set PYTHON=python3.11")'
+	@rm -f $(VENV)/installed-*
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --constraint requirements.lock --editable '.[dev]'
+	@touch $@
+
+install: $(INSTALLED)  ## the virtual environment in .venv, from requirements.lock
+
+run: $(INSTALLED)  ## from raw events to a promoted champion, or a refusal with reasons (DATA=ml-100k FOLDER=… for other data)
+ifdef DATA
+	@$(BIN)/python -m recgan use $(DATA) $(if $(FOLDER),--folder "$(FOLDER)")
+endif
+	@$(BIN)/python -m flows.retrain
+
+test: $(INSTALLED)  ## every test, and the checks
+	@$(MAKE) --no-print-directory check
+	$(BIN)/python -m pytest
+
+test-fast: $(INSTALLED)  ## the tests without the slow ones
+	$(BIN)/python -m pytest -m 'not slow'
+
+check: $(INSTALLED)  ## lint, format, types, imports, workflows
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --config pyproject.toml
+	$(BIN)/zizmor --offline --quiet .github/workflows
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+
+format: $(INSTALLED)  ## put the code in its format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+serve-model: $(INSTALLED)  ## the champion behind MLflow's scoring server on port 5001 (NAME=recgan)
+	@$(BIN)/python -m recgan serve-model --name $(or $(NAME),recgan) --port $(or $(PORT),5001)
+
+ui: $(INSTALLED)  ## MLflow's pages on port 5000: runs, curves, versions, aliases
+	@$(BIN)/python -m recgan ui --port $(or $(PORT),5000)
+
+lock: $(INSTALLED)  ## requirements.lock anew from .venv
+	@{ sed -n '/^#/p' requirements.lock; $(BIN)/python -m pip freeze --exclude-editable | sed 's/+cpu//'; } > requirements.lock.new
+	@mv requirements.lock.new requirements.lock
+
+clean:  ## remove what the pipeline made (the DVC cache, the registry and .venv stay)
+	rm -rf data models reports checkpoints .mypy_cache .ruff_cache .pytest_cache

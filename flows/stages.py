@@ -1,0 +1,126 @@
+"""Run DVC stages as children that never outlive the flow run."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from enum import StrEnum
+from pathlib import Path
+from queue import Empty, Queue
+from threading import Thread
+
+import yaml
+
+from recgan.errors import RecganError
+
+
+class Outcome(StrEnum):
+    """What DVC did with a stage."""
+
+    RAN = "ran"
+    RESTORED = "restored from the cache"
+    UNCHANGED = "unchanged"
+
+
+def stage_order(root: Path) -> list[str]:
+    """Read the names of the stages from dvc.yaml, each after the ones whose outputs it depends on.
+
+    Raises:
+        RecganError: dvc.yaml is missing or its stages depend on each other in a circle.
+    """
+    try:
+        stages = yaml.safe_load((root / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    except FileNotFoundError:
+        raise RecganError(f"no dvc.yaml in {root.resolve()}; run the flow from the root of the project") from None
+    maker = {
+        path: name
+        for name, stage in stages.items()
+        for path in _paths(stage.get("outs", []) + stage.get("metrics", []))
+    }
+    needs = {
+        name: {maker[path] for path in _paths(stage.get("deps", [])) if path in maker}
+        for name, stage in stages.items()
+    }
+    order: list[str] = []
+    while len(order) < len(needs):
+        ready = [name for name in needs if name not in order and needs[name] <= set(order)]
+        if not ready:
+            raise RecganError(f"dvc.yaml: {sorted(set(needs) - set(order))} depend on each other; break the circle")
+        order += ready
+    return order
+
+
+def _paths(entries: list[str | dict[str, object]]) -> list[str]:
+    return [entry if isinstance(entry, str) else next(iter(entry)) for entry in entries]
+
+
+def run_stage(stage: str, root: Path, on_line: Callable[[str], None]) -> Outcome:
+    """Bring one stage up to date with `dvc repro --single-item`, handing on each line it prints.
+
+    The child runs in its own session and its whole group is killed when this function is left in any way:
+    a killed dvc leaves the stage's own process running, and a timeout does not interrupt `subprocess.run`.
+
+    Raises:
+        RecganError: the stage failed; the message is what it said.
+    """
+    environment = os.environ | {
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
+        "PYTHONUNBUFFERED": "1",
+    }
+    child = subprocess.Popen(
+        [sys.executable, "-m", "dvc", "repro", "--single-item", stage],
+        cwd=root,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    )
+    lines: Queue[str | None] = Queue()
+    reader = Thread(target=_forward, args=(child, lines), daemon=True)
+    reader.start()
+    said: list[str] = []
+    try:
+        while True:
+            try:
+                line = lines.get(timeout=0.2)
+            except Empty:
+                continue  # a place where a timeout or a cancellation can be raised
+            if line is None:
+                break
+            said.append(line)
+            on_line(line)
+        code = child.wait()
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
+    if code != 0:
+        raise RecganError(_failure(stage, code, said))
+    if any("is cached - skipping run" in line for line in said):
+        return Outcome.RESTORED
+    if any("didn't change, skipping" in line for line in said):
+        return Outcome.UNCHANGED
+    return Outcome.RAN
+
+
+def _forward(child: "subprocess.Popen[str]", lines: "Queue[str | None]") -> None:
+    assert child.stdout is not None
+    for line in child.stdout:
+        if line.strip():
+            lines.put(line.rstrip())
+    lines.put(None)
+
+
+def _failure(stage: str, code: int, said: list[str]) -> str:
+    """The stage's own error where it gave one, else the last lines that it or DVC printed."""
+    for number, line in enumerate(said):
+        if line.startswith("error: "):
+            own = [line.removeprefix("error: ")]
+            own += [more for more in said[number + 1 :] if not more.startswith("ERROR: ")]
+            return f"stage {stage}: " + "\n".join(own)
+    return f"stage {stage} ended with code {code}:\n" + "\n".join(said[-15:])
