@@ -1,6 +1,9 @@
 """The command line: one subcommand per stage and per tool. Imports stay lazy: --help takes 0.3 s."""
 
+import logging
 import sys
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -63,9 +66,41 @@ def evaluate() -> None:
     stage()
 
 
+@app.command()
+def use(
+    example: Annotated[str, typer.Argument(help="A name in examples/, or the path of a params file.")],
+    folder: Annotated[Path | None, typer.Option(help="Where the raw files are; becomes ingest.path.")] = None,
+) -> None:
+    """Put an example's parameters in place of params.yaml (the one before is kept as params.yaml.bak)."""
+    from recgan.use import use as put_in_place
+
+    print(f"{put_in_place(example, folder)} now holds {example}; back again: git checkout params.yaml")
+
+
+@app.command()
+def ui(port: int = 5000) -> None:
+    """Show runs, curves, versions and aliases in MLflow's pages on loopback."""
+    from recgan.registry.servers import ui as serve
+
+    serve(port)
+
+
+@app.command()
+def serve_model(
+    name: Annotated[str, typer.Option(help="The registered model.")] = "recgan",
+    port: int = 5001,
+) -> None:
+    """Answer POST /invocations on loopback with the champion."""
+    from recgan.registry.servers import serve_model as serve
+
+    serve(name, port)
+
+
 def main() -> None:
     """Run the command line; a RecganError becomes one clear message and exit code 1."""
     configure()
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stdout)
+    logging.getLogger("recgan").setLevel(logging.INFO)
     try:
         app()
     except RecganError as error:

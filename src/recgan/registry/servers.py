@@ -1,0 +1,22 @@
+"""MLflow's own servers, on loopback, with this project's settings."""
+
+import os
+import sys
+from typing import NoReturn
+
+
+def ui(port: int) -> NoReturn:
+    """Become MLflow's tracking server over the store that MLFLOW_TRACKING_URI names."""
+    # `python -m`, so that the interpreter's own mlflow is found whatever PATH says.
+    _become("server", "--backend-store-uri", os.environ["MLFLOW_TRACKING_URI"], "--port", str(port))
+
+
+def serve_model(name: str, port: int) -> NoReturn:
+    """Become MLflow's scoring server for the champion of a registered model."""
+    _become(
+        "models", "serve", "--model-uri", f"models:/{name}@champion", "--env-manager", "local", "--port", str(port)
+    )
+
+
+def _become(*arguments: str) -> NoReturn:
+    os.execv(sys.executable, [sys.executable, "-m", "mlflow", *arguments, "--host", "127.0.0.1"])

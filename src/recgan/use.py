@@ -1,0 +1,46 @@
+"""Put an example's parameters in place of params.yaml."""
+
+import io
+from pathlib import Path
+
+from ruamel.yaml import YAML
+
+from recgan.errors import RecganError
+from recgan.files import write_text
+from recgan.params import check_params
+
+
+def use(example: str, folder: Path | None = None, root: Path = Path(".")) -> Path:
+    """Replace params.yaml by an example, keeping the one before as params.yaml.bak.
+
+    Args:
+        example: a name in examples/ such as `ml-100k`, or the path of a params file.
+        folder: becomes `ingest.path`, where the raw files are.
+        root: the project.
+
+    Returns:
+        The path of params.yaml.
+
+    Raises:
+        RecganError: no such example or folder, or the file has faults; params.yaml is then untouched.
+    """
+    examples = {path.stem: path for path in sorted((root / "examples").glob("*.yaml"))}
+    source = examples.get(example, Path(example))
+    if not source.is_file():
+        raise RecganError(f"no example {example!r}; choose one of {', '.join(examples)}, or give a file's path")
+    if folder is not None and not (root / folder).exists():
+        raise RecganError(f"no folder {folder}; give the folder that holds the raw files of {example}")
+    yaml = YAML()
+    yaml.preserve_quotes = True
+    yaml.width = 120
+    content = yaml.load(source.read_text(encoding="utf-8"))
+    if folder is not None and isinstance(content.get("ingest"), dict):
+        content["ingest"]["path"] = str(folder)
+    text = io.StringIO()
+    yaml.dump(content, text)
+    check_params(YAML(typ="safe").load(text.getvalue()), source)
+    target = root / "params.yaml"
+    if target.exists() and target.read_text(encoding="utf-8") != text.getvalue():
+        write_text(root / "params.yaml.bak", target.read_text(encoding="utf-8"))
+        write_text(target, text.getvalue())
+    return target
