@@ -20,7 +20,8 @@ def hits(ranking: NDArray[np.int32], held_out: csr_array) -> NDArray[np.bool_]:
     pairs = np.repeat(rows, np.diff(held_out.indptr)) * n_items + held_out.indices
     pairs = np.append(np.sort(pairs[held_out.data != 0]), -1)  # the last answers for all beyond the largest
     wanted = rows[:, None] * n_items + ranking  # (rows, k)
-    return (pairs[np.searchsorted(pairs[:-1], wanted)] == wanted) & (ranking >= 0)
+    found: NDArray[np.bool_] = (pairs[np.searchsorted(pairs[:-1], wanted)] == wanted) & (ranking >= 0)
+    return found
 
 
 def held_out_sizes(held_out: csr_array) -> NDArray[np.int64]:
