@@ -10,6 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 from queue import Empty, Queue
 from threading import Thread
+from typing import IO
 
 import yaml
 
@@ -20,7 +21,6 @@ class Outcome(StrEnum):
     """What DVC did with a stage."""
 
     RAN = "ran"
-    RESTORED = "restored from the cache"
     UNCHANGED = "unchanged"
 
 
@@ -33,7 +33,9 @@ def stage_order(root: Path) -> list[str]:
     try:
         stages = yaml.safe_load((root / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
     except FileNotFoundError:
-        raise RecganError(f"no dvc.yaml in {root.resolve()}; run the flow from the root of the project") from None
+        raise RecganError(
+            f"no dvc.yaml in {root.resolve()}; run the flow from the root of the project"
+        ) from None
     maker = {
         path: name
         for name, stage in stages.items()
@@ -47,7 +49,9 @@ def stage_order(root: Path) -> list[str]:
     while len(order) < len(needs):
         ready = [name for name in needs if name not in order and needs[name] <= set(order)]
         if not ready:
-            raise RecganError(f"dvc.yaml: {sorted(set(needs) - set(order))} depend on each other; break the circle")
+            raise RecganError(
+                f"dvc.yaml: {sorted(set(needs) - set(order))} depend on each other; break the circle"
+            )
         order += ready
     return order
 
@@ -80,8 +84,9 @@ def run_stage(stage: str, root: Path, on_line: Callable[[str], None]) -> Outcome
         errors="replace",
         start_new_session=True,
     )
+    assert child.stdout is not None
     lines: Queue[str | None] = Queue()
-    reader = Thread(target=_forward, args=(child, lines), daemon=True)
+    reader = Thread(target=_forward, args=(child.stdout, lines), daemon=True)
     reader.start()
     said: list[str] = []
     try:
@@ -99,18 +104,16 @@ def run_stage(stage: str, root: Path, on_line: Callable[[str], None]) -> Outcome
         with suppress(ProcessLookupError):
             os.killpg(child.pid, signal.SIGKILL)
         child.wait()
+        reader.join()
+        child.stdout.close()
     if code != 0:
         raise RecganError(_failure(stage, code, said))
-    if any("is cached - skipping run" in line for line in said):
-        return Outcome.RESTORED
-    if any("didn't change, skipping" in line for line in said):
-        return Outcome.UNCHANGED
-    return Outcome.RAN
+    unchanged = any("didn't change, skipping" in line for line in said)
+    return Outcome.UNCHANGED if unchanged else Outcome.RAN
 
 
-def _forward(child: "subprocess.Popen[str]", lines: "Queue[str | None]") -> None:
-    assert child.stdout is not None
-    for line in child.stdout:
+def _forward(output: IO[str], lines: "Queue[str | None]") -> None:
+    for line in output:
         if line.strip():
             lines.put(line.rstrip())
     lines.put(None)

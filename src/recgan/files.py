@@ -1,7 +1,6 @@
 """Files that are either the old or the new one, never half of either."""
 
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -33,7 +32,7 @@ def replacing(path: Path) -> Iterator[Path]:
                 old.rename(path)
                 raise
         else:
-            os.replace(new, path)
+            new.replace(path)
     finally:
         shutil.rmtree(holder, ignore_errors=True)
 

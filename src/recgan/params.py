@@ -180,9 +180,7 @@ class PublishedSplit(Section):
     seed: Seed
 
 
-Split = Annotated[
-    TimeSplit | RandomSplit | LeaveLastOutSplit | PublishedSplit, Field(discriminator="kind")
-]
+Split = Annotated[TimeSplit | RandomSplit | LeaveLastOutSplit | PublishedSplit, Field(discriminator="kind")]
 
 
 class FeaturesParams(Section):
@@ -253,10 +251,11 @@ class BaselinesParams(Section):
 class NetworkParams(Section):
     """One side of the game: network and optimiser."""
 
-    hidden: tuple[Count, ...]
+    hidden: Annotated[tuple[Count, ...], Field(min_length=1)]
+    """Width of each hidden layer."""
     learning_rate: Positive
     l2: NonNegative
-    """Coefficient of the L2 term of the loss."""
+    """Coefficient of half the squared norm of all weights in the loss."""
     batch_size: Count
     steps: Count
     """Passes over the rows in one epoch."""
@@ -270,6 +269,8 @@ class CFGANParams(Section):
     accelerator: Literal["auto", "cpu", "gpu"]
     view: Literal["user", "item"]
     """Rows of the networks' input: a user's items, or an item's users."""
+    loss: Literal["non_saturating", "saturating", "least_squares", "hinge"]
+    """The adversarial loss; the original trains with the first and writes the second."""
     generator: NetworkParams
     discriminator: NetworkParams
     zero_reconstruction_share: Share
@@ -278,7 +279,10 @@ class CFGANParams(Section):
     """Coefficient of that term."""
     partial_masking_share: Share
     """Share of each row's zeros, drawn anew every epoch, that the discriminator gets to see."""
+    fold_in_l2: Positive
+    """Ridge with which the item view folds in histories it was not fitted on; the user view needs none."""
     epochs: Count
+    """One epoch is `steps` passes of each network; the original counts the generator's passes instead."""
     evaluate_every: Count
     """Epochs between two looks at validation."""
     patience: Count | None
@@ -351,12 +355,14 @@ class Params(Section):
         if (split.kind == "published") != (source == "published-split"):
             faults.append(
                 f"ingest.source is {source} but features.split.kind is {split.kind}; "
-                "a published split needs both ingest.source: published-split and features.split.kind: published"
+                "a published split needs both "
+                "ingest.source: published-split and features.split.kind: published"
             )
         share = getattr(split, "validation_share", None)
         if share == 0 and self.train.patience is not None:
             faults.append(
-                "features.split.validation_share is 0, so nothing can stop training early; set train.patience to null"
+                "features.split.validation_share is 0, so nothing can stop training early; "
+                "set train.patience to null"
             )
         if faults:
             raise ValueError("; ".join(faults))

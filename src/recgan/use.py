@@ -10,7 +10,7 @@ from recgan.files import write_text
 from recgan.params import check_params
 
 
-def use(example: str, folder: Path | None = None, root: Path = Path(".")) -> Path:
+def use(example: str, folder: Path | None = None, root: Path = Path()) -> Path:
     """Replace params.yaml by an example, keeping the one before as params.yaml.bak.
 
     Args:
@@ -27,7 +27,9 @@ def use(example: str, folder: Path | None = None, root: Path = Path(".")) -> Pat
     examples = {path.stem: path for path in sorted((root / "examples").glob("*.yaml"))}
     source = examples.get(example, Path(example))
     if not source.is_file():
-        raise RecganError(f"no example {example!r}; choose one of {', '.join(examples)}, or give a file's path")
+        raise RecganError(
+            f"no example {example!r}; choose one of {', '.join(examples)}, or give a file's path"
+        )
     if folder is not None and not (root / folder).exists():
         raise RecganError(f"no folder {folder}; give the folder that holds the raw files of {example}")
     yaml = YAML()

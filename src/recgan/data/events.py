@@ -77,12 +77,24 @@ def read_table(path: Path, schema: pa.Schema) -> pa.Table:
     Raises:
         RecganError: the file is missing, is not readable Parquet, or has another schema.
     """
+    check_table(path, schema)
     try:
-        table = pq.read_table(path)
+        return pq.read_table(path)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise RecganError(f"{path} is not readable Parquet ({error}); delete it and run dvc repro") from None
+
+
+def check_table(path: Path, schema: pa.Schema) -> None:
+    """Check that a Parquet file has a schema, without reading its rows.
+
+    Raises:
+        RecganError: the file is missing, is not readable Parquet, or has another schema.
+    """
+    try:
+        found = pq.read_schema(path)
     except FileNotFoundError:
         raise RecganError(f"no file {path}; run the stage that makes it: dvc repro") from None
     except (pa.ArrowInvalid, OSError) as error:
         raise RecganError(f"{path} is not readable Parquet ({error}); delete it and run dvc repro") from None
-    if not table.schema.equals(schema):
-        raise RecganError(f"{path} has the columns\n{table.schema}\nbut these are needed\n{schema}\nrun dvc repro")
-    return table
+    if not found.equals(schema):
+        raise RecganError(f"{path} has the columns\n{found}\nbut these are needed\n{schema}\nrun dvc repro")

@@ -1,0 +1,120 @@
+"""Stages as children of a flow run: what DVC did is told, errors are short, nothing is left running."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+import pytest
+
+from flows.stages import Outcome, run_stage, stage_order
+from recgan.errors import RecganError
+from tests.conftest import ROOT
+
+DVC_YAML = """
+stages:
+  second:
+    cmd: python -c "import shutil; shutil.copy('first.txt', 'second.txt'); print('copied')"
+    deps: [first.txt]
+    outs: [second.txt]
+  first:
+    cmd: python first.py
+    deps: [first.py]
+    outs: [first.txt: {persist: true}]
+"""
+
+
+@pytest.fixture
+def project(tmp_path):
+    subprocess.run([sys.executable, "-m", "dvc", "init", "--no-scm", "-q"], cwd=tmp_path, check=True)
+    (tmp_path / "dvc.yaml").write_text(DVC_YAML)
+    write_first(tmp_path, "open('first.txt', 'w').write('one'); print('wrote one')")
+    return tmp_path
+
+
+def write_first(project: Path, code: str) -> None:
+    (project / "first.py").write_text(code)
+
+
+def test_the_order_follows_the_dependencies(project):
+    assert stage_order(project) == ["first", "second"]
+
+
+def test_the_order_of_the_project_is_the_path_of_the_data():
+    order = stage_order(ROOT)
+    assert order[:3] == ["ingest", "validate", "features"]
+    assert order[-1] == "evaluate"
+
+
+def test_a_circle_is_named(project):
+    (project / "dvc.yaml").write_text(
+        "stages: {a: {cmd: x, deps: [b.txt], outs: [a.txt]}, b: {cmd: x, deps: [a.txt], outs: [b.txt]}}"
+    )
+    with pytest.raises(RecganError, match=r"\['a', 'b'\] depend on each other"):
+        stage_order(project)
+
+
+def test_a_folder_without_stages_is_one_clear_error(tmp_path):
+    with pytest.raises(RecganError, match="from the root of the project"):
+        stage_order(tmp_path)
+
+
+def test_a_stage_runs_once_and_again_only_when_its_code_changes(project):
+    lines: list[str] = []
+    assert run_stage("first", project, lines.append) is Outcome.RAN
+    assert "wrote one" in lines
+    assert run_stage("first", project, lines.append) is Outcome.UNCHANGED
+    write_first(project, "open('first.txt', 'w').write('two')")
+    assert run_stage("first", project, lines.append) is Outcome.RAN
+    assert (project / "first.txt").read_text() == "two"
+
+
+def test_a_failed_stage_says_its_own_error_and_keeps_the_output_before(project):
+    run_stage("first", project, lambda _: None)
+    write_first(
+        project, "import sys; print('error: price is -3; mend it\\n  row 7', file=sys.stderr); sys.exit(1)"
+    )
+    with pytest.raises(RecganError) as caught:
+        run_stage("first", project, lambda _: None)
+    assert str(caught.value) == "stage first: price is -3; mend it\n  row 7"
+    assert (project / "first.txt").read_text() == "one"
+
+
+def test_a_stage_that_crashes_shows_its_last_lines(project):
+    write_first(project, "raise ZeroDivisionError('no users')")
+    with pytest.raises(RecganError, match=r"(?s)ended with code 255.*ZeroDivisionError: no users"):
+        run_stage("first", project, lambda _: None)
+
+
+@pytest.mark.parametrize("way", ["the caller raises", "the caller is interrupted"])
+def test_nothing_is_left_running(project, way):
+    write_first(project, "import os, time; print('pid', os.getpid(), flush=True); time.sleep(60)")
+    pids: list[int] = []
+
+    class Stop(BaseException):
+        pass
+
+    def on_line(line: str) -> None:
+        if line.startswith("pid "):
+            pids.append(int(line.split()[1]))
+            if way == "the caller raises":
+                raise Stop
+            threading.Timer(0.1, os.kill, (os.getpid(), 2)).start()
+
+    with pytest.raises((Stop, KeyboardInterrupt)):
+        run_stage("first", project, on_line)
+    assert pids
+    deadline = time.monotonic() + 5
+    while alive(pids[0]) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not alive(pids[0])
+
+
+def alive(pid: int) -> bool:
+    with suppress(psutil.NoSuchProcess):
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    return False

@@ -1,0 +1,101 @@
+"""The house itself: one vocabulary, lazy imports, a lock that fits every machine."""
+
+import re
+import subprocess
+import sys
+import tomllib
+
+import pytest
+import yaml
+
+from recgan.params import Params
+from tests.conftest import ROOT
+
+STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+HEAVY = {
+    "torch",
+    "lightning",
+    "mlflow",
+    "great_expectations",
+    "prefect",
+    "pandas",
+    "implicit",
+    "dvc",
+    "numpy",
+}
+
+
+def imported(code: str) -> set[str]:
+    """Top-level packages that a fresh interpreter has imported after running some code."""
+    code += "\nimport sys; print(*{name.split('.')[0] for name in sys.modules})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    return set(done.stdout.split())
+
+
+def test_the_command_line_imports_nothing_heavy():
+    assert not imported("import recgan.__main__") & HEAVY
+
+
+@pytest.mark.parametrize("module", ["recgan.recommenders.protocol", "recgan.evaluation.metrics"])
+def test_ranking_and_metrics_need_no_torch(module):
+    assert not imported(f"import {module}") & {"torch", "lightning"}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_is_a_params_section_and_a_subcommand(stage):
+    assert STAGES[stage]["cmd"] == f"python -m recgan {stage}"
+    assert STAGES[stage]["params"] == [stage]
+    assert stage in {field.alias or name for name, field in Params.model_fields.items()}
+    help_text = subprocess.run(
+        [sys.executable, "-m", "recgan", stage, "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
+    ).stdout
+    assert f"recgan {stage}" in help_text
+
+
+def test_every_output_outlives_a_failed_stage():
+    outputs = [out for stage in STAGES.values() for out in stage.get("outs", []) + stage.get("metrics", [])]
+    assert all(settings["persist"] for out in outputs for settings in out.values())
+
+
+def test_every_dependency_of_a_stage_that_is_code_exists():
+    code = {dep for stage in STAGES.values() for dep in stage["deps"] if dep.startswith("src/")}
+    assert code
+    assert all((ROOT / path).exists() for path in code)
+
+
+def test_the_lock_holds_every_dependency_and_no_cuda():
+    lock = (ROOT / "requirements.lock").read_text()
+    locked = {
+        re.sub(r"[-_.]+", "-", name).lower() for name in re.findall(r"^([\w.-]+)==", lock, re.MULTILINE)
+    }
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = project["dependencies"] + project["optional-dependencies"]["dev"]
+    names = {re.sub(r"[-_.]+", "-", re.match(r"[\w.-]+", entry)[0]).lower() for entry in wanted}
+    assert names <= locked
+    assert not any(name.startswith(("nvidia", "triton")) for name in locked)
+    assert "+cpu" not in lock
+
+
+def test_no_one_phones_home():
+    code = (
+        "from recgan.environment import configure; configure(); import os; print(os.environ['DO_NOT_TRACK'])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"PATH": "/usr/bin:/bin"},
+    )
+    assert done.stdout.strip() == "true"
+
+
+def test_workflows_call_the_makefile():
+    workflow = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())
+    commands = [step["run"] for job in workflow["jobs"].values() for step in job["steps"] if "run" in step]
+    assert commands
+    assert all(command.startswith("make ") for command in commands)

@@ -1,0 +1,92 @@
+"""params.yaml: typed, complete, and every fault named at once."""
+
+import copy
+from pathlib import Path
+
+import pytest
+import yaml
+from pydantic import ValidationError
+
+from recgan.errors import RecganError
+from recgan.params import check_params, load_params
+from tests.conftest import ROOT
+
+
+@pytest.fixture
+def content():
+    return yaml.safe_load((ROOT / "params.yaml").read_text())
+
+
+def faults(content):
+    with pytest.raises(RecganError) as caught:
+        check_params(content, Path("params.yaml"))
+    return str(caught.value)
+
+
+def test_every_params_file_of_the_project_is_sound():
+    for path in [ROOT / "params.yaml", *(ROOT / "examples").glob("*.yaml")]:
+        load_params(path)
+
+
+def test_a_mistyped_name_gets_the_likely_one(content):
+    content["train"]["epoch"] = content["train"].pop("epochs")
+    message = faults(content)
+    assert "2 fault(s)" in message
+    assert "train.epoch: unknown parameter; did you mean `epochs`?" in message
+    assert "train.epochs: missing" in message
+
+
+def test_a_number_that_yaml_reads_as_text_is_explained(content):
+    content["train"]["epochs"] = yaml.safe_load("1e3")
+    assert content["train"]["epochs"] == "1e3"
+    message = faults(content)
+    assert "train.epochs" in message
+    assert "YAML reads this as text" in message
+
+
+def test_every_fault_is_named_at_once(content):
+    content["features"]["half_life_days"] = -3
+    content["ingest"]["source"] = "store"
+    content["evaluate"]["confidence"] = 2
+    message = faults(content)
+    assert "features.half_life_days" in message
+    assert "(given: -3)" in message
+    assert "'store'" in message
+    assert "evaluate.confidence" in message
+
+
+def test_sections_must_fit_together(content):
+    content["features"]["split"] = {"kind": "published", "validation_share": 0, "seed": 1}
+    message = faults(content)
+    assert "a published split needs both" in message
+    assert "set train.patience to null" in message
+
+
+def test_the_primary_k_must_be_measured(content):
+    content["evaluate"]["primary_k"] = 7
+    assert "primary_k is 7" in faults(content)
+
+
+def test_params_are_frozen():
+    params = load_params(ROOT / "params.yaml")
+    with pytest.raises(ValidationError):
+        params.train.epochs = 1
+
+
+def test_checking_leaves_the_content_alone(content):
+    before = copy.deepcopy(content)
+    check_params(content, Path("params.yaml"))
+    assert content == before
+
+
+@pytest.mark.parametrize("text", ["", "- a list", "a: [1,", "just text"])
+def test_a_file_that_is_no_params_file_is_one_clear_error(tmp_path, text):
+    path = tmp_path / "params.yaml"
+    path.write_text(text)
+    with pytest.raises(RecganError, match=r"params\.yaml"):
+        load_params(path)
+
+
+def test_a_missing_file_says_where_to_run(tmp_path):
+    with pytest.raises(RecganError, match="run recgan from the root"):
+        load_params(tmp_path / "params.yaml")
