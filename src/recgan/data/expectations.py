@@ -1,0 +1,325 @@
+"""Expectations of the tables as Great Expectations suites, defined in code.
+
+The only module that knows Great Expectations. A row rule is stated here a second time, from its built-in
+expectations: when the counts differ from those of quarantine.py, one of the two is wrong.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+import great_expectations as gx
+import great_expectations.expectations as gxe
+import numpy as np
+import pandas as pd
+from great_expectations.expectations.row_conditions import Column
+
+from recgan.data.events import EVENTS
+from recgan.data.quarantine import period
+from recgan.params import EVENT_KINDS, Reason, ValidateParams
+
+Severity = Literal["critical", "warning"]
+
+_TYPES = {"string": "str", "double": "float64", "timestamp[us, tz=UTC]": "Timestamp"}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one expectation."""
+
+    name: str
+    sentence: str
+    """What is expected."""
+    severity: Severity
+    success: bool
+    reason: Reason | None
+    """The row rule it belongs to; None for one about the whole table."""
+    rows: int | None
+    """Rows it looked at; None for an expectation about the whole table."""
+    unexpected: int | None
+    """Rows that break it; None for an expectation about the whole table."""
+    observed: float | int | str | None
+    """What a table-level expectation found; None for row rules."""
+    remedy: str | None
+    """What a user can do beside mending the source."""
+
+
+def expect_raw(frame: pd.DataFrame, params: ValidateParams, now: datetime) -> list[Outcome]:
+    """Check the row rules on the raw events; a rule that is in `validate.drop` only warns.
+
+    Args:
+        frame: what `quarantine.joined` returns, beside `quarantined`: 1.0 where a row is not kept, else 0.0.
+        params: ranges, period and limits.
+        now: an aware instant.
+    """
+    volume = gxe.ExpectTableRowCountToBeBetween(min_value=1, **_about("raw_events", "there are raw events"))
+    if frame.empty:
+        return _run("raw events", frame, [volume])
+    quarantined_share = gxe.ExpectColumnMeanToBeBetween(
+        column="quarantined",
+        max_value=params.max_quarantined_share,
+        **_about(
+            "quarantined_share",
+            f"at most {params.max_quarantined_share:.4g} of the raw events are quarantined",
+            remedy="raise validate.max_quarantined_share",
+        ),
+    )
+    return _run("raw events", frame, [volume, *_row_rules(params, now, "", params.drop), quarantined_share])
+
+
+def expect_kept(frame: pd.DataFrame, params: ValidateParams, now: datetime) -> list[Outcome]:
+    """Check the kept events: their schema, their volume, and every row rule anew; all of it is critical.
+
+    Args:
+        frame: what `quarantine.joined` returns for the kept events.
+        params: ranges, period and limits.
+        now: an aware instant.
+    """
+    helpers = ["known_item", "known_user", "fake", "copy"]
+    table = [
+        gxe.ExpectTableColumnsToMatchSet(
+            column_set=[*EVENTS.names, *helpers],
+            exact_match=True,
+            **_about("kept_columns", "the columns are those of an event: " + ", ".join(EVENTS.names)),
+        ),
+        *(
+            gxe.ExpectColumnValuesToBeOfType(
+                column=field.name,
+                type_=_TYPES[str(field.type)],
+                **_about(f"kept_type_{field.name}", f"{field.name} has type {field.type}"),
+            )
+            for field in EVENTS
+        ),
+        gxe.ExpectTableRowCountToBeBetween(
+            min_value=params.min_events,
+            **_about(
+                "kept_volume",
+                f"at least {params.min_events:,} events are kept",
+                remedy="lower validate.min_events",
+            ),
+        ),
+        gxe.ExpectColumnUniqueValueCountToBeBetween(
+            column="user_id",
+            min_value=2,
+            **_about("kept_users", "the events come from at least two users"),
+        ),
+        gxe.ExpectColumnUniqueValueCountToBeBetween(
+            column="item_id",
+            min_value=2,
+            **_about("kept_items", "the events are about at least two items"),
+        ),
+        gxe.ExpectColumnValuesToBeInSet(
+            column="known_user",
+            value_set=[True],
+            **_about("kept_known_user", "the user of an event is in the users table", severity="warning"),
+        ),
+        gxe.ExpectColumnValuesToBeInSet(
+            column="split",
+            value_set=["train", "test"],
+            **_about("kept_split", "a published split has train and test, nothing else"),
+        ),
+    ]
+    if params.max_age_days is not None:
+        table.append(
+            gxe.ExpectColumnMaxToBeBetween(
+                column="timestamp",
+                min_value=now - timedelta(days=params.max_age_days),
+                **_about(
+                    "kept_freshness",
+                    f"the newest event is at most {params.max_age_days:g} days old",
+                    remedy="raise validate.max_age_days, or set it to null for a historical log",
+                ),
+            )
+        )
+    copies = gxe.ExpectCompoundColumnsToBeUnique(
+        column_list=EVENTS.names,
+        ignore_row_if="never",
+        **_about("kept_unique", "no two events are equal in all columns"),
+    )
+    return _run("kept events", frame, [*table, *_row_rules(params, now, "kept_", ()), copies])
+
+
+def expect_shoppers(kept: pd.DataFrame, params: ValidateParams) -> list[Outcome]:
+    """Check that no single shopper makes up too much of the kept events."""
+    shoppers = kept["user_id"].value_counts(normalize=True, sort=False).rename("share").reset_index()
+    expectation = gxe.ExpectColumnMaxToBeBetween(
+        column="share",
+        max_value=params.max_user_share,
+        **_about(
+            "kept_user_share",
+            f"no user has more than {params.max_user_share:.4g} of the events",
+            remedy="raise validate.max_user_share",
+        ),
+    )
+    return _run("shoppers", shoppers, [expectation])
+
+
+def expect_ids(frame: pd.DataFrame, column: str, table: str) -> list[Outcome]:
+    """Check that each row of the items or users has an id of its own."""
+    return _run(
+        table,
+        frame,
+        [
+            gxe.ExpectColumnValuesToNotBeNull(
+                column=column, **_about(f"{table}_null_id", f"each row of {table} has a {column}")
+            ),
+            gxe.ExpectColumnValuesToBeUnique(
+                column=column, **_about(f"{table}_unique_id", f"no {column} comes twice in {table}")
+            ),
+        ],
+    )
+
+
+def _row_rules(params: ValidateParams, now: datetime, prefix: str, drop: Sequence[Reason]) -> list[Any]:
+    def about(reason: Reason, sentence: str, name: str | None = None) -> dict[str, Any]:
+        severity: Severity = "warning" if reason in drop else "critical"
+        return _about(prefix + (name or reason), sentence, severity, reason)
+
+    event, value = Column("event"), Column("value")
+    rules = [
+        gxe.ExpectColumnValuesToNotBeNull(column="user_id", **about("null_user", "an event has a user_id")),
+        gxe.ExpectColumnValuesToNotBeNull(column="item_id", **about("null_item", "an event has an item_id")),
+        # BeInSet overlooks nulls.
+        gxe.ExpectColumnValuesToNotBeNull(
+            column="event", **about("unknown_event", "an event has a kind", "null_event")
+        ),
+        gxe.ExpectColumnValuesToBeInSet(
+            column="event",
+            value_set=list(EVENT_KINDS),
+            **about("unknown_event", "the kind of an event is one of " + ", ".join(EVENT_KINDS)),
+        ),
+        gxe.ExpectColumnValuesToNotBeNull(
+            column="timestamp",
+            row_condition=Column("split").is_null(),
+            **about("null_timestamp", "an event has a time, unless it is of a published split"),
+        ),
+        gxe.ExpectColumnValuesToBeBetween(
+            column="timestamp", max_value=now, **about("future_timestamp", "no event is from the future")
+        ),
+        gxe.ExpectColumnValuesToBeBetween(
+            column="value",
+            min_value=0,
+            strict_min=True,
+            row_condition=event == "purchase",
+            **about("cancellation", "a purchase has a positive quantity"),
+        ),
+    ]
+    start, end = period(params)
+    if start or end:
+        bounds = " ".join(
+            f"{word} {instant:%Y-%m-%d %H:%M}" for word, instant in (("from", start), ("to", end)) if instant
+        )
+        rules.append(
+            gxe.ExpectColumnValuesToBeBetween(
+                column="timestamp",
+                min_value=start,
+                max_value=end,
+                **about("outside_period", f"an event is inside the declared period {bounds}"),
+            )
+        )
+    for kind, limits in params.values.items():
+        rules.append(
+            gxe.ExpectColumnValuesToBeBetween(
+                column="value",
+                min_value=limits.low,
+                max_value=limits.high,
+                # A purchase of zero or less is a cancellation, which is a rule of its own.
+                row_condition=(event == kind) & (value > 0) if kind == "purchase" else event == kind,
+                **about(
+                    "value_out_of_range",
+                    f"the value of a {kind} is from {limits.low:g} to {limits.high:g}",
+                    f"{kind}_value_out_of_range",
+                ),
+            )
+        )
+    if "rating" in params.values:
+        rules.append(
+            gxe.ExpectColumnValuesToNotBeNull(
+                column="value",
+                row_condition=event == "rating",
+                **about("value_out_of_range", "a rating has a value", "rating_without_value"),
+            )
+        )
+    if params.price:
+        rules.append(
+            gxe.ExpectColumnValuesToBeBetween(
+                column="price",
+                min_value=params.price.low,
+                max_value=params.price.high,
+                **about(
+                    "price_out_of_range", f"a price is from {params.price.low:g} to {params.price.high:g}"
+                ),
+            )
+        )
+    flags: tuple[tuple[Reason, str, bool, str], ...] = (
+        ("unknown_item", "known_item", True, "the item of an event is in the items table"),
+        ("fake_account", "fake", False, "no event comes from a labelled fake account"),
+        ("duplicate", "copy", False, "no event is a copy of an earlier row"),
+    )
+    for reason, column, good, sentence in flags:
+        rules.append(
+            gxe.ExpectColumnValuesToBeInSet(column=column, value_set=[good], **about(reason, sentence))
+        )
+    return rules
+
+
+def _about(
+    name: str,
+    sentence: str,
+    severity: Severity = "critical",
+    reason: Reason | None = None,
+    remedy: str | None = None,
+) -> dict[str, Any]:
+    return {
+        "severity": severity,
+        "notes": sentence,
+        "meta": {"name": name, "reason": reason, "remedy": remedy},
+    }
+
+
+def _run(name: str, frame: pd.DataFrame, expectations: list[Any]) -> list[Outcome]:
+    logging.getLogger("great_expectations").setLevel(logging.WARNING)
+    context = gx.get_context(mode="ephemeral")
+    context.variables.progress_bars = {"globally": False}
+    asset = context.data_sources.add_pandas(name).add_dataframe_asset(name)
+    batch = asset.add_batch_definition_whole_dataframe(name).get_batch({"dataframe": frame})
+    suite = gx.ExpectationSuite(name=name, expectations=expectations)
+    # Counts only: whole rows as examples come from quarantine.py, and cost nothing there.
+    counts = {"result_format": "BASIC", "partial_unexpected_count": 0}
+    results = {
+        r.expectation_config.meta["name"]: r for r in batch.validate(suite, result_format=counts).results
+    }
+    return [_outcome(expectation, results[expectation.meta["name"]]) for expectation in expectations]
+
+
+def _outcome(expectation: Any, result: Any) -> Outcome:
+    observed = result.result.get("observed_value")
+    if isinstance(observed, list):
+        observed = ", ".join(map(str, observed))
+    elif observed is None or pd.isna(observed):
+        observed = None
+    elif isinstance(observed, pd.Timestamp):
+        observed = observed.isoformat()
+    elif isinstance(observed, np.generic):
+        observed = observed.item()
+    if not result.result and result.exception_info:
+        observed = f"not computable: {_exception(result.exception_info)}"
+    return Outcome(
+        name=expectation.meta["name"],
+        sentence=expectation.notes,
+        severity=expectation.severity.value,
+        success=bool(result.success),
+        reason=expectation.meta["reason"],
+        rows=result.result.get("element_count"),
+        unexpected=result.result.get("unexpected_count"),
+        observed=observed,
+        remedy=expectation.meta["remedy"],
+    )
+
+
+def _exception(info: dict[str, Any]) -> str:
+    if "exception_message" in info:
+        return str(info["exception_message"])
+    return "; ".join(sorted({str(part["exception_message"]) for part in info.values()}))

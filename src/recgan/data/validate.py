@@ -1,0 +1,209 @@
+"""The stage `validate`: kept events, quarantine, and a stop where the data cannot be trusted."""
+
+import logging
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from recgan.data import expectations
+from recgan.data.events import EVENTS, Tables, read_tables, write_tables
+from recgan.data.expectations import Outcome
+from recgan.data.quarantine import REASONS, Partition, broken_rules, joined, partition
+from recgan.errors import RecganError
+from recgan.files import replacing, write_json, write_text
+from recgan.params import ValidateParams, load_params
+
+log = logging.getLogger(__name__)
+
+EXAMPLES = 3
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What the expectations say of three tables."""
+
+    partition: Partition
+    kept: Tables
+    """The kept events, all items, and the users with a kept event."""
+    outcomes: tuple[Outcome, ...]
+    examples: dict[str, list[dict[str, Any]]]
+    """Reason → the first few rows that break that rule."""
+
+    @property
+    def failures(self) -> list[Outcome]:
+        """Return the broken critical expectations."""
+        return [o for o in self.outcomes if not o.success and o.severity == "critical"]
+
+
+def validate(root: Path = Path(), now: datetime | None = None) -> None:
+    """Check the ingested tables, keep what may be kept, stop on critical failures.
+
+    Reads data/ingested. Writes data/kept (events, items, users, quarantine), metrics/validation.json and
+    reports/validation.html. On a critical failure the last two are written and data/kept stays as it was.
+
+    Args:
+        root: the project's folder.
+        now: an aware instant; events after it are from the future. None is the present.
+
+    Raises:
+        RecganError: a critical expectation is broken, or an input is missing.
+    """
+    params = load_params(root / "params.yaml").validate_
+    tables = read_tables(root / "data" / "ingested")
+    result = check(tables, params, now or datetime.now(UTC))
+    summary = summarise(result)
+
+    if not result.failures:
+        with replacing(root / "data" / "kept") as folder:
+            folder.mkdir()
+            write_tables(result.kept, folder)
+            pq.write_table(result.partition.quarantined, folder / "quarantine.parquet", compression="zstd")
+    write_json(root / "metrics" / "validation.json", summary)
+    write_text(root / "reports" / "validation.html", page(result, summary))
+
+    reasons = ", ".join(f"{n:,} {reason}" for reason, n in summary["quarantined_by_reason"].items() if n)
+    log.info("%s raw events: %s without a fault", f"{summary['raw']:,}", f"{summary['kept']:,}")
+    log.info("%s in quarantine%s", f"{summary['quarantined']:,}", f": {reasons}" if reasons else "")
+    if result.failures:
+        raise RecganError(complaint(result))
+    log.info("all critical expectations hold: reports/validation.html")
+
+
+def check(tables: Tables, params: ValidateParams, now: datetime) -> Validation:
+    """Hold three tables against the expectations; the tables stay as they are.
+
+    The kept events are only checked when the raw ones passed: their failures would follow from the first.
+
+    Args:
+        tables: raw events, items and users, their columns in any order.
+        params: ranges, limits, and the reasons for which a row may be dropped.
+        now: an aware instant; events after it are from the future.
+    """
+    frame = joined(tables)
+    broken = broken_rules(frame, params, now)
+    parts = partition(tables.events, broken)
+    examples = {
+        reason: frame.loc[rows.to_numpy().nonzero()[0][:EXAMPLES], EVENTS.names].to_dict("records")
+        for reason, rows in broken.items()
+        if rows.any()
+    }
+    users = tables.users.filter(pc.is_in(tables.users["user_id"], value_set=_distinct(parts.kept["user_id"])))
+    kept = Tables(parts.kept, tables.items, users)
+
+    outcomes = expectations.expect_raw(
+        frame.assign(quarantined=broken.any(axis=1).astype(float)), params, now
+    )
+    outcomes += expectations.expect_ids(tables.items.to_pandas(), "item_id", "items")
+    outcomes += expectations.expect_ids(tables.users.to_pandas(), "user_id", "users")
+    if all(o.success or o.severity == "warning" for o in outcomes):
+        kept_frame = joined(kept)
+        outcomes += expectations.expect_kept(kept_frame, params, now)
+        outcomes += expectations.expect_shoppers(kept_frame, params)
+    return Validation(parts, kept, tuple(outcomes), {str(k): v for k, v in examples.items()})
+
+
+def summarise(result: Validation) -> dict[str, Any]:
+    """Return the figures for metrics/validation.json: the same for the same input."""
+    kept, quarantined = len(result.partition.kept), len(result.partition.quarantined)
+    counts = result.partition.quarantined["reason"].value_counts().to_pylist()
+    by_reason = {count["values"]: count["counts"] for count in counts}
+    times = pc.min_max(result.partition.kept["timestamp"]).as_py()
+    return {
+        "success": not result.failures,
+        "raw": kept + quarantined,
+        "kept": kept,
+        "quarantined": quarantined,
+        "quarantined_share": round(quarantined / max(kept + quarantined, 1), 6),
+        "quarantined_by_reason": {reason: by_reason.get(reason, 0) for reason in REASONS},
+        "users": len(_distinct(result.partition.kept["user_id"])),
+        "items": len(_distinct(result.partition.kept["item_id"])),
+        "first_event": times["min"].isoformat() if times["min"] else None,
+        "last_event": times["max"].isoformat() if times["max"] else None,
+        "expectations": {
+            o.name: {"success": o.success, "severity": o.severity}
+            | ({"observed": o.observed} if o.unexpected is None else {"unexpected": o.unexpected})
+            for o in result.outcomes
+        },
+    }
+
+
+def complaint(result: Validation) -> str:
+    """Return what is broken, by how many rows and for example which, then the remedy."""
+    failures = result.failures
+    number = (
+        "one critical expectation is" if len(failures) == 1 else f"{len(failures)} critical expectations are"
+    )
+    lines = [f"{number} broken:"]
+    remedies = ["mend the source and run dvc repro"]
+    droppable = [o.reason for o in failures if o.reason]
+    for failure in failures:
+        lines.append(f"- {failure.name}: expected: {failure.sentence}; {found(failure)}")
+        if failure.reason:
+            lines += [f"    {_compact(row)}" for row in result.examples.get(failure.reason, [])]
+        if failure.remedy and failure.remedy not in remedies:
+            remedies.append(failure.remedy)
+    if droppable:
+        reasons = ", ".join(dict.fromkeys(droppable))
+        remedies.insert(1, f"where such rows may be left out, add {reasons} to validate.drop")
+    lines.append("; or ".join(remedies) + (" (params.yaml)" if len(remedies) > 1 else ""))
+    lines.append("data/kept stays as it was; reports/validation.html shows all expectations")
+    return "\n".join(lines)
+
+
+def found(outcome: Outcome) -> str:
+    """Say what an expectation found, in a few words."""
+    if outcome.unexpected is not None:
+        share = 100 * outcome.unexpected / max(outcome.rows or 0, 1)
+        return f"{outcome.unexpected:,} of {outcome.rows or 0:,} rows break it ({share:.3g} %)"
+    observed = outcome.observed
+    if isinstance(observed, (int, float)):
+        observed = f"{observed:,}" if isinstance(observed, int) else f"{observed:.4g}"
+    return f"found {'nothing' if observed is None else observed}"
+
+
+def page(result: Validation, summary: dict[str, Any]) -> str:
+    """Return the page that shows what was kept, what was not, and every expectation."""
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
+    template = environment.from_string(
+        files("recgan.data").joinpath("validation.html.jinja").read_text(encoding="utf-8")
+    )
+    groups = {"Raw events, items and users": [o for o in result.outcomes if not o.name.startswith("kept_")]}
+    if any(o.name.startswith("kept_") for o in result.outcomes):
+        groups["Kept events"] = [o for o in result.outcomes if o.name.startswith("kept_")]
+    shown = {
+        reason: [{name: _text(value) for name, value in row.items()} for row in rows]
+        for reason, rows in result.examples.items()
+    }
+    return template.render(
+        summary=summary,
+        failures=result.failures,
+        groups=groups,
+        found=found,
+        examples=shown,
+        columns=EVENTS.names,
+        largest=max(summary["quarantined_by_reason"].values()),
+    )
+
+
+def _distinct(ids: pa.ChunkedArray) -> pa.Array:
+    return pc.drop_null(pc.unique(ids))
+
+
+def _compact(row: dict[str, Any]) -> str:
+    return " ".join(f"{name}={_text(value) or 'null'}" for name, value in row.items() if name != "split")
+
+
+def _text(value: Any) -> str:
+    if pd.isna(value):
+        return ""
+    if isinstance(value, pd.Timestamp):
+        return f"{value:%Y-%m-%d %H:%M:%S}"
+    return f"{value:g}" if isinstance(value, float) else str(value)
