@@ -211,6 +211,8 @@ class NeighbourGrid(Section):
 
     neighbours: tuple[Count, ...]
     shrink: tuple[NonNegative, ...]
+    asymmetry: tuple[Share, ...]
+    """How much of the cosine's norm is the source item's; 0.5 is the plain cosine."""
 
 
 class RP3betaGrid(Section):

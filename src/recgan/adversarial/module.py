@@ -1,0 +1,317 @@
+"""The adversarial training loop: two players, two optimizers, one Lightning module."""
+
+import logging
+import math
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+import lightning
+import torch
+from lightning.pytorch.callbacks import Callback
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.utils.data import DataLoader, Dataset
+from tqdm import tqdm
+
+from recgan.errors import RecganError
+
+log = logging.getLogger(__name__)
+
+Row = dict[str, float | None]
+"""One epoch of the curves: epoch, d_loss, g_loss, g_grad_norm, d_grad_norm, the game's own, score."""
+
+
+class Game(Protocol):
+    """What two players must say about themselves to be trained against each other."""
+
+    rng: torch.Generator
+    """Everything random in the game comes from it; its state is part of a checkpoint."""
+
+    @property
+    def generator(self) -> nn.Module:
+        """The player that writes."""
+        ...
+
+    @property
+    def discriminator(self) -> nn.Module:
+        """The player that judges."""
+        ...
+
+    def optimizers(self) -> tuple[Optimizer, Optimizer]:
+        """Return the discriminator's and the generator's optimizer."""
+        ...
+
+    def begin_epoch(self) -> None:
+        """Draw what stays the same for one epoch."""
+        ...
+
+    def discriminator_turn(self) -> Iterator[Tensor]:
+        """Yield the loss of each discriminator step; the step is made before the next one is asked for."""
+        ...
+
+    def generator_turn(self) -> Iterator[Tensor]:
+        """Yield the loss of each generator step."""
+        ...
+
+    def measured(self) -> dict[str, Tensor]:
+        """Return what the game measured in this epoch, as scalars on the device."""
+        ...
+
+
+@dataclass
+class Progress:
+    """How far a training is: all of it is in every checkpoint."""
+
+    curves: list[Row] = field(default_factory=list)
+    best_epoch: int = 0
+    """The epoch of the best score; without validation the last one."""
+    best_score: float | None = None
+    best_weights: dict[str, Tensor] = field(default_factory=dict)
+    finished: bool = False
+
+
+class AdversarialModule(lightning.LightningModule):
+    """Play one epoch per training step: the discriminator's turn, then the generator's."""
+
+    def __init__(self, game: Game) -> None:
+        super().__init__()
+        self.automatic_optimization = False  # two optimizers: Lightning clips and schedules nothing here
+        self.game = game
+        self.row: Row = {}
+
+    def configure_optimizers(self) -> list[Optimizer]:
+        """Return the game's two optimizers."""
+        return list(self.game.optimizers())
+
+    def training_step(self, batch: Tensor, batch_idx: int) -> None:
+        """Play one epoch and keep its row of the curves.
+
+        Raises:
+            RecganError: a loss or a gradient is not finite.
+        """
+        game = self.game
+        # Lightning's wrappers would count steps that nobody reads, at 65,000 steps for 4 % of the time.
+        d_optimizer, g_optimizer = cast("list[Optimizer]", self.optimizers(use_pl_optimizer=False))
+        game.begin_epoch()
+        d_loss, d_norm = self._turn(game.discriminator_turn, game.discriminator, game.generator, d_optimizer)
+        g_loss, g_norm = self._turn(game.generator_turn, game.generator, game.discriminator, g_optimizer)
+        measured = {
+            "d_loss": d_loss,
+            "g_loss": g_loss,
+            **game.measured(),
+            "g_grad_norm": g_norm,
+            "d_grad_norm": d_norm,
+        }
+        # The only time in an epoch that the host waits for the device.
+        values = torch.stack([value.float() for value in measured.values()]).tolist()
+        self.row = {"epoch": self.current_epoch + 1, **dict(zip(measured, values, strict=True))}
+        if not all(map(math.isfinite, values)):
+            shown = ", ".join(f"{name} {value:.3g}" for name, value in zip(measured, values, strict=True))
+            raise RecganError(
+                f"training lost its footing in epoch {self.current_epoch + 1}: {shown}; "
+                "lower the learning rates of both players"
+            )
+
+    def _turn(
+        self,
+        turn: Callable[[], Iterator[Tensor]],
+        player: nn.Module,
+        opponent: nn.Module,
+        optimizer: Optimizer,
+    ) -> tuple[Tensor, Tensor]:
+        """Make one player's steps; return the mean loss and the gradient's norm at the last step."""
+        opponent.requires_grad_(False)
+        total, steps = torch.zeros((), device=self.device), 0
+        for loss in turn():
+            optimizer.zero_grad(set_to_none=True)
+            self.manual_backward(loss)
+            optimizer.step()
+            total += loss.detach()
+            steps += 1
+        opponent.requires_grad_(True)
+        grads = [parameter.grad for parameter in player.parameters() if parameter.grad is not None]
+        norm = torch.nn.utils.get_total_norm(grads)
+        optimizer.zero_grad(set_to_none=True)
+        return total / steps, norm
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Put the random state into the checkpoint."""
+        checkpoint["rng"] = self.game.rng.get_state()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take the random state back."""
+        self.game.rng.set_state(checkpoint["rng"].cpu())
+
+
+class _Watch(Callback):
+    """Look at validation, remember the best weights, save, report and stop."""
+
+    def __init__(
+        self,
+        progress: Progress,
+        epochs: int,
+        validate: Callable[[], float] | None,
+        evaluate_every: int,
+        patience: int | None,
+        checkpoint: Path | None,
+        label: str,
+    ) -> None:
+        self.progress = progress
+        self.epochs = epochs
+        self.validate = validate
+        self.evaluate_every = evaluate_every
+        self.patience = patience
+        self.checkpoint = checkpoint
+        self.label = label
+        self.bar: Any = None
+
+    def state_dict(self) -> dict[str, Any]:
+        return vars(self.progress).copy()
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        vars(self.progress).update(state_dict)
+
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        if self.progress.finished:
+            trainer.should_stop = True
+        if self.progress.curves:
+            log.info("%s: resuming after epoch %d", self.label, len(self.progress.curves))
+        if sys.stderr.isatty():
+            self.bar = tqdm(
+                total=self.epochs,
+                initial=len(self.progress.curves),
+                desc=self.label,
+                unit="epoch",
+                leave=False,
+            )
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        assert isinstance(pl_module, AdversarialModule)
+        progress, row = self.progress, pl_module.row
+        progress.curves.append(row)
+        epoch = len(progress.curves)
+        last = epoch == self.epochs
+        row["score"] = None
+        if self.validate is None:
+            progress.best_epoch = epoch
+        if self.validate is not None and (last or epoch % self.evaluate_every == 0):
+            row["score"] = score = self.validate()
+            if progress.best_score is None or score > progress.best_score:
+                progress.best_epoch, progress.best_score = epoch, score
+                progress.best_weights = {
+                    name: weight.detach().cpu().clone() for name, weight in pl_module.state_dict().items()
+                }
+            looks = (epoch - progress.best_epoch) // self.evaluate_every
+            if self.patience is not None and looks >= self.patience:
+                last = True
+        if last:
+            progress.finished = True
+            trainer.should_stop = True
+        self._report(epoch, row, last)
+        if self.checkpoint is not None and (last or epoch % self.evaluate_every == 0):
+            _save(trainer, self.checkpoint)
+
+    def on_exception(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, exception: BaseException
+    ) -> None:
+        self.teardown(trainer, pl_module, "fit")
+
+    def teardown(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
+        if self.bar is not None:
+            self.bar.close()
+            self.bar = None
+
+    def _report(self, epoch: int, row: Row, last: bool) -> None:
+        shown = f"d_loss {row['d_loss']:.3f}, g_loss {row['g_loss']:.3f}"
+        progress = self.progress
+        if progress.best_score is not None:
+            best = f"best {progress.best_score:.4f} in epoch {progress.best_epoch}"
+            score = row["score"]
+            shown += f", validation ndcg {score:.4f} ({best})" if score is not None else f", {best}"
+        if self.bar is not None:
+            self.bar.set_postfix_str(shown, refresh=False)
+            self.bar.update()
+        if self.bar is None and (last or epoch % self.evaluate_every == 0):
+            log.info("%s, epoch %d of %d: %s", self.label, epoch, self.epochs, shown)
+
+
+def play(
+    game: Game,
+    *,
+    epochs: int,
+    device: torch.device,
+    validate: Callable[[], float] | None = None,
+    evaluate_every: int = 10,
+    patience: int | None = None,
+    checkpoint: Path | None = None,
+    label: str = "training",
+    callbacks: tuple[Callback, ...] = (),
+) -> Progress:
+    """Train two players against each other; leave the best weights in the game.
+
+    Args:
+        game: an nn.Module that is a Game.
+        epochs: the most epochs to play.
+        device: cpu (32-bit) or cuda (bf16-mixed).
+        validate: a score of the present generator, higher is better; None keeps the last weights.
+        evaluate_every: epochs between two looks at `validate`, and between two checkpoints.
+        patience: looks without a better score before the training stops; None never stops early.
+        checkpoint: where to save all state; a training that finds this file goes on from there, to the same
+            result as if it had never stopped. None saves nothing.
+        label: what the progress is called.
+        callbacks: Lightning callbacks that act before validation.
+
+    Raises:
+        RecganError: a loss or a gradient is not finite.
+    """
+    progress = Progress()
+    watch = _Watch(progress, epochs, validate, evaluate_every, patience, checkpoint, label)
+    module = AdversarialModule(game)
+    with _quiet():
+        trainer = lightning.Trainer(
+            accelerator="gpu" if device.type == "cuda" else "cpu",
+            devices=1,
+            precision="bf16-mixed" if device.type == "cuda" else "32-true",
+            max_epochs=epochs,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            callbacks=[*callbacks, watch],
+        )
+        resume = checkpoint if checkpoint is not None and checkpoint.exists() else None
+        trainer.fit(module, DataLoader(cast("Dataset[int]", range(1))), ckpt_path=resume, weights_only=True)
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+    if progress.best_weights:
+        module.load_state_dict(progress.best_weights)
+    return progress
+
+
+def _save(trainer: lightning.Trainer, path: Path) -> None:
+    """Save a checkpoint in one step: a killed training finds the old or the new one, never half."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_suffix(".new")
+    trainer.save_checkpoint(new)
+    new.replace(path)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence what Lightning says about itself: tips, hardware lists, data loader advice."""
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"lightning\..*")
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)

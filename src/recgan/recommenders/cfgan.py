@@ -1,0 +1,366 @@
+"""CFGAN (Chae et al., CIKM 2018): a GAN that writes whole interaction vectors.
+
+The condition c is a row of the matrix (a user's items, or in the item view an item's users), and the
+generator's output y = G(c) is judged against the row itself:
+
+    e = entries of c, and a share of its zeros      (partial masking)
+    D minimises   loss(D(c, c), D(c, y∘e))
+    G minimises   loss(D(c, y∘e)) + α Σ_z y_j²      (zero reconstruction over z, a share of the row's zeros)
+
+As in the original code the default loss is the non-saturating one, although the paper writes log(1 - D),
+there is no noise z, hidden layers are sigmoid and outputs linear, and an epoch is all discriminator passes,
+then all generator passes, with one draw of the zeros. Unlike it, the two draws are independent (there, both
+follow a seed from the clock, and are one and the same), each zero is drawn on its own with the given
+probability (there, exactly that share of each row), and everything follows from one seed.
+"""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from scipy.sparse import csr_array
+from torch import Tensor, nn
+
+from recgan.adversarial.losses import LOSSES
+from recgan.adversarial.networks import (
+    ConditionalDiscriminator,
+    Perceptron,
+    SparseBatch,
+    SparseRows,
+    adam,
+)
+from recgan.errors import RecganError
+from recgan.files import read_json, write_json
+from recgan.params import CFGANParams
+
+
+class CFGANGame(nn.Module):
+    """CFGAN's two networks and what they play for, on rows of one matrix.
+
+    Memory on the device: two bytes for each entry and zero of the matrix for the draws, and four for the
+    generator's output on all rows while the discriminator has its turn.
+    """
+
+    def __init__(self, settings: CFGANParams, rows: csr_array, device: torch.device) -> None:
+        """Build the networks.
+
+        Args:
+            settings: the train section.
+            rows: (rows, width), the conditions: users by items, or items by users.
+            device: where the game will be played.
+        """
+        super().__init__()
+        self.settings = settings
+        self.loss = LOSSES[settings.loss]
+        width = rows.shape[1]
+        first = torch.Generator().manual_seed(settings.seed)  # on the CPU: the same start on every device
+        self.generator = Perceptron(width, settings.generator.hidden, width, first)
+        self.discriminator = ConditionalDiscriminator(width, settings.discriminator.hidden, first)
+        self.rows = SparseRows(rows)
+        self.rng = torch.Generator(device).manual_seed(settings.seed)
+        self._held: Tensor | None = None
+        self._sums: dict[str, Tensor] = {}
+
+    def optimizers(self) -> tuple[torch.optim.Optimizer, torch.optim.Optimizer]:
+        """Return the discriminator's and the generator's Adam."""
+        d, g = self.settings.discriminator, self.settings.generator
+        return (
+            adam(self.discriminator, d.learning_rate, d.l2),
+            adam(self.generator, g.learning_rate, g.l2),
+        )
+
+    def begin_epoch(self) -> None:
+        """Draw the zeros that the discriminator sees, and those that the generator must keep at zero."""
+        if self._held is None:
+            self._held = self.rows.held()
+        self._visible = self._draw(self.settings.partial_masking_share) | self._held
+        self._zeros = self._draw(self.settings.zero_reconstruction_share) & ~self._held
+        self._sums = {}
+
+    def discriminator_turn(self) -> Iterator[Tensor]:
+        """Yield the discriminator's losses; the generator rests, so its rows are written once."""
+        with torch.no_grad():
+            fakes = self.generator(self.rows.all()) * self._visible  # (rows, width)
+        side = self.settings.discriminator
+        for batch in self._passes(side.steps, side.batch_size):
+            read = self.discriminator.read(batch)  # (batch, hidden)
+            real = self.discriminator(read, batch)  # (batch,)
+            fake = self.discriminator(read, fakes[batch.rows])
+            self._measure("d_real", torch.sigmoid(real.detach()).mean())
+            self._measure("d_fake", torch.sigmoid(fake.detach()).mean())
+            yield self.loss.discriminator(real, fake)
+
+    def generator_turn(self) -> Iterator[Tensor]:
+        """Yield the generator's losses; the discriminator rests, so it reads the conditions once."""
+        with torch.no_grad():
+            reads = self.discriminator.read(self.rows.all())  # (rows, hidden)
+        side = self.settings.generator
+        for batch in self._passes(side.steps, side.batch_size):
+            adversarial, reconstruction = self.generator_losses(batch, reads[batch.rows])
+            self._measure("zero_reconstruction", reconstruction.detach())
+            yield adversarial + self.settings.zero_reconstruction * reconstruction
+
+    def generator_losses(self, batch: SparseBatch, read: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the adversarial loss and the mean row's Σ y_j² over the drawn zeros.
+
+        Args:
+            batch: the conditions.
+            read: (batch, hidden), the discriminator's reading of them.
+        """
+        scores = self.generator(batch)  # (batch, width)
+        fake = self.discriminator(read, scores * self._visible[batch.rows])  # (batch,)
+        kept = (scores * self._zeros[batch.rows]).float()
+        return self.loss.generator(fake), kept.square().sum() / len(batch.rows)
+
+    def measured(self) -> dict[str, Tensor]:
+        """Return the epoch's mean d_real, d_fake (as probabilities) and zero_reconstruction."""
+        settings = self.settings
+        n_rows = self.rows.shape[0]
+        d_steps = settings.discriminator.steps * -(-n_rows // settings.discriminator.batch_size)
+        g_steps = settings.generator.steps * -(-n_rows // settings.generator.batch_size)
+        steps = {"d_real": d_steps, "d_fake": d_steps, "zero_reconstruction": g_steps}
+        return {name: total / steps[name] for name, total in self._sums.items()}
+
+    def _passes(self, passes: int, size: int) -> Iterator[SparseBatch]:
+        for _ in range(passes):
+            order = torch.randperm(self.rows.shape[0], generator=self.rng, device=self.rng.device)
+            yield from self.rows.batches(order, size)
+
+    def _draw(self, share: float) -> Tensor:
+        uniform = torch.rand(self.rows.shape, generator=self.rng, device=self.rng.device)
+        return uniform < share  # (rows, width) bool
+
+    def _measure(self, name: str, value: Tensor) -> None:
+        self._sums[name] = self._sums[name] + value if name in self._sums else value
+
+
+class CFGAN:
+    """Recommend with CFGAN's generator.
+
+    User view: the scores are G(history), for any history. Item view: G writes, for every item, one entry
+    per fitted user, so a history equal to a fitted user's row gets that user's entries. Any other history
+    x is folded in: with h_i the generator's last hidden layer for item i (rows of H), s̄ the mean fitted
+    user's scores, its output weights are the ridge solution
+
+        w = w̄ + (HᵀH + fold_in_l2 I)⁻¹ Hᵀ (x - s̄),    scores = s̄ + H (w - w̄)
+
+    and an empty history gets s̄.
+    """
+
+    name = "cfgan"
+
+    def __init__(self, settings: CFGANParams) -> None:
+        """Take the train section; nothing is computed."""
+        self.settings = settings
+        self.epochs = 0
+        self.best_epoch = 0
+        self.validation_ndcg: float | None = None
+        self.curves: list[dict[str, float | None]] = []
+
+    @property
+    def parameters(self) -> int:
+        """Number of the generator's weights."""
+        return sum(parameter.numel() for parameter in self.generator.parameters())
+
+    def fit(
+        self,
+        user_items: csr_array,
+        validate: Callable[[Self], float] | None = None,
+        epochs: int | None = None,
+        checkpoint: Path | None = None,
+        label: str = "cfgan",
+        callbacks: tuple[Any, ...] = (),
+    ) -> Self:
+        """Train both networks.
+
+        Args:
+            user_items: (users, items), float32, 0 where there was no event.
+            validate: a score of the recommender as it stands, higher is better; the weights of the best
+                look are kept. None keeps the last.
+            epochs: the most epochs to train; None takes the settings'.
+            checkpoint: file to resume from and to save all state to; None saves nothing.
+            label: what the progress is called.
+            callbacks: Lightning callbacks.
+
+        Raises:
+            RecganError: the loss is not finite, or the accelerator is not there.
+        """
+        from recgan.adversarial.module import play  # Lightning takes seconds to import; scoring needs none
+
+        device = pick_device(self.settings.accelerator)
+        item_view = self.settings.view == "item"
+        rows = csr_array(user_items.T) if item_view else user_items
+        game = CFGANGame(self.settings, rows, device)
+        self._take(game.generator, user_items if item_view else None, user_items.shape[1])
+
+        def look() -> float:
+            assert validate is not None
+            self._prepare()
+            return validate(self)
+
+        progress = play(
+            game,
+            epochs=epochs or self.settings.epochs,
+            device=device,
+            validate=look if validate is not None else None,
+            evaluate_every=self.settings.evaluate_every,
+            patience=self.settings.patience,
+            checkpoint=checkpoint,
+            label=label,
+            callbacks=callbacks,
+        )
+        game.generator.requires_grad_(False)
+        self.epochs = len(progress.curves)
+        self.best_epoch = progress.best_epoch
+        self.validation_ndcg = progress.best_score
+        self.curves = progress.curves
+        self._prepare()
+        return self
+
+    def score(self, user_items: csr_array) -> NDArray[np.float32]:
+        """Score all items for each history (rows, items): rows in, rows out."""
+        if self.fitted is None:
+            scores: NDArray[np.float32] = self._generate(SparseRows(user_items)).numpy()
+            return scores
+        positions = np.array([self._position.get(key, -1) for key in _keys(user_items)], dtype=np.int64)
+        scores = np.empty(user_items.shape, dtype=np.float32)
+        own = positions >= 0
+        layer = self.generator.output
+        units = torch.as_tensor(positions[own], device=layer.weight.device)
+        with torch.no_grad():
+            written = layer.weight[units] @ self._hidden.T + layer.bias[units, None]  # (own rows, items)
+        scores[own] = written.float().cpu().numpy()
+        new = np.flatnonzero(~own)
+        if len(new):
+            history = user_items[new]
+            surprise = history.toarray() - self._mean_scores  # (new rows, items)
+            surprise[np.diff(history.indptr) == 0] = 0
+            scores[new] = self._mean_scores + (surprise @ self._fold_in) @ self._factors.T
+        return scores
+
+    def save(self, folder: Path) -> None:
+        """Write weights.safetensors and recommender.json into an existing folder; no pickle."""
+        tensors = {f"generator.{name}": weight for name, weight in self.generator.state_dict().items()}
+        if self.fitted is not None:
+            tensors["fitted.indptr"] = torch.as_tensor(self.fitted.indptr, dtype=torch.int64)
+            tensors["fitted.indices"] = torch.as_tensor(self.fitted.indices, dtype=torch.int32)
+            tensors["fitted.values"] = torch.as_tensor(self.fitted.data, dtype=torch.float32)
+        # `save_file` would make the file unreadable for other users.
+        content = save({name: tensor.cpu().contiguous() for name, tensor in tensors.items()})
+        (folder / _WEIGHTS).write_bytes(content)
+        write_json(
+            folder / _DESCRIPTION,
+            {
+                "name": self.name,
+                "settings": self.settings.model_dump(mode="json"),
+                "items": self.items,
+                "width": self.generator.first.shape[0],
+                "epochs": self.epochs,
+                "best_epoch": self.best_epoch,
+                "validation_ndcg": self.validation_ndcg,
+            },
+        )
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what `save` wrote, onto the CPU.
+
+        Raises:
+            RecganError: a file is missing, damaged, or its sizes disagree.
+        """
+        try:
+            about = read_json(folder / _DESCRIPTION)
+            tensors = load_file(folder / _WEIGHTS)
+            recommender = cls(CFGANParams.model_validate(about["settings"]))
+            width, items = int(about["width"]), int(about["items"])
+            generator = Perceptron(
+                width, recommender.settings.generator.hidden, width, torch.Generator().manual_seed(0)
+            )
+            generator.load_state_dict(
+                {
+                    name.removeprefix("generator."): tensor
+                    for name, tensor in tensors.items()
+                    if name.startswith("generator.")
+                }
+            )
+            fitted = None
+            if recommender.settings.view == "item":
+                parts = (tensors[f"fitted.{part}"].numpy() for part in ("values", "indices", "indptr"))
+                fitted = csr_array(tuple(parts), shape=(width, items))
+            elif width != items:
+                raise ValueError(f"width {width} in the user view, but {items} items")
+        except (OSError, KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
+            raise RecganError(f"no readable recommender in {folder} ({error}); run dvc repro train") from None
+        recommender.epochs, recommender.best_epoch = about["epochs"], about["best_epoch"]
+        recommender.validation_ndcg = about["validation_ndcg"]
+        generator.requires_grad_(False)
+        recommender._take(generator, fitted, items)
+        recommender._prepare()
+        return recommender
+
+    def _take(self, generator: Perceptron, fitted: csr_array | None, items: int) -> None:
+        """Hold a generator, and in the item view the rows it was fitted on."""
+        self.generator = generator
+        self.fitted = fitted
+        self.items = items
+        if fitted is not None:
+            keys = list(_keys(fitted))
+            self._position = {key: position for position, key in reversed(list(enumerate(keys)))}
+            self._columns = SparseRows(csr_array(fitted.T))
+
+    def _prepare(self) -> None:
+        """In the item view: the hidden layer of every item, and what folding in needs."""
+        if self.fitted is None:
+            return
+        layer = self.generator.output
+        with torch.no_grad():
+            self._hidden = self.generator.last_hidden(
+                self._columns.to(layer.weight.device).all()
+            )  # (items, hidden)
+        H = self._hidden.double().cpu().numpy()
+        weight = layer.weight.detach().double().mean(dim=0).cpu().numpy()  # (hidden,)
+        mean = H @ weight + float(layer.bias.detach().double().mean())
+        gram = H.T @ H
+        gram[np.diag_indices_from(gram)] += self.settings.fold_in_l2
+        self._mean_scores: NDArray[np.float32] = mean.astype(np.float32)  # (items,)
+        self._factors: NDArray[np.float32] = H.astype(np.float32)  # (items, hidden)
+        self._fold_in: NDArray[np.float32] = np.linalg.solve(gram, H.T).T.astype(
+            np.float32
+        )  # (items, hidden)
+
+    def _generate(self, rows: SparseRows) -> Tensor:
+        with torch.no_grad():
+            written: Tensor = self.generator(rows.to(self.generator.first.device).all())
+            return written.float().cpu()
+
+
+def pick_device(accelerator: str) -> torch.device:
+    """Return the device to train on.
+
+    Raises:
+        RecganError: a GPU is asked for and there is none.
+    """
+    if accelerator == "cpu":
+        return torch.device("cpu")
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    if accelerator == "gpu":
+        raise RecganError("train.accelerator is gpu, but torch sees no CUDA GPU here; set it to auto or cpu")
+    return torch.device("cpu")
+
+
+def _keys(user_items: csr_array) -> Iterator[bytes]:
+    """Yield each row as bytes, equal for equal histories whatever their index types."""
+    ordered = user_items.sorted_indices()
+    indices, values = ordered.indices.astype(np.int32), ordered.data.astype(np.float32)
+    for low, high in zip(ordered.indptr, ordered.indptr[1:], strict=False):
+        yield indices[low:high].tobytes() + values[low:high].tobytes()
+
+
+_WEIGHTS = "weights.safetensors"
+_DESCRIPTION = "recommender.json"

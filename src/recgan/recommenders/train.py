@@ -1,0 +1,130 @@
+"""The train stage: fit the GAN, choose the epoch on validation, refit, write the recommender."""
+
+import csv
+import hashlib
+import io
+import logging
+import shutil
+from pathlib import Path
+
+import torch
+
+import recgan.adversarial
+from recgan.errors import RecganError
+from recgan.features.matrices import Features, HeldOut, read_features
+from recgan.files import replacing, write_json, write_text
+from recgan.params import CFGANParams, load_params
+from recgan.recommenders.cfgan import CFGAN
+from recgan.recommenders.protocol import Recommender, recommend
+from recgan.recommenders.ranking import ndcg
+
+log = logging.getLogger(__name__)
+
+CURVES = (
+    "epoch",
+    "d_loss",
+    "g_loss",
+    "d_real",
+    "d_fake",
+    "g_grad_norm",
+    "d_grad_norm",
+    "zero_reconstruction",
+    "validation_ndcg",
+)
+
+
+def train(*, root: Path = Path()) -> None:
+    """Train the recommender of params.yaml on data/features.
+
+    Writes models/recommender, reports/curves.csv and metrics/train.json. A training that was stopped, killed
+    or lost its machine goes on from checkpoints/ when the same training is asked for again.
+
+    Raises:
+        RecganError: the features are missing, nothing can choose an epoch, or training diverged.
+    """
+    settings = load_params(root / "params.yaml").train
+    features = read_features(root / "data/features")
+    if features.validation is None and settings.patience is not None:
+        raise RecganError("there is no validation window to stop training early; set train.patience to null")
+    checkpoints = root / "checkpoints" / fingerprint(settings, features)
+    log.info(
+        "training %s (%s view) on %d users x %d items, %d interactions",
+        settings.recommender,
+        settings.view,
+        *features.train.shape,
+        features.train.nnz,
+    )
+    chosen = fit_and_choose(settings, features, checkpoints)
+    recommender = chosen
+    if settings.refit and features.validation is not None:
+        log.info("training anew on train + validation for %d epochs", chosen.best_epoch)
+        recommender = CFGAN(settings).fit(
+            features.train_validation,
+            epochs=chosen.best_epoch,
+            checkpoint=checkpoints / "refit.ckpt",
+            label="refit",
+        )
+        recommender.validation_ndcg = chosen.validation_ndcg
+    with replacing(root / "models/recommender") as folder:
+        folder.mkdir()
+        recommender.save(folder)
+    write_text(root / "reports/curves.csv", curves_csv(chosen))
+    write_json(
+        root / "metrics/train.json",
+        {
+            "best_epoch": chosen.best_epoch,
+            "validation_ndcg": chosen.validation_ndcg,
+            "epochs": chosen.epochs,
+            "parameters": recommender.parameters,
+        },
+    )
+    shutil.rmtree(checkpoints, ignore_errors=True)
+
+
+def fit_and_choose(settings: CFGANParams, features: Features, checkpoints: Path | None = None) -> CFGAN:
+    """Fit on the train window and keep the epoch with the best validation NDCG, if there is a validation."""
+    validation = features.validation
+    exclude_seen = not features.summary["repeat_purchases"]
+
+    def validate(recommender: Recommender) -> float:
+        assert validation is not None
+        return validation_ndcg(recommender, validation, settings.metric_k, exclude_seen)
+
+    return CFGAN(settings).fit(
+        features.train,
+        validate=validate if validation is not None else None,
+        checkpoint=checkpoints / "choose.ckpt" if checkpoints is not None else None,
+        label="train",
+    )
+
+
+def validation_ndcg(recommender: Recommender, window: HeldOut, k: int, exclude_seen: bool) -> float:
+    """Return the mean NDCG at k over the window's users, ranking the full catalogue."""
+    ranking, _ = recommend(recommender, window.history, k, exclude_seen=exclude_seen)
+    return float(ndcg(ranking, window.held_out, k).mean())
+
+
+def fingerprint(settings: CFGANParams, features: Features) -> str:
+    """Name a training by all that decides its result: settings, features, code and torch's version."""
+    parts = [settings.model_dump_json(), str(features.summary["md5"]), torch.__version__]
+    folders = [Path(path) for path in recgan.adversarial.__path__]
+    sources = sorted(source for folder in folders for source in folder.glob("*.py"))
+    here = Path(__file__).parent
+    for source in [*sources, here / "cfgan.py", here / "train.py"]:
+        parts.append(source.read_text(encoding="utf-8"))
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+
+
+def curves_csv(recommender: CFGAN) -> str:
+    """Return the epochs' losses and scores as CSV; validation_ndcg is blank where nobody looked."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, CURVES, lineterminator="\n")
+    writer.writeheader()
+    for row in recommender.curves:
+        shown = {"validation_ndcg" if name == "score" else name: value for name, value in row.items()}
+        writer.writerow({name: _number(shown[name]) for name in CURVES})
+    return text.getvalue()
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else str(value) if isinstance(value, int) else f"{value:.6g}"
