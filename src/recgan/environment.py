@@ -10,6 +10,7 @@ _SETTINGS = {
     "GX_ANALYTICS_ENABLED": "false",
     # The ephemeral server may take longer than Prefect's 20 s on a small or busy machine.
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_TRACKING_URI": "sqlite:///mlflow.db",
     # What is packaged must load without pickle.
     "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",

@@ -40,7 +40,9 @@ GOOD = Evidence(
 def with_lost(evidence, name):
     return replace(
         evidence,
-        comparisons=tuple(comparison(c.name, p_holm=0.2) if c.name == name else c for c in evidence.comparisons),
+        comparisons=tuple(
+            comparison(c.name, p_holm=0.2) if c.name == name else c for c in evidence.comparisons
+        ),
     )
 
 
@@ -54,7 +56,7 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize("faulty", itertools.product([False, True], repeat=len(FAULTS)))
+@pytest.mark.parametrize("faulty", list(itertools.product([False, True], repeat=len(FAULTS))))
 def test_truth_table(faulty):
     evidence = GOOD
     present = [name for name, is_faulty in zip(FAULTS, faulty, strict=True) if is_faulty]
@@ -84,7 +86,7 @@ def test_a_significant_loss_is_no_win():
     assert not decide(evidence, GATE).promote
 
 
-@pytest.mark.parametrize("p_holm, promoted", [(0.0499, True), (0.05, False)])
+@pytest.mark.parametrize(("p_holm", "promoted"), [(0.0499, True), (0.05, False)])
 def test_alpha_is_exclusive(p_holm, promoted):
     evidence = replace(GOOD, comparisons=(*GOOD.comparisons[:2], comparison("champion", p_holm=p_holm)))
     assert decide(evidence, GATE).promote == promoted
@@ -99,7 +101,9 @@ def test_the_floor_of_coverage_is_inclusive():
     [
         replace(GOOD, coverage=float("nan")),
         *(
-            replace(GOOD, comparisons=(replace(comparison("popularity"), **{field: value}), *GOOD.comparisons[1:]))
+            replace(
+                GOOD, comparisons=(replace(comparison("popularity"), **{field: value}), *GOOD.comparisons[1:])
+            )
             for field in ("mean_challenger", "mean_other", "difference", "p_holm")
             for value in (float("nan"), float("inf"))
         ),
@@ -113,6 +117,9 @@ def test_not_a_number_refuses(evidence):
 
 def test_reasons_carry_the_figures():
     decision = decide(replace(GOOD, coverage=0.041), GATE)
-    assert "✓ The challenger beats ease: NDCG@10 0.3000 against 0.2800, difference +0.0200" in decision.reasons[2]
+    assert (
+        "✓ The challenger beats ease: NDCG@10 0.3000 against 0.2800, difference +0.0200"
+        in decision.reasons[2]
+    )
     assert "p 0.0100 < 0.05 after Holm, 500 users" in decision.reasons[2]
     assert decision.failures == ("Coverage@10 is 4.1%, below the floor of 5.0%.",)

@@ -95,7 +95,10 @@ def _coverage(evidence: Evidence, floor: float) -> tuple[bool, str]:
     name = f"Coverage@{evidence.primary_k}"
     if math.isnan(evidence.coverage):
         return False, f"{name} is not a number; the floor is {floor:.1%}."
-    return passed, f"{name} is {evidence.coverage:.1%}, {'not ' if passed else ''}below the floor of {floor:.1%}."
+    return (
+        passed,
+        f"{name} is {evidence.coverage:.1%}, {'not ' if passed else ''}below the floor of {floor:.1%}.",
+    )
 
 
 def _smoke(error: str | None) -> tuple[bool, str]:

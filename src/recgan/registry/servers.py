@@ -14,7 +14,14 @@ def ui(port: int) -> NoReturn:
 def serve_model(name: str, port: int) -> NoReturn:
     """Become MLflow's scoring server for the champion of a registered model."""
     _become(
-        "models", "serve", "--model-uri", f"models:/{name}@champion", "--env-manager", "local", "--port", str(port)
+        "models",
+        "serve",
+        "--model-uri",
+        f"models:/{name}@champion",
+        "--env-manager",
+        "local",
+        "--port",
+        str(port),
     )
 
 

@@ -1,0 +1,90 @@
+"""Where a version comes from: code, data, parameters and the run that made it."""
+
+import hashlib
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from recgan.errors import RecganError
+from recgan.files import read_json
+
+TRAIN_KEY = "train_key"
+
+
+def train_key(root: Path = Path()) -> str:
+    """Return the sha256 of the `train` entry in dvc.lock: equal key, equal model.
+
+    Raises:
+        RecganError: there is no such entry.
+    """
+    entry = _stages(root).get("train")
+    if entry is None:
+        raise RecganError(f"{root / 'dvc.lock'} has no stage `train`; run dvc repro")
+    return hashlib.sha256(json.dumps(entry, sort_keys=True).encode()).hexdigest()
+
+
+def lineage(root: Path = Path(), flow_run_id: str | None = None) -> dict[str, str]:
+    """Return the tags that every run and version carries.
+
+    Args:
+        root: the project.
+        flow_run_id: of the Prefect flow run; None for a run by hand.
+
+    Raises:
+        RecganError: dvc.lock is missing or has no stage `train`.
+    """
+    return {
+        TRAIN_KEY: train_key(root),
+        "git.sha": _git(root, "rev-parse", "HEAD") or "none",
+        "git.dirty": "unknown"
+        if (status := _git(root, "status", "--porcelain")) is None
+        else str(bool(status)).lower(),
+        "dvc.lock.sha256": hashlib.sha256((root / "dvc.lock").read_bytes()).hexdigest(),
+        "features.md5": _output_md5(root, "features", "data/features"),
+        "prefect.flow_run_id": flow_run_id or "none",
+        "validation.passed": str(validation_passed(root)).lower(),
+    }
+
+
+def validation_passed(root: Path = Path()) -> bool:
+    """Tell whether the expectations passed when the events were last validated.
+
+    Raises:
+        RecganError: there is no readable metrics/validation.json.
+    """
+    path = root / "metrics" / "validation.json"
+    try:
+        return bool(read_json(path)["success"])
+    except (OSError, ValueError, KeyError) as error:
+        raise RecganError(
+            f"{path} does not say whether the expectations passed ({error}); run dvc repro"
+        ) from None
+
+
+def _stages(root: Path) -> dict[str, Any]:
+    path = root / "dvc.lock"
+    try:
+        return dict(yaml.safe_load(path.read_text(encoding="utf-8"))["stages"])
+    except FileNotFoundError:
+        raise RecganError(f"no {path}: nothing was trained yet; run dvc repro") from None
+    except (yaml.YAMLError, TypeError, KeyError, ValueError):
+        raise RecganError(f"{path} is no lock file of DVC; restore it with `git checkout dvc.lock`") from None
+
+
+def _output_md5(root: Path, stage: str, path: str) -> str:
+    outputs = _stages(root).get(stage, {}).get("outs", [])
+    return next((str(output["md5"]) for output in outputs if output["path"] == path), "none")
+
+
+def _git(root: Path, *arguments: str) -> str | None:
+    """Return git's answer, or None where the project is no repository or git is absent."""
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True, timeout=60
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()

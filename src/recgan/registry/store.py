@@ -1,0 +1,290 @@
+"""The registry: one MLflow run and one version per training, and the aliases that a gate moves."""
+
+import csv
+import json
+import logging
+import math
+import re
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import mlflow
+from mlflow import MlflowClient
+from mlflow.entities import Metric
+from mlflow.entities.model_registry import ModelVersion
+
+from recgan.errors import RecganError
+from recgan.features.matrices import read_features
+from recgan.files import read_json
+from recgan.params import Params
+from recgan.registry.evidence import gather_evidence
+from recgan.registry.gate import Decision, Evidence, decide
+from recgan.registry.lineage import TRAIN_KEY, lineage
+from recgan.registry.package import log_package
+from recgan.registry.packaged import PackagedRecommender
+from recgan.registry.tracking import (
+    CHALLENGER,
+    CHAMPION,
+    PREVIOUS,
+    artifact_location,
+    connect,
+    critical_section,
+    current,
+)
+
+log = logging.getLogger(__name__)
+
+_METRICS_AT_ONCE = 1000  # MLflow's limit for one call
+
+
+@dataclass(frozen=True)
+class Registered:
+    """A version of the registered model, and the MLflow run that it comes from."""
+
+    version: str
+    run_id: str
+    reused: bool
+    """True where this training had been registered before."""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """A decision of the gate and what it was made on."""
+
+    champion_version: str | None
+    """The champion that the version was compared with; None when there was none."""
+    decision: Decision
+    evidence: Evidence | None
+    """None for a version that is the champion already."""
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """What became of a version at the gate."""
+
+    version: str
+    promoted: bool
+    already_champion: bool
+    champion: str | None
+    """The champion afterwards."""
+    previous: str | None
+    """The champion before, where there was another one."""
+    decision: Decision
+
+
+Judge = Callable[[Path, Params, str], Judgement]
+
+
+@dataclass(frozen=True)
+class Champion:
+    """The champion, loaded into this process."""
+
+    version: str
+    packaged: PackagedRecommender
+
+
+# --- register -------------------------------------------------------------------------------------------
+
+
+def register(root: Path, params: Params, flow_run_id: str | None = None) -> Registered:
+    """Log the trained recommender as one MLflow run and register it as the challenger.
+
+    Idempotent: a training that has a version already (by the tag `train_key`) gets no second one. A version
+    that is the champion is not called challenger.
+
+    Args:
+        root: the project.
+        params: of the project.
+        flow_run_id: of the Prefect flow run; None for a run by hand.
+
+    Raises:
+        RecganError: a stage has not run yet, or the tracking store does not answer.
+    """
+    client, name = connect(root), params.register_.name
+    tags = lineage(root, flow_run_id)
+    with critical_section(root, name):
+        version = _version_of(client, name, tags[TRAIN_KEY])
+        reused = version is not None
+        if version is None:
+            version = _register_anew(client, root, params, tags)
+        champion = current(client, name)
+        if champion is None or champion.version != version.version:
+            client.set_registered_model_alias(name, CHALLENGER, version.version)
+    registered = Registered(str(version.version), str(version.run_id), reused)
+    log.info(
+        "%s version %s %s", name, registered.version, "was registered before" if reused else "registered"
+    )
+    return registered
+
+
+def _version_of(client: MlflowClient, name: str, train_key: str) -> ModelVersion | None:
+    found = client.search_model_versions(f"name = '{name}' and tags.{TRAIN_KEY} = '{train_key}'")
+    return max(found, key=lambda version: int(version.version), default=None)
+
+
+def _register_anew(client: MlflowClient, root: Path, params: Params, tags: dict[str, str]) -> ModelVersion:
+    name = params.register_.name
+    features = read_features(root / "data" / "features")
+    recommender = root / "models" / "recommender"
+    if not recommender.is_dir():
+        raise RecganError(f"no {recommender}: nothing was trained yet; run dvc repro")
+    experiment = client.get_experiment_by_name(name)
+    experiment_id = (
+        client.create_experiment(name, artifact_location(root, name))
+        if experiment is None
+        else experiment.experiment_id
+    )
+    with mlflow.start_run(experiment_id=experiment_id, tags=tags) as run:
+        mlflow.log_params(dict(_flat(params.model_dump(mode="json", by_alias=True), ".")))
+        now = int(time.time() * 1000)
+        points = [*_metrics(root / "metrics", now), *_curves(root / "reports" / "curves.csv", now)]
+        for start in range(0, len(points), _METRICS_AT_ONCE):
+            client.log_batch(run.info.run_id, metrics=points[start : start + _METRICS_AT_ONCE])
+        for folder in ("reports", "metrics"):
+            if (root / folder).is_dir():
+                mlflow.log_artifacts(str(root / folder), folder)
+        for file in ("params.yaml", "dvc.yaml", "dvc.lock"):
+            if (root / file).exists():
+                mlflow.log_artifact(str(root / file))
+        package = log_package(recommender, features, tags)
+        return mlflow.register_model(package.model_uri, name, tags=tags)
+
+
+def _metrics(folder: Path, timestamp: int) -> Iterator[Metric]:
+    """Yield every finite number in metrics/*.json as <stage>/<path>, with _at_ for @."""
+    for path in sorted(folder.glob("*.json")):
+        for key, value in _flat(read_json(path), "/", path.stem):
+            if isinstance(value, int | float) and math.isfinite(value):
+                yield Metric(_metric_name(key), float(value), timestamp, 0)
+
+
+def _curves(path: Path, timestamp: int) -> Iterator[Metric]:
+    """Yield each finite number of each column but `epoch`, which is the step; none without a file."""
+    if not path.exists():
+        return
+    with path.open(newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            step = int(float(row.pop("epoch")))
+            for column, text in row.items():
+                if text and math.isfinite(float(text)):
+                    yield Metric(f"curves/{_metric_name(column)}", float(text), timestamp, step)
+
+
+def _flat(content: Any, separator: str, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the leaves of nested dicts with the names on the way to them."""
+    if not isinstance(content, dict):
+        yield prefix, content
+        return
+    for key, value in content.items():
+        yield from _flat(value, separator, f"{prefix}{separator}{key}" if prefix else str(key))
+
+
+def _metric_name(key: str) -> str:
+    return re.sub(r"[^\w\-. :/]", "_", key.replace("@", "_at_"))
+
+
+# --- the gate and the aliases ---------------------------------------------------------------------------
+
+
+def judge(root: Path, params: Params, version: str) -> Judgement:
+    """Gather the evidence for a version on today's test window and let the gate decide.
+
+    Raises:
+        RecganError: the features or baselines are missing, or the champion does not answer.
+    """
+    champion = current(connect(root), params.register_.name)
+    if champion is not None and str(champion.version) == version:
+        return Judgement(version, _already(version), None)
+    evidence = gather_evidence(root, params, version)
+    return Judgement(evidence.champion_version, decide(evidence, params.register_.gate), evidence)
+
+
+def promote(
+    root: Path, params: Params, version: str, judgement: Judgement, judge: Judge = judge
+) -> Promotion:
+    """Make a version the champion if the gate decided so; record the decision with its reasons either way.
+
+    Everything happens in one critical section. Should the champion have changed since the judgement, the
+    version is judged anew inside it. The champion before gets the alias `previous`.
+
+    Args:
+        root: the project.
+        params: of the project.
+        version: of the registered model.
+        judgement: on that version.
+        judge: makes a new judgement when the champion has changed.
+
+    Raises:
+        RecganError: another process holds the critical section too long.
+    """
+    client, name = connect(root), params.register_.name
+    with critical_section(root, name):
+        holder = current(client, name)
+        before = None if holder is None else str(holder.version)
+        if before == version:
+            return Promotion(version, False, True, version, None, _already(version))
+        if judgement.champion_version != before:
+            log.info("the champion is now %s, not %s: judging anew", before, judgement.champion_version)
+            judgement = judge(root, params, version)
+        decision = judgement.decision
+        _record(client, name, version, judgement)
+        if decision.promote:
+            # In this order a crash on the way leaves a champion, and `previous` at worst equals it.
+            if before is not None:
+                client.set_registered_model_alias(name, PREVIOUS, before)
+            client.set_registered_model_alias(name, CHAMPION, version)
+            challenger = current(client, name, CHALLENGER)
+            if challenger is not None and str(challenger.version) == version:
+                client.delete_registered_model_alias(name, CHALLENGER)
+    log.info("%s version %s %s", name, version, "is the champion" if decision.promote else "was not promoted")
+    return Promotion(
+        version=version,
+        promoted=decision.promote,
+        already_champion=False,
+        champion=version if decision.promote else before,
+        previous=before if decision.promote else None,
+        decision=decision,
+    )
+
+
+def _already(version: str) -> Decision:
+    return Decision(False, (f"✓ Version {version} is the champion already; there is nothing to decide.",))
+
+
+def _record(client: MlflowClient, name: str, version: str, judgement: Judgement) -> None:
+    decision = judgement.decision
+    client.set_model_version_tag(name, version, "gate.decision", "promote" if decision.promote else "refuse")
+    client.set_model_version_tag(name, version, "gate.reasons", "\n".join(decision.reasons))
+    run_id = str(client.get_model_version(name, version).run_id)
+    evidence = None if judgement.evidence is None else asdict(judgement.evidence)
+    content = {
+        "version": version,
+        "promote": decision.promote,
+        "reasons": decision.reasons,
+        "evidence": evidence,
+    }
+    client.log_text(run_id, json.dumps(content, indent=2, ensure_ascii=False), "gate/decision.json")
+
+
+# --- the champion ---------------------------------------------------------------------------------------
+
+
+def load_champion(root: Path, name: str) -> Champion:
+    """Load the champion's recommender and ids into this process, with this process's code.
+
+    Raises:
+        RecganError: there is no champion.
+    """
+    version = current(connect(root), name)
+    if version is None:
+        raise RecganError(f"{name} has no champion yet; a version becomes one by passing the gate: make run")
+    with tempfile.TemporaryDirectory() as folder:
+        uri = f"models:/{name}/{version.version}"
+        model = Path(mlflow.artifacts.download_artifacts(f"{uri}/artifacts", dst_path=folder))
+        return Champion(
+            str(version.version), PackagedRecommender.load(model / "recommender", model / "items.json")
+        )
