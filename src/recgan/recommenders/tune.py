@@ -147,9 +147,12 @@ def _warn_of_edges(name: str, grid: Grid, settings: Settings) -> None:
     """Say where the best setting lies on the edge of its grid: a better one may lie beyond."""
     for setting, value in settings.items():
         values = grid[setting]
-        if len(values) > 2 and value in (min(values), max(values)) and value > 0:
-            _log.warning("%s: the best %s, %g, is on the edge of its grid; widen baselines.%s.%s",
-                         name, setting, value, name, setting)  # fmt: skip
+        bounds = (0, 1) if setting == "asymmetry" else (0,)
+        if len(values) > 2 and value in (min(values), max(values)) and value not in bounds:
+            _log.warning(
+                "%s: the best %s, %g, is on the edge of its grid; widen baselines.%s.%s",
+                *(name, setting, value, name, setting),
+            )
 
 
 def _metrics(tuned: Tuned) -> dict[str, Any]:
