@@ -1,0 +1,319 @@
+"""The stage: what stops it, what it says, what it leaves behind."""
+
+import json
+import logging
+import re
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+from recgan.data import expectations
+from recgan.data.events import EVENTS, ITEMS, USERS, Tables, read_tables, write_tables
+from recgan.data.quarantine import QUARANTINE, REASONS, joined
+from recgan.data.validate import check, summarise, validate
+from recgan.errors import RecganError
+from recgan.params import ValidateParams, load_params
+
+ROOT = Path(__file__).parents[2]
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+START = datetime(2025, 12, 1, tzinfo=UTC)
+SECTION = {
+    "period_start": None,
+    "period_end": None,
+    "values": {"purchase": {"low": 1, "high": 100}, "rating": {"low": 1, "high": 5}},
+    "price": {"low": 0.01, "high": 1000},
+    "drop": ["null_user", "duplicate"],
+    "max_quarantined_share": 0.1,
+    "min_events": 100,
+    "max_age_days": None,
+    "max_user_share": 0.2,
+}
+
+
+def event(i, **change):
+    return {
+        "user_id": f"u{i % 10}",
+        "item_id": f"i{i % 7}",
+        "event": "purchase",
+        "timestamp": START + timedelta(minutes=i),
+        "value": 1.0,
+        "price": 2.0,
+        "session_id": f"s{i}",
+        "split": None,
+    } | change
+
+
+CLEAN = [event(i) for i in range(200)]
+USER_ROWS = [{"user_id": f"u{i}", "fake": False} for i in range(10)] + [{"user_id": "quiet", "fake": None}]
+
+
+def tables(rows, items=7, users=USER_ROWS):
+    return Tables(
+        pa.Table.from_pylist(rows, schema=EVENTS),
+        pa.Table.from_pylist([{"item_id": f"i{i}"} for i in range(items)], schema=ITEMS),
+        pa.Table.from_pylist(users, schema=USERS),
+    )
+
+
+def project(root, given, **change):
+    content = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    content["validate"] = SECTION | change
+    (root / "params.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
+    (root / "data" / "ingested").mkdir(parents=True, exist_ok=True)
+    write_tables(given, root / "data" / "ingested")
+    return root
+
+
+def metrics(root):
+    return json.loads((root / "metrics" / "validation.json").read_text(encoding="utf-8"))
+
+
+def complaint(root):
+    with pytest.raises(RecganError) as raised:
+        validate(root, NOW)
+    return str(raised.value)
+
+
+def named(message):
+    return re.findall(r"^- (\w+):", message, flags=re.MULTILINE)
+
+
+def test_clean_events_are_all_kept(tmp_path):
+    root = project(tmp_path, tables(CLEAN))
+    validate(root, NOW)
+    kept = read_tables(root / "data" / "kept")
+    assert kept.events.equals(tables(CLEAN).events)
+    assert kept.items.equals(tables(CLEAN).items)
+    assert kept.users["user_id"].to_pylist() == [f"u{i}" for i in range(10)]  # not the one without events
+    assert len(pq.read_table(root / "data" / "kept" / "quarantine.parquet", schema=QUARANTINE)) == 0
+    found = metrics(root)
+    assert found["success"]
+    assert all(e["success"] for e in found["expectations"].values())
+
+
+def test_droppable_rows_go_to_quarantine_with_their_reason(tmp_path, caplog):
+    rows = [*CLEAN, event(1, user_id=None), event(5), event(6)]
+    root = project(tmp_path, tables(rows))
+    with caplog.at_level(logging.INFO, "recgan"):
+        validate(root, NOW)
+    quarantine = pq.read_table(root / "data" / "kept" / "quarantine.parquet")
+    assert quarantine.schema == QUARANTINE
+    assert quarantine["reason"].to_pylist() == ["null_user", "duplicate", "duplicate"]
+    assert quarantine.select(EVENTS.names).equals(tables(rows).events.slice(200))
+    assert read_tables(root / "data" / "kept").events.equals(tables(CLEAN).events)
+    found = metrics(root)
+    assert (found["raw"], found["kept"], found["quarantined"]) == (203, 200, 3)
+    assert list(found["quarantined_by_reason"]) == list(REASONS)
+    assert {k: v for k, v in found["quarantined_by_reason"].items() if v} == {"null_user": 1, "duplicate": 2}
+    assert found["expectations"]["duplicate"] == {"success": False, "severity": "warning", "unexpected": 2}
+    assert "2 duplicate" in caplog.text
+
+
+BROKEN = {
+    "no events": ([], {}, ["raw_events"]),
+    "all ids null": (
+        [event(i, user_id=None) for i in range(200)],
+        {},
+        ["quarantined_share"],
+    ),
+    "all ids null, and null ids are not droppable": (
+        [event(i, user_id=None) for i in range(200)],
+        {"drop": []},
+        ["null_user", "quarantined_share"],
+    ),
+    "one shopper": ([event(i, user_id="u1") for i in range(200)], {}, ["kept_users", "kept_user_share"]),
+    "one item": ([event(i, item_id="i1") for i in range(200)], {}, ["kept_items"]),
+    "a shopper with too many": (
+        [event(i, user_id="u1" if i % 2 else f"u{i % 10}") for i in range(200)],
+        {},
+        ["kept_user_share"],
+    ),
+    "from the future": ([*CLEAN, event(9, timestamp=NOW + timedelta(days=1))], {}, ["future_timestamp"]),
+    "an unknown kind": ([*CLEAN, event(9, event="refund")], {}, ["unknown_event"]),
+    "no kind": ([*CLEAN, event(9, event=None)], {}, ["null_event"]),
+    "no time": ([*CLEAN, event(9, timestamp=None)], {}, ["null_timestamp"]),
+    "before the period": (CLEAN, {"period_start": "2025-12-01T00:03:00Z"}, ["outside_period"]),
+    "a cancellation": ([*CLEAN, event(9, value=-1.0)], {}, ["cancellation"]),
+    "too large a purchase": ([*CLEAN, event(9, value=101.0)], {}, ["purchase_value_out_of_range"]),
+    "too many stars": ([*CLEAN, event(9, event="rating", value=6.0)], {}, ["rating_value_out_of_range"]),
+    "no stars": ([*CLEAN, event(9, event="rating", value=None)], {}, ["rating_without_value"]),
+    "a price of zero": ([*CLEAN, event(9, price=0.0)], {}, ["price_out_of_range"]),
+    "an unknown item": ([*CLEAN, event(9, item_id="hat")], {}, ["unknown_item"]),
+    "a duplicate that must not be": ([*CLEAN, event(9)], {"drop": []}, ["duplicate"]),
+    "too few": (CLEAN[:99], {}, ["kept_volume"]),
+    "too old": (CLEAN, {"max_age_days": 3}, ["kept_freshness"]),
+    "no times but freshness": (
+        [event(i, timestamp=None, split="train") for i in range(200)],
+        {"max_age_days": 3},
+        ["kept_freshness"],
+    ),
+    "a strange split": ([*CLEAN, event(9, split="valid")], {}, ["kept_split"]),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_what_cannot_be_trusted_stops_the_stage(tmp_path, case):
+    rows, change, expected = BROKEN[case]
+    root = project(tmp_path, tables(rows), **change)
+    message = complaint(root)
+    assert named(message) == expected
+    assert "mend the source" in message
+    assert not (root / "data" / "kept").exists()
+    found = metrics(root)
+    assert not found["success"]
+    assert found["kept"] + found["quarantined"] == found["raw"] == len(rows)
+    assert 'Validation <span class="bad">failed' in (root / "reports" / "validation.html").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"users": [*USER_ROWS, USER_ROWS[0]]}, ["users_unique_id"]),
+        ({"users": [*USER_ROWS, {"user_id": None}]}, ["users_null_id"]),
+        ({"items": 0}, ["unknown_item", "quarantined_share"]),
+    ],
+)
+def test_the_other_tables_are_checked_too(tmp_path, change, expected):
+    assert named(complaint(project(tmp_path, tables(CLEAN, **change)))) == expected
+
+
+def test_a_user_outside_the_users_table_only_warns(tmp_path):
+    root = project(tmp_path, tables(CLEAN, users=USER_ROWS[1:]))
+    validate(root, NOW)
+    assert metrics(root)["expectations"]["kept_known_user"] == {
+        "success": False,
+        "severity": "warning",
+        "unexpected": 20,
+    }
+
+
+def test_the_error_names_count_share_examples_and_remedy(tmp_path):
+    rows = [*CLEAN, *(event(i, event="refund", session_id=f"x{i}") for i in range(50))]
+    message = complaint(project(tmp_path, tables(rows)))
+    assert named(message) == ["unknown_event", "quarantined_share"]
+    assert "50 of 250 rows break it (20 %)" in message
+    assert message.count("event=refund") == 3
+    assert "session_id=x2" in message
+    assert "session_id=x3" not in message
+    assert "add unknown_event to validate.drop" in message
+    assert "raise validate.max_quarantined_share" in message
+    assert "found 0.2" in message
+
+
+def test_the_quarantined_share_may_be_just_the_limit(tmp_path):
+    rows = [event(i, user_id=None if i < 70 else f"u{i % 10}") for i in range(100)]
+    given = {"min_events": 1, "max_user_share": 1.0}
+    validate(project(tmp_path, tables(rows), max_quarantined_share=0.7, **given), NOW)
+    assert named(complaint(project(tmp_path, tables(rows), max_quarantined_share=0.69, **given))) == [
+        "quarantined_share"
+    ]
+
+
+def test_a_failure_leaves_the_kept_events_as_they_were(tmp_path):
+    root = project(tmp_path, tables(CLEAN))
+    validate(root, NOW)
+    before = {p.name: p.read_bytes() for p in (root / "data" / "kept").iterdir()}
+    project(root, tables([*CLEAN, event(9, event="refund")]))
+    complaint(root)
+    assert {p.name: p.read_bytes() for p in (root / "data" / "kept").iterdir()} == before
+    assert not metrics(root)["success"]
+
+
+def test_the_same_input_gives_the_same_files(tmp_path):
+    files = ("metrics/validation.json", "reports/validation.html", "data/kept/events.parquet")
+    rows = [*CLEAN, event(5)]
+    contents = []
+    for later in (timedelta(0), timedelta(days=400)):
+        root = project(tmp_path, tables(rows))
+        validate(root, NOW + later)
+        contents.append([(root / f).read_bytes() for f in files])
+    assert contents[0] == contents[1]
+
+
+def test_shuffled_columns_give_the_same_and_inputs_stay(tmp_path):
+    params = ValidateParams.model_validate(SECTION)
+    given = tables([*CLEAN, event(5), event(7, user_id=None)])
+    shuffled = Tables(given.events.select(EVENTS.names[::-1]), given.items, given.users)
+    copy = tables([*CLEAN, event(5), event(7, user_id=None)])
+    assert summarise(check(shuffled, params, NOW)) == summarise(check(given, params, NOW))
+    assert check(shuffled, params, NOW).kept.events.equals(check(given, params, NOW).kept.events)
+    assert given.events.equals(copy.events)
+    assert given.users.equals(copy.users)
+
+
+def test_the_frame_is_not_changed_by_the_expectations():
+    frame = joined(tables(CLEAN))
+    before = frame.copy(deep=True)
+    params = ValidateParams.model_validate(SECTION)
+    expectations.expect_kept(frame, params, NOW)
+    expectations.expect_shoppers(frame, params)
+    assert frame.equals(before)
+
+
+def test_the_page_needs_no_network_and_escapes_what_the_data_says(tmp_path):
+    rows = [*CLEAN, event(9, event="<script>alert(1)</script>")]
+    root = project(tmp_path, tables(rows))
+    complaint(root)
+    text = (root / "reports" / "validation.html").read_text(encoding="utf-8")
+    assert "<script" not in text
+    assert "&lt;script&gt;" in text
+    assert not re.search(r"(src|href)=|https?://|@import|url\(", text)
+    assert "prefers-color-scheme: dark" in text
+
+
+def test_nothing_but_the_declared_outputs_appears(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    project(Path(), tables(CLEAN))
+    validate(now=NOW)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["data", "metrics", "params.yaml", "reports"]
+    assert sorted(p.name for p in (tmp_path / "data" / "kept").iterdir()) == [
+        "events.parquet",
+        "items.parquet",
+        "quarantine.parquet",
+        "users.parquet",
+    ]
+
+
+def test_a_missing_input_is_one_clear_error(tmp_path):
+    root = project(tmp_path, tables(CLEAN))
+    (root / "data" / "ingested" / "events.parquet").unlink()
+    assert "dvc repro" in complaint(root)
+
+
+def test_the_default_params_name_only_rules_that_exist():
+    assert set(load_params(ROOT / "params.yaml").validate_.drop) <= set(REASONS)
+
+
+def test_online_retail_raw_is_kept_plus_quarantined(real_data):
+    online_retail = pytest.importorskip("recgan.data.sources.online_retail")
+    given = online_retail.read_online_retail(real_data("online-retail"))
+    params = ValidateParams.model_validate(
+        SECTION
+        | {
+            "values": {"purchase": {"low": 1, "high": 100_000}},
+            "price": {"low": 0.01, "high": 100_000},
+            "drop": ["null_user", "cancellation", "price_out_of_range", "duplicate"],
+            "max_quarantined_share": 0.3,
+        }
+    )
+    start = time.perf_counter()
+    result = check(given, params, NOW)
+    assert time.perf_counter() - start < 30
+    assert result.failures == []
+    found = summarise(result)
+    assert found["raw"] == 541_909 == found["kept"] + found["quarantined"]
+    assert {k: v for k, v in found["quarantined_by_reason"].items() if v} == {
+        "null_user": 135_080,
+        "cancellation": 8_905,  # README: 9,288 of them with those without customer
+        "price_out_of_range": 44,
+        "duplicate": 5_194,
+    }
+    # Usable purchases by the data's own description: 397,924 rows, prices of zero and copies included.
+    assert found["kept"] == 397_924 - 44 - 5_194
+    assert pc.min(result.kept.events["value"]).as_py() >= 1
