@@ -107,7 +107,7 @@ def _tables(raw: pd.DataFrame) -> Tables:
         "user_id": pa.array(raw["CustomerID"], pa.int64()).cast(pa.string()),
         "item_id": item_ids,
         "event": pa.scalar("purchase"),
-        "timestamp": pa.array(raw["InvoiceDate"].dt.tz_localize("UTC"), pa.timestamp("us", tz="UTC")),
+        "timestamp": pa.array(raw["InvoiceDate"], pa.timestamp("us")).cast(pa.timestamp("us", tz="UTC")),
         "value": pa.array(raw["Quantity"], pa.float64()),
         "price": pa.array(raw["UnitPrice"], pa.float64()),
         "session_id": pa.array(raw["InvoiceNo"], pa.string()),

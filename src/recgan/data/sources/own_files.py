@@ -16,6 +16,7 @@ from recgan.params import OwnFilesSource
 _NULLS = ["", "null", "NULL", "nan", "NaN"]
 _LAST_SECOND = 1e11  # unix times above (the year 5138) are milliseconds
 _LAST_MILLISECOND = 1e14
+_DATES = range(19000101, 21001232)  # as unix seconds: some weeks of 1970
 
 
 def read_own_files(params: OwnFilesSource, folder: Path) -> Tables:
@@ -188,9 +189,10 @@ def _times(column: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
         return in_micros.cast(utc)
     if pa.types.is_string(column.type):
         column = pc.utf8_trim_whitespace(column)
-        if pc.all(pc.match_substring_regex(column, r"^-?\d+(\.\d+)?$")).as_py() is not True:
+        first = pc.first(column)  # that is not null; all must be written like it
+        if pc.match_substring_regex(first, r"^-?\d+(\.\d+)?$").as_py() is not True:
             return _iso_times(column, utc, where)
-        column = column.cast(pa.float64())
+        column = _cast(column, pa.float64(), where, "a time in unix seconds, as the first one is")
     if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
         raise RecganError(
             f"{where} is of type {column.type}, which is no time; write ISO 8601 or unix seconds"
@@ -198,6 +200,10 @@ def _times(column: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
     column = column.cast(pa.float64(), safe=False)
     column = pc.if_else(pc.is_nan(column), None, column)
     largest = pc.max(pc.abs(column)).as_py() or 0
+    if largest in _DATES and pc.min(column).as_py() in _DATES:
+        raise RecganError(
+            f"{where}: {largest:.0f} looks like a date, not unix seconds; write it as 2024-05-01"
+        )
     if largest > _LAST_MILLISECOND:
         raise RecganError(f"{where}: {largest:.0f} is neither unix seconds nor milliseconds; divide it")
     in_micros = pc.multiply(column, 1e6 if largest <= _LAST_SECOND else 1e3)

@@ -1,0 +1,93 @@
+import gzip
+import logging
+from pathlib import Path
+
+import pytest
+import yaml
+
+from recgan.data.events import read_tables
+from recgan.data.ingest import ingest
+from recgan.errors import RecganError
+from recgan.params import load_params
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))
+
+
+def project(folder, **changes):
+    content = yaml.safe_load((ROOT / "params.yaml").read_text())
+    content["ingest"] = {**content["ingest"], **changes} if "source" not in changes else changes
+    (folder / "params.yaml").write_text(yaml.safe_dump(content))
+    (folder / "raw").mkdir(exist_ok=True)
+    return folder
+
+
+def test_the_stage_writes_the_three_tables_and_says_what(tmp_path, caplog):
+    with caplog.at_level(logging.INFO):
+        ingest(project(tmp_path, events=1000))
+    tables = read_tables(tmp_path / "data" / "ingested")
+    assert tables.events.num_rows == 1000
+    line = f"shop: 1,000 events of {tables.users.num_rows} users on {tables.items.num_rows} items, from 2025-"
+    assert line in caplog.text
+
+
+def test_the_stage_writes_the_same_bytes_again(tmp_path):
+    written = []
+    for _ in range(2):
+        ingest(project(tmp_path, events=1000))
+        written.append({p.name: p.read_bytes() for p in (tmp_path / "data" / "ingested").iterdir()})
+    assert written[0] == written[1]
+    assert set(written[0]) == {"events.parquet", "items.parquet", "users.parquet"}
+
+
+OWN = {
+    "source": "files",
+    "path": "raw",
+    "events": "log.csv.gz",
+    "items": None,
+    "users": None,
+    "columns": {"user_id": "who", "item_id": "what", "timestamp": "when"},
+    "item_columns": {},
+    "user_columns": {},
+    "event": "purchase",
+    "event_names": {},
+}
+
+
+def test_own_files_lie_in_the_project_and_a_fault_leaves_the_old_tables(tmp_path):
+    project(tmp_path, **OWN)
+    with gzip.open(tmp_path / "raw" / "log.csv.gz", "wt") as file:
+        file.write("who,what,when\na,x,2024-05-01\n")
+    ingest(tmp_path)
+    before = read_tables(tmp_path / "data" / "ingested").events
+    assert before["user_id"].to_pylist() == ["a"]
+
+    with gzip.open(tmp_path / "raw" / "log.csv.gz", "wt") as file:
+        file.write("who,what,when\na,x,yesterday\n")
+    with pytest.raises(RecganError, match="'yesterday' is not a time"):
+        ingest(tmp_path)
+    assert read_tables(tmp_path / "data" / "ingested").events.equals(before)
+
+
+def test_a_split_without_times_is_described_as_such(tmp_path, caplog):
+    content = yaml.safe_load((ROOT / "examples" / "cfgan-ml100k.yaml").read_text())
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(content))
+    folder = tmp_path / content["ingest"]["path"]
+    folder.mkdir(parents=True)
+    for name in ("train", "test"):
+        (folder / content["ingest"][name]).write_text("0 0 3.0\n")
+    with caplog.at_level(logging.INFO):
+        ingest(tmp_path)
+    assert "published-split: 2 events of 1 users on 1 items, without times" in caplog.text
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_every_example_is_a_complete_params_file(path):
+    params = load_params(path)
+    assert params.register_.name.startswith("recgan-")
+    assert params.register_.name == f"recgan-{path.stem}"
+
+
+def test_the_examples_cover_every_real_source():
+    sources = {load_params(path).ingest.source for path in EXAMPLES}
+    assert sources == {"movielens-100k", "movielens-1m", "online-retail", "published-split", "files"}
