@@ -1,5 +1,7 @@
 """The matrices that features writes and every later stage reads."""
 
+import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,12 +43,44 @@ class Features:
     """(rows of train_validation,); the first rows are the train users, in the order of `train`."""
     items: pd.DataFrame
     """(items,) in the order of positions: item_id, title, category, brand, price, popularity (train users),
-    first_seen (UTC)."""
+    first_seen (UTC); and of the train window mean_price (paid), mean_rating, purchases_per_view, trend (share
+    of the events in its last quarter), NaN where there is nothing to divide."""
     validation: HeldOut | None
     """None where the split has no validation."""
     test: HeldOut
     summary: dict[str, Any]
     """Counts of what was left out, the cut instants, `repeat_purchases`, `md5` of the matrices."""
+
+
+def to_csr(
+    rows: NDArray[np.int32],
+    columns: NDArray[np.int32],
+    values: NDArray[np.float64],
+    shape: tuple[int, int],
+    binary: bool,
+) -> csr_array:
+    """Build a float32 matrix with sorted indices; entries of one cell add up, or are 1 where binary."""
+    matrix = csr_array((values, (rows, columns)), shape=shape)  # float64: rounded once, after the sum
+    matrix.sum_duplicates()
+    # A confidence decayed below float32 would otherwise become a stored 0: seen and not seen at once.
+    data = np.ones_like(matrix.data) if binary else np.maximum(matrix.data, np.finfo(np.float32).tiny)
+    return csr_array(
+        (data.astype(np.float32), matrix.indices.astype(np.int32), matrix.indptr.astype(np.int32)),
+        shape=shape,
+    )
+
+
+def content_md5(matrices: Iterable[csr_array], ids: Iterable[NDArray[np.object_]]) -> str:
+    """Hash what matrices and ids hold, whatever the file format around them."""
+    digest = hashlib.md5(usedforsecurity=False)
+    for matrix in matrices:
+        digest.update(str(matrix.shape).encode())
+        digest.update(matrix.indptr.astype("<i8").tobytes())
+        digest.update(matrix.indices.astype("<i8").tobytes())
+        digest.update(matrix.data.astype("<f4").tobytes())
+    for names in ids:
+        digest.update("\0".join([str(len(names)), *names]).encode())
+    return digest.hexdigest()
 
 
 def write_features(features: Features, folder: Path) -> None:
@@ -73,8 +107,8 @@ def read_features(folder: Path) -> Features:
     """
     try:
         return Features(
-            train=load_npz(folder / "train.npz"),
-            train_validation=load_npz(folder / "train_validation.npz"),
+            train=_matrix(folder / "train.npz"),
+            train_validation=_matrix(folder / "train_validation.npz"),
             user_ids=_user_ids(folder / "users.parquet"),
             items=pd.read_parquet(folder / "items.parquet"),
             validation=_read_held_out(folder, "validation")
@@ -84,15 +118,21 @@ def read_features(folder: Path) -> Features:
             summary=read_json(folder / "summary.json"),
         )
     except (OSError, ValueError, KeyError) as error:
-        raise RecganError(f"the features in {folder} are not readable ({error}); run dvc repro features") from None
+        raise RecganError(
+            f"the features in {folder} are not readable ({error}); run dvc repro features"
+        ) from None
 
 
 def _read_held_out(folder: Path, name: str) -> HeldOut:
     return HeldOut(
         user_ids=_user_ids(folder / f"{name}_users.parquet"),
-        history=load_npz(folder / f"{name}_history.npz"),
-        held_out=load_npz(folder / f"{name}_held_out.npz"),
+        history=_matrix(folder / f"{name}_history.npz"),
+        held_out=_matrix(folder / f"{name}_held_out.npz"),
     )
+
+
+def _matrix(path: Path) -> csr_array:
+    return csr_array(load_npz(path))
 
 
 def _user_ids(path: Path) -> NDArray[np.object_]:

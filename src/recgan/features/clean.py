@@ -1,0 +1,74 @@
+"""The events that count as a sign of interest, and what the log holds of them."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import ibis
+
+from recgan.errors import RecganError
+from recgan.params import FeaturesParams
+
+
+@dataclass(frozen=True)
+class Log:
+    """What the events that count look like as a whole."""
+
+    events: int
+    left_out: int
+    """Events of weight 0 and ratings below min_rating."""
+    start: datetime | None
+    """First instant (UTC); None where no event has a timestamp."""
+    end: datetime | None
+    without_time: int
+    """Events without a timestamp."""
+
+
+def counting_events(events: ibis.Table, params: FeaturesParams) -> ibis.Table:
+    """Leave out the kinds of weight 0 and the ratings below min_rating."""
+    kinds = [kind for kind, weight in params.weights.items() if weight > 0]
+    counts = events.event.isin(kinds)
+    if params.min_rating is not None:
+        counts &= (events.event != "rating") | (events.value >= params.min_rating)
+    return events.filter(counts)
+
+
+def describe(events: ibis.Table, params: FeaturesParams) -> Log:
+    """Count the events that count, and find the first and last instant.
+
+    Raises:
+        RecganError: no event counts.
+    """
+    found = _first_row(
+        counting_events(events, params).aggregate(
+            events=ibis._.count(),
+            start=ibis._.timestamp.min(),
+            end=ibis._.timestamp.max(),
+            without_time=ibis._.timestamp.isnull().sum(),
+        )
+    )
+    kinds = events.group_by("event").aggregate(n=ibis._.count()).order_by("event").to_pyarrow().to_pylist()
+    n_all = sum(kind["n"] for kind in kinds)
+    if found["events"] == 0:
+        has = ", ".join(f"{kind['n']} {kind['event']}" for kind in kinds) or "no event at all"
+        raise RecganError(
+            f"no event is left for the features: the log has {has}, features.weights is {params.weights} and "
+            f"features.min_rating is {params.min_rating}; "
+            "give a kind that the log has a weight above 0, or lower features.min_rating"
+        )
+    return Log(
+        events=found["events"],
+        left_out=n_all - found["events"],
+        start=_utc(found["start"]),
+        end=_utc(found["end"]),
+        without_time=found["without_time"],
+    )
+
+
+def _first_row(table: ibis.Table) -> dict[str, Any]:
+    row: dict[str, Any] = table.to_pyarrow().to_pylist()[0]
+    return row
+
+
+def _utc(instant: datetime | None) -> datetime | None:
+    return None if instant is None else instant.astimezone(UTC)

@@ -1,0 +1,177 @@
+"""Train, validation and test: by global instants, or by each user's items.
+
+A split by items (random, leave-last-out, a published one's validation) puts all events of a user with an
+item into one window; a split by events (time, a published one's test) can show an item in two windows.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import ibis
+import numpy as np
+from numpy.typing import NDArray
+
+from recgan.errors import RecganError
+from recgan.features.clean import Log
+from recgan.params import LeaveLastOutSplit, PublishedSplit, RandomSplit, Split, TimeSplit
+
+TRAIN, VALIDATION, TEST = 0, 1, 2
+WINDOWS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Cuts:
+    """The two global instants of a split in time; an event at an instant is in the window that starts."""
+
+    validation_start: datetime
+    test_start: datetime
+
+
+def time_cuts(split: TimeSplit, log: Log) -> Cuts:
+    """Count the windows back from the end of the log.
+
+    Raises:
+        RecganError: an event has no timestamp, or nothing is left for the train window.
+    """
+    if log.start is None or log.end is None or log.without_time:
+        raise RecganError(
+            f"features.split.kind is time, but {log.without_time} of {log.events} events have no timestamp; "
+            "let validate drop them (null_timestamp), or take features.split.kind: random"
+        )
+    try:
+        test_start = log.end - timedelta(days=split.test_days)
+        validation_start = test_start - timedelta(days=split.validation_days)
+    except OverflowError:
+        raise RecganError(
+            f"features.split.test_days is {split.test_days} and validation_days {split.validation_days}, "
+            f"but the log has {(log.end - log.start).days} days; shorten them"
+        ) from None
+    if validation_start <= log.start:
+        raise RecganError(
+            f"no event before {validation_start:%Y-%m-%d}: the log starts on {log.start:%Y-%m-%d}; "
+            "shorten features.split.validation_days or features.split.test_days"
+        )
+    return Cuts(validation_start, test_start)
+
+
+def check_order(split: LeaveLastOutSplit, log: Log) -> None:
+    """Check that every event has a place in time.
+
+    Raises:
+        RecganError: an event has no timestamp.
+    """
+    if log.without_time:
+        raise RecganError(
+            f"features.split.kind is {split.kind}, but {log.without_time} of {log.events} events have no "
+            "timestamp, so no item is a user's last; take features.split.kind: random"
+        )
+
+
+def check_published(events: ibis.Table, log: Log) -> None:
+    """Check that every event says whether it is train or test.
+
+    Raises:
+        RecganError: the column is missing, or empty or unknown in some row.
+    """
+    remedy = "take ingest.source: published-split, or another features.split.kind"
+    if "split" not in events.columns:
+        raise RecganError(f"features.split.kind is published, but the events have no column split; {remedy}")
+    known = events.filter(events.split.isin(["train", "test"])).count().to_pyarrow().as_py()
+    if known < log.events:
+        raise RecganError(
+            f"features.split.kind is published, but the column split says neither train nor test in "
+            f"{log.events - known} of {log.events} events; {remedy}"
+        )
+
+
+def event_window(events: ibis.Table, split: Split, cuts: Cuts | None) -> ibis.Value:
+    """Name the window of each event: 0 train, 1 validation, 2 test; 0 where a split by items comes later."""
+    if cuts is not None:
+        window = ibis.cases(
+            (events.timestamp < ibis.literal(cuts.validation_start), TRAIN),
+            (events.timestamp < ibis.literal(cuts.test_start), VALIDATION),
+            else_=TEST,
+        )
+    elif split.kind == "published":
+        window = ibis.cases((events.split == "test", TEST), else_=TRAIN)
+    else:
+        window = ibis.literal(TRAIN)
+    return window.cast("int8")
+
+
+def random_windows(users: NDArray[np.int32], split: RandomSplit) -> NDArray[np.int8]:
+    """Draw a share of each user's items for test and for validation; one item at least stays in train.
+
+    Args:
+        users: (pairs,) one entry a user and item, sorted by user and then item, so that the draw depends on
+            what the log says and not on the order of its rows.
+        split: the shares and the seed.
+    """
+    sizes = np.bincount(users)
+    n_test = np.minimum(_round(sizes * split.test_share), np.maximum(sizes - 1, 0))
+    n_validation = np.minimum(_round(sizes * split.validation_share), np.maximum(sizes - 1 - n_test, 0))
+    draw = np.random.default_rng(split.seed).random(len(users))
+    return _windows_by_rank(_rank(users, draw), users, n_test, n_validation)
+
+
+def published_windows(
+    users: NDArray[np.int32], windows: NDArray[np.int8], split: PublishedSplit
+) -> NDArray[np.int8]:
+    """Draw a share of each user's published train items for validation; one at least stays in train.
+
+    Args:
+        users: (pairs,) sorted by user and then item.
+        windows: (pairs,) the published train or test.
+        split: the share and the seed.
+    """
+    in_train = windows == TRAIN
+    sizes = np.bincount(users[in_train], minlength=int(users.max()) + 1)
+    n_validation = np.minimum(_round(sizes * split.validation_share), np.maximum(sizes - 1, 0))
+    draw = np.random.default_rng(split.seed).random(int(in_train.sum()))
+    drawn = windows.copy()
+    rank = _rank(users[in_train], draw)
+    drawn[in_train] = _windows_by_rank(rank, users[in_train], np.zeros_like(sizes), n_validation)
+    return drawn
+
+
+def leave_last_out_windows(users: NDArray[np.int32], last: NDArray[np.int64]) -> NDArray[np.int8]:
+    """Take each user's last item for test and the one before for validation.
+
+    A user with two items has no validation item, one with a single item only train. Of items last touched
+    at the same instant, the higher id counts as the later.
+
+    Args:
+        users: (pairs,) sorted by user and then item.
+        last: (pairs,) instant of the user's last event with the item.
+    """
+    sizes = np.bincount(users)
+    order = np.lexsort((np.arange(len(users)), last))
+    place = np.empty(len(users))
+    place[order] = -np.arange(len(users))  # the latest has the lowest rank
+    return _windows_by_rank(_rank(users, place), users, (sizes >= 2).astype(int), (sizes >= 3).astype(int))
+
+
+def _round(counts: NDArray[np.floating]) -> NDArray[np.int64]:
+    """Round halves up, so that a share of .2 of 5 items and of 3 is 1."""
+    return np.asarray(np.floor(counts + 0.5), dtype=np.int64)
+
+
+def _rank(users: NDArray[np.int32], key: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Rank each row among the rows of its user, 0 for the lowest key; `users` is sorted."""
+    order = np.lexsort((key, users))
+    sizes = np.bincount(users)
+    first = np.concatenate([[0], np.cumsum(sizes)[:-1]])
+    rank = np.empty(len(users), dtype=np.int64)
+    rank[order] = np.arange(len(users)) - first[users]
+    return rank
+
+
+def _windows_by_rank(
+    rank: NDArray[np.int64],
+    users: NDArray[np.int32],
+    n_test: NDArray[np.int64],
+    n_validation: NDArray[np.int64],
+) -> NDArray[np.int8]:
+    in_test = rank < n_test[users]
+    in_validation = ~in_test & (rank < (n_test + n_validation)[users])
+    return np.where(in_test, TEST, np.where(in_validation, VALIDATION, TRAIN)).astype(np.int8)
