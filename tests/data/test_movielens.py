@@ -167,6 +167,15 @@ def test_an_archive_without_the_files_is_refused(tmp_path, published):
         read_movielens(SMALL, tmp_path / "raw", other)
 
 
+def test_a_cache_that_cannot_be_made_is_not_taken_for_a_missing_network(tmp_path, published, monkeypatch):
+    archive, asked, _ = published
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("RECGAN_CACHE", str(tmp_path / "file" / "cache"))
+    with pytest.raises(NotADirectoryError, match="cache"):
+        read_movielens(SMALL, tmp_path / "raw", archive)
+    assert asked == []
+
+
 def test_offline_names_the_address_and_where_to_put_the_files(tmp_path, published):
     archive, _, site = published
     (site / "ml-100k.zip").unlink()

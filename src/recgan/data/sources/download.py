@@ -26,6 +26,9 @@ def fetch_members(url: str, members: tuple[str, ...], put: str, md5: str | None 
         RecganError: the address cannot be reached, the checksum differs, or it is not the expected archive.
     """
     folder = Path(os.environ.get("RECGAN_CACHE", pooch.os_cache("recgan")))
+    folder.mkdir(
+        parents=True, exist_ok=True
+    )  # whose errors name the folder, and are no matter of the network
     name = url.rsplit("/", 1)[-1].replace("+", "-")
     try:
         path = Path(
@@ -40,7 +43,9 @@ def fetch_members(url: str, members: tuple[str, ...], put: str, md5: str | None 
     except ValueError:  # pooch's word for a checksum that differs; it has removed the file
         raise RecganError(f"{url} does not have the published md5 {md5}; try again later, or {put}") from None
     except OSError as error:  # requests' errors are OSErrors too
-        raise RecganError(f"cannot download {url} ({type(error).__name__}); {put}") from None
+        raise RecganError(
+            f"cannot download {url} ({error.strerror or type(error).__name__}); {put}"
+        ) from None
     try:
         with ZipFile(path) as archive:
             return {member: archive.read(member) for member in members}
