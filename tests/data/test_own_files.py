@@ -4,12 +4,14 @@ from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 import pytest
 
 from recgan.data.sources.own_files import read_own_files
+from recgan.data.sources.shop import simulate_shop
 from recgan.errors import RecganError
-from recgan.params import OwnFilesSource
+from recgan.params import OwnFilesSource, ShopSource
 
 COLUMNS = {"user_id": "customer", "item_id": "sku", "event": "action", "timestamp": "at"}
 NOON = datetime(2024, 5, 1, 12, 0, tzinfo=UTC)
@@ -155,6 +157,31 @@ def test_items_and_users_have_files_of_their_own(tmp_path):
         {"item_id": "y", "title": None, "price": None},
     ]
     assert tables.users["fake"].to_pylist() == [True, False, None]
+
+
+def test_a_shop_written_as_csv_comes_back_as_it_was(tmp_path):
+    shop = ShopSource(source="shop", path=tmp_path, seed=1, events=2000, days=60, end=NOON)
+    tables = simulate_shop(shop)
+    for name in ("events", "items", "users"):
+        table = getattr(tables, name)
+        pacsv.write_csv(
+            table.drop_columns(["split"]) if name == "events" else table, tmp_path / f"{name}.csv"
+        )
+
+    def same(table):
+        return {name: name for name in table.column_names if name != "split"}
+
+    params = source(
+        columns=same(tables.events),
+        items="items.csv",
+        item_columns=same(tables.items),
+        users="users.csv",
+        user_columns=same(tables.users),
+    )
+    again = read_own_files(params, tmp_path)
+    assert again.events.equals(tables.events)
+    assert again.items.equals(tables.items)
+    assert again.users.equals(tables.users)
 
 
 HEADER = "customer,sku,action,at\n"
