@@ -1,0 +1,82 @@
+"""Lineage: git, DVC's lock file and the outcome of validation."""
+
+import hashlib
+import subprocess
+
+import pytest
+
+from recgan.errors import RecganError
+from recgan.registry.lineage import lineage, train_key
+
+LOCK = """schema: '2.0'
+stages:
+  features:
+    cmd: python -m recgan features
+    outs:
+    - path: data/features
+      md5: aaaa.dir
+  train:
+    cmd: python -m recgan train
+    outs:
+    - path: models/recommender
+      md5: bbbb.dir
+"""
+
+
+@pytest.fixture
+def project(tmp_path):
+    (tmp_path / "dvc.lock").write_text(LOCK)
+    (tmp_path / "metrics").mkdir()
+    (tmp_path / "metrics" / "validation.json").write_text('{"success": false}')
+    return tmp_path
+
+
+def git(root, *arguments):
+    settings = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
+    return subprocess.run(
+        ["git", "-C", root, *settings, *arguments], check=True, capture_output=True, text=True
+    ).stdout.strip()
+
+
+def test_tags_name_code_data_and_run(project):
+    git(project, "init", "-q")
+    git(project, "add", ".")
+    git(project, "commit", "-qm", "first")
+    tags = lineage(project, "run-1")
+    assert tags["git.sha"] == git(project, "rev-parse", "HEAD")
+    assert tags["git.dirty"] == "false"
+    assert tags["features.md5"] == "aaaa.dir"
+    assert tags["dvc.lock.sha256"] == hashlib.sha256(LOCK.encode()).hexdigest()
+    assert tags["prefect.flow_run_id"] == "run-1"
+    assert tags["validation.passed"] == "false"
+    (project / "new.py").touch()
+    assert lineage(project)["git.dirty"] == "true"
+
+
+def test_without_git_the_tags_say_so(project, monkeypatch):
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(project.parent))
+    tags = lineage(project)
+    assert (tags["git.sha"], tags["git.dirty"], tags["prefect.flow_run_id"]) == ("none", "unknown", "none")
+
+
+def test_the_key_follows_the_train_entry_alone(project):
+    key = train_key(project)
+    (project / "dvc.lock").write_text(LOCK.replace("aaaa", "cccc"))
+    assert train_key(project) == key
+    (project / "dvc.lock").write_text(LOCK.replace("bbbb", "cccc"))
+    assert train_key(project) != key
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "nothing was trained yet"),
+        ("schema: '2.0'\nstages: {}\n", "has no stage `train`"),
+        ("<<<<<<< HEAD\n", "is no lock file of DVC"),
+    ],
+)
+def test_a_lock_that_cannot_be_read_is_said(tmp_path, content, message):
+    if content is not None:
+        (tmp_path / "dvc.lock").write_text(content)
+    with pytest.raises(RecganError, match=message):
+        train_key(tmp_path)

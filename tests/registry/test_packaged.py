@@ -1,0 +1,87 @@
+"""The packaged recommender: ids in, ids out, whatever the history."""
+
+import numpy as np
+import pytest
+
+from recgan.errors import RecganError
+from recgan.recommenders.protocol import recommend
+from recgan.registry.evidence import to_ids, to_positions
+from recgan.registry.packaged import PackagedRecommender, write_items
+from tests.registry.conftest import ITEMS, TASTES, shop_features, taste_recommender
+
+
+@pytest.fixture(scope="module")
+def packaged(params, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("package")
+    taste_recommender(params, TASTES).save(folder)
+    write_items(shop_features().items, folder / "items.json")
+    return PackagedRecommender.load(folder, folder / "items.json")
+
+
+def test_agrees_with_the_recommender_on_positions(packaged, params):
+    features = shop_features()
+    item_ids = features.items["item_id"].tolist()
+    answers = packaged.recommend(to_ids(features.test.history, item_ids), k=7)
+    expected, scores = recommend(taste_recommender(params, TASTES), features.test.history, 7)
+    rows = slice(0, -1)  # the last history is empty
+    np.testing.assert_array_equal(
+        to_positions([a.item_ids for a in answers], item_ids, 7)[rows], expected[rows]
+    )
+    np.testing.assert_allclose([a.scores for a in answers[rows]], scores[rows], rtol=1e-6)
+
+
+def test_recommends_the_taste_and_nothing_seen(packaged):
+    [answer] = packaged.recommend([["item-1", "item-7"]], k=3)
+    assert answer.item_ids == ["item-13", "item-19", "item-25"]
+    [again] = packaged.recommend([["item-1", "item-7"]], k=3, exclude_seen=False)
+    assert again.item_ids == ["item-1", "item-7", "item-13"]
+
+
+def test_order_and_repeats_of_a_history_do_not_matter(packaged):
+    first, second = packaged.recommend([["item-1", "item-7"], ["item-7", "item-1", "item-7"]])
+    assert first == second
+
+
+def test_unknown_ids_are_ignored(packaged):
+    with_unknown, without = packaged.recommend([["item-1", "no such item"], ["item-1"]])
+    assert with_unknown == without
+
+
+def test_a_history_without_a_known_item_gets_popularity(packaged):
+    items = shop_features().items.sort_values("popularity", ascending=False, kind="stable")
+    empty, unknown = packaged.recommend([[], ["no such item"]], k=5)
+    assert empty == unknown
+    assert empty.item_ids == items["item_id"].head(5).tolist()
+    assert empty.scores == items["popularity"].head(5).tolist()
+
+
+def test_a_batch_equals_its_rows(packaged):
+    histories = [["item-1"], [], ["item-2", "item-8"], ["no such item"]]
+    assert packaged.recommend(histories) == [packaged.recommend([history])[0] for history in histories]
+    assert packaged.recommend([]) == []
+
+
+def test_k_above_the_catalogue_is_clipped(packaged):
+    one, none = packaged.recommend([["item-1"], []], k=10_000)
+    assert sorted(one.item_ids) == sorted(f"item-{item}" for item in range(ITEMS) if item != 1)
+    assert len(none.item_ids) == ITEMS
+
+
+@pytest.mark.parametrize("k", [0, -3])
+def test_k_below_one_is_a_clear_error(packaged, k):
+    with pytest.raises(RecganError, match=f"k is {k}; ask for at least 1 item"):
+        packaged.recommend([["item-1"]], k=k)
+
+
+def test_an_unknown_answer_is_a_miss_that_keeps_its_place():
+    ranking = to_positions([["b", "gone", "a"], ["a"], []], ["a", "b"], k=3)
+    np.testing.assert_array_equal(ranking, [[1, -1, 0], [0, -1, -1], [-1, -1, -1]])
+
+
+def test_histories_become_ids_row_by_row():
+    history = shop_features().test.history
+    item_ids = [f"id {position}" for position in range(ITEMS)]
+    found = to_ids(history, item_ids)
+    assert len(found) == history.shape[0]
+    assert found[-1] == []
+    assert set(found[0]) == {f"id {position}" for position in np.flatnonzero(history.toarray()[0])}

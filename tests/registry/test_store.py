@@ -1,0 +1,271 @@
+"""Register, judge, promote: what the aliases hold after each, on a store of their own."""
+
+import json
+import shutil
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pytest
+import yaml
+
+from recgan.errors import RecganError
+from recgan.recommenders.protocol import recommend
+from recgan.recommenders.ranking import ndcg
+from recgan.registry import store
+from recgan.registry.evidence import ask
+from recgan.registry.gate import Decision
+from recgan.registry.tracking import connect, current
+from tests.registry.conftest import ITEMS, TASTES, make_project, shop_features, taste_recommender
+
+
+@pytest.fixture
+def client(store_env):
+    return connect()
+
+
+@pytest.fixture
+def named(params, request):
+    """The params with a registered model of the test's own."""
+    return params.model_copy(
+        update={
+            "register_": params.register_.model_copy(update={"name": request.node.name.partition("[")[0]})
+        }
+    )
+
+
+def aliases(client, params):
+    found = {
+        alias: current(client, params.register_.name, alias)
+        for alias in ("champion", "challenger", "previous")
+    }
+    return {alias: str(version.version) for alias, version in found.items() if version is not None}
+
+
+def mean_ndcg(params, good_tastes):
+    """NDCG of a recommender by positions, in this process: what the gate must find through ids."""
+    window = shop_features().test
+    scores = ndcg(
+        recommend(taste_recommender(params, good_tastes), window.history, 10)[0], window.held_out, 10
+    )
+    popular = np.argsort(-shop_features().items["popularity"].to_numpy(), kind="stable")[None, :10]
+    scores[-1:] = ndcg(popular.astype(np.int32), window.held_out[[-1]], 10)  # the empty history
+    return scores.mean()
+
+
+def test_the_gate_from_the_first_champion_to_a_poor_challenger(client, named, tmp_path):
+    name = named.register_.name
+
+    # Registered once, whoever asks again; the first champion has to beat the baselines alone.
+    fair = make_project(tmp_path / "fair", named, good_tastes=3)
+    first = store.register(fair, named, "flow-run-1")
+    assert (first.version, first.reused) == ("1", False)
+    again = store.register(fair, named, "flow-run-2")
+    assert again == replace(first, reused=True)
+    assert len(client.search_model_versions(f"name = '{name}'")) == 1
+    experiment = client.get_experiment_by_name(name).experiment_id
+    assert len(client.search_runs([experiment])) == 1
+    assert aliases(client, named) == {"challenger": "1"}
+    judgement = store.judge(fair, named, "1")
+    assert judgement.champion_version is None
+    promotion = store.promote(fair, named, "1", judgement)
+    assert promotion.promoted, promotion.decision.failures
+    assert (promotion.champion, promotion.previous) == ("1", None)
+    assert aliases(client, named) == {"champion": "1"}
+
+    # Nothing to do for the champion itself.
+    assert store.register(fair, named).reused
+    assert aliases(client, named) == {"champion": "1"}
+    idle = store.promote(fair, named, "1", store.judge(fair, named, "1"))
+    assert (idle.promoted, idle.already_champion, idle.champion) == (False, True, "1")
+
+    # A better one, whose vocabulary has the items in other positions: positions do not matter.
+    order = np.random.default_rng(2).permutation(ITEMS)
+    good = make_project(tmp_path / "good", named, good_tastes=TASTES, order=order)
+    second = store.register(good, named)
+    assert aliases(client, named) == {"champion": "1", "challenger": "2"}
+    judgement = store.judge(good, named, second.version)
+    against = {comparison.name: comparison for comparison in judgement.evidence.comparisons}
+    assert set(against) == {"popularity", "ease", "champion"}
+    assert against["champion"].mean_other == pytest.approx(mean_ndcg(named, 3))
+    assert against["champion"].mean_challenger == pytest.approx(mean_ndcg(named, TASTES), abs=0.002)  # ties
+    promotion = store.promote(good, named, second.version, judgement)
+    assert (promotion.promoted, promotion.champion, promotion.previous) == (True, "2", "1")
+    assert aliases(client, named) == {"champion": "2", "previous": "1"}
+
+    # A poor one is refused, with the reasons on its version; the champion stays.
+    poor = make_project(tmp_path / "poor", named, good_tastes=1)
+    third = store.register(poor, named)
+    promotion = store.promote(poor, named, third.version, store.judge(poor, named, third.version))
+    assert (promotion.promoted, promotion.champion) == (False, "2")
+    assert aliases(client, named) == {"champion": "2", "previous": "1", "challenger": "3"}
+    assert any("does not beat the champion (version 2)" in failure for failure in promotion.decision.failures)
+    tags = client.get_model_version(name, "3").tags
+    assert tags["gate.decision"] == "refuse"
+    assert tags["gate.reasons"].splitlines() == list(promotion.decision.reasons)
+    path = mlflow.artifacts.download_artifacts(
+        f"runs:/{third.run_id}/gate/decision.json", dst_path=str(tmp_path)
+    )
+    assert json.loads(Path(path).read_text())["evidence"]["champion_version"] == "2"
+
+    # The champion answers in this process too.
+    champion = store.load_champion(poor, name)
+    assert champion.version == "2"
+    assert champion.packaged.recommend([["item-1", "item-7"]], 6)[0].item_ids[0] in {
+        f"item-{item}" for item in range(13, ITEMS, TASTES)
+    }
+
+
+def test_a_run_holds_params_metrics_curves_reports_and_lineage(client, named, tmp_path):
+    root = make_project(tmp_path / "project", named, good_tastes=2)
+    registered = store.register(root, named, "flow-run-7")
+    run = client.get_run(registered.run_id)
+    assert run.info.status == "FINISHED"
+    assert run.data.params["train.generator.hidden"] == "[6]"
+    assert run.data.params["register.gate.alpha"] == "0.05"
+    assert run.data.metrics["train/best_epoch"] == 2
+    assert "train/validation_ndcg" not in run.data.metrics  # null
+    curve = client.get_metric_history(registered.run_id, "curves/g_loss")
+    assert [(point.step, point.value) for point in curve] == [(1, 1.5), (2, 1.25)]
+    assert run.data.metrics["curves/ndcg_at_10"] == 0.5
+    artifacts = {
+        file.path
+        for folder in (None, "reports", "metrics")
+        for file in client.list_artifacts(run.info.run_id, folder)
+    }
+    assert {"dvc.lock", "reports/curves.csv", "metrics/train.json"} <= artifacts
+    tags = client.get_model_version(named.register_.name, registered.version).tags
+    assert tags["prefect.flow_run_id"] == "flow-run-7"
+    assert tags["features.md5"] == "feed.dir"
+    assert tags["validation.passed"] == "true"
+    assert tags["git.sha"] == "none"  # the project of this test is no repository
+    assert tags.items() <= run.data.tags.items()
+    assert len(tags["train_key"]) == len(tags["dvc.lock.sha256"]) == 64
+
+    # The package holds no pickle and what it needs is explicit.
+    package = Path(
+        mlflow.artifacts.download_artifacts(f"models:/{named.register_.name}/1", dst_path=str(tmp_path / "p"))
+    )
+    assert not [
+        path for path in package.rglob("*") if path.suffix in {".pkl", ".pickle", ".pt", ".pth", ".ckpt"}
+    ]
+    assert (package / "code" / "recgan" / "recommenders" / "cfgan.py").exists()
+    requirements = (package / "requirements.txt").read_text().splitlines()
+    assert all("==" in line and "+" not in line for line in requirements)
+    assert {line.partition("==")[0] for line in requirements} >= {"mlflow", "torch", "safetensors", "numpy"}
+
+
+def test_a_package_that_cannot_answer_is_refused(client, named, tmp_path):
+    root = make_project(tmp_path / "project", named, good_tastes=TASTES)
+    (root / "models" / "recommender" / "weights.safetensors").write_bytes(b"damaged")
+    registered = store.register(root, named)
+    judgement = store.judge(root, named, registered.version)
+    assert not judgement.decision.promote
+    assert any("no readable recommender" in failure for failure in judgement.decision.failures)
+    assert np.isnan(judgement.evidence.coverage)
+    assert store.promote(root, named, registered.version, judgement).champion is None
+    assert aliases(client, named) == {"challenger": "1"}
+
+
+def test_a_missing_package_is_an_error_of_the_smoke_prediction(store_env):
+    connect()
+    assert ask("models:/nothing/1", [["item-1"]], 5, True).error.startswith("the package cannot be fetched")
+
+
+def test_only_a_change_of_the_train_stage_makes_a_new_version(client, named, tmp_path):
+    root = make_project(tmp_path / "project", named, good_tastes=2)
+    assert store.register(root, named).version == "1"
+    lock = yaml.safe_load((root / "dvc.lock").read_text())
+    lock["stages"]["evaluate"] = {"cmd": "y"}
+    (root / "dvc.lock").write_text(yaml.safe_dump(lock))
+    assert store.register(root, named).reused
+    lock["stages"]["train"]["outs"][0]["md5"] = "other.dir"
+    (root / "dvc.lock").write_text(yaml.safe_dump(lock))
+    assert store.register(root, named).version == "2"
+
+
+def test_an_empty_store_takes_a_model_from_the_cache(empty_database, named, tmp_path, monkeypatch):
+    """A relative database lies in the project, its files beside it, whatever the working directory."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")
+    root = make_project(tmp_path / "project", named, good_tastes=2)
+    shutil.copy(empty_database, root / "mlflow.db")
+    assert store.register(root, named).version == "1"
+    assert (root / "mlartifacts" / named.register_.name).is_dir()
+
+
+@pytest.mark.parametrize(
+    ("missing", "message"),
+    [
+        ("dvc.lock", "nothing was trained yet; run dvc repro"),
+        ("metrics/validation.json", "does not say whether the expectations passed"),
+        ("data/features/summary.json", "are not readable"),
+    ],
+)
+def test_what_is_missing_is_said(store_env, named, tmp_path, missing, message):
+    root = make_project(tmp_path / "project", named, good_tastes=2)
+    (root / missing).unlink()
+    with pytest.raises(RecganError, match=message):
+        store.register(root, named)
+
+
+def test_no_champion_is_said(store_env):
+    with pytest.raises(RecganError, match="nobody has no champion yet"):
+        store.load_champion(Path(), "nobody")
+
+
+# --- two promoters ---------------------------------------------------------------------------------------
+
+QUALITY = {"1": 0.1, "2": 0.2, "3": 0.3}
+
+
+@pytest.fixture
+def versions(client, named):
+    """Three versions without packages, the first of them champion."""
+    name = named.register_.name
+    run = client.create_run(client.create_experiment(name))
+    client.create_registered_model(name)
+    for _ in QUALITY:
+        client.create_model_version(name, "file:///nowhere", run.info.run_id)
+    client.set_registered_model_alias(name, "champion", "1")
+    return name
+
+
+def compare_by_quality(client, pause=lambda: None):
+    def judge(root, params, version):
+        champion = str(current(client, params.register_.name).version)
+        pause()
+        better = QUALITY[version] > QUALITY[champion]
+        return store.Judgement(champion, Decision(better, (f"{'✓' if better else '✗'} quality",)), None)
+
+    return judge
+
+
+def test_a_champion_that_changed_is_judged_anew(client, versions, named):
+    judge = compare_by_quality(client)
+    second, third = judge(None, named, "2"), judge(None, named, "3")
+    assert second.decision.promote
+    assert store.promote(Path(), named, "3", third, judge).promoted
+    promotion = store.promote(Path(), named, "2", second, judge)
+    assert (promotion.promoted, promotion.champion) == (False, "3")
+    assert aliases(client, named) == {"champion": "3", "previous": "1"}
+
+
+def test_the_better_of_two_promoters_always_ends_champion(client, versions, named):
+    for _ in range(5):
+        client.set_registered_model_alias(versions, "champion", "1")
+        gate = threading.Barrier(2)
+        judge = compare_by_quality(client)
+
+        def race(version, gate=gate, judge=judge):
+            judgement = judge(None, named, version)
+            gate.wait()  # both have judged against version 1, and both would promote
+            store.promote(Path(), named, version, judgement, judge)
+
+        racers = [threading.Thread(target=race, args=(version,)) for version in ("2", "3")]
+        for racer in racers:
+            racer.start()
+        for racer in racers:
+            racer.join()
+        assert aliases(client, named)["champion"] == "3"
