@@ -59,7 +59,7 @@ def store_env(store_uri, monkeypatch):
 def shop_features(order=None):
     """Each user likes eight items of one taste and has five of them; three are held out.
 
-    The last user's history is empty.
+    The first user has nothing held out; the last user's history is empty.
 
     Args:
         order: the items in the order of positions; None for their own order.
@@ -70,13 +70,14 @@ def shop_features(order=None):
     for user in range(USERS):
         liked = rng.permutation(np.arange(ITEMS)[np.arange(ITEMS) % TASTES == user % TASTES])
         history[user, liked[:5]], held_out[user, liked[5:]] = 1, 1
-    history[-1] = 0
+    held_out[0], history[-1] = 0, 0
     order = np.arange(ITEMS) if order is None else order
     history, held_out = history[:, order], held_out[:, order]
     items = pd.DataFrame({"item_id": [f"item-{item}" for item in order], "popularity": history.sum(axis=0)})
     users = np.array([f"user-{user}" for user in range(USERS)], dtype=object)
+    summary = {"md5": "0" * 32, "repeat_purchases": False}
     window = HeldOut(users, csr_array(history), csr_array(held_out))
-    return Features(csr_array(history), csr_array(history), users, items, None, window, {"md5": "0" * 32})
+    return Features(csr_array(history), csr_array(history), users, items, None, window, summary)
 
 
 def taste_recommender(params, good_tastes, order=None):
@@ -112,6 +113,9 @@ def make_project(root, params, good_tastes, order=None, expectations_passed=True
     taste_recommender(params, good_tastes, order).save(root / "models" / "recommender")
     (root / "metrics" / "validation.json").write_text(json.dumps({"success": expectations_passed}))
     (root / "metrics" / "train.json").write_text(json.dumps({"best_epoch": 2, "validation_ndcg": None}))
+    (root / "metrics" / "evaluation.json").write_text(
+        json.dumps({"users": USERS, "recommender.ndcg_at_10": 0.5, "ease.ndcg_at_10": 0.25})
+    )
     (root / "reports" / "curves.csv").write_text("epoch,g_loss,ndcg@10\n1,1.5,\n2,1.25,0.5\n")
     lock = {
         "schema": "2.0",

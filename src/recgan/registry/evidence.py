@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from recgan.errors import RecganError
+from recgan.evaluation.evaluate import read_rankings
 from recgan.evaluation.significance import Comparison, compare
 from recgan.features.matrices import read_features
 from recgan.files import read_json
@@ -59,9 +60,13 @@ def gather_evidence(root: Path, params: Params, version: str) -> Evidence:
     champion_version = None if champion is None else str(champion.version)
     features = read_features(root / "data" / "features")
     item_ids = features.items["item_id"].astype(str).tolist()
-    histories = to_ids(features.test.history, item_ids)
-    exclude_seen = not params.features.repeat_purchases
-    held_out = features.test.held_out
+    baselines = read_rankings(root, features, k)
+    rows = np.flatnonzero(
+        np.diff(features.test.held_out.indptr)
+    )  # as in evaluate
+    held_out = csr_array(features.test.held_out[rows])
+    histories = to_ids(csr_array(features.test.history[rows]), item_ids)
+    exclude_seen = not features.summary["repeat_purchases"]
 
     def rank(version: str) -> tuple[NDArray[np.int32], str | None]:
         answers = ask(f"models:/{name}/{version}", histories, k, exclude_seen)
@@ -74,7 +79,7 @@ def gather_evidence(root: Path, params: Params, version: str) -> Evidence:
     if smoke_error is None:
         coverage = len(np.unique(ranking[ranking >= 0])) / len(item_ids)
         others: dict[str, NDArray[np.float64]] = {
-            baseline: ndcg(_baseline_ranking(root, baseline, len(histories)), held_out, k)
+            baseline: ndcg(baselines[baseline][rows], held_out, k)
             for baseline in params.register_.gate.must_beat
         }
         if champion_version is not None:
@@ -162,20 +167,4 @@ def to_positions(answers: list[list[str]], item_ids: list[str], k: int) -> NDArr
     for row, answer in enumerate(answers):
         for place, item_id in enumerate(answer[:k]):
             ranking[row, place] = positions.get(item_id, -1)
-    return ranking
-
-
-def _baseline_ranking(root: Path, name: str, rows: int) -> NDArray[np.int32]:
-    path = root / "data" / "baselines" / "rankings.npz"
-    try:
-        with np.load(path) as rankings:
-            ranking: NDArray[np.int32] = rankings[name]
-    except (OSError, ValueError, KeyError) as error:
-        raise RecganError(
-            f"{path} has no readable ranking of {name} ({error}); run dvc repro baselines"
-        ) from None
-    if len(ranking) != rows:
-        raise RecganError(
-            f"{path} ranks {len(ranking)} users, but the test window has {rows}; run dvc repro baselines"
-        )
     return ranking

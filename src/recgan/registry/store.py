@@ -155,11 +155,15 @@ def _register_anew(client: MlflowClient, root: Path, params: Params, tags: dict[
 
 
 def _metrics(folder: Path, timestamp: int) -> Iterator[Metric]:
-    """Yield every finite number in metrics/*.json as <stage>/<path>, with _at_ for @."""
+    """Yield every finite number in metrics/*.json as <stage>/<path>, with _at_ for @.
+
+    The recommender's own figures of the evaluation go by their bare names, such as ndcg_at_10.
+    """
     for path in sorted(folder.glob("*.json")):
         for key, value in _flat(read_json(path), "/", path.stem):
             if isinstance(value, int | float) and math.isfinite(value):
-                yield Metric(_metric_name(key), float(value), timestamp, 0)
+                name = _metric_name(key).removeprefix("evaluation/recommender.")
+                yield Metric(name, float(value), timestamp, 0)
 
 
 def _curves(path: Path, timestamp: int) -> Iterator[Metric]:
