@@ -255,8 +255,8 @@ def report(summary: Mapping[str, Any]) -> str:
             "",
             f"{summary['users']:,} users with something held out ({summary['users_left_out']:,} without, "
             f"left out), {summary['items']:,} items, the full catalogue ranked. Intervals and p by bootstrap "
-            f"over users ({summary['bootstrap_samples']:,} samples); p is two-sided, in the first table after "
-            "Holm over all baselines.",
+            f"over users ({summary['bootstrap_samples']:,} samples); p is two-sided, in the first table "
+            "after Holm over all baselines.",
             "",
             comparison_table(summary),
             "",

@@ -18,6 +18,7 @@ from threadpoolctl import threadpool_limits
 from recgan.errors import RecganError
 
 _BLOCK_CELLS = 20_000_000  # similarities held in memory at a time
+_SMALL = 1_000_000  # entries below which iALS's threads wait for each other longer than they work
 
 
 class Popularity:
@@ -200,6 +201,7 @@ class IALS:
                 alpha=self.alpha,
                 iterations=self.iterations,
                 random_state=self.seed,
+                num_threads=1 if user_items.nnz < _SMALL else 0,
             )
             self._als.fit(_for_implicit(user_items), show_progress=False)
         self._popularity = _shares_of_users(user_items)
