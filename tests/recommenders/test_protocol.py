@@ -1,0 +1,136 @@
+"""Laws that every recommender must pass, whatever it is."""
+
+import numpy as np
+import pytest
+from scipy.sparse import csr_array
+
+from recgan.recommenders.baselines import EASE, IALS, ItemKNN, Popularity, RP3beta
+from recgan.recommenders.protocol import recommend, top_k
+
+PERSONAL = {
+    "itemknn": lambda: ItemKNN(neighbours=20, shrink=1),
+    "itemknn asymmetric": lambda: ItemKNN(neighbours=20, shrink=1, asymmetry=0.8),
+    "rp3beta": lambda: RP3beta(neighbours=20, alpha=0.8, beta=0.3),
+    "ease": lambda: EASE(l2=5),
+    "ials": lambda: IALS(factors=4, regularization=0.5, alpha=2, iterations=20, seed=0),
+}
+ALL = {"popularity": Popularity, **PERSONAL}
+
+
+@pytest.fixture(params=ALL)
+def make(request):
+    return ALL[request.param]
+
+
+def checkerboard(size: int) -> csr_array:
+    """Even users have even items, odd users odd items, and nobody has the item of their own number."""
+    rows, columns = np.indices((size, size))
+    return csr_array(((rows % 2 == columns % 2) & (rows != columns)).astype(np.float32))
+
+
+def random_histories(n_rows: int, n_items: int, seed: int) -> csr_array:
+    rng = np.random.default_rng(seed)
+    return csr_array((rng.random((n_rows, n_items)) < rng.beta(1, 4, n_items)).astype(np.float32))
+
+
+@pytest.mark.parametrize("name", PERSONAL)
+def test_the_withheld_item_of_a_checkerboard_comes_first(name):
+    user_items = checkerboard(20)
+    ids, scores = recommend(PERSONAL[name]().fit(user_items), user_items, k=5)
+    assert ids[:, 0].tolist() == list(range(20))
+    assert (scores[:, 0] > scores[:, 1]).all()
+
+
+@pytest.mark.parametrize("name", PERSONAL)
+def test_a_user_who_was_not_there_in_training_is_served_by_the_history_alone(name):
+    recommender = PERSONAL[name]().fit(checkerboard(20))
+    new_user = csr_array(np.array([[1, 0, 1, 0] + [0] * 16], dtype=np.float32))
+    ids, _ = recommend(recommender, new_user, k=8)
+    assert set(ids[0].tolist()) == {4, 6, 8, 10, 12, 14, 16, 18}
+
+
+def test_a_batch_equals_its_rows(make):
+    user_items = random_histories(40, 30, seed=1)
+    recommender = make().fit(user_items)
+    together = recommender.score(user_items)
+    alone = np.vstack([recommender.score(csr_array(user_items[row : row + 1])) for row in range(40)])
+    np.testing.assert_allclose(together, alone, rtol=1e-4, atol=1e-5)
+
+
+def test_blocks_of_users_do_not_change_a_ranking(make):
+    user_items = random_histories(40, 30, seed=2)
+    recommender = make().fit(user_items)
+    whole, _ = recommend(recommender, user_items, k=10)
+    in_blocks, _ = recommend(recommender, user_items, k=10, block=7)
+    # Sums in another order may swap two equal scores: the same items must be reached almost everywhere.
+    assert (whole == in_blocks).mean() > 0.98
+
+
+def test_seen_items_never_appear_unless_wanted(make):
+    user_items = random_histories(40, 30, seed=3)
+    recommender = make().fit(user_items)
+    ids, scores = recommend(recommender, user_items, k=30)
+    dense = user_items.toarray()
+    for row in range(40):
+        shown = ids[row][ids[row] >= 0]
+        assert not dense[row, shown].any()
+        assert len(shown) == len(set(shown.tolist())) == 30 - dense[row].sum()
+    assert np.isneginf(scores[ids == -1]).all()
+    with_seen, _ = recommend(recommender, user_items, k=30, exclude_seen=False)
+    assert (np.sort(with_seen, axis=1) == np.arange(30)).all()
+
+
+def test_scores_are_finite_float32_and_leave_the_histories_alone(make):
+    user_items = random_histories(40, 30, seed=4)
+    user_items = csr_array(np.vstack([user_items.toarray(), np.zeros((2, 30))]).astype(np.float32))
+    before = user_items.copy()
+    scores = make().fit(user_items).score(user_items)
+    assert scores.dtype == np.float32
+    assert scores.shape == (42, 30)
+    assert np.isfinite(scores).all()
+    assert (user_items != before).nnz == 0
+
+
+def test_an_empty_history_gets_the_popular_items(make):
+    user_items = random_histories(60, 30, seed=5)
+    ids, _ = recommend(make().fit(user_items), csr_array((1, 30), dtype=np.float32), k=3)
+    popularity = user_items.sum(axis=0)
+    assert popularity[ids[0]].tolist() == np.sort(popularity)[::-1][:3].tolist()
+
+
+def test_an_item_nobody_has_is_scored_too(make):
+    dense = random_histories(40, 30, seed=6).toarray()
+    dense[:, 7] = 0
+    user_items = csr_array(dense)
+    assert np.isfinite(make().fit(user_items).score(user_items)).all()
+
+
+def test_two_fits_with_one_seed_are_equal(make):
+    user_items = random_histories(40, 30, seed=7)
+    np.testing.assert_array_equal(
+        make().fit(user_items).score(user_items), make().fit(user_items).score(user_items)
+    )
+
+
+def test_no_rows_are_scored_as_no_rows(make):
+    user_items = random_histories(40, 30, seed=8)
+    assert make().fit(user_items).score(csr_array((0, 30), dtype=np.float32)).shape == (0, 30)
+
+
+def test_graded_confidences_are_accepted(make):
+    user_items = random_histories(40, 30, seed=9)
+    user_items.data *= np.random.default_rng(0).integers(1, 5, user_items.nnz).astype(np.float32)
+    assert np.isfinite(make().fit(user_items).score(user_items)).all()
+
+
+def test_top_k_breaks_ties_by_the_lower_position():
+    scores = np.array([[1, 3, 3, 3, 0], [2, 2, 2, 2, 2]], dtype=np.float32)
+    ids, best = top_k(scores, 2)
+    assert ids.tolist() == [[1, 2], [0, 1]]
+    assert best.tolist() == [[3, 3], [2, 2]]
+
+
+def test_k_above_the_catalogue_is_clipped():
+    user_items = checkerboard(6)
+    ids, _ = recommend(Popularity().fit(user_items), user_items, k=50)
+    assert ids.shape == (6, 6)
