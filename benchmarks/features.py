@@ -49,14 +49,15 @@ def main() -> None:
         start = time.perf_counter()
         subprocess.run([sys.executable, "-m", "recgan", "features"], cwd=root, check=True)
         seconds = time.perf_counter() - start
-        peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20  # KiB on Linux
+        usage = resource.getrusage(resource.RUSAGE_CHILDREN)
         summary = read_json(root / "metrics" / "features.json")
     train = summary["train"]
     cores = len(os.sched_getaffinity(0))
     print(
         f"{datetime.now(UTC):%Y-%m-%d}, {cores} cores: {summary['log']['events']:,} events → "
         f"{train['users']:,} users × {train['items']:,} items, {train['interactions']:,} train interactions; "
-        f"{seconds:.1f} s, peak {peak:.2f} GiB"
+        f"{seconds:.1f} s, {usage.ru_utime + usage.ru_stime:.1f} s of CPU, "
+        f"peak {usage.ru_maxrss / 2**20:.2f} GiB"  # KiB on Linux
     )
 
 

@@ -464,3 +464,17 @@ def test_a_published_test_is_kept_and_validation_comes_from_train(build, params,
         4,
     ]
     assert built.test.history.nnz == 16  # train and validation
+
+
+def test_an_item_drawn_whole_for_validation_comes_back_to_train(build, params, log):
+    # Every item has one train pair, so each that is drawn would leave the vocabulary.
+    rows = [(user, f"{user}{item}", "rating", None) for user in "abcd" for item in range(4)]
+    rows += [(user, "shared", "rating", None) for user in "abcd"]
+    tests = [("a", "b0", "rating", None)]
+    split = ["train"] * len(rows) + ["test"]
+    published = {"kind": "published", "validation_share": 0.5, "seed": 0}
+    built = build(log(rows + tests, split=split), params(split=published))
+    assert len(built.items) == 17
+    assert built.summary["test"]["unknown_interactions"] == 0
+    assert built.validation.held_out.nnz > 0
+    assert built.train.nnz + built.validation.held_out.nnz == 20

@@ -125,7 +125,7 @@ def assign_windows(pairs: Pairs, split: Split) -> NDArray[np.int8]:
     if split.kind == "leave-last-out":
         return leave_last_out_windows(users, pairs.rows["last"].to_numpy())
     if split.kind == "published":
-        return published_windows(users, windows, split)
+        return published_windows(users, pairs.rows["item"].to_numpy(), windows, split)
     return windows
 
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from recgan.features.clean import Log, counting_events
-from recgan.features.split import Cuts, event_window
+from recgan.features.split import WINDOWS, Cuts, event_window
 from recgan.features.vocabulary import encode
 from recgan.params import FeaturesParams
 
@@ -54,14 +54,14 @@ def pair_events(events: ibis.Table, params: FeaturesParams, log: Log, cuts: Cuts
     rated = (events.event == "rating") & ~events.value.isnan() & events.value.between(-_HUGE, _HUGE)
     return events.group_by("user_id", "item_id", "window").aggregate(
         confidence=_confidence(events, params, log, cuts),
-        events=events.count(),
-        view=(events.event == "view").sum(),
-        purchase=(events.event == "purchase").sum(),
-        recent=_count(_recent(events, log, cuts)),
+        events=_count(events),
+        view=_count(events, events.event == "view"),
+        purchase=_count(events, events.event == "purchase"),
+        recent=_count(events, _recent(events, log, cuts)),
         price_sum=_fixed(priced.ifelse(events.price, None)),
-        prices=_count(priced),
+        prices=_count(events, priced),
         rating_sum=_fixed(rated.ifelse(events.value, None)),
-        ratings=_count(rated),
+        ratings=_count(events, rated),
         first=events.timestamp.min(),
         last=events.timestamp.max(),
     )
@@ -72,7 +72,8 @@ def code_pairs(pairs: pa.Table) -> Pairs:
     user_ids, users = encode(pairs["user_id"])
     item_ids, items = encode(pairs["item_id"])
     windows = pairs["window"].to_numpy()
-    order = np.lexsort((windows, items, users))
+    # One whole number for each row sorts several times faster than three keys.
+    order = np.argsort((users.astype(np.int64) * len(item_ids) + items) * len(WINDOWS) + windows)
     columns: dict[str, Any] = {"user": users[order], "item": items[order]}
     columns |= {name: pairs[name].to_numpy()[order] for name in pairs.column_names[2:-2]}
     for name in ("first", "last"):
@@ -91,7 +92,7 @@ def decay_between(params: FeaturesParams, cuts: Cuts | None) -> float:
 def _confidence(events: ibis.Table, params: FeaturesParams, log: Log, cuts: Cuts | None) -> ibis.Value:
     weights = {kind: weight for kind, weight in params.weights.items() if weight > 0}
     if params.binary or params.half_life_days is None or log.end is None:
-        parts = [(events.event == kind).sum() * float(weight) for kind, weight in weights.items()]
+        parts = [events.count(where=events.event == kind) * float(weight) for kind, weight in weights.items()]
         return sum(parts[1:], start=parts[0])
     end = ibis.literal(log.end.timestamp())
     if cuts is not None:
@@ -114,8 +115,8 @@ def _recent(events: ibis.Table, log: Log, cuts: Cuts | None) -> ibis.Value:
     return events.timestamp >= ibis.literal(end - (end - log.start) / 4)
 
 
-def _count(condition: ibis.Value) -> ibis.Value:
-    return condition.sum().fill_null(0)
+def _count(events: ibis.Table, where: ibis.Value | None = None) -> ibis.Value:
+    return events.count(where=where).cast("int32")  # half the memory, and 10 million pairs have many counts
 
 
 def _fixed(values: ibis.Value) -> ibis.Value:

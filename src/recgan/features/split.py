@@ -115,23 +115,32 @@ def random_windows(users: NDArray[np.int32], split: RandomSplit) -> NDArray[np.i
 
 
 def published_windows(
-    users: NDArray[np.int32], windows: NDArray[np.int8], split: PublishedSplit
+    users: NDArray[np.int32], items: NDArray[np.int32], windows: NDArray[np.int8], split: PublishedSplit
 ) -> NDArray[np.int8]:
     """Draw a share of each user's published train items for validation; one at least stays in train.
 
+    An item whose every train pair is drawn gets one back: the vocabulary comes from train, and without it
+    the published test would lose items that the paper's own train has.
+
     Args:
         users: (pairs,) sorted by user and then item.
+        items: (pairs,)
         windows: (pairs,) the published train or test.
         split: the share and the seed.
     """
-    in_train = windows == TRAIN
-    sizes = np.bincount(users[in_train], minlength=int(users.max()) + 1)
+    given = np.flatnonzero(windows == TRAIN)
+    users, items = users[given], items[given]
+    sizes = np.bincount(users)
     n_validation = np.minimum(_round(sizes * split.validation_share), np.maximum(sizes - 1, 0))
-    draw = np.random.default_rng(split.seed).random(int(in_train.sum()))
-    drawn = windows.copy()
-    rank = _rank(users[in_train], draw)
-    drawn[in_train] = _windows_by_rank(rank, users[in_train], np.zeros_like(sizes), n_validation)
-    return drawn
+    draw = np.random.default_rng(split.seed).random(len(given))
+    drawn = _windows_by_rank(_rank(users, draw), users, np.zeros_like(sizes), n_validation)
+    lost = np.setdiff1d(items, items[drawn == TRAIN])
+    for item in lost:
+        pairs = np.flatnonzero(items == item)
+        drawn[pairs[draw[pairs].argmax()]] = TRAIN
+    assigned = windows.copy()
+    assigned[given] = drawn
+    return assigned
 
 
 def leave_last_out_windows(users: NDArray[np.int32], last: NDArray[np.int64]) -> NDArray[np.int8]:
