@@ -1,0 +1,217 @@
+"""The evaluate stage on a small shop of its own, with a baseline in the place of the GAN."""
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from scipy.sparse import csr_array, save_npz
+
+from recgan.errors import RecganError
+from recgan.evaluation import evaluate as stage
+from recgan.evaluation.evaluate import OURS, evaluate, evaluation_table
+from recgan.features.matrices import Features, HeldOut, write_features
+from recgan.recommenders.baselines import EASE, Popularity
+from recgan.recommenders.protocol import recommend
+from recgan.recommenders.ranking import ndcg
+
+ROOT = Path(__file__).parents[2]
+N_USERS, N_ITEMS = 90, 30
+
+
+@pytest.fixture(scope="module")
+def features():
+    rng = np.random.default_rng(5)
+    taste, kind = rng.normal(size=(N_USERS, 3)), rng.normal(size=(N_ITEMS, 3))
+    events = csr_array((taste @ kind.T + rng.normal(size=(N_USERS, N_ITEMS)) > 1).astype(np.float32)).tocoo()
+    in_test = rng.random(events.nnz) < 0.3
+    in_test |= events.row < 4  # new users: no history
+
+    def matrix(mask):
+        return csr_array((events.data[mask], (events.row[mask], events.col[mask])), shape=events.shape)
+
+    history, held_out = matrix(~in_test), matrix(in_test)
+    some = np.diff(held_out.indptr) > 0
+    some[10:13] = True
+    emptied = held_out.toarray()
+    emptied[10:13] = 0  # users with nothing held out
+    user_ids = np.array([f"u{row:02}" for row in range(N_USERS)], dtype=object)
+    first_seen = pd.Timestamp("2025-01-01", tz="UTC") + pd.to_timedelta(np.arange(N_ITEMS) * 10, unit="D")
+    return Features(
+        train=history,
+        train_validation=history,
+        user_ids=user_ids,
+        items=pd.DataFrame(
+            {"item_id": [f"i{position}" for position in range(N_ITEMS)], "first_seen": first_seen}
+        ),
+        validation=None,
+        test=HeldOut(user_ids[some], csr_array(history[some]), csr_array(csr_array(emptied)[some])),
+        summary={
+            "repeat_purchases": False,
+            "cuts": {
+                "validation_start": "2025-10-20T00:00:00+00:00",
+                "test_start": "2025-11-01T00:00:00+00:00",
+            },
+            "md5": "0" * 32,
+        },
+    )
+
+
+@pytest.fixture
+def project(features, tmp_path, monkeypatch):
+    """A project whose trained recommender is EASE, beside the rankings of two baselines."""
+    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    params["evaluate"] |= {"k": [5, 10], "primary_k": 10, "bootstrap_samples": 500, "new_item_days": 28}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+    write_project(tmp_path, features)
+    ours = EASE(5).fit(features.train_validation)
+    monkeypatch.setattr(stage, "load_recommender", lambda folder: ours)
+    return tmp_path
+
+
+def write_project(root, features):
+    for folder in ("data/features", "data/baselines", "models/recommender"):
+        (root / folder).mkdir(parents=True, exist_ok=True)
+    write_features(features, root / "data" / "features")
+    (root / "models" / "recommender" / "recommender.json").write_text('{"name": "cfgan"}')
+    rankings = {
+        "popularity": recommend(Popularity().fit(features.train_validation), features.test.history, 100)[0],
+        "ease": recommend(EASE(5).fit(features.train_validation), features.test.history, 100)[0],
+    }
+    np.savez(root / "data" / "baselines" / "rankings.npz", **rankings)
+
+
+def read(root):
+    return json.loads((root / "data" / "evaluation" / "summary.json").read_text())
+
+
+def test_figures_are_those_of_the_users_with_something_held_out(project, features):
+    evaluate(root=project)
+    ranking, _ = recommend(EASE(5).fit(features.train_validation), features.test.history, 10)
+    held_out = features.test.held_out
+    some = np.diff(held_out.indptr) > 0
+    summary = read(project)
+    assert summary["users"] == some.sum()
+    assert summary["users_left_out"] == 3
+    expected = ndcg(ranking, held_out, 10)[some].mean()
+    assert summary["recommenders"][OURS]["metrics"]["ndcg_at_10"] == pytest.approx(expected)
+    assert summary["recommenders"][OURS]["metrics"]["ndcg_at_5"] == pytest.approx(
+        ndcg(ranking, held_out, 5)[some].mean()
+    )
+
+
+def test_equal_rankings_tie_and_a_better_one_wins(project):
+    evaluate(root=project)
+    by_name = {comparison["name"]: comparison for comparison in read(project)["comparisons"]}
+    assert by_name["ease"]["difference"] == 0
+    assert by_name["ease"]["p_holm"] == 1
+    assert by_name["popularity"]["difference"] > 0
+    assert by_name["popularity"]["p_holm"] < 0.05
+
+
+def test_per_user_figures_average_to_the_summary(project):
+    evaluate(root=project)
+    summary = read(project)
+    per_user = pd.read_parquet(project / "data" / "evaluation" / "per_user.parquet")
+    assert len(per_user) == summary["users"]
+    assert not {"u10", "u11", "u12"} & set(per_user["user_id"])
+    for name, measured in summary["recommenders"].items():
+        for metric in ("hr_at_10", "ndcg_at_10"):
+            assert per_user[f"{name}.{metric}"].mean() == pytest.approx(measured["metrics"][metric])
+            interval = measured["intervals"][metric]
+            assert interval["low"] < interval["mean"] < interval["high"]
+
+
+def test_metrics_are_flat_finite_and_mlflow_takes_their_names(project):
+    evaluate(root=project)
+    metrics = json.loads((project / "metrics" / "evaluation.json").read_text())
+    assert {"recommender.ndcg_at_10", "recommender.ndcg_at_10_low", "ease.hr_at_10_high"} <= set(metrics)
+    assert {"recommender.tail_items.ndcg_at_10", "popularity.coverage_at_5"} <= set(metrics)
+    for name, value in metrics.items():
+        assert re.fullmatch(r"[\w. /-]+", name)
+        assert np.isfinite(value)
+
+
+def test_all_segments_are_there_and_new_items_are_those_first_seen_late(project, features):
+    evaluate(root=project)
+    parts = read(project)["segments"]
+    assert set(parts) == {
+        *("light_users", "heavy_users", "new_users", "head_items", "tail_items", "new_items"),
+    }
+    assert parts["new_users"]["users"] == 4
+    # First seen on day 280 or 290 of a year whose test starts on day 304: the last two items.
+    late = features.test.held_out[:, [28, 29]].sum(axis=1) > 0
+    assert parts["new_items"]["users"] == late.sum()
+
+
+def test_two_evaluations_write_the_same_bytes(project):
+    files = [
+        *("metrics/evaluation.json", "reports/evaluation.md", "data/evaluation/summary.json"),
+        *("data/evaluation/per_user.parquet", "data/evaluation/rankings.npz"),
+    ]
+    evaluate(root=project)
+    first = {name: (project / name).read_bytes() for name in files}
+    evaluate(root=project)
+    assert {name: (project / name).read_bytes() for name in files} == first
+
+
+def test_the_table_has_one_line_each_best_first_and_stands_in_the_report(project):
+    evaluate(root=project)
+    table = evaluation_table(root=project)
+    lines = table.splitlines()
+    assert [cell.strip() for cell in lines[0].split("|")[1:-1]] == [
+        *("recommender", "HR@10 [95% CI]", "NDCG@10 [95% CI]", "coverage@10", "p vs ours"),
+    ]
+    assert [line.split("|")[1].strip() for line in lines[2:]] == ["cfgan (ours)", "ease", "popularity"]
+    assert len({len(line) for line in lines}) == 1
+    assert table in (project / "reports" / "evaluation.md").read_text()
+
+
+def test_seen_items_are_ranked_where_purchases_repeat(project, features):
+    write_project(project, replace(features, summary={**features.summary, "repeat_purchases": True}))
+    evaluate(root=project)
+    with np.load(project / "data" / "evaluation" / "rankings.npz") as stored:
+        ours = stored[OURS]
+    history = features.test.history.toarray()
+    assert history[np.arange(len(ours))[:, None], ours].any()
+
+
+def test_without_timestamps_there_are_no_new_items(project, features):
+    write_project(project, replace(features, summary={**features.summary, "cuts": None}))
+    evaluate(root=project)
+    assert "new_items" not in read(project)["segments"]
+
+
+def test_rankings_of_other_features_are_refused(project):
+    np.savez(project / "data" / "baselines" / "rankings.npz", ease=np.zeros((3, 10), dtype=np.int32))
+    with pytest.raises(RecganError, match=r"ranks 3 users with ease.*dvc repro baselines"):
+        evaluate(root=project)
+
+
+def test_rankings_shorter_than_k_are_refused(project, features):
+    short = np.zeros((len(features.test.user_ids), 7), dtype=np.int32)
+    np.savez(project / "data" / "baselines" / "rankings.npz", ease=short)
+    with pytest.raises(RecganError, match="choose no k above 7"):
+        evaluate(root=project)
+
+
+def test_missing_rankings_name_the_remedy(project):
+    (project / "data" / "baselines" / "rankings.npz").unlink()
+    with pytest.raises(RecganError, match="dvc repro baselines"):
+        evaluate(root=project)
+
+
+def test_nothing_held_out_at_all_is_an_error_and_writes_nothing(project, features):
+    save_npz(project / "data" / "features" / "test_held_out.npz", csr_array(features.test.held_out.shape))
+    with pytest.raises(RecganError, match="no test user has anything held out"):
+        evaluate(root=project)
+    assert not (project / "data" / "evaluation").exists()
+
+
+def test_a_table_without_an_evaluation_names_the_remedy(tmp_path):
+    with pytest.raises(RecganError, match="dvc repro evaluate"):
+        evaluation_table(root=tmp_path)
