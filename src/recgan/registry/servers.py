@@ -2,6 +2,7 @@
 
 import os
 import sys
+from pathlib import Path
 from typing import NoReturn
 
 
@@ -26,4 +27,7 @@ def serve_model(name: str, port: int) -> NoReturn:
 
 
 def _become(*arguments: str) -> NoReturn:
-    os.execv(sys.executable, [sys.executable, "-m", "mlflow", *arguments, "--host", "127.0.0.1"])
+    # MLflow starts its scoring server by the name `uvicorn`, which only an activated environment has on PATH.
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+    command = [sys.executable, "-m", "mlflow", *arguments, "--host", "127.0.0.1"]
+    os.execve(sys.executable, command, os.environ | {"PATH": path})

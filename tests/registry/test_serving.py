@@ -1,0 +1,90 @@
+"""MLflow's scoring server answers with the champion, over HTTP."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+
+import pytest
+
+from recgan.registry import store
+from recgan.registry.tracking import connect
+from tests.registry.conftest import ITEMS, TASTES, make_project
+
+
+@pytest.fixture
+def port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture
+def server(params, store_env, port, tmp_path):
+    """`recgan serve-model` on a champion, from an empty working directory."""
+    root = make_project(tmp_path / "project", params, good_tastes=TASTES)
+    registered = store.register(root, params)
+    connect().set_registered_model_alias(params.register_.name, "champion", registered.version)
+    command = [
+        sys.executable,
+        "-m",
+        "recgan",
+        "serve-model",
+        "--name",
+        params.register_.name,
+        "--port",
+        str(port),
+    ]
+    with (tmp_path / "server.log").open("w+b") as log:
+        process = subprocess.Popen(
+            command, cwd=tmp_path, stdout=log, stderr=log, env=dict(os.environ), start_new_session=True
+        )
+        try:
+            for _ in range(480):
+                assert process.poll() is None, (tmp_path / "server.log").read_text()
+                try:
+                    with urllib.request.urlopen(f"http://127.0.0.1:{port}/ping", timeout=5):
+                        break
+                except OSError:
+                    time.sleep(0.5)
+            yield f"http://127.0.0.1:{port}/invocations"
+        finally:
+            with contextlib.suppress(ProcessLookupError):  # it ended by itself
+                os.killpg(process.pid, signal.SIGTERM)
+            process.wait(60)
+
+
+def post(url, content):
+    request = urllib.request.Request(
+        url, json.dumps(content).encode(), headers={"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        return json.load(answer)["predictions"]
+
+
+@pytest.mark.slow
+def test_the_champion_answers_over_http(server):
+    histories = [[["item-1", "item-7", "no such item"]], [[]]]
+    known, empty = post(
+        server, {"dataframe_split": {"columns": ["history"], "data": histories}, "params": {"k": 3}}
+    )
+    assert known["item_ids"] == ["item-13", "item-19", "item-25"]
+    assert known["scores"] == sorted(known["scores"], reverse=True)
+    assert len(empty["item_ids"]) == 3
+    [seen] = post(
+        server,
+        {"dataframe_records": [{"history": ["item-1", "item-7"]}], "params": {"k": 1, "exclude_seen": False}},
+    )
+    assert seen["item_ids"] == ["item-1"]
+    [everything] = post(server, {"dataframe_records": [{"history": ["item-1"]}], "params": {"k": 10_000}})
+    assert len(everything["item_ids"]) == ITEMS - 1
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        post(server, {"dataframe_records": [{"history": ["item-1"]}], "params": {"k": 0}})
+    assert refused.value.code == 400
+    assert "k is 0; ask for at least 1 item" in refused.value.read().decode()
