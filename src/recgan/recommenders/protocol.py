@@ -58,7 +58,7 @@ def recommend(
     scores = np.empty((n_rows, k), dtype=np.float32)
     for start in range(0, n_rows, block):
         rows = user_items[start : start + block]
-        block_scores = np.array(recommender.score(rows), dtype=np.float32)  # (block, items), a copy of our own
+        block_scores = np.array(recommender.score(rows), dtype=np.float32)  # (block, items), our own copy
         if exclude_seen:
             repeats = np.diff(rows.indptr)
             block_scores[np.repeat(np.arange(rows.shape[0]), repeats), rows.indices] = -np.inf
