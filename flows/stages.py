@@ -24,6 +24,16 @@ class Outcome(StrEnum):
     UNCHANGED = "unchanged"
 
 
+_HINTS = (
+    "To track the changes with git, run:",
+    "git add ",
+    "To enable auto staging, run:",
+    "dvc config core.autostage",
+    "Use `dvc push`",
+)
+"""What DVC tells a person after every stage; in a flow run's log it buries the rest."""
+
+
 def stage_order(root: Path) -> list[str]:
     """Read the names of the stages from dvc.yaml, each after the ones whose outputs it depends on.
 
@@ -98,7 +108,8 @@ def run_stage(stage: str, root: Path, on_line: Callable[[str], None]) -> Outcome
             if line is None:
                 break
             said.append(line)
-            on_line(line)
+            if not line.strip().startswith(_HINTS):
+                on_line(line)
         code = child.wait()
     finally:
         with suppress(ProcessLookupError):

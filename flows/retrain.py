@@ -1,0 +1,102 @@
+"""Retrain: every stage, then register, the gate, promotion, and what people read about it."""
+
+import logging
+import sys
+from pathlib import Path
+
+from recgan.environment import configure
+
+configure()  # before Prefect and MLflow read their settings
+
+from prefect import flow, get_run_logger, task  # noqa: E402
+from prefect.artifacts import create_markdown_artifact  # noqa: E402
+from prefect.cache_policies import NO_CACHE  # noqa: E402
+from prefect.runtime import flow_run  # noqa: E402
+from prefect.states import Completed, State  # noqa: E402
+
+from flows import summary  # noqa: E402
+from flows.stages import run_stage, stage_order  # noqa: E402
+from recgan.errors import RecganError  # noqa: E402
+from recgan.params import Params, load_params  # noqa: E402
+from recgan.registry import store  # noqa: E402
+
+
+@task(cache_policy=NO_CACHE)  # DVC's is the only cache
+def bring_up_to_date(stage: str, root: Path) -> State[str]:
+    """Run one DVC stage, or find it unchanged."""
+    outcome = run_stage(stage, root, get_run_logger().info)
+    return Completed(name=outcome.title(), message=f"{stage}: {outcome}", data=str(outcome))
+
+
+@task(task_run_name="register", cache_policy=NO_CACHE)
+def register(root: Path, params: Params) -> store.Registered:
+    """Register what was trained; a training that has a version keeps it."""
+    return store.register(root, params, flow_run.get_id())
+
+
+@task(task_run_name="judge", cache_policy=NO_CACHE)
+def judge(root: Path, params: Params, version: str) -> store.Judgement:
+    """Score challenger and champion anew and let the gate decide."""
+    return store.judge(root, params, version)
+
+
+@task(task_run_name="promote", cache_policy=NO_CACHE)
+def promote(root: Path, params: Params, version: str, judgement: store.Judgement) -> store.Promotion:
+    """Move the aliases as the gate decided."""
+    return store.promote(root, params, version, judgement)
+
+
+@task(task_run_name="publish", cache_policy=NO_CACHE)
+def publish(root: Path, params: Params, promotion: store.Promotion) -> None:
+    """Show data quality, the metrics against the baselines and the decision as artifacts."""
+    report = (root / "reports/evaluation.md").read_text(encoding="utf-8")
+    create_markdown_artifact(summary.data_quality(root), key="data-quality", description="Data quality")
+    create_markdown_artifact(report, key="metrics", description="The recommender against the baselines")
+    create_markdown_artifact(
+        summary.decision(params, promotion), key="gate", description="The gate's decision"
+    )
+
+
+@flow(name="retrain", flow_run_name="retrain")
+def retrain(root: Path = Path()) -> State[store.Promotion]:
+    """Bring every stage up to date, register the recommender, and promote it if the gate lets it pass.
+
+    Args:
+        root: the project, a folder with params.yaml and dvc.yaml.
+    """
+    params = load_params(root / "params.yaml")
+    for stage in stage_order(root):
+        bring_up_to_date.with_options(name=stage, task_run_name=stage)(stage, root)
+    registered = register(root, params)
+    judgement = judge(root, params, registered.version)
+    promotion = promote(root, params, registered.version, judgement)
+    publish(root, params, promotion)
+    return Completed(
+        name=summary.state_name(promotion), message=summary.sentence(params, promotion), data=promotion
+    )
+
+
+class OneLinePerFault(logging.Filter):
+    """Drop the traceback records of errors that are written for the reader: the state says the same."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Keep every record but those that carry a RecganError."""
+        return not (record.exc_info and isinstance(record.exc_info[1], RecganError))
+
+
+def main() -> int:
+    """Run the flow here and print what came of it."""
+    for name in ("prefect.flow_runs", "prefect.task_runs"):
+        logging.getLogger(name).addFilter(OneLinePerFault())
+    root = Path()
+    state = retrain(root, return_state=True)
+    if not state.is_completed():
+        error = state.result(raise_on_failure=False)
+        sys.stderr.write(f"\nerror: {error if isinstance(error, RecganError) else state.message}\n")
+        return 1
+    sys.stdout.write(summary.closing(root, load_params(root / "params.yaml"), state.result()))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,79 @@
+"""What people read about a flow run: artifacts in Prefect's pages and the closing lines in the terminal."""
+
+from pathlib import Path
+
+from recgan.evaluation.evaluate import evaluation_table
+from recgan.files import read_json
+from recgan.params import Params
+from recgan.registry.store import Promotion
+from recgan.registry.tracking import tracking_uri
+
+
+def data_quality(root: Path) -> str:
+    """Return the outcome of validation as Markdown."""
+    outcome = read_json(root / "metrics/validation.json")
+    lines = [
+        f"# Data quality: {'every critical expectation holds' if outcome['success'] else 'broken'}",
+        f"{outcome['raw']:,} raw events = {outcome['kept']:,} kept + {outcome['quarantined']:,} in quarantine "
+        f"({outcome['quarantined_share']:.2%}).",
+        "",
+        "| reason for quarantine | events |",
+        "|---|---:|",
+        *(f"| {reason} | {count:,} |" for reason, count in outcome["quarantined_by_reason"].items() if count),
+        "",
+        "| expectation | severity | holds | unexpected |",
+        "|---|---|---|---:|",
+        *(
+            f"| {name} | {result['severity']} | {'yes' if result['success'] else 'no'} "
+            f"| {result.get('unexpected', '')} |"
+            for name, result in outcome["expectations"].items()
+        ),
+    ]
+    return "\n".join(lines)
+
+
+def decision(params: Params, promotion: Promotion) -> str:
+    """Return the gate's decision with every reason as Markdown."""
+    reasons = "\n".join(f"- {reason}" for reason in promotion.decision.reasons)
+    return f"# {sentence(params, promotion)}\n\n{reasons}\n"
+
+
+def state_name(promotion: Promotion) -> str:
+    """Name the state in which the flow run ends well."""
+    if promotion.promoted:
+        return "Promoted"
+    return "AlreadyChampion" if promotion.already_champion else "NotPromoted"
+
+
+def sentence(params: Params, promotion: Promotion) -> str:
+    """Say in one sentence what became of the version."""
+    version = f"{params.register_.name} version {promotion.version}"
+    if promotion.already_champion:
+        return f"{version} is the champion already; nothing changed"
+    if promotion.promoted:
+        before = f" in place of version {promotion.previous}" if promotion.previous else ""
+        return f"{version} is the new champion{before}"
+    champion = (
+        f"version {promotion.champion} stays the champion" if promotion.champion else "there is no champion"
+    )
+    return f"{version} was not promoted; {champion}"
+
+
+def closing(root: Path, params: Params, promotion: Promotion) -> str:
+    """Return what `make run` ends with: the table, the decision with its reasons, where to look."""
+    name = params.register_.name
+    lines = [
+        "",
+        evaluation_table(root),
+        "",
+        f"{sentence(params, promotion)}.",
+        *(f"  {reason}" for reason in promotion.decision.reasons),
+        "",
+        "Where to look:",
+        "  reports/evaluation.md     every metric, the segments, the comparisons",
+        "  reports/validation.html   the expectations and the quarantine",
+        f"  make ui                   runs, curves and versions of {name} ({tracking_uri(root)})",
+    ]
+    if promotion.champion:
+        lines.append(f"  make serve-model NAME={name}   ask the champion over HTTP")
+    return "\n".join(lines) + "\n"
