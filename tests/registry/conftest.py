@@ -15,6 +15,7 @@ from recgan.adversarial.networks import Perceptron
 from recgan.features.matrices import Features, HeldOut, write_features
 from recgan.params import check_params
 from recgan.recommenders.cfgan import CFGAN
+from recgan.registry.lineage import folder_md5
 from recgan.registry.tracking import connect
 from tests.conftest import ROOT
 
@@ -117,12 +118,16 @@ def make_project(root, params, good_tastes, order=None, expectations_passed=True
         json.dumps({"users": USERS, "recommender.ndcg_at_10": 0.5, "ease.ndcg_at_10": 0.25})
     )
     (root / "reports" / "curves.csv").write_text("epoch,g_loss,ndcg@10\n1,1.5,\n2,1.25,0.5\n")
-    lock = {
-        "schema": "2.0",
-        "stages": {
-            "features": {"cmd": "x", "outs": [{"path": "data/features", "md5": "feed.dir"}]},
-            "train": {"cmd": "x", "outs": [{"path": "models/recommender", "md5": f"{root.name}.dir"}]},
-        },
-    }
-    (root / "dvc.lock").write_text(yaml.safe_dump(lock))
+    write_lock(root)
     return root
+
+
+def write_lock(root, **train):
+    """Write the dvc.lock that fits the folders, with more in the entry of `train` where given."""
+    outputs = {
+        stage: [{"path": path, "md5": folder_md5(root / path)}]
+        for stage, path in (("features", "data/features"), ("train", "models/recommender"))
+    }
+    stages = {stage: {"cmd": f"python -m recgan {stage}", "outs": outs} for stage, outs in outputs.items()}
+    stages["train"] |= train
+    (root / "dvc.lock").write_text(yaml.safe_dump({"schema": "2.0", "stages": stages}))

@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from recgan.errors import RecganError
-from recgan.registry.lineage import lineage, train_key
+from recgan.registry.lineage import folder_md5, lineage, train_key
 
 LOCK = """schema: '2.0'
 stages:
@@ -80,3 +80,12 @@ def test_a_lock_that_cannot_be_read_is_said(tmp_path, content, message):
         (tmp_path / "dvc.lock").write_text(content)
     with pytest.raises(RecganError, match=message):
         train_key(tmp_path)
+
+
+def test_a_folder_has_dvcs_md5(tmp_path):
+    """The value is what `dvc add` of DVC 3.67 writes for these three files."""
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "weights.safetensors").write_text("weights")
+    (tmp_path / "recommender.json").write_text("{}\n")
+    (tmp_path / "sub" / "a.json").write_text("x")
+    assert folder_md5(tmp_path) == "9406fcec48c23a64a245f61ab3229c17.dir"

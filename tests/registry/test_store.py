@@ -17,8 +17,9 @@ from recgan.recommenders.ranking import ndcg
 from recgan.registry import store
 from recgan.registry.evidence import ask
 from recgan.registry.gate import Decision
+from recgan.registry.lineage import folder_md5
 from recgan.registry.tracking import connect, current
-from tests.registry.conftest import ITEMS, TASTES, make_project, shop_features, taste_recommender
+from tests.registry.conftest import ITEMS, TASTES, make_project, shop_features, taste_recommender, write_lock
 
 
 @pytest.fixture
@@ -140,7 +141,7 @@ def test_a_run_holds_params_metrics_curves_reports_and_lineage(client, named, tm
     assert {"dvc.lock", "reports/curves.csv", "metrics/train.json"} <= artifacts
     tags = client.get_model_version(named.register_.name, registered.version).tags
     assert tags["prefect.flow_run_id"] == "flow-run-7"
-    assert tags["features.md5"] == "feed.dir"
+    assert tags["features.md5"] == folder_md5(root / "data" / "features")
     assert tags["validation.passed"] == "true"
     assert tags["git.sha"] == "none"  # the project of this test is no repository
     assert tags.items() <= run.data.tags.items()
@@ -162,6 +163,7 @@ def test_a_run_holds_params_metrics_curves_reports_and_lineage(client, named, tm
 def test_a_package_that_cannot_answer_is_refused(client, named, tmp_path):
     root = make_project(tmp_path / "project", named, good_tastes=TASTES)
     (root / "models" / "recommender" / "weights.safetensors").write_bytes(b"damaged")
+    write_lock(root)
     registered = store.register(root, named)
     judgement = store.judge(root, named, registered.version)
     assert not judgement.decision.promote
@@ -183,9 +185,19 @@ def test_only_a_change_of_the_train_stage_makes_a_new_version(client, named, tmp
     lock["stages"]["evaluate"] = {"cmd": "y"}
     (root / "dvc.lock").write_text(yaml.safe_dump(lock))
     assert store.register(root, named).reused
-    lock["stages"]["train"]["outs"][0]["md5"] = "other.dir"
-    (root / "dvc.lock").write_text(yaml.safe_dump(lock))
+    write_lock(root, params={"params.yaml": {"train": {"seed": 43}}})
     assert store.register(root, named).version == "2"
+
+
+def test_a_recommender_trained_past_dvc_is_refused(client, named, tmp_path):
+    root = make_project(tmp_path / "project", named, good_tastes=2)
+    assert store.register(root, named).version == "1"
+    taste_recommender(named, TASTES).save(root / "models" / "recommender")
+    with pytest.raises(RecganError, match="models/recommender is not what"):
+        store.register(root, named)
+    shutil.rmtree(root / "models" / "recommender")
+    with pytest.raises(RecganError, match="the stage train has not run yet; run dvc repro"):
+        store.register(root, named)
 
 
 def test_an_empty_store_takes_a_model_from_the_cache(empty_database, named, tmp_path, monkeypatch):
@@ -202,7 +214,7 @@ def test_an_empty_store_takes_a_model_from_the_cache(empty_database, named, tmp_
     [
         ("dvc.lock", "nothing was trained yet; run dvc repro"),
         ("metrics/validation.json", "does not say whether the expectations passed"),
-        ("data/features/summary.json", "are not readable"),
+        ("data/features/summary.json", "data/features is not what dvc.lock names"),
     ],
 )
 def test_what_is_missing_is_said(store_env, named, tmp_path, missing, message):

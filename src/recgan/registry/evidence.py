@@ -61,9 +61,7 @@ def gather_evidence(root: Path, params: Params, version: str) -> Evidence:
     features = read_features(root / "data" / "features")
     item_ids = features.items["item_id"].astype(str).tolist()
     baselines = read_rankings(root, features, k)
-    rows = np.flatnonzero(
-        np.diff(features.test.held_out.indptr)
-    )  # as in evaluate
+    rows = np.flatnonzero(np.diff(features.test.held_out.indptr))  # as in evaluate
     held_out = csr_array(features.test.held_out[rows])
     histories = to_ids(csr_array(features.test.history[rows]), item_ids)
     exclude_seen = not features.summary["repeat_purchases"]

@@ -49,6 +49,33 @@ def lineage(root: Path = Path(), flow_run_id: str | None = None) -> dict[str, st
     }
 
 
+def check_locked(root: Path = Path()) -> None:
+    """Refuse features or a recommender that are not those of dvc.lock: their lineage would be another one's.
+
+    Raises:
+        RecganError: a folder is missing, or was written by something else than dvc repro.
+    """
+    for stage, path in (("features", "data/features"), ("train", "models/recommender")):
+        if not (root / path).is_dir():
+            raise RecganError(f"no {root / path}: the stage {stage} has not run yet; run dvc repro")
+        found, locked = folder_md5(root / path), _output_md5(root, stage, path)
+        if found != locked:
+            raise RecganError(
+                f"{root / path} is not what dvc.lock names (md5 {found}, locked {locked}), so "
+                "nothing would tell where it came from; run dvc repro, or dvc checkout for the locked one"
+            )
+
+
+def folder_md5(folder: Path) -> str:
+    """Return DVC's md5 of a folder: that of the list of its files with their md5."""
+    files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+    entries = [
+        {"md5": hashlib.md5(files[name].read_bytes(), usedforsecurity=False).hexdigest(), "relpath": name}
+        for name in sorted(files)
+    ]
+    return f"{hashlib.md5(json.dumps(entries).encode(), usedforsecurity=False).hexdigest()}.dir"
+
+
 def validation_passed(root: Path = Path()) -> bool:
     """Tell whether the expectations passed when the events were last validated.
 

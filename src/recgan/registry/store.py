@@ -23,7 +23,7 @@ from recgan.files import read_json
 from recgan.params import Params
 from recgan.registry.evidence import gather_evidence
 from recgan.registry.gate import Decision, Evidence, decide
-from recgan.registry.lineage import TRAIN_KEY, lineage
+from recgan.registry.lineage import TRAIN_KEY, check_locked, lineage
 from recgan.registry.package import log_package
 from recgan.registry.packaged import PackagedRecommender
 from recgan.registry.tracking import (
@@ -102,10 +102,12 @@ def register(root: Path, params: Params, flow_run_id: str | None = None) -> Regi
         flow_run_id: of the Prefect flow run; None for a run by hand.
 
     Raises:
-        RecganError: a stage has not run yet, or the tracking store does not answer.
+        RecganError: a stage has not run yet, recommender or features are not those of dvc.lock, or the tracking
+            store does not answer.
     """
     client, name = connect(root), params.register_.name
     tags = lineage(root, flow_run_id)
+    check_locked(root)
     with critical_section(root, name):
         version = _version_of(client, name, tags[TRAIN_KEY])
         reused = version is not None
@@ -129,9 +131,6 @@ def _version_of(client: MlflowClient, name: str, train_key: str) -> ModelVersion
 def _register_anew(client: MlflowClient, root: Path, params: Params, tags: dict[str, str]) -> ModelVersion:
     name = params.register_.name
     features = read_features(root / "data" / "features")
-    recommender = root / "models" / "recommender"
-    if not recommender.is_dir():
-        raise RecganError(f"no {recommender}: nothing was trained yet; run dvc repro")
     experiment = client.get_experiment_by_name(name)
     experiment_id = (
         client.create_experiment(name, artifact_location(root, name))
@@ -150,7 +149,7 @@ def _register_anew(client: MlflowClient, root: Path, params: Params, tags: dict[
         for file in ("params.yaml", "dvc.yaml", "dvc.lock"):
             if (root / file).exists():
                 mlflow.log_artifact(str(root / file))
-        package = log_package(recommender, features, tags)
+        package = log_package(root / "models" / "recommender", features, tags)
         return mlflow.register_model(package.model_uri, name, tags=tags)
 
 
