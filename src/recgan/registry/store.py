@@ -102,8 +102,8 @@ def register(root: Path, params: Params, flow_run_id: str | None = None) -> Regi
         flow_run_id: of the Prefect flow run; None for a run by hand.
 
     Raises:
-        RecganError: a stage has not run yet, recommender or features are not those of dvc.lock, or the tracking
-            store does not answer.
+        RecganError: a stage has not run yet, recommender or features are not those of dvc.lock, or the
+            tracking store does not answer.
     """
     client, name = connect(root), params.register_.name
     tags = lineage(root, flow_run_id)
