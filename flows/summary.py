@@ -14,8 +14,8 @@ def data_quality(root: Path) -> str:
     outcome = read_json(root / "metrics/validation.json")
     lines = [
         f"# Data quality: {'every critical expectation holds' if outcome['success'] else 'broken'}",
-        f"{outcome['raw']:,} raw events = {outcome['kept']:,} kept + {outcome['quarantined']:,} in quarantine "
-        f"({outcome['quarantined_share']:.2%}).",
+        f"{outcome['raw']:,} raw events = {outcome['kept']:,} kept + {outcome['quarantined']:,} "
+        f"in quarantine ({outcome['quarantined_share']:.2%}).",
         "",
         "| reason for quarantine | events |",
         "|---|---:|",
