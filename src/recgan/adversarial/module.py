@@ -127,14 +127,16 @@ class AdversarialModule(lightning.LightningModule):
         """Make one player's steps; return the mean loss and the gradient's norm at the last step."""
         opponent.requires_grad_(False)
         total, steps = torch.zeros((), device=self.device), 0
+        parameters = list(player.parameters())
         for loss in turn():
-            optimizer.zero_grad(set_to_none=True)
+            for parameter in parameters:
+                parameter.grad = None
             self.manual_backward(loss)
             optimizer.step()
             total += loss.detach()
             steps += 1
         opponent.requires_grad_(True)
-        grads = [parameter.grad for parameter in player.parameters() if parameter.grad is not None]
+        grads = [parameter.grad for parameter in parameters if parameter.grad is not None]
         norm = torch.nn.utils.get_total_norm(grads)
         optimizer.zero_grad(set_to_none=True)
         return total / steps, norm
@@ -250,7 +252,6 @@ def play(
     patience: int | None = None,
     checkpoint: Path | None = None,
     label: str = "training",
-    callbacks: tuple[Callback, ...] = (),
 ) -> Progress:
     """Train two players against each other; leave the best weights in the game.
 
@@ -264,7 +265,6 @@ def play(
         checkpoint: where to save all state; a training that finds this file goes on from there, to the same
             result as if it had never stopped. None saves nothing.
         label: what the progress is called.
-        callbacks: Lightning callbacks that act before validation.
 
     Raises:
         RecganError: a loss or a gradient is not finite.
@@ -282,12 +282,17 @@ def play(
             enable_checkpointing=False,
             enable_progress_bar=False,
             enable_model_summary=False,
-            callbacks=[*callbacks, watch],
+            callbacks=[watch],
         )
         resume = checkpoint if checkpoint is not None and checkpoint.exists() else None
-        trainer.fit(module, DataLoader(cast("Dataset[int]", range(1))), ckpt_path=resume, weights_only=True)
-    if trainer.interrupted:
-        raise KeyboardInterrupt
+        # One item, one epoch; with a generator of its own the loader leaves the caller's random state alone.
+        loader = DataLoader(cast("Dataset[int]", range(1)), generator=torch.Generator())
+        try:
+            trainer.fit(
+                module, loader, ckpt_path=resume, weights_only=True
+            )
+        except SystemExit:  # what Lightning makes of Ctrl-C
+            raise KeyboardInterrupt from None
     if progress.best_weights:
         module.load_state_dict(progress.best_weights)
     return progress

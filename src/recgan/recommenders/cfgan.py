@@ -16,7 +16,7 @@ probability (there, exactly that share of each row), and everything follows from
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import torch
@@ -42,8 +42,8 @@ from recgan.params import CFGANParams
 class CFGANGame(nn.Module):
     """CFGAN's two networks and what they play for, on rows of one matrix.
 
-    Memory on the device: two bytes for each entry and zero of the matrix for the draws, and four for the
-    generator's output on all rows while the discriminator has its turn.
+    Memory on the device: 16 bytes for each entry and zero of the matrix (what it holds, two draws, and the
+    generator's output on all rows while the discriminator has its turn), so 300 MB for 4,400 x 4,100.
     """
 
     def __init__(self, settings: CFGANParams, rows: csr_array, device: torch.device) -> None:
@@ -78,8 +78,8 @@ class CFGANGame(nn.Module):
         """Draw the zeros that the discriminator sees, and those that the generator must keep at zero."""
         if self._held is None:
             self._held = self.rows.held()
-        self._visible = self._draw(self.settings.partial_masking_share) | self._held
-        self._zeros = self._draw(self.settings.zero_reconstruction_share) & ~self._held
+        self._visible = self._draw(self.settings.partial_masking_share).maximum(self._held)
+        self._zeros = self._draw(self.settings.zero_reconstruction_share) * (1 - self._held)
         self._sums = {}
 
     def discriminator_turn(self) -> Iterator[Tensor]:
@@ -90,7 +90,7 @@ class CFGANGame(nn.Module):
         for batch in self._passes(side.steps, side.batch_size):
             read = self.discriminator.read(batch)  # (batch, hidden)
             real = self.discriminator(read, batch)  # (batch,)
-            fake = self.discriminator(read, fakes[batch.rows])
+            fake = self.discriminator(read, fakes.index_select(0, batch.rows))
             self._measure("d_real", torch.sigmoid(real.detach()).mean())
             self._measure("d_fake", torch.sigmoid(fake.detach()).mean())
             yield self.loss.discriminator(real, fake)
@@ -101,7 +101,7 @@ class CFGANGame(nn.Module):
             reads = self.discriminator.read(self.rows.all())  # (rows, hidden)
         side = self.settings.generator
         for batch in self._passes(side.steps, side.batch_size):
-            adversarial, reconstruction = self.generator_losses(batch, reads[batch.rows])
+            adversarial, reconstruction = self.generator_losses(batch, reads.index_select(0, batch.rows))
             self._measure("zero_reconstruction", reconstruction.detach())
             yield adversarial + self.settings.zero_reconstruction * reconstruction
 
@@ -113,8 +113,8 @@ class CFGANGame(nn.Module):
             read: (batch, hidden), the discriminator's reading of them.
         """
         scores = self.generator(batch)  # (batch, width)
-        fake = self.discriminator(read, scores * self._visible[batch.rows])  # (batch,)
-        kept = (scores * self._zeros[batch.rows]).float()
+        fake = self.discriminator(read, scores * self._visible.index_select(0, batch.rows))  # (batch,)
+        kept = (scores * self._zeros.index_select(0, batch.rows)).float()
         return self.loss.generator(fake), kept.square().sum() / len(batch.rows)
 
     def measured(self) -> dict[str, Tensor]:
@@ -133,7 +133,7 @@ class CFGANGame(nn.Module):
 
     def _draw(self, share: float) -> Tensor:
         uniform = torch.rand(self.rows.shape, generator=self.rng, device=self.rng.device)
-        return uniform < share  # (rows, width) bool
+        return (uniform < share).float()  # (rows, width); a float mask multiplies five times as fast
 
     def _measure(self, name: str, value: Tensor) -> None:
         self._sums[name] = self._sums[name] + value if name in self._sums else value
@@ -149,7 +149,7 @@ class CFGAN:
 
         w = w̄ + (HᵀH + fold_in_l2 I)⁻¹ Hᵀ (x - s̄),    scores = s̄ + H (w - w̄)
 
-    and an empty history gets s̄.
+    and an empty history gets s̄, whether or not a fitted user has none either.
     """
 
     name = "cfgan"
@@ -174,7 +174,6 @@ class CFGAN:
         epochs: int | None = None,
         checkpoint: Path | None = None,
         label: str = "cfgan",
-        callbacks: tuple[Any, ...] = (),
     ) -> Self:
         """Train both networks.
 
@@ -185,7 +184,6 @@ class CFGAN:
             epochs: the most epochs to train; None takes the settings'.
             checkpoint: file to resume from and to save all state to; None saves nothing.
             label: what the progress is called.
-            callbacks: Lightning callbacks.
 
         Raises:
             RecganError: the loss is not finite, or the accelerator is not there.
@@ -212,7 +210,6 @@ class CFGAN:
             patience=self.settings.patience,
             checkpoint=checkpoint,
             label=label,
-            callbacks=callbacks,
         )
         game.generator.requires_grad_(False)
         self.epochs = len(progress.curves)
@@ -310,7 +307,7 @@ class CFGAN:
         self.items = items
         if fitted is not None:
             keys = list(_keys(fitted))
-            self._position = {key: position for position, key in reversed(list(enumerate(keys)))}
+            self._position = {key: position for position, key in reversed(list(enumerate(keys))) if key}
             self._columns = SparseRows(csr_array(fitted.T))
 
     def _prepare(self) -> None:

@@ -1,0 +1,186 @@
+"""The train stage: files in, files out, the same after a kill."""
+
+import csv
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from scipy.sparse import csr_array
+
+from recgan.errors import RecganError
+from recgan.features.matrices import Features, HeldOut, write_features
+from recgan.recommenders import train as stage
+from recgan.recommenders.loading import load_recommender
+from recgan.recommenders.train import train
+
+
+def features(validation=True):
+    rng = np.random.default_rng(0)
+    groups = np.arange(40) % 4
+    likes = (rng.random((40, 24)) < np.where(groups[:, None] == np.arange(24) % 4, 0.8, 0.05)).astype(
+        np.float32
+    )
+    later = (rng.random((40, 24)) < 0.3) & (likes > 0)
+    before = likes * ~later
+    user_ids = np.array([f"u{row}" for row in range(40)], dtype=object)
+    window = HeldOut(user_ids, csr_array(before), csr_array(later.astype(np.float32)))
+    return Features(
+        train=csr_array(before),
+        train_validation=csr_array(likes) if validation else csr_array(before),
+        user_ids=user_ids,
+        items=pd.DataFrame({"item_id": [f"i{column}" for column in range(24)]}),
+        validation=window if validation else None,
+        test=window,
+        summary={"repeat_purchases": False, "md5": "abc"},
+    )
+
+
+@pytest.fixture
+def project(tmp_path, request):
+    def make(name="project", validation=True, **changes):
+        root = tmp_path / name
+        content = yaml.safe_load((request.config.rootpath / "params.yaml").read_text())
+        section = content["train"]
+        section |= {"epochs": 8, "evaluate_every": 2, "patience": 3, "accelerator": "cpu", "view": "user"}
+        section |= {"refit": True, **changes}
+        for side in ("generator", "discriminator"):
+            section[side] = {**section[side], "hidden": [12], "learning_rate": 0.01, "batch_size": 8}
+        (root / "data/features").mkdir(parents=True)
+        write_features(features(validation), root / "data/features")
+        (root / "params.yaml").write_text(yaml.safe_dump(content))
+        return root
+
+    return make
+
+
+OUTPUTS = ("models/recommender/weights.safetensors", "models/recommender/recommender.json")
+OUTPUTS += ("reports/curves.csv", "metrics/train.json")
+
+
+def outputs(root):
+    return {name: (root / name).read_bytes() for name in OUTPUTS}
+
+
+@pytest.mark.parametrize("view", ["user", "item"])
+def test_writes_the_recommender_its_curves_and_its_figures(project, view):
+    root = project(view=view)
+    train(root=root)
+    figures = json.loads((root / "metrics/train.json").read_text())
+    assert list(figures) == ["best_epoch", "validation_ndcg", "epochs", "parameters"]
+    rows = list(csv.DictReader((root / "reports/curves.csv").read_text().splitlines()))
+    assert list(rows[0]) == list(stage.CURVES)
+    assert len(rows) == figures["epochs"] == 8
+    looked = {int(row["epoch"]): float(row["validation_ndcg"]) for row in rows if row["validation_ndcg"]}
+    assert list(looked) == [2, 4, 6, 8]
+    assert max(looked, key=looked.get) == figures["best_epoch"]
+    assert looked[figures["best_epoch"]] == pytest.approx(figures["validation_ndcg"], rel=1e-5)
+    recommender = load_recommender(root / "models/recommender")
+    assert recommender.epochs == figures["best_epoch"]  # refitted for as long as validation chose
+    assert recommender.validation_ndcg == figures["validation_ndcg"]
+    width = 40 if view == "item" else 24
+    assert figures["parameters"] == 2 * width * 12 + 12 + width
+    assert not any((root / "checkpoints").iterdir())
+
+
+def test_twice_the_same_is_the_same_bytes(project):
+    first, second = project("a"), project("b")
+    train(root=first)
+    train(root=second)
+    assert outputs(first) == outputs(second)
+
+
+def test_without_validation_all_epochs_are_trained_and_nothing_is_chosen(project):
+    root = project(validation=False, patience=None)
+    train(root=root)
+    figures = json.loads((root / "metrics/train.json").read_text())
+    assert figures["validation_ndcg"] is None
+    assert figures["epochs"] == figures["best_epoch"] == 8
+    rows = list(csv.DictReader((root / "reports/curves.csv").read_text().splitlines()))
+    assert {row["validation_ndcg"] for row in rows} == {""}
+
+
+def test_without_validation_patience_is_refused(project):
+    with pytest.raises(RecganError, match=r"set train\.patience to null"):
+        train(root=project(validation=False))
+
+
+def test_without_refit_the_best_look_is_what_is_written(project):
+    root = project(refit=False)
+    train(root=root)
+    figures = json.loads((root / "metrics/train.json").read_text())
+    recommender = load_recommender(root / "models/recommender")
+    window = features().validation
+    assert stage.validation_ndcg(recommender, window, 10, exclude_seen=True) == pytest.approx(
+        figures["validation_ndcg"], rel=1e-6
+    )
+
+
+@pytest.mark.parametrize("look", [3, 4])
+def test_a_training_killed_while_choosing_ends_as_the_uninterrupted_one(project, monkeypatch, look):
+    whole, killed = project("whole"), project("killed")
+    train(root=whole)
+    looks, measure = [], stage.validation_ndcg
+
+    def dies(*arguments):
+        looks.append(1)
+        if len(looks) == look:
+            raise MemoryError("killed")
+        return measure(*arguments)
+
+    monkeypatch.setattr(stage, "validation_ndcg", dies)
+    with pytest.raises(MemoryError):
+        train(root=killed)
+    assert not (killed / "models").exists()
+    assert list((killed / "checkpoints").rglob("choose.ckpt"))
+    monkeypatch.setattr(stage, "validation_ndcg", measure)
+    train(root=killed)
+    assert outputs(killed) == outputs(whole)
+
+
+def test_a_training_killed_while_refitting_ends_as_the_uninterrupted_one(project, monkeypatch):
+    whole, killed = project("whole"), project("killed")
+    train(root=whole)
+    with monkeypatch.context() as patch:
+        patch.setattr(stage, "write_json", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            train(root=killed)
+    (checkpoint,) = (killed / "checkpoints").rglob("refit.ckpt")
+    assert checkpoint.stat().st_size
+    train(root=killed)
+    assert outputs(killed) == outputs(whole)
+
+
+def test_another_training_does_not_resume_this_one(project):
+    built = features()
+    settings = stage.load_params(project() / "params.yaml").train
+    names = {
+        stage.fingerprint(settings, built),
+        stage.fingerprint(settings.model_copy(update={"seed": 7}), built),
+        stage.fingerprint(settings, Features(**{**vars(built), "summary": {**built.summary, "md5": "abd"}})),
+    }
+    assert len(names) == 3
+    assert stage.fingerprint(settings, built) in names
+
+
+def test_missing_features_are_named(project):
+    root = project()
+    (root / "data/features/train.npz").unlink()
+    with pytest.raises(RecganError, match="run dvc repro features"):
+        train(root=root)
+
+
+@pytest.mark.parametrize(
+    ("module", "heavy"),
+    [
+        ("recgan.recommenders.protocol", ["torch", "lightning"]),
+        ("recgan.recommenders.loading", ["lightning"]),
+    ],
+)
+def test_imports_stay_light(module, heavy):
+    code = f"import sys, {module}; print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
