@@ -107,11 +107,9 @@ def main() -> None:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
     except OSError as error:
-        if error.errno is None or error.filename is None:
-            raise
         print(
-            f"error: {error.filename}: {error.strerror}; "
-            "check free space and write permission there; nothing was half-written",
+            f"error: {error}; see to free space and to write permission there, then run it again: "
+            "what was there before is unchanged",
             file=sys.stderr,
         )
         sys.exit(1)

@@ -146,8 +146,7 @@ def complaint(result: Validation) -> str:
     droppable = [o.reason for o in failures if o.reason]
     for failure in failures:
         lines.append(f"- {failure.name}: expected: {failure.sentence}; {found(failure)}")
-        if failure.reason:
-            lines += [f"    {_compact(row)}" for row in result.examples.get(failure.reason, [])]
+        lines += [f"    {line}" for line in _details(failure, result)]
         if failure.remedy and failure.remedy not in remedies:
             remedies.append(failure.remedy)
     if droppable:
@@ -156,6 +155,26 @@ def complaint(result: Validation) -> str:
     lines.append("; or ".join(remedies) + (" (params.yaml)" if len(remedies) > 1 else ""))
     lines.append("data/kept stays as it was; reports/validation.html shows all expectations")
     return "\n".join(lines)
+
+
+def _details(failure: Outcome, result: Validation) -> list[str]:
+    """Name rows that break an expectation; for a share that is too large, what makes it up."""
+    if failure.reason:
+        return [_compact(row) for row in result.examples.get(failure.reason, [])]
+    if failure.name == "quarantined_share":
+        shown = {other.reason for other in result.failures}  # their rows are named already
+        counts = result.partition.quarantined["reason"].value_counts().to_pylist()
+        return [
+            f"{count['counts']:,} {reason}"
+            + ("" if reason in shown else f", such as {_compact(result.examples[reason][0])}")
+            for count in sorted(counts, key=lambda count: -count["counts"])
+            for reason in [count["values"]]
+        ]
+    if failure.name == "kept_user_share":
+        counts = result.kept.events["user_id"].value_counts().to_pylist()
+        largest = sorted(counts, key=lambda count: -count["counts"])[:EXAMPLES]
+        return [f"user_id={count['values']} has {count['counts']:,} events" for count in largest]
+    return []
 
 
 def found(outcome: Outcome) -> str:
