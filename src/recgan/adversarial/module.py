@@ -95,7 +95,8 @@ class AdversarialModule(lightning.LightningModule):
             RecganError: a loss or a gradient is not finite.
         """
         game = self.game
-        # Lightning's wrappers would count steps that nobody reads, at 65,000 steps for 4 % of the time.
+        # The bare optimizers, and in the turns the bare backward: on one device without a gradient scaler
+        # Lightning's wrappers only count, for a tenth of the time of 65,000 short steps.
         d_optimizer, g_optimizer = cast("list[Optimizer]", self.optimizers(use_pl_optimizer=False))
         game.begin_epoch()
         d_loss, d_norm = self._turn(game.discriminator_turn, game.discriminator, game.generator, d_optimizer)
@@ -131,7 +132,7 @@ class AdversarialModule(lightning.LightningModule):
         for loss in turn():
             for parameter in parameters:
                 parameter.grad = None
-            self.manual_backward(loss)
+            loss.backward()
             optimizer.step()
             total += loss.detach()
             steps += 1
