@@ -1,13 +1,14 @@
 """What the sources share: raw columns become the three tables."""
 
 from collections.abc import Mapping
+from typing import TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from recgan.data.events import EVENTS, ITEMS, USERS, Tables
 
-Column = pa.Array | pa.ChunkedArray | pa.Scalar
+Column: TypeAlias = pa.Array | pa.ChunkedArray | pa.Scalar
 
 
 def make_tables(

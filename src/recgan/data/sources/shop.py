@@ -13,6 +13,7 @@ products.
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -98,7 +99,7 @@ class _Log:
     def rows(self, which: NDArray[np.int64] | NDArray[np.bool_]) -> "_Log":
         return _Log(**{name: column[which] for name, column in vars(self).items()})
 
-    def with_columns(self, **columns: NDArray[np.float64] | NDArray[np.int64]) -> "_Log":
+    def with_columns(self, **columns: NDArray[Any]) -> "_Log":
         return _Log(**{**vars(self), **columns})
 
 
@@ -155,7 +156,7 @@ def _make_catalogue(n_items: int, days: int, rng: np.random.Generator) -> _Catal
     order = rng.permutation(n_items)
     arrival[order[:n_during]] = rng.integers(0, days * _DAY, size=n_during)
     arrival[order[n_during : n_during + n_late]] = rng.integers(
-        (days - last_weeks) * _DAY, (days - last_weeks / 4) * _DAY, size=n_late
+        (days - last_weeks) * _DAY, int((days - last_weeks / 4) * _DAY), size=n_late
     )
 
     cell = category * n_styles + style
@@ -528,13 +529,15 @@ def _rank_within(group: NDArray[np.int64]) -> NDArray[np.int64]:
 def _draw(cumulated: NDArray[np.float64], size: int, rng: np.random.Generator) -> NDArray[np.int64]:
     """Draw positions in proportion to weights given as their cumulated sum."""
     drawn = np.searchsorted(cumulated, rng.random(size) * cumulated[-1], side="right")
-    return np.minimum(drawn, len(cumulated) - 1)
+    positions: NDArray[np.int64] = np.minimum(drawn, len(cumulated) - 1)
+    return positions
 
 
 def _shares(n: int, exponent: float) -> NDArray[np.float64]:
     """Return Zipf shares of n ranks."""
-    weights = np.arange(1, n + 1) ** -exponent
-    return weights / weights.sum()
+    weights = np.arange(1, n + 1, dtype=np.float64) ** -exponent
+    shares: NDArray[np.float64] = weights / weights.sum()
+    return shares
 
 
 def _logistic(x: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -549,7 +552,9 @@ def _day_weights(params: ShopSource) -> NDArray[np.float64]:
     year_day = (date - date.astype("datetime64[Y]")).astype(np.int64)
     growth = 1 + 0.3 * day / params.days
     season = 1 + 0.2 * np.cos(2 * np.pi * (year_day - 345) / 365)  # busiest before Christmas
-    return growth * season * np.array([1.0, 0.95, 0.95, 1.0, 1.1, 1.35, 1.3])[weekday]
+    weekly = np.array([1.0, 0.95, 0.95, 1.0, 1.1, 1.35, 1.3])[weekday]
+    weights: NDArray[np.float64] = growth * season * weekly
+    return weights
 
 
 _HOUR_WEIGHTS = np.array(
