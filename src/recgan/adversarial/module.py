@@ -132,7 +132,7 @@ class AdversarialModule(lightning.LightningModule):
         for loss in turn():
             for parameter in parameters:
                 parameter.grad = None
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             total += loss.detach()
             steps += 1
@@ -289,9 +289,7 @@ def play(
         # One item, one epoch; with a generator of its own the loader leaves the caller's random state alone.
         loader = DataLoader(cast("Dataset[int]", range(1)), generator=torch.Generator())
         try:
-            trainer.fit(
-                module, loader, ckpt_path=resume, weights_only=True
-            )
+            trainer.fit(module, loader, ckpt_path=resume, weights_only=True)
         except SystemExit:  # what Lightning makes of Ctrl-C
             raise KeyboardInterrupt from None
     if progress.best_weights:
