@@ -6,6 +6,7 @@ from recgan.errors import RecganError
 from recgan.files import read_json
 from recgan.recommenders.cfgan import CFGAN
 from recgan.recommenders.protocol import Recommender
+from recgan.recommenders.rcgan import RCGAN
 
 
 def load_recommender(folder: Path) -> Recommender:
@@ -18,8 +19,9 @@ def load_recommender(folder: Path) -> Recommender:
         name = read_json(folder / "recommender.json")["name"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RecganError(f"no readable recommender in {folder} ({error}); run dvc repro train") from None
-    if name != CFGAN.name:
-        raise RecganError(
-            f"{folder} holds a recommender named {name!r}, which this version cannot load; retrain"
-        )
-    return CFGAN.load(folder)
+    match name:
+        case CFGAN.name:
+            return CFGAN.load(folder)
+        case RCGAN.name:
+            return RCGAN.load(folder)
+    raise RecganError(f"{folder} holds a recommender named {name!r}, which this version cannot load; retrain")
