@@ -4,9 +4,7 @@ from pathlib import Path
 
 from recgan.errors import RecganError
 from recgan.files import read_json
-from recgan.recommenders.cfgan import CFGAN
 from recgan.recommenders.protocol import Recommender
-from recgan.recommenders.rcgan import RCGAN
 
 
 def load_recommender(folder: Path) -> Recommender:
@@ -19,9 +17,14 @@ def load_recommender(folder: Path) -> Recommender:
         name = read_json(folder / "recommender.json")["name"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RecganError(f"no readable recommender in {folder} ({error}); run dvc repro train") from None
+    # Here, so that torch is imported only where something is loaded.
     match name:
-        case CFGAN.name:
+        case "cfgan":
+            from recgan.recommenders.cfgan import CFGAN
+
             return CFGAN.load(folder)
-        case RCGAN.name:
+        case "rcgan":
+            from recgan.recommenders.rcgan import RCGAN
+
             return RCGAN.load(folder)
     raise RecganError(f"{folder} holds a recommender named {name!r}, which this version cannot load; retrain")
