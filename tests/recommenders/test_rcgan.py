@@ -230,25 +230,22 @@ def test_conditions_of_norm_above_one_are_divided_by_it():
     )
 
 
-def _for_the_board(**changes):
+@pytest.fixture(scope="module")
+def of_the_board():
     side = {"hidden": [16], "dropout": 0.3, "learning_rate": 0.01, "weight_decay": 0.1, "batch_size": 8}
-    return settings(generator=side, critic=side, epochs=60, **changes)
+    return RCGAN(settings(generator=side, critic=side, epochs=60)).fit(checkerboard())
 
 
 @pytest.mark.parametrize("share", [0, 0.5, 2])
-def test_checkerboard(share):
-    likes = checkerboard()
-    recommender = RCGAN(_for_the_board(critic_shares=[share])).fit(likes)
-    ranking, _ = recommend(recommender, likes, 10)
+def test_checkerboard(of_the_board, share):
+    ranking, _ = recommend(_share(of_the_board, share), checkerboard(), 10)
     np.testing.assert_array_equal(ranking[:, 0], np.arange(30))
 
 
 @pytest.mark.parametrize("share", [0, 0.5, 2])
-def test_a_new_user_gets_what_the_like_minded_like(share):
-    likes = checkerboard()
-    recommender = RCGAN(_for_the_board(critic_shares=[share])).fit(likes)
+def test_a_new_user_gets_what_the_like_minded_like(of_the_board, share):
     new = csr_array((np.arange(30) % 2 == 0).astype(np.float32)[None] * (np.arange(30) < 20))
-    ranking, _ = recommend(recommender, new, 5)
+    ranking, _ = recommend(_share(of_the_board, share), new, 5)
     assert sorted(ranking[0]) == [20, 22, 24, 26, 28]
 
 
