@@ -26,9 +26,12 @@ CURVES = (
     "g_loss",
     "d_real",
     "d_fake",
+    "win_rate",
     "g_grad_norm",
     "d_grad_norm",
     "zero_reconstruction",
+    "effective_items",
+    "effective_rank",
     "validation_ndcg",
 )
 
@@ -110,19 +113,19 @@ def fingerprint(settings: CFGANParams, features: Features) -> str:
     folders = [Path(path) for path in recgan.adversarial.__path__]
     sources = sorted(source for folder in folders for source in folder.glob("*.py"))
     here = Path(__file__).parent
-    for source in [*sources, here / "cfgan.py", here / "train.py"]:
+    for source in [*sources, here / "cfgan.py", here / "stability.py", here / "train.py"]:
         parts.append(source.read_text(encoding="utf-8"))
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
 def curves_csv(recommender: CFGAN) -> str:
-    """Return the epochs' losses and scores as CSV; validation_ndcg is blank where nobody looked."""
+    """Return the epochs' losses and scores as CSV; what nobody looked at in an epoch is blank."""
     text = io.StringIO()
     writer = csv.DictWriter(text, CURVES, lineterminator="\n")
     writer.writeheader()
     for row in recommender.curves:
         shown = {"validation_ndcg" if name == "score" else name: value for name, value in row.items()}
-        writer.writerow({name: _number(shown[name]) for name in CURVES})
+        writer.writerow({name: _number(shown.get(name)) for name in CURVES})
     return text.getvalue()
 
 
