@@ -371,7 +371,8 @@ class CFGANParams(Section):
         if stability.label_smoothing and self.loss in ("wasserstein", "hinge", "relativistic"):
             faults.append(
                 f"stability.label_smoothing is {stability.label_smoothing:g}, but loss {self.loss} has no "
-                "target for real rows to smooth; set it to 0, or loss to non_saturating, saturating or least_squares"
+                "target for real rows to smooth; set it to 0, or loss to non_saturating, saturating or "
+                "least_squares"
             )
         if schedule.critic_steps is not None and self.discriminator.steps != 1:
             faults.append(
