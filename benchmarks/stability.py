@@ -132,8 +132,9 @@ def main() -> None:
             print(
                 f"{name}, seed {seed}: N@20 {scores[-1]:.4f} (best {recommender.validation_ndcg:.4f} "
                 f"in epoch {recommender.best_epoch}), win rate {min(wins):.2f}-{max(wins):.2f}, "
-                f"generator's gradient {norms[0]:.2g} -> {norms[-1]:.2g}, items {last['effective_items']:.0f}, rank "
-                f"{last['effective_rank']:.0f}, {seconds[-1]:.0f} s; alarms: {alarms or 'none'}",
+                f"generator's gradient {norms[0]:.2g} -> {norms[-1]:.2g}, "
+                f"items {last['effective_items']:.0f}, rank {last['effective_rank']:.1f}, "
+                f"{seconds[-1]:.0f} s; alarms: {alarms or 'none'}",
                 flush=True,
             )
         if len(scores) > 1:

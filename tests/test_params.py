@@ -90,3 +90,31 @@ def test_a_file_that_is_no_params_file_is_one_clear_error(tmp_path, text):
 def test_a_missing_file_says_where_to_run(tmp_path):
     with pytest.raises(RecganError, match="run recgan from the root"):
         load_params(tmp_path / "params.yaml")
+
+
+def test_smoothing_needs_a_target_to_smooth(content):
+    content["train"]["stability"]["label_smoothing"] = 0.1
+    check_params(content, Path("params.yaml"))
+    content["train"]["loss"] = "wasserstein"
+    assert "label_smoothing is 0.1, but loss wasserstein has no target for real rows" in faults(content)
+
+
+def test_a_bare_wasserstein_is_a_choice_and_so_is_clipping_without_it(content):
+    content["train"]["loss"] = "wasserstein"
+    check_params(content, Path("params.yaml"))
+    content["train"]["loss"] = "hinge"
+    content["train"]["stability"]["constraints"]["clip_weights"] = 0.01
+    check_params(content, Path("params.yaml"))
+
+
+def test_a_schedule_must_fit_its_training(content):
+    schedule = content["train"]["stability"]["schedule"]
+    schedule["critic_steps"], schedule["warm_up"] = 5, content["train"]["epochs"]
+    message = faults(content)
+    assert "critic_steps is 5, so discriminator.steps (2) counts for nothing; set it to 1" in message
+    assert "would never hear the discriminator; shorten it" in message
+
+
+def test_a_mistyped_constraint_gets_the_likely_one(content):
+    content["train"]["stability"]["constraints"]["gradient_penality"] = 1
+    assert "did you mean `gradient_penalty`?" in faults(content)

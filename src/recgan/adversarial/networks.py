@@ -91,15 +91,18 @@ class SparseRows(nn.Module):
 
     def held(self) -> Tensor:
         """Return (rows, columns) float32: 1 where the matrix has an entry."""
-        dense = torch.zeros(self.shape, device=self.indptr.device)
-        lengths = self.indptr[1:] - self.indptr[:-1]
-        rows = torch.repeat_interleave(torch.arange(self.shape[0], device=lengths.device), lengths)
-        dense[rows, self.indices] = 1
-        return dense
+        return self._filled(1)
 
     def dense(self) -> Tensor:
         """Return (rows, columns) float32: the matrix."""
-        return torch.sparse_csr_tensor(self.indptr, self.indices, self.values, self.shape).to_dense()
+        return self._filled(self.values)
+
+    def _filled(self, values: Tensor | int) -> Tensor:
+        dense = torch.zeros(self.shape, device=self.indptr.device)
+        lengths = self.indptr[1:] - self.indptr[:-1]
+        rows = torch.repeat_interleave(torch.arange(self.shape[0], device=lengths.device), lengths)
+        dense[rows, self.indices] = values
+        return dense
 
 
 class Perceptron(nn.Module):
