@@ -31,7 +31,7 @@ SIDES = {
     "generator": {"hidden": [400], "learning_rate": 5e-4, "l2": 0.001, "batch_size": 64, "steps": 4},
     "discriminator": {"hidden": [125], "learning_rate": 5e-4, "l2": 0, "batch_size": 64, "steps": 2},
 }
-ALARMS = {"grace": 5, "win_rate": 0.94, "gradient_growth": 10, "effective_items": 60, "effective_rank": 4}
+ALARMS = {"grace": 5, "win_rate": 0.97, "gradient_growth": 10, "effective_items": 50, "effective_rank": 4}
 NO_MOMENTUM = {"betas": [0, 0.9], "clip_gradient": None}
 CALM = {"generator": NO_MOMENTUM, "discriminator": NO_MOMENTUM}
 
