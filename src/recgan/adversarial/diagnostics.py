@@ -66,7 +66,7 @@ def alarms(curves: Sequence[Row], lines: Lines) -> dict[str, str]:
     if lines.win_rate is not None and wins is not None and wins >= lines.win_rate:
         found["win_rate"] = (
             f"the discriminator wins {wins:.1%} of all pairs (line {lines.win_rate:.1%}), so the generator "
-            "learns little from it; constrain it (r1, spectral_norm) or lower its learning rate"
+            "may learn little from it; constrain it (r1, spectral_norm) or lower its learning rate"
         )
     for player, name in (("generator", "g_grad_norm"), ("discriminator", "d_grad_norm")):
         norm = row[name]
