@@ -263,6 +263,75 @@ class NetworkParams(Section):
     """Passes over the rows in one epoch."""
 
 
+Beta = Annotated[float, Field(ge=0, lt=1)]
+
+
+class AdamParams(Section):
+    """What one side's Adam needs beside its rate."""
+
+    betas: tuple[Beta, Beta]
+    """Decay of the gradient's first and second moment; [0, 0.9] is customary with gradient penalties."""
+    clip_gradient: Positive | None
+    """Largest norm of the gradient in a step; null leaves it as it is."""
+
+
+class ConstraintParams(Section):
+    """What keeps the discriminator from growing without bound; several may be on."""
+
+    clip_weights: Positive | None
+    """Largest absolute weight after each step (Arjovsky et al. 2017: 0.01); null clips none."""
+    gradient_penalty: NonNegative
+    """λ of WGAN-GP: the slope between real and fake is drawn to 1 (Gulrajani et al. 2017: 10)."""
+    r1: NonNegative
+    """γ of half the squared slope at real rows (Mescheder et al. 2018)."""
+    r2: NonNegative
+    """γ of half the squared slope at fake rows."""
+    spectral_norm: bool
+    """True keeps the largest singular value of every weight matrix at 1 (Miyato et al. 2018)."""
+
+
+class ScheduleParams(Section):
+    """Who plays when, and what is kept of it."""
+
+    critic_steps: Count | None
+    """Discriminator steps for each generator step; null plays all of one turn, then all of the other."""
+    warm_up: Annotated[int, Field(ge=0)]
+    """Epochs at the start in which the discriminator learns but the generator does not hear it."""
+    ramp: Annotated[int, Field(ge=0)]
+    """Epochs after that in which the adversarial loss rises linearly to its whole weight."""
+    ema: Annotated[float, Field(gt=0, lt=1)] | None
+    """Decay per step of the average of the generator's weights, which is then what is evaluated and saved."""
+
+
+class AlarmParams(Section):
+    """Lines at which a measure of the training's health puts a warning into the log; null draws none."""
+
+    grace: Count
+    """Epochs at the start that raise no alarm; a gradient's early level is its median over them."""
+    win_rate: Annotated[float, Field(gt=0, le=1)] | None
+    """Highest share of pairs in which the discriminator puts the real row above the fake one."""
+    gradient_growth: Annotated[float, Field(gt=1)] | None
+    """Largest gradient norm in multiples of its early level, for either side."""
+    effective_items: Positive | None
+    """Smallest effective number of distinct items, exp(entropy), in the top-20 lists of 512 users."""
+    effective_rank: Positive | None
+    """Smallest effective rank of those users' scores, exp(entropy of the singular values)."""
+
+
+class StabilityParams(Section):
+    """What steadies an adversarial training, and what watches it."""
+
+    generator: AdamParams
+    discriminator: AdamParams
+    label_smoothing: Annotated[float, Field(ge=0, lt=0.5)]
+    """How far below 1 the discriminator's target for real rows is (Salimans et al. 2016: 0.1)."""
+    feature_matching: NonNegative
+    """Coefficient of the distance between the discriminator's mean features of real and fake rows."""
+    constraints: ConstraintParams
+    schedule: ScheduleParams
+    alarms: AlarmParams
+
+
 class CFGANParams(Section):
     """CFGAN (Chae et al., CIKM 2018)."""
 
@@ -271,8 +340,9 @@ class CFGANParams(Section):
     accelerator: Literal["auto", "cpu", "gpu"]
     view: Literal["user", "item"]
     """Rows of the networks' input: a user's items, or an item's users."""
-    loss: Literal["non_saturating", "saturating", "least_squares", "hinge"]
+    loss: Literal["non_saturating", "saturating", "least_squares", "wasserstein", "hinge", "relativistic"]
     """The adversarial loss; the original trains with the first and writes the second."""
+    stability: StabilityParams
     generator: NetworkParams
     discriminator: NetworkParams
     zero_reconstruction_share: Share
@@ -293,6 +363,30 @@ class CFGANParams(Section):
     """Early stopping and the checkpoint follow NDCG at this k on validation."""
     refit: bool
     """True trains anew on train + validation for the number of epochs that validation chose."""
+
+    @model_validator(mode="after")
+    def _stability_fits(self) -> "CFGANParams":
+        faults = []
+        stability, schedule = self.stability, self.stability.schedule
+        if stability.label_smoothing and self.loss in ("wasserstein", "hinge", "relativistic"):
+            faults.append(
+                f"stability.label_smoothing is {stability.label_smoothing:g}, but loss {self.loss} has no "
+                "target for real rows to smooth; set it to 0, or loss to non_saturating, saturating or "
+                "least_squares"
+            )
+        if schedule.critic_steps is not None and self.discriminator.steps != 1:
+            faults.append(
+                f"stability.schedule.critic_steps is {schedule.critic_steps}, so discriminator.steps "
+                f"({self.discriminator.steps}) counts for nothing; set it to 1, or critic_steps to null"
+            )
+        if schedule.warm_up >= self.epochs:
+            faults.append(
+                f"stability.schedule.warm_up is {schedule.warm_up} of {self.epochs} epochs, so the generator "
+                "would never hear the discriminator; shorten it"
+            )
+        if faults:
+            raise ValueError("; ".join(faults))
+        return self
 
 
 class ViewParams(Section):

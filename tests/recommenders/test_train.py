@@ -72,8 +72,9 @@ def outputs(root):
 
 CURVES = {
     "rcgan": ["d_fake", "d_real", "adversarial", "reconstruction"],
-    "cfgan": ["d_real", "d_fake", "zero_reconstruction"],
+    "cfgan": ["d_real", "d_fake", "win_rate", "zero_reconstruction"],
 }
+PROBED = {"rcgan": [], "cfgan": ["effective_items", "effective_rank"]}
 
 
 @pytest.mark.parametrize(
@@ -86,8 +87,8 @@ def test_writes_the_recommender_its_curves_and_its_figures(project, gan, changes
     figures = json.loads((root / "metrics/train.json").read_text())
     assert list(figures) == ["best_epoch", "validation_ndcg", "epochs", "parameters"]
     rows = list(csv.DictReader((root / "reports/curves.csv").read_text().splitlines()))
-    measured = ["epoch", "d_loss", "g_loss", *CURVES[gan], "g_grad_norm", "d_grad_norm", "validation_ndcg"]
-    assert list(rows[0]) == measured
+    losses = ["epoch", "d_loss", "g_loss", *CURVES[gan], "g_grad_norm", "d_grad_norm", "validation_ndcg"]
+    assert list(rows[0]) == losses + PROBED[gan]
     assert len(rows) == figures["epochs"] == 8
     looked = {int(row["epoch"]): float(row["validation_ndcg"]) for row in rows if row["validation_ndcg"]}
     assert list(looked) == [2, 4, 6, 8]

@@ -1,12 +1,14 @@
 """The adversarial training loop: two players, two optimizers, one Lightning module."""
 
+import copy
 import logging
 import math
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -18,12 +20,12 @@ from torch.optim import Optimizer
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
+from recgan.adversarial.constraints import clip_weights
+from recgan.adversarial.diagnostics import Lines, Row, alarms
+from recgan.adversarial.schedule import Rules
 from recgan.errors import RecganError
 
 log = logging.getLogger(__name__)
-
-Row = dict[str, float | None]
-"""One epoch of the curves: epoch, d_loss, g_loss, g_grad_norm, d_grad_norm, the game's own, score."""
 
 
 class Game(Protocol):
@@ -68,21 +70,92 @@ class Progress:
     """How far a training is: all of it is in every checkpoint."""
 
     curves: list[Row] = field(default_factory=list)
+    """Rows of epoch, d_loss, g_loss, g_grad_norm, d_grad_norm, the game's own, score, and the probe's own."""
     best_epoch: int = 0
     """The epoch of the best score; without validation the last one."""
     best_score: float | None = None
     best_weights: dict[str, Tensor] = field(default_factory=dict)
     finished: bool = False
+    alarms: dict[str, int] = field(default_factory=dict)
+    """What crossed its line → the first epoch that it did."""
+
+
+class _Side:
+    """One player in its turn: its steps so far."""
+
+    def __init__(
+        self,
+        turn: Callable[[], Iterator[Tensor]],
+        player: nn.Module,
+        opponent: nn.Module,
+        optimizer: Optimizer,
+        clip: float | None,
+        after: Callable[[], None] | None,
+    ) -> None:
+        self.turn = turn
+        self.opponent = opponent
+        self.optimizer = optimizer
+        self.clip = clip
+        self.after = after
+        self.parameters = list(player.parameters())
+        self.total = torch.zeros((), device=self.parameters[0].device)
+        self.steps = 0
+        self.clipped_norm: Tensor | None = None
+
+    def play_through(self) -> None:
+        """Make all steps of the turn."""
+        self.opponent.requires_grad_(False)
+        for loss in self.turn():
+            self._step(loss)
+        self.opponent.requires_grad_(True)
+
+    def play_one(self, losses: Iterator[Tensor]) -> bool:
+        """Make one step, or return False where none is left."""
+        self.opponent.requires_grad_(False)
+        loss = next(losses, None)
+        if loss is not None:
+            self._step(loss)
+        self.opponent.requires_grad_(True)
+        return loss is not None
+
+    def endless(self) -> Iterator[Tensor]:
+        """Yield the turn's losses, and begin the turn anew where it ends."""
+        while True:
+            yield from self.turn()
+
+    def result(self) -> tuple[Tensor, Tensor]:
+        """Return the mean loss and the gradient's norm at the last step, before it was clipped."""
+        norm = self.clipped_norm
+        if norm is None:
+            norm = torch.nn.utils.get_total_norm([p.grad for p in self.parameters if p.grad is not None])
+        self.optimizer.zero_grad(set_to_none=True)
+        return self.total / self.steps, norm
+
+    def _step(self, loss: Tensor) -> None:
+        for parameter in self.parameters:
+            parameter.grad = None
+        loss.backward()  # type: ignore[no-untyped-call]
+        if self.clip is not None:
+            self.clipped_norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.clip)
+        self.optimizer.step()
+        if self.after is not None:
+            self.after()
+        self.total += loss.detach()
+        self.steps += 1
 
 
 class AdversarialModule(lightning.LightningModule):
-    """Play one epoch per training step: the discriminator's turn, then the generator's."""
+    """Play one epoch per training step: the discriminator's turn, then the generator's, or interleaved."""
 
-    def __init__(self, game: Game) -> None:
+    def __init__(self, game: Game, rules: Rules) -> None:
         super().__init__()
         self.automatic_optimization = False  # two optimizers: Lightning clips and schedules nothing here
         self.game = game
+        self.rules = rules
         self.row: Row = {}
+        self.average: nn.Module | None = None
+        if rules.ema is not None:
+            self.average = copy.deepcopy(game.generator).requires_grad_(False)
 
     def configure_optimizers(self) -> list[Optimizer]:
         """Return the game's two optimizers."""
@@ -98,9 +171,21 @@ class AdversarialModule(lightning.LightningModule):
         # The bare optimizers, and in the turns the bare backward: on one device without a gradient scaler
         # Lightning's wrappers only count, for a tenth of the time of 65,000 short steps.
         d_optimizer, g_optimizer = cast("list[Optimizer]", self.optimizers(use_pl_optimizer=False))
+        g, d, rules = game.generator, game.discriminator, self.rules
+        clip = None if rules.clip_weights is None else partial(clip_weights, d, rules.clip_weights)
+        average = None if rules.ema is None else self._move_average
+        d_side = _Side(game.discriminator_turn, d, g, d_optimizer, rules.clip_discriminator, clip)
+        g_side = _Side(game.generator_turn, g, d, g_optimizer, rules.clip_generator, average)
         game.begin_epoch()
-        d_loss, d_norm = self._turn(game.discriminator_turn, game.discriminator, game.generator, d_optimizer)
-        g_loss, g_norm = self._turn(game.generator_turn, game.generator, game.discriminator, g_optimizer)
+        if rules.critic_steps is None:
+            d_side.play_through()
+            g_side.play_through()
+        else:
+            d_losses, g_losses = d_side.endless(), game.generator_turn()
+            while g_side.play_one(g_losses):
+                for _ in range(rules.critic_steps):
+                    d_side.play_one(d_losses)
+        (d_loss, d_norm), (g_loss, g_norm) = d_side.result(), g_side.result()
         measured = {
             "d_loss": d_loss,
             "g_loss": g_loss,
@@ -118,29 +203,17 @@ class AdversarialModule(lightning.LightningModule):
                 "lower the learning rates of both players"
             )
 
-    def _turn(
-        self,
-        turn: Callable[[], Iterator[Tensor]],
-        player: nn.Module,
-        opponent: nn.Module,
-        optimizer: Optimizer,
-    ) -> tuple[Tensor, Tensor]:
-        """Make one player's steps; return the mean loss and the gradient's norm at the last step."""
-        opponent.requires_grad_(False)
-        total, steps = torch.zeros((), device=self.device), 0
-        parameters = list(player.parameters())
-        for loss in turn():
-            for parameter in parameters:
-                parameter.grad = None
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            total += loss.detach()
-            steps += 1
-        opponent.requires_grad_(True)
-        grads = [parameter.grad for parameter in parameters if parameter.grad is not None]
-        norm = torch.nn.utils.get_total_norm(grads)
-        optimizer.zero_grad(set_to_none=True)
-        return total / steps, norm
+    def swap_average(self) -> None:
+        """Exchange the generator's weights with their average, where one is kept."""
+        if self.average is not None:
+            for own, mean in zip(self.game.generator.parameters(), self.average.parameters(), strict=True):
+                own.data, mean.data = mean.data, own.data
+
+    def _move_average(self) -> None:
+        assert self.average is not None
+        assert self.rules.ema is not None
+        weights = [weight.detach() for weight in self.game.generator.parameters()]
+        torch._foreach_lerp_(list(self.average.parameters()), weights, 1 - self.rules.ema)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Put the random state into the checkpoint."""
@@ -163,6 +236,8 @@ class _Watch(Callback):
         patience: int | None,
         checkpoint: Path | None,
         label: str,
+        lines: Lines,
+        probe: Callable[[], Mapping[str, float]] | None,
     ) -> None:
         self.progress = progress
         self.epochs = epochs
@@ -171,6 +246,8 @@ class _Watch(Callback):
         self.patience = patience
         self.checkpoint = checkpoint
         self.label = label
+        self.lines = lines
+        self.probe = probe
         self.bar: Any = None
 
     def state_dict(self) -> dict[str, Any]:
@@ -202,7 +279,11 @@ class _Watch(Callback):
         row["score"] = None
         if self.validate is None:
             progress.best_epoch = epoch
-        if self.validate is not None and (last or epoch % self.evaluate_every == 0):
+        look = last or epoch % self.evaluate_every == 0
+        pl_module.swap_average()
+        if self.probe is not None and look:
+            row.update(self.probe())
+        if self.validate is not None and look:
             row["score"] = score = self.validate()
             if progress.best_score is None or score > progress.best_score:
                 progress.best_epoch, progress.best_score = epoch, score
@@ -212,6 +293,8 @@ class _Watch(Callback):
             looks = (epoch - progress.best_epoch) // self.evaluate_every
             if self.patience is not None and looks >= self.patience:
                 last = True
+        pl_module.swap_average()
+        self._sound_alarms(epoch)
         if last:
             progress.finished = True
             trainer.should_stop = True
@@ -228,6 +311,12 @@ class _Watch(Callback):
         if self.bar is not None:
             self.bar.close()
             self.bar = None
+
+    def _sound_alarms(self, epoch: int) -> None:
+        for measure, message in alarms(self.progress.curves, self.lines).items():
+            if measure not in self.progress.alarms:
+                self.progress.alarms[measure] = epoch
+                log.warning("%s, epoch %d: %s", self.label, epoch, message)
 
     def _report(self, epoch: int, row: Row, last: bool) -> None:
         shown = f"d_loss {row['d_loss']:.3f}, g_loss {row['g_loss']:.3f}"
@@ -253,8 +342,14 @@ def play(
     patience: int | None = None,
     checkpoint: Path | None = None,
     label: str = "training",
+    rules: Rules | None = None,
+    lines: Lines | None = None,
+    probe: Callable[[], Mapping[str, float]] | None = None,
 ) -> Progress:
     """Train two players against each other; leave the best weights in the game.
+
+    Where the rules keep an average of the generator's weights, the average is what `validate` and `probe`
+    look at, and what is left in the game.
 
     Args:
         game: an nn.Module that is a Game.
@@ -266,13 +361,19 @@ def play(
         checkpoint: where to save all state; a training that finds this file goes on from there, to the same
             result as if it had never stopped. None saves nothing.
         label: what the progress is called.
+        rules: how the players take turns; None is all of one turn, then all of the other.
+        lines: where a measure is called ill, which a warning in the log says once for each measure; None
+            draws none.
+        probe: measures of what the present generator generates, taken just before `validate`.
 
     Raises:
         RecganError: a loss or a gradient is not finite.
     """
     progress = Progress()
-    watch = _Watch(progress, epochs, validate, evaluate_every, patience, checkpoint, label)
-    module = AdversarialModule(game)
+    watch = _Watch(
+        progress, epochs, validate, evaluate_every, patience, checkpoint, label, lines or Lines(), probe
+    )
+    module = AdversarialModule(game, rules or Rules())
     with _quiet():
         trainer = lightning.Trainer(
             accelerator="gpu" if device.type == "cuda" else "cpu",
@@ -294,6 +395,8 @@ def play(
             raise KeyboardInterrupt from None
     if progress.best_weights:
         module.load_state_dict(progress.best_weights)
+    else:
+        module.swap_average()
     return progress
 
 

@@ -116,10 +116,17 @@ class SparseRows(nn.Module):
 
     def held(self) -> Tensor:
         """Return (rows, columns) float32: 1 where the matrix has an entry."""
+        return self._filled(1)
+
+    def dense(self) -> Tensor:
+        """Return (rows, columns) float32: the matrix."""
+        return self._filled(self.values)
+
+    def _filled(self, values: Tensor | int) -> Tensor:
         dense = torch.zeros(self.shape, device=self.indptr.device)
         lengths = self.indptr[1:] - self.indptr[:-1]
         rows = torch.repeat_interleave(torch.arange(self.shape[0], device=lengths.device), lengths)
-        dense[rows, self.indices] = 1
+        dense[rows, self.indices] = values
         return dense
 
 
@@ -181,20 +188,30 @@ class ConditionalDiscriminator(nn.Module):
             read: (batch, hidden), what `read` made of the condition.
             judged: (batch, width) dense rows, or sparse ones.
         """
+        return self.logits(self.features(read, judged))
+
+    def logits(self, features: Tensor) -> Tensor:
+        """Return the logits (batch,) of what `features` returned."""
+        output: Tensor = self.output(features)
+        return output.squeeze(1)
+
+    def features(self, read: Tensor, judged: Tensor | SparseBatch) -> Tensor:
+        """Return the last hidden layer (batch, hidden) for what `forward` takes."""
         if isinstance(judged, SparseBatch):
             part = _sparse_linear(judged, self.judged)
         else:
             part = dense(judged, self.judged.T)
-        output: Tensor = self.output(_through(self.layers, torch.sigmoid(read + part), torch.sigmoid))
-        return output.squeeze(1)
+        return _through(self.layers, torch.sigmoid(read + part), torch.sigmoid)
 
 
-def adam(network: nn.Module, learning_rate: float, l2: float) -> torch.optim.Adam:
+def adam(
+    network: nn.Module, learning_rate: float, l2: float, betas: tuple[float, float] = (0.9, 0.999)
+) -> torch.optim.Adam:
     """Return Adam on a network's parameters, with l2 / 2 ‖w‖² in the loss.
 
     Adam's `weight_decay` adds l2·w to the gradient, which is that term's gradient exactly.
     """
-    return torch.optim.Adam(network.parameters(), lr=learning_rate, weight_decay=l2, fused=True)
+    return torch.optim.Adam(network.parameters(), lr=learning_rate, betas=betas, weight_decay=l2, fused=True)
 
 
 def adamw(network: nn.Module, learning_rate: float, weight_decay: float) -> torch.optim.AdamW:
@@ -233,9 +250,11 @@ class _Dense(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
         rows, weight = ctx.saved_tensors
         grad, (for_rows, for_weight, for_bias) = grads[0], ctx.needs_input_grad
+        # Gradients of gradients, as penalties need them, go through `dense` again.
+        product = dense if torch.is_grad_enabled() else _onednn
         return (
-            _onednn(grad, weight.T) if for_rows else None,
-            _onednn(grad.T, rows.T) if for_weight else None,
+            product(grad, weight.T) if for_rows else None,
+            product(grad.T, rows.T) if for_weight else None,
             grad.sum(dim=0) if for_bias else None,
         )
 

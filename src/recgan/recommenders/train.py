@@ -109,17 +109,18 @@ def fingerprint(settings: TrainParams, features: Features) -> str:
     folders = [Path(path) for path in recgan.adversarial.__path__]
     sources = sorted(source for folder in folders for source in folder.glob("*.py"))
     here = Path(__file__).parent
-    for source in [*sources, here / "cfgan.py", here / "rcgan.py", here / "train.py"]:
+    for source in [*sources, here / "cfgan.py", here / "rcgan.py", here / "stability.py", here / "train.py"]:
         parts.append(source.read_text(encoding="utf-8"))
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
 def curves_csv(recommender: GAN) -> str:
-    """Return the epochs' losses and scores as CSV; validation_ndcg is blank where nobody looked."""
+    """Return the epochs' losses and scores as CSV; what nobody looked at in an epoch is blank."""
+    columns = list(dict.fromkeys(name for row in recommender.curves for name in row))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow("validation_ndcg" if name == "score" else name for name in recommender.curves[0])
-    writer.writerows([_number(value) for value in row.values()] for row in recommender.curves)
+    writer.writerow("validation_ndcg" if name == "score" else name for name in columns)
+    writer.writerows([_number(row.get(name)) for name in columns] for row in recommender.curves)
     return text.getvalue()
 
 
