@@ -29,7 +29,7 @@ endif
 
 test: $(INSTALLED)  ## every test, and the checks
 	@$(MAKE) --no-print-directory check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-fast: $(INSTALLED)  ## the tests without the slow ones
 	$(BIN)/python -m pytest -m 'not slow'

@@ -89,12 +89,14 @@ def main() -> int:
     for name in ("prefect.flow_runs", "prefect.task_runs"):
         logging.getLogger(name).addFilter(OneLinePerFault())
     root = Path()
-    state = retrain(root, return_state=True)
-    if not state.is_completed():
-        error = state.result(raise_on_failure=False)
-        sys.stderr.write(f"\nerror: {error if isinstance(error, RecganError) else state.message}\n")
+    try:
+        params = load_params(root / "params.yaml")  # a mistyped parameter should not wait for a server
+        state = retrain(root, return_state=True)
+        promotion = state.result()
+    except RecganError as error:
+        sys.stderr.write(f"\nerror: {error}\n")
         return 1
-    sys.stdout.write(summary.closing(root, load_params(root / "params.yaml"), state.result()))
+    sys.stdout.write(summary.closing(root, params, promotion))
     return 0
 
 

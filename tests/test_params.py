@@ -92,29 +92,34 @@ def test_a_missing_file_says_where_to_run(tmp_path):
         load_params(tmp_path / "params.yaml")
 
 
-def test_smoothing_needs_a_target_to_smooth(content):
-    content["train"]["stability"]["label_smoothing"] = 0.1
-    check_params(content, Path("params.yaml"))
-    content["train"]["loss"] = "wasserstein"
-    assert "label_smoothing is 0.1, but loss wasserstein has no target for real rows" in faults(content)
+@pytest.fixture
+def cfgan():
+    return yaml.safe_load((ROOT / "examples/cfgan-ml100k-tuned.yaml").read_text())
 
 
-def test_a_bare_wasserstein_is_a_choice_and_so_is_clipping_without_it(content):
-    content["train"]["loss"] = "wasserstein"
-    check_params(content, Path("params.yaml"))
-    content["train"]["loss"] = "hinge"
-    content["train"]["stability"]["constraints"]["clip_weights"] = 0.01
-    check_params(content, Path("params.yaml"))
+def test_smoothing_needs_a_target_to_smooth(cfgan):
+    cfgan["train"]["stability"]["label_smoothing"] = 0.1
+    check_params(cfgan, Path("params.yaml"))
+    cfgan["train"]["loss"] = "wasserstein"
+    assert "label_smoothing is 0.1, but loss wasserstein has no target for real rows" in faults(cfgan)
 
 
-def test_a_schedule_must_fit_its_training(content):
-    schedule = content["train"]["stability"]["schedule"]
-    schedule["critic_steps"], schedule["warm_up"] = 5, content["train"]["epochs"]
-    message = faults(content)
+def test_a_bare_wasserstein_is_a_choice_and_so_is_clipping_without_it(cfgan):
+    cfgan["train"]["loss"] = "wasserstein"
+    check_params(cfgan, Path("params.yaml"))
+    cfgan["train"]["loss"] = "hinge"
+    cfgan["train"]["stability"]["constraints"]["clip_weights"] = 0.01
+    check_params(cfgan, Path("params.yaml"))
+
+
+def test_a_schedule_must_fit_its_training(cfgan):
+    schedule = cfgan["train"]["stability"]["schedule"]
+    schedule["critic_steps"], schedule["warm_up"] = 5, cfgan["train"]["epochs"]
+    message = faults(cfgan)
     assert "critic_steps is 5, so discriminator.steps (2) counts for nothing; set it to 1" in message
     assert "would never hear the discriminator; shorten it" in message
 
 
-def test_a_mistyped_constraint_gets_the_likely_one(content):
-    content["train"]["stability"]["constraints"]["gradient_penality"] = 1
-    assert "did you mean `gradient_penalty`?" in faults(content)
+def test_a_mistyped_constraint_gets_the_likely_one(cfgan):
+    cfgan["train"]["stability"]["constraints"]["gradient_penality"] = 1
+    assert "did you mean `gradient_penalty`?" in faults(cfgan)

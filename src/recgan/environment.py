@@ -11,6 +11,8 @@ _SETTINGS = {
     # The ephemeral server may take longer than Prefect's 20 s on a small or busy machine.
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    # Threads that wait sleep: spinning ones double the CPU time of training on a machine that is shared.
+    "OMP_WAIT_POLICY": "PASSIVE",
     "MLFLOW_TRACKING_URI": "sqlite:///mlflow.db",
     # What is packaged must load without pickle.
     "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",

@@ -389,6 +389,52 @@ class CFGANParams(Section):
         return self
 
 
+class ViewParams(Section):
+    """The network that reads one view of the matrix, and its AdamW."""
+
+    hidden: Annotated[tuple[Count, ...], Field(min_length=1)]
+    """Width of each hidden layer."""
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+    """Share of the condition's entries that a training step does not see."""
+    learning_rate: Positive
+    weight_decay: NonNegative
+    """Decoupled: each step takes learning_rate · weight_decay off every weight."""
+    batch_size: Count
+
+
+class RCGANParams(Section):
+    """RC-GAN: a generator in the user view, a residual critic in the item view."""
+
+    recommender: Literal["rcgan"]
+    seed: Seed
+    accelerator: Literal["auto", "cpu", "gpu"]
+    generator: ViewParams
+    critic: ViewParams
+    unobserved_weight: Annotated[float, Field(gt=0, le=1)]
+    """Weight η of an item the history does not hold, beside 1 of one that it does."""
+    adversarial: NonNegative
+    """Coefficient λ of the critic's judgement in the generator's loss; 0 trains without an adversary."""
+    gradient_penalty: Positive
+    """Coefficient γ of half the critic's squared gradient."""
+    critic_shares: Annotated[tuple[NonNegative, ...], Field(min_length=1)]
+    """Values to try of k, how much of the critic's residual is added to the generator's scores; validation
+    chooses, and without validation it is the first."""
+    fold_in_l2: Positive
+    """Ridge with which the critic's residual is found for a history it was not fitted on."""
+    epochs: Count
+    evaluate_every: Count
+    """Epochs between two looks at validation."""
+    patience: Count | None
+    """Looks at validation without a better NDCG before training stops; null never stops early."""
+    metric_k: Count
+    """Early stopping, the checkpoint and the critic's share follow NDCG at this k on validation."""
+    refit: bool
+    """True trains anew on train + validation for the number of epochs that validation chose."""
+
+
+TrainParams = Annotated[CFGANParams | RCGANParams, Field(discriminator="recommender")]
+
+
 class EvaluateParams(Section):
     """Offline evaluation on the test window."""
 
@@ -440,7 +486,7 @@ class Params(Section):
     validate_: ValidateParams = Field(alias="validate")  # pydantic owns the plain name
     features: FeaturesParams
     baselines: BaselinesParams
-    train: CFGANParams
+    train: TrainParams
     evaluate: EvaluateParams
     register_: RegisterParams = Field(alias="register")  # ABCMeta owns the plain name
 
@@ -534,6 +580,7 @@ def _is_number(text: str) -> bool:
 _TAGS = frozenset(
     {"shop", "movielens-100k", "movielens-1m", "online-retail", "published-split", "files"}
     | {"time", "random", "leave-last-out", "published"}
+    | {"cfgan", "rcgan"}
 )
 
 

@@ -110,6 +110,7 @@ def test_from_raw_events_to_a_champion_and_again_without_work():
 
 def test_a_changed_number_reruns_what_depends_on_it_and_a_poor_challenger_is_refused():
     change(Path(), "train.generator.learning_rate", 1.0e-9)  # learns nothing
+    change(Path(), "train.critic_shares", [0])  # and what the critic learns is not served
     change(Path(), "register.gate.must_beat", ["popularity"])
     name, state = outcome()
     assert name == "NotPromoted"

@@ -41,13 +41,18 @@ def features(validation=True):
 
 @pytest.fixture
 def project(tmp_path, request):
-    def make(name="project", validation=True, **changes):
+    def make(name="project", validation=True, gan="rcgan", **changes):
         root = tmp_path / name
         content = yaml.safe_load((request.config.rootpath / "params.yaml").read_text())
+        if gan == "rcgan":
+            content["train"]["critic_shares"] = [0.5]
+        else:
+            example = request.config.rootpath / "examples" / "cfgan-ml100k.yaml"
+            content["train"] = yaml.safe_load(example.read_text())["train"]
         section = content["train"]
-        section |= {"epochs": 8, "evaluate_every": 2, "patience": 3, "accelerator": "cpu", "view": "user"}
+        section |= {"epochs": 8, "evaluate_every": 2, "patience": 3, "accelerator": "cpu", "metric_k": 10}
         section |= {"refit": True, **changes}
-        for side in ("generator", "discriminator"):
+        for side in {"generator", "discriminator", "critic"} & set(section):
             section[side] = {**section[side], "hidden": [12], "learning_rate": 0.01, "batch_size": 8}
         (root / "data/features").mkdir(parents=True)
         write_features(features(validation), root / "data/features")
@@ -65,14 +70,25 @@ def outputs(root):
     return {name: (root / name).read_bytes() for name in OUTPUTS}
 
 
-@pytest.mark.parametrize("view", ["user", "item"])
-def test_writes_the_recommender_its_curves_and_its_figures(project, view):
-    root = project(view=view)
+PROBED = {"rcgan": [], "cfgan": ["effective_items", "effective_rank"]}
+CURVES = {
+    "rcgan": ["d_fake", "d_real", "adversarial", "reconstruction"],
+    "cfgan": ["d_real", "d_fake", "win_rate", "zero_reconstruction"],
+}
+
+
+@pytest.mark.parametrize(
+    ("gan", "changes", "width"),
+    [("rcgan", {}, 24), ("cfgan", {"view": "user"}, 24), ("cfgan", {"view": "item"}, 40)],
+)
+def test_writes_the_recommender_its_curves_and_its_figures(project, gan, changes, width):
+    root = project(gan=gan, **changes)
     train(root=root)
     figures = json.loads((root / "metrics/train.json").read_text())
     assert list(figures) == ["best_epoch", "validation_ndcg", "epochs", "parameters"]
     rows = list(csv.DictReader((root / "reports/curves.csv").read_text().splitlines()))
-    assert list(rows[0]) == list(stage.CURVES)
+    measured = ["epoch", "d_loss", "g_loss", *CURVES[gan], "g_grad_norm", "d_grad_norm"]
+    assert list(rows[0]) == [*measured, *PROBED[gan], "validation_ndcg"]
     assert len(rows) == figures["epochs"] == 8
     looked = {int(row["epoch"]): float(row["validation_ndcg"]) for row in rows if row["validation_ndcg"]}
     assert list(looked) == [2, 4, 6, 8]
@@ -81,13 +97,13 @@ def test_writes_the_recommender_its_curves_and_its_figures(project, view):
     recommender = load_recommender(root / "models/recommender")
     assert recommender.epochs == figures["best_epoch"]  # refitted for as long as validation chose
     assert recommender.validation_ndcg == figures["validation_ndcg"]
-    width = 40 if view == "item" else 24
     assert figures["parameters"] == 2 * width * 12 + 12 + width
     assert not any((root / "checkpoints").iterdir())
 
 
-def test_twice_the_same_is_the_same_bytes(project):
-    first, second = project("a"), project("b")
+@pytest.mark.parametrize("gan", ["rcgan", "cfgan"])
+def test_twice_the_same_is_the_same_bytes(project, gan):
+    first, second = project("a", gan=gan), project("b", gan=gan)
     train(root=first)
     train(root=second)
     assert outputs(first) == outputs(second)
@@ -152,6 +168,14 @@ def test_a_training_killed_while_refitting_ends_as_the_uninterrupted_one(project
     assert checkpoint.stat().st_size
     train(root=killed)
     assert outputs(killed) == outputs(whole)
+
+
+def test_the_refit_keeps_the_share_that_validation_chose(project, monkeypatch):
+    """The first share would be the refit's own choice; validation is made to like the last."""
+    monkeypatch.setattr(stage, "validation_ndcg", lambda recommender, *_: recommender.critic_share / 10)
+    root = project(critic_shares=[0.25, 0.5, 1])
+    train(root=root)
+    assert load_recommender(root / "models/recommender").critic_share == 1
 
 
 def test_another_training_does_not_resume_this_one(project):

@@ -111,6 +111,19 @@ def test_the_gate_from_the_first_champion_to_a_poor_challenger(client, named, tm
     )
     assert json.loads(Path(path).read_text())["evidence"]["champion_version"] == "2"
 
+    # The same data and champion: the decision stands without asking anyone; another gate asks anew.
+    again = store.judge(poor, named, third.version)
+    assert (again.evidence, again.decision) == (None, promotion.decision)
+    assert not store.promote(poor, named, third.version, again).promoted
+    lenient = named.model_copy(
+        update={
+            "register_": named.register_.model_copy(
+                update={"gate": named.register_.gate.model_copy(update={"min_coverage": 0.01})}
+            )
+        }
+    )
+    assert store.judge(poor, lenient, third.version).evidence is not None
+
     # The champion answers in this process too.
     champion = store.load_champion(poor, name)
     assert champion.version == "2"
@@ -251,7 +264,9 @@ def compare_by_quality(client, pause=lambda: None):
         champion = str(current(client, params.register_.name).version)
         pause()
         better = QUALITY[version] > QUALITY[champion]
-        return store.Judgement(champion, Decision(better, (f"{'✓' if better else '✗'} quality",)), None)
+        return store.Judgement(
+            champion, Decision(better, (f"{'✓' if better else '✗'} quality",)), None, champion
+        )
 
     return judge
 

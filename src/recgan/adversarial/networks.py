@@ -1,7 +1,7 @@
 """Networks whose first layer reads sparse rows: a row costs what it holds, not what it could hold."""
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple, cast
 
@@ -10,6 +10,8 @@ from scipy.sparse import csr_array
 from torch import Tensor, nn
 from torch.nn.functional import embedding_bag, linear
 from torch.nn.utils import skip_init
+
+Activation = Callable[[Tensor], Tensor]
 
 
 class Bags(NamedTuple):
@@ -32,6 +34,15 @@ class SparseBatch(NamedTuple):
     """A bag of columns for each row."""
     by_column: Bags | None
     """A bag of places in the batch for each column: what a gradient needs, absent where none is wanted."""
+    entries: Tensor
+    """(entries,) positions of the entries of `by_row` in their matrix."""
+
+    def cells(self, width: int) -> Tensor:
+        """Return (entries,) positions of the entries in a flat (batch, width) array."""
+        ends = torch.cat([self.by_row.offsets[1:], self.entries.new_tensor([len(self.entries)])])
+        places = torch.arange(len(self.rows), device=self.rows.device)
+        places = places.repeat_interleave(ends - self.by_row.offsets, output_size=len(self.entries))
+        return places * width + self.by_row.indices
 
 
 class SparseRows(nn.Module):
@@ -53,12 +64,21 @@ class SparseRows(nn.Module):
         """Return every row, in order, for use without gradient."""
         rows = torch.arange(self.shape[0], device=self.indptr.device)
         values = None if self.binary else self.values
-        return SparseBatch(rows, Bags(self.indices, self.indptr[:-1], values), None)
+        entries = torch.arange(len(self.indices), device=self.indptr.device)
+        return SparseBatch(rows, Bags(self.indices, self.indptr[:-1], values), None, entries)
 
-    def batches(self, order: Tensor, size: int) -> Iterator[SparseBatch]:
+    def batches(
+        self, order: Tensor, size: int, dropout: float = 0, rng: torch.Generator | None = None
+    ) -> Iterator[SparseBatch]:
         """Yield the rows of `order` in batches; the last one takes what is left.
 
         The entries are sorted once for the whole pass, by row and by column, so that a batch is a slice.
+
+        Args:
+            order: (any number,) positions of rows.
+            size: rows in a batch.
+            dropout: share of the entries whose value becomes 0; the others grow so that the mean stays.
+            rng: what draws them.
         """
         n_rows, width = len(order), self.shape[1]
         lengths = (self.indptr[1:] - self.indptr[:-1])[order]
@@ -68,6 +88,10 @@ class SparseRows(nn.Module):
         entries = (self.indptr[order] - starts)[places] + torch.arange(len(places), device=order.device)
         columns = self.indices[entries]
         values = None if self.binary else self.values[entries]
+        if dropout:
+            kept = torch.rand(len(entries), generator=rng, device=order.device) >= dropout
+            scale = kept / (1 - dropout)
+            values = scale if values is None else values * scale
         borders = [0, *ends[size - 1 :: size].tolist()]
         if n_rows % size:
             borders.append(len(entries))
@@ -87,6 +111,7 @@ class SparseRows(nn.Module):
                     column_starts[number] - low,
                     None if sorted_values is None else sorted_values[low:high],
                 ),
+                entries[low:high],
             )
 
     def held(self) -> Tensor:
@@ -106,13 +131,21 @@ class SparseRows(nn.Module):
 
 
 class Perceptron(nn.Module):
-    """A multilayer perceptron on sparse rows: sigmoid hidden layers, linear output.
+    """A multilayer perceptron on sparse rows: sigmoid or tanh hidden layers, linear output.
 
     Weights start uniform within Glorot's bound, biases within 0.01, as in CFGAN's own code.
     """
 
-    def __init__(self, inputs: int, hidden: Sequence[int], outputs: int, rng: torch.Generator) -> None:
+    def __init__(
+        self,
+        inputs: int,
+        hidden: Sequence[int],
+        outputs: int,
+        rng: torch.Generator,
+        activation: Activation = torch.sigmoid,
+    ) -> None:
         super().__init__()
+        self.activation = activation
         self.first = nn.Parameter(_glorot(inputs, hidden[0], rng))  # (inputs, hidden)
         self.bias = nn.Parameter(_small(hidden[0], rng))
         self.layers = _layers(hidden, rng)
@@ -120,7 +153,8 @@ class Perceptron(nn.Module):
 
     def last_hidden(self, batch: SparseBatch) -> Tensor:
         """Return the last hidden layer (batch, hidden)."""
-        return _through(self.layers, torch.sigmoid(_sparse_linear(batch, self.first) + self.bias))
+        first = self.activation(_sparse_linear(batch, self.first) + self.bias)
+        return _through(self.layers, first, self.activation)
 
     def forward(self, batch: SparseBatch) -> Tensor:
         """Return the outputs (batch, outputs)."""
@@ -167,7 +201,7 @@ class ConditionalDiscriminator(nn.Module):
             part = _sparse_linear(judged, self.judged)
         else:
             part = dense(judged, self.judged.T)
-        return _through(self.layers, torch.sigmoid(read + part))
+        return _through(self.layers, torch.sigmoid(read + part), torch.sigmoid)
 
 
 def adam(
@@ -178,6 +212,11 @@ def adam(
     Adam's `weight_decay` adds l2·w to the gradient, which is that term's gradient exactly.
     """
     return torch.optim.Adam(network.parameters(), lr=learning_rate, betas=betas, weight_decay=l2, fused=True)
+
+
+def adamw(network: nn.Module, learning_rate: float, weight_decay: float) -> torch.optim.AdamW:
+    """Return AdamW (Loshchilov & Hutter 2019): each step takes learning_rate · weight_decay off a weight."""
+    return torch.optim.AdamW(network.parameters(), lr=learning_rate, weight_decay=weight_decay, fused=True)
 
 
 def dense(rows: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -245,9 +284,9 @@ def _sum(bags: Bags, weight: Tensor) -> Tensor:
     return embedding_bag(bags.indices, weight, bags.offsets, mode="sum", per_sample_weights=bags.values)
 
 
-def _through(layers: nn.ModuleList, hidden: Tensor) -> Tensor:
+def _through(layers: nn.ModuleList, hidden: Tensor, activation: Activation) -> Tensor:
     for layer in cast("Iterable[nn.Linear]", layers):
-        hidden = torch.sigmoid(dense(hidden, layer.weight, layer.bias))
+        hidden = activation(dense(hidden, layer.weight, layer.bias))
     return hidden
 
 

@@ -4,7 +4,6 @@ from pathlib import Path
 
 from recgan.errors import RecganError
 from recgan.files import read_json
-from recgan.recommenders.cfgan import CFGAN
 from recgan.recommenders.protocol import Recommender
 
 
@@ -18,8 +17,14 @@ def load_recommender(folder: Path) -> Recommender:
         name = read_json(folder / "recommender.json")["name"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RecganError(f"no readable recommender in {folder} ({error}); run dvc repro train") from None
-    if name != CFGAN.name:
-        raise RecganError(
-            f"{folder} holds a recommender named {name!r}, which this version cannot load; retrain"
-        )
-    return CFGAN.load(folder)
+    # Here, so that torch is imported only where something is loaded.
+    match name:
+        case "cfgan":
+            from recgan.recommenders.cfgan import CFGAN
+
+            return CFGAN.load(folder)
+        case "rcgan":
+            from recgan.recommenders.rcgan import RCGAN
+
+            return RCGAN.load(folder)
+    raise RecganError(f"{folder} holds a recommender named {name!r}, which this version cannot load; retrain")

@@ -13,27 +13,15 @@ import recgan.adversarial
 from recgan.errors import RecganError
 from recgan.features.matrices import Features, HeldOut, read_features
 from recgan.files import replacing, write_json, write_text
-from recgan.params import CFGANParams, load_params
+from recgan.params import CFGANParams, RCGANParams, TrainParams, load_params
 from recgan.recommenders.cfgan import CFGAN
 from recgan.recommenders.protocol import Recommender, recommend
 from recgan.recommenders.ranking import ndcg
+from recgan.recommenders.rcgan import RCGAN
 
 log = logging.getLogger(__name__)
 
-CURVES = (
-    "epoch",
-    "d_loss",
-    "g_loss",
-    "d_real",
-    "d_fake",
-    "win_rate",
-    "g_grad_norm",
-    "d_grad_norm",
-    "zero_reconstruction",
-    "effective_items",
-    "effective_rank",
-    "validation_ndcg",
-)
+GAN = CFGAN | RCGAN
 
 
 def train(*, root: Path = Path()) -> None:
@@ -51,9 +39,8 @@ def train(*, root: Path = Path()) -> None:
         raise RecganError("there is no validation window to stop training early; set train.patience to null")
     checkpoints = root / "checkpoints" / fingerprint(settings, features)
     log.info(
-        "training %s (%s view) on %d users x %d items, %d interactions",
+        "training %s on %d users x %d items, %d interactions",
         settings.recommender,
-        settings.view,
         *features.train.shape,
         features.train.nnz,
     )
@@ -61,7 +48,7 @@ def train(*, root: Path = Path()) -> None:
     recommender = chosen
     if settings.refit and features.validation is not None:
         log.info("training anew on train + validation for %d epochs", chosen.best_epoch)
-        recommender = CFGAN(settings).fit(
+        recommender = unfitted(settings, chosen).fit(
             features.train_validation,
             epochs=chosen.best_epoch,
             checkpoint=checkpoints / "refit.ckpt",
@@ -84,7 +71,16 @@ def train(*, root: Path = Path()) -> None:
     shutil.rmtree(checkpoints, ignore_errors=True)
 
 
-def fit_and_choose(settings: CFGANParams, features: Features, checkpoints: Path | None = None) -> CFGAN:
+def unfitted(settings: TrainParams, chosen: GAN | None = None) -> GAN:
+    """Return the recommender of these settings, with what validation chose besides its epoch."""
+    match settings:
+        case CFGANParams():
+            return CFGAN(settings)
+        case RCGANParams():
+            return RCGAN(settings, chosen.critic_share if isinstance(chosen, RCGAN) else None)
+
+
+def fit_and_choose(settings: TrainParams, features: Features, checkpoints: Path | None = None) -> GAN:
     """Fit on the train window and keep the epoch with the best validation NDCG, if there is a validation."""
     validation = features.validation
     exclude_seen = not features.summary["repeat_purchases"]
@@ -93,7 +89,7 @@ def fit_and_choose(settings: CFGANParams, features: Features, checkpoints: Path 
         assert validation is not None
         return validation_ndcg(recommender, validation, settings.metric_k, exclude_seen)
 
-    return CFGAN(settings).fit(
+    return unfitted(settings).fit(
         features.train,
         validate=validate if validation is not None else None,
         checkpoint=checkpoints / "choose.ckpt" if checkpoints is not None else None,
@@ -107,25 +103,25 @@ def validation_ndcg(recommender: Recommender, window: HeldOut, k: int, exclude_s
     return float(ndcg(ranking, window.held_out, k).mean())
 
 
-def fingerprint(settings: CFGANParams, features: Features) -> str:
+def fingerprint(settings: TrainParams, features: Features) -> str:
     """Name a training by all that decides its result: settings, features, code and torch's version."""
     parts = [settings.model_dump_json(), str(features.summary["md5"]), torch.__version__]
     folders = [Path(path) for path in recgan.adversarial.__path__]
     sources = sorted(source for folder in folders for source in folder.glob("*.py"))
     here = Path(__file__).parent
-    for source in [*sources, here / "cfgan.py", here / "stability.py", here / "train.py"]:
+    for source in [*sources, *(here / f"{name}.py" for name in ("cfgan", "rcgan", "stability", "train"))]:
         parts.append(source.read_text(encoding="utf-8"))
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
-def curves_csv(recommender: CFGAN) -> str:
+def curves_csv(recommender: GAN) -> str:
     """Return the epochs' losses and scores as CSV; what nobody looked at in an epoch is blank."""
+    names = dict.fromkeys(name for row in recommender.curves for name in row)
+    columns = [*(name for name in names if name != "score"), "score"]
     text = io.StringIO()
-    writer = csv.DictWriter(text, CURVES, lineterminator="\n")
-    writer.writeheader()
-    for row in recommender.curves:
-        shown = {"validation_ndcg" if name == "score" else name: value for name, value in row.items()}
-        writer.writerow({name: _number(shown.get(name)) for name in CURVES})
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow("validation_ndcg" if name == "score" else name for name in columns)
+    writer.writerows([_number(row.get(name)) for name in columns] for row in recommender.curves)
     return text.getvalue()
 
 

@@ -1,6 +1,7 @@
 """The registry: one MLflow run and one version per training, and the aliases that a gate moves."""
 
 import csv
+import hashlib
 import json
 import logging
 import math
@@ -38,6 +39,7 @@ from recgan.registry.tracking import (
 
 log = logging.getLogger(__name__)
 
+_DECISION, _REASONS, _KEY = "gate.decision", "gate.reasons", "gate.key"  # tags of a version
 _METRICS_AT_ONCE = 1000  # MLflow's limit for one call
 
 
@@ -59,7 +61,9 @@ class Judgement:
     """The champion that the version was compared with; None when there was none."""
     decision: Decision
     evidence: Evidence | None
-    """None for a version that is the champion already."""
+    """None for a version that is the champion already, and for a decision that was made before."""
+    key: str
+    """Hash of all that the decision depends on: the same key, the same decision."""
 
 
 @dataclass(frozen=True)
@@ -196,14 +200,35 @@ def _metric_name(key: str) -> str:
 def judge(root: Path, params: Params, version: str) -> Judgement:
     """Gather the evidence for a version on today's test window and let the gate decide.
 
+    A decision that was recorded for the very same data, code, parameters and champion is taken again.
+
     Raises:
         RecganError: the features or baselines are missing, or the champion does not answer.
     """
-    champion = current(connect(root), params.register_.name)
-    if champion is not None and str(champion.version) == version:
-        return Judgement(version, _already(version), None)
+    client, name = connect(root), params.register_.name
+    champion = current(client, name)
+    champion_version = None if champion is None else str(champion.version)
+    key = _judgement_key(root, params, champion_version)
+    if champion_version == version:
+        return Judgement(version, _already(version), None, key)
+    tags = client.get_model_version(name, version).tags
+    if tags.get(_KEY) == key:
+        log.info("%s version %s was judged before on the same data", name, version)
+        decision = Decision(tags[_DECISION] == "promote", tuple(tags[_REASONS].split("\n")))
+        return Judgement(champion_version, decision, None, key)
     evidence = gather_evidence(root, params, version)
-    return Judgement(evidence.champion_version, decide(evidence, params.register_.gate), evidence)
+    key = _judgement_key(root, params, evidence.champion_version)
+    return Judgement(evidence.champion_version, decide(evidence, params.register_.gate), evidence, key)
+
+
+def _judgement_key(root: Path, params: Params, champion_version: str | None) -> str:
+    parts = [
+        (root / "dvc.lock").read_text(encoding="utf-8"),
+        params.register_.model_dump_json(),
+        params.evaluate.model_dump_json(),
+        str(champion_version),
+    ]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
 def promote(
@@ -260,15 +285,17 @@ def _already(version: str) -> Decision:
 
 def _record(client: MlflowClient, name: str, version: str, judgement: Judgement) -> None:
     decision = judgement.decision
-    client.set_model_version_tag(name, version, "gate.decision", "promote" if decision.promote else "refuse")
-    client.set_model_version_tag(name, version, "gate.reasons", "\n".join(decision.reasons))
+    client.set_model_version_tag(name, version, _DECISION, "promote" if decision.promote else "refuse")
+    client.set_model_version_tag(name, version, _REASONS, "\n".join(decision.reasons))
+    client.set_model_version_tag(name, version, _KEY, judgement.key)
+    if judgement.evidence is None:
+        return
     run_id = str(client.get_model_version(name, version).run_id)
-    evidence = None if judgement.evidence is None else asdict(judgement.evidence)
     content = {
         "version": version,
         "promote": decision.promote,
         "reasons": decision.reasons,
-        "evidence": evidence,
+        "evidence": asdict(judgement.evidence),
     }
     client.log_text(run_id, json.dumps(content, indent=2, ensure_ascii=False), "gate/decision.json")
 

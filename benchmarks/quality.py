@@ -1,0 +1,170 @@
+"""Rank a test window with tuned baselines, RC-GAN, and RC-GAN without its adversary.
+
+    python benchmarks/quality.py --data FOLDER [--params FILE] [--seeds 3] [--threads 1]
+
+FOLDER holds ML100K.train and ML100K.test (`user item rating`) from github.com/Bigdasgit/CFGAN, with
+examples/rcgan-ml100k.yaml for settings and grids; or it is a data/features of the pipeline and FILE the
+params.yaml that made it. On validation (of the published split a random 20 % of each user's train items) NDCG
+chooses the baselines' settings and each GAN's epoch and share of the critic's residual; then each is fitted
+on train + validation and test is ranked once: the full catalogue, the mean over all test users. Beside RC-GAN
+stand the same training without the adversarial term (λ = 0) and the generator of that alone (k = 0).
+
+The p-values are of a paired bootstrap over users (two-sided, Holm over the comparisons made), a GAN's value
+for a user being the mean over seeds. The best baseline is the one that is best on test, which can only make
+it harder to beat.
+"""
+
+import argparse
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from recgan.evaluation.metrics import user_metrics
+from recgan.evaluation.significance import Comparison, compare
+from recgan.features.matrices import Features, HeldOut, read_features
+from recgan.features.split import TRAIN, VALIDATION, published_windows
+from recgan.params import PublishedSplit, load_params
+from recgan.recommenders.protocol import recommend
+from recgan.recommenders.train import fit_and_choose, unfitted
+from recgan.recommenders.tune import grids, tune
+
+EXAMPLE = Path(__file__).parents[1] / "examples" / "rcgan-ml100k.yaml"
+Metrics = dict[str, NDArray[np.float64]]  # metric → (users,)
+
+
+@dataclass
+class Measured:
+    """What one recommender came to, a list entry for each seed."""
+
+    metrics: list[Metrics]
+    seconds: list[float]
+    """CPU seconds to choose and to train."""
+    note: str
+
+
+def read(folder: Path, split: PublishedSplit) -> Features:
+    """Read the published split and cut validation from its train."""
+    tables = {part: np.loadtxt(folder / f"ML100K.{part}", usecols=(0, 1)) for part in ("train", "test")}
+    pairs = {part: np.unique(table.astype(np.int32), axis=0) for part, table in tables.items()}
+    shape = tuple(np.concatenate(list(pairs.values())).max(axis=0) + 1)
+
+    def matrix(chosen: NDArray[np.int32]) -> csr_array:
+        return csr_array((np.ones(len(chosen), np.float32), (chosen[:, 0], chosen[:, 1])), shape=shape)
+
+    given = pairs["train"]
+    windows = published_windows(*given.T, np.full(len(given), TRAIN, np.int8), split)
+    train, held_out = matrix(given[windows == TRAIN]), matrix(given[windows == VALIDATION])
+    everyone = np.arange(shape[0]).astype(str).astype(object)
+    return Features(
+        train=train,
+        train_validation=matrix(given),
+        user_ids=everyone,
+        items=pd.DataFrame({"item_id": np.arange(shape[1]).astype(str)}),
+        validation=window(everyone, train, held_out),
+        test=window(everyone, matrix(given), matrix(pairs["test"])),
+        summary={"repeat_purchases": False, "md5": ""},
+    )
+
+
+def window(users: NDArray[np.object_], history: csr_array, held_out: csr_array) -> HeldOut:
+    """Leave out the users with nothing held out."""
+    some = np.diff(held_out.indptr) > 0
+    return HeldOut(users[some], csr_array(history[some]), csr_array(held_out[some]))
+
+
+def line(name: str, values: Iterable[str]) -> str:
+    return f"{name:18}" + "".join(f"{value:>15}" for value in values)
+
+
+def shown(measured: Measured, names: Sequence[str]) -> list[str]:
+    means = np.array([[metrics[name].mean() for name in names] for metrics in measured.metrics])
+    spread = means.std(axis=0)
+    if len(means) == 1:
+        return [f"{mean:.4f}" for mean in means[0]]
+    return [f"{mean:.4f} ± {std:.4f}" for mean, std in zip(means.mean(axis=0), spread, strict=True)]
+
+
+def told(comparison: Comparison) -> str:
+    return (
+        f"  against {comparison.name}: {comparison.difference:+.4f} "
+        f"[{comparison.low:+.4f}, {comparison.high:+.4f}], "
+        f"p {comparison.p_value:.4f}, Holm {comparison.p_holm:.4f}"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--params", type=Path, default=EXAMPLE)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=1)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    params = load_params(arguments.params)
+    if (arguments.data / "ML100K.train").exists():
+        features = read(arguments.data, params.features.split)
+    else:
+        features = read_features(arguments.data)
+    test, base, k = features.test, params.train, params.evaluate.primary_k
+    names = [f"{metric}_at_{cut}" for metric in ("precision", "recall", "ndcg", "mrr") for cut in (5, k)]
+    exclude_seen = not features.summary["repeat_purchases"]
+
+    def measure(ranking: NDArray[np.int32]) -> Metrics:
+        return user_metrics(ranking, test.held_out, (5, k))
+
+    baselines: dict[str, Measured] = {}
+    print(line("", names), flush=True)
+    for name, grid in grids(params.baselines).items():
+        start = time.process_time()
+        best = tune(name, grid, features, params.baselines)
+        note = ", ".join(f"{setting} {value:g}" for setting, value in best.settings.items())
+        baselines[name] = Measured([measure(best.ranking)], [time.process_time() - start], note)
+        print(
+            line(name, shown(baselines[name], names)),
+            f"  {baselines[name].seconds[0]:.0f} s  {note}",
+            flush=True,
+        )
+
+    gans: dict[str, Measured] = {}
+    changes = {
+        "rcgan": {},
+        "no adversary": {"adversarial": 0},
+        "generator alone": {"adversarial": 0, "critic_shares": (0,)},
+    }
+    for name, change in changes.items():
+        gans[name] = Measured([], [], "")
+        for seed in range(arguments.seeds):
+            settings = base.model_copy(update={**change, "seed": seed})
+            start = time.process_time()
+            chosen = fit_and_choose(settings, features)
+            fitted = unfitted(settings, chosen).fit(features.train_validation, epochs=chosen.best_epoch)
+            gans[name].seconds.append(time.process_time() - start)
+            ranking, _ = recommend(fitted, test.history, k, exclude_seen)
+            gans[name].metrics.append(measure(ranking))
+            gans[name].note += f"  {chosen.best_epoch} epochs, k {fitted.critic_share:g}"
+        seconds = np.mean(gans[name].seconds)
+        print(line(name, shown(gans[name], names)), f"  {seconds:.0f} s{gans[name].note}", flush=True)
+
+    best_baseline = max(baselines, key=lambda name: baselines[name].metrics[0][f"ndcg_at_{k}"].mean())
+    for metric in (f"ndcg_at_{k}", "ndcg_at_5", "precision_at_5"):
+        users = {
+            name: np.mean([metrics[metric] for metrics in one.metrics], axis=0)
+            for name, one in (baselines | gans).items()
+        }
+        others = {name: users[name] for name in (best_baseline, *list(gans)[1:])}
+        print(f"rcgan, {metric}, {len(test.user_ids)} users")
+        for comparison in compare(users["rcgan"], others, samples=10_000, confidence=0.95, seed=0):
+            print(told(comparison))
+
+
+if __name__ == "__main__":
+    main()

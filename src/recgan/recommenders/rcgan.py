@@ -1,0 +1,389 @@
+"""RC-GAN: a generator in the user view against a residual critic in the item view.
+
+The generator reads a user's items, the critic an item's users, so that each sees what the other's bottleneck
+hides. With x a row, 1 where there was an event, c the row as the networks read it, w = x + η(1 - x):
+
+    generator       y = W2 tanh(W1 dropout(c) / max(1, ‖c‖) + b1) + b2          (a row of scores)
+    critic          D(c, y) = ⟨d(c), y⟩_w, d a network of the generator's shape, its last layer first zero
+    critic's loss   E[ D(c, y) - D(c, x) + γ/2 ‖d(c)‖²_w ]
+    generator's     E[ ½ ‖y - x‖²_w - λ D(c, y) ]
+    served score    y + k d
+
+The critic's loss is Wasserstein's (Arjovsky et al. 2017). As D is linear in what it judges, ∇_y D = w∘d is
+known and the last term is a gradient penalty (in the norm that w defines) without a second backward pass. If
+d could be anything, the critic's optimum would be γ d = x - y: it learns what the generator leaves
+unexplained, as seen through the other view, and the generator is pushed there. With λ = 0 the generator is a
+denoising autoencoder with weighted squared error, which is the ablation to compare with.
+
+Graded confidences c are read by the networks as they are, and weigh: w = η + (1 - η) c, while x stays 1 where
+there is one (Hu et al. 2008).
+"""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from scipy.sparse import csr_array
+from torch import Tensor, nn
+
+from recgan.adversarial.networks import Perceptron, SparseBatch, SparseRows, adamw
+from recgan.adversarial.weighted import inner, quadratic
+from recgan.errors import RecganError
+from recgan.files import read_json, write_json
+from recgan.params import RCGANParams, ViewParams
+from recgan.recommenders.cfgan import pick_device
+
+BLOCK = 1024
+"""Rows written at a time where a network writes all of them."""
+
+
+class View(nn.Module):
+    """One view of the matrix: its rows, as a network reads them and as a loss weighs them."""
+
+    weights: Tensor
+
+    def __init__(self, matrix: csr_array, unobserved_weight: float) -> None:
+        super().__init__()
+        self.rows = SparseRows(normalised(matrix))
+        self.base = unobserved_weight
+        weights = self.base + (1 - self.base) * matrix.data
+        self.register_buffer("weights", torch.as_tensor(weights, dtype=torch.float32), persistent=False)
+
+    def batches(self, side: ViewParams, rng: torch.Generator) -> Iterator[SparseBatch]:
+        """Yield every row once, in a random order."""
+        order = torch.randperm(self.rows.shape[0], generator=rng, device=rng.device)
+        yield from self.rows.batches(order, side.batch_size, side.dropout, rng)
+
+    def write(self, network: nn.Module, dropout: float, rng: torch.Generator) -> Tensor:
+        """Return a network's output on all rows (rows, width), without gradient, computed in blocks."""
+        order = torch.arange(self.rows.shape[0], device=rng.device)
+        with torch.no_grad():
+            blocks = self.rows.batches(order, BLOCK, dropout, rng)
+            return torch.cat([network(block).float() for block in blocks])
+
+
+class RCGANGame(nn.Module):
+    """RC-GAN's two networks and what they play for.
+
+    Memory on the device: 16 bytes for each cell of the matrix (what either player says of all rows, and its
+    transpose), so 360 MB for 6,000 x 3,700.
+    """
+
+    critic_share: Tensor
+
+    def __init__(self, settings: RCGANParams, user_items: csr_array, device: torch.device) -> None:
+        """Build the networks.
+
+        Args:
+            settings: the train section.
+            user_items: (users, items).
+            device: where the game will be played.
+        """
+        super().__init__()
+        self.settings = settings
+        self.generator, self.discriminator = networks(settings, user_items.shape)
+        self.users = View(user_items, settings.unobserved_weight)
+        self.items = View(csr_array(user_items.T.tocsr()), settings.unobserved_weight)
+        self.rng = torch.Generator(device).manual_seed(settings.seed)
+        # Part of the state, so that the share of the best look comes back with its weights.
+        self.register_buffer("critic_share", torch.tensor(settings.critic_shares[0], dtype=torch.float64))
+        self._sums: dict[str, Tensor] = {}
+
+    def optimizers(self) -> tuple[torch.optim.Optimizer, torch.optim.Optimizer]:
+        """Return the critic's and the generator's AdamW."""
+        d, g = self.settings.critic, self.settings.generator
+        return (
+            adamw(self.discriminator, d.learning_rate, d.weight_decay),
+            adamw(self.generator, g.learning_rate, g.weight_decay),
+        )
+
+    def begin_epoch(self) -> None:
+        """Forget what the epoch before measured."""
+        self._sums = {}
+
+    def discriminator_turn(self) -> Iterator[Tensor]:
+        """Yield the critic's losses; the generator rests, so its scores are written once."""
+        scores = self.users.write(self.generator, self.settings.generator.dropout, self.rng)  # (users, items)
+        judged = scores.T.contiguous()  # (items, users)
+        for batch in self.items.batches(self.settings.critic, self.rng):
+            yield self.critic_loss(batch, judged.index_select(0, batch.rows))
+
+    def generator_turn(self) -> Iterator[Tensor]:
+        """Yield the generator's losses; the critic rests, so its residual is written once."""
+        residual = self.items.write(self.discriminator, 0, self.rng).T.contiguous()  # (users, items)
+        for batch in self.users.batches(self.settings.generator, self.rng):
+            adversarial, reconstruction = self.generator_losses(batch, residual.index_select(0, batch.rows))
+            self._measure("adversarial", adversarial.detach())
+            self._measure("reconstruction", reconstruction.detach())
+            yield reconstruction + self.settings.adversarial * adversarial
+
+    def critic_loss(self, batch: SparseBatch, scores: Tensor) -> Tensor:
+        """Return the mean row's D(c, y) - D(c, x) + γ/2 ‖d‖²_w.
+
+        Args:
+            batch: rows of the item view.
+            scores: (batch, users), the generator's y for them.
+        """
+        residual = self.discriminator(batch)  # (batch, users)
+        cells, weights = batch.cells(residual.shape[1]), self.items.weights[batch.entries]
+        base, n_rows = self.items.base, len(batch.rows)
+        penalty = self.settings.gradient_penalty
+        self._measure("d_fake", inner(residual, scores, cells, weights, base) / n_rows)
+        self._measure("d_real", weights.dot(residual.detach().float().view(-1)[cells]) / n_rows)
+        loss = quadratic(residual, scores, cells, weights, base, square=penalty, cross=1, pull=1)
+        return loss / n_rows
+
+    def generator_losses(self, batch: SparseBatch, residual: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the mean row's -D(c, y) and ½ ‖y - x‖²_w.
+
+        Args:
+            batch: rows of the user view.
+            residual: (batch, items), the critic's d for them.
+        """
+        scores = self.generator(batch)  # (batch, items)
+        cells, weights = batch.cells(scores.shape[1]), self.users.weights[batch.entries]
+        base, n_rows = self.users.base, len(batch.rows)
+        adversarial = quadratic(scores, residual, cells, weights, base, square=0, cross=-1, pull=0)
+        squares = quadratic(scores, residual, cells, weights, base, square=1, cross=0, pull=1)
+        return adversarial / n_rows, (squares + weights.sum() / 2) / n_rows
+
+    def measured(self) -> dict[str, Tensor]:
+        """Return the epoch's mean D(c, x), D(c, y), -D(c, y) as the generator met it, and ½ ‖y - x‖²_w."""
+        n_users, n_items = self.users.rows.shape
+        d_steps = -(-n_items // self.settings.critic.batch_size)
+        g_steps = -(-n_users // self.settings.generator.batch_size)
+        steps = {"d_real": d_steps, "d_fake": d_steps, "adversarial": g_steps, "reconstruction": g_steps}
+        return {name: total / steps[name] for name, total in self._sums.items()}
+
+    def _measure(self, name: str, value: Tensor) -> None:
+        self._sums[name] = self._sums[name] + value if name in self._sums else value
+
+
+class RCGAN:
+    """Recommend with y + k d, the generator's scores and a share of the critic's residual.
+
+    y is G(history), for any history. The critic writes, for every item, one entry of d per fitted user, from
+    its last hidden layer h_i (rows of H) and that user's output weights. A history's own output weights are
+    those that minimise the critic's loss for it, H held fast, with a ridge: a weighted least squares problem
+
+        v = argmin Σ_i w_i (h_i v - (x_i - y_i) / γ)² + fold_in_l2 ‖v‖²,    d = H v
+
+    so a history never seen is scored like any other, and what is kept of the critic is H.
+    """
+
+    name = "rcgan"
+
+    def __init__(self, settings: RCGANParams, critic_share: float | None = None) -> None:
+        """Take the train section; nothing is computed.
+
+        Args:
+            settings: the train section.
+            critic_share: k, where a validation has chosen it; None lets `fit` choose.
+        """
+        self.settings = settings
+        self.critic_share = critic_share
+        self.epochs = 0
+        self.best_epoch = 0
+        self.validation_ndcg: float | None = None
+        self.curves: list[dict[str, float | None]] = []
+
+    @property
+    def parameters(self) -> int:
+        """Number of the generator's weights."""
+        return sum(parameter.numel() for parameter in self.generator.parameters())
+
+    def fit(
+        self,
+        user_items: csr_array,
+        validate: Callable[[Self], float] | None = None,
+        epochs: int | None = None,
+        checkpoint: Path | None = None,
+        label: str = "rcgan",
+    ) -> Self:
+        """Train generator and critic.
+
+        Args:
+            user_items: (users, items), float32, 0 where there was no event.
+            validate: a score of the recommender as it stands, higher is better; weights and k of the best
+                look are kept. None keeps the last weights, and the first k unless one was given.
+            epochs: the most epochs to train; None takes the settings'.
+            checkpoint: file to resume from and to save all state to; None saves nothing.
+            label: what the progress is called.
+
+        Raises:
+            RecganError: the loss is not finite, or the accelerator is not there.
+        """
+        from recgan.adversarial.module import play  # Lightning takes seconds to import; scoring needs none
+
+        settings = self.settings
+        device = pick_device(settings.accelerator)
+        game = RCGANGame(settings, user_items, device)
+        shares = settings.critic_shares if self.critic_share is None else (self.critic_share,)
+        game.critic_share.fill_(shares[0])
+
+        def look() -> float:
+            assert validate is not None
+            self._take(game.generator, item_hidden(game))
+            best: tuple[float, float] | None = None
+            for share in shares:
+                self.critic_share = share
+                score = validate(self)
+                if best is None or score > best[0]:
+                    best = score, share
+            assert best is not None
+            game.critic_share.fill_(best[1])
+            return best[0]
+
+        progress = play(
+            game,
+            epochs=epochs or settings.epochs,
+            device=device,
+            validate=look if validate is not None else None,
+            evaluate_every=settings.evaluate_every,
+            patience=settings.patience,
+            checkpoint=checkpoint,
+            label=label,
+        )
+        game.generator.requires_grad_(False)
+        self._take(game.generator, item_hidden(game))
+        self.critic_share = float(game.critic_share)
+        self.epochs = len(progress.curves)
+        self.best_epoch = progress.best_epoch
+        self.validation_ndcg = progress.best_score
+        self.curves = progress.curves
+        return self
+
+    def score(self, user_items: csr_array) -> NDArray[np.float32]:
+        """Score all items for each history (rows, items): rows in, rows out."""
+        rows = SparseRows(normalised(user_items)).to(self.generator.first.device)
+        with torch.no_grad():
+            scores: NDArray[np.float32] = self.generator(rows.all()).float().cpu().numpy()
+        if self.critic_share:
+            scores += np.float32(self.critic_share) * self.residual(user_items, scores)
+        return scores
+
+    def residual(self, user_items: csr_array, scores: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the critic's d for any histories, 0 for an empty one.
+
+        The normal equations (Hᵀ diag(w) H + l2 I) v = Hᵀ (w∘(x - y)) / γ differ between histories in the held
+        items p alone, so with G = η HᵀH + l2 I and R = H G⁻¹ each costs one small system (Woodbury):
+
+            v = v₀ - Rₚᵀ (I + E Hₚ Rₚᵀ)⁻¹ E Hₚ v₀,    G v₀ = the right-hand side,    E = diag(wₚ - η)
+
+        Args:
+            user_items: (rows, items), the histories.
+            scores: (rows, items), the generator's y for them.
+        """
+        H, R, base = self._hidden, self._solved, self.settings.unobserved_weight
+        starts, lengths = user_items.indptr[:-1], np.diff(user_items.indptr)
+        extra = (1 - base) * user_items.data.astype(np.float32)  # (entries,) w - η
+        places = np.repeat(np.arange(len(lengths)), lengths)
+        unexplained = -base * scores  # (rows, items) w∘(x - y)
+        held = base + extra - (base + extra) * scores[places, user_items.indices]
+        unexplained[places, user_items.indices] = held
+        unexplained /= self.settings.gradient_penalty
+        weights = unexplained @ R  # (rows, hidden) v₀
+        for row in np.flatnonzero(lengths):
+            part = slice(starts[row], starts[row] + lengths[row])
+            items = user_items.indices[part]
+            Hp, Rp, E = H[items], R[items], extra[part, None]
+            system = E * (Hp @ Rp.T)
+            system[np.diag_indices_from(system)] += 1
+            weights[row] -= np.linalg.solve(system, E[:, 0] * (Hp @ weights[row])) @ Rp
+        weights[lengths == 0] = 0
+        return np.asarray(weights @ H.T, dtype=np.float32)
+
+    def save(self, folder: Path) -> None:
+        """Write weights.safetensors and recommender.json into an existing folder; no pickle."""
+        tensors = {f"generator.{name}": weight for name, weight in self.generator.state_dict().items()}
+        tensors["critic.hidden"] = torch.as_tensor(self._hidden)
+        # `save_file` would make the file unreadable for other users.
+        content = save({name: tensor.cpu().contiguous() for name, tensor in tensors.items()})
+        (folder / _WEIGHTS).write_bytes(content)
+        write_json(
+            folder / _DESCRIPTION,
+            {
+                "name": self.name,
+                "settings": self.settings.model_dump(mode="json"),
+                "items": self.generator.first.shape[0],
+                "critic_share": self.critic_share,
+                "epochs": self.epochs,
+                "best_epoch": self.best_epoch,
+                "validation_ndcg": self.validation_ndcg,
+            },
+        )
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what `save` wrote, onto the CPU.
+
+        Raises:
+            RecganError: a file is missing, damaged, or its sizes disagree.
+        """
+        try:
+            about = read_json(folder / _DESCRIPTION)
+            tensors = load_file(folder / _WEIGHTS)
+            recommender = cls(RCGANParams.model_validate(about["settings"]), float(about["critic_share"]))
+            hidden, items = tensors.pop("critic.hidden").numpy(), int(about["items"])
+            generator = _generator(recommender.settings, items, torch.Generator().manual_seed(0))
+            generator.load_state_dict(
+                {name.removeprefix("generator."): tensor for name, tensor in tensors.items()}
+            )
+            if hidden.shape != (items, recommender.settings.critic.hidden[-1]):
+                raise ValueError(f"the critic's hidden layer is {hidden.shape}, but there are {items} items")
+        except (OSError, KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
+            raise RecganError(f"no readable recommender in {folder} ({error}); run dvc repro train") from None
+        recommender.epochs, recommender.best_epoch = about["epochs"], about["best_epoch"]
+        recommender.validation_ndcg = about["validation_ndcg"]
+        generator.requires_grad_(False)
+        recommender._take(generator, hidden)
+        return recommender
+
+    def _take(self, generator: Perceptron, hidden: NDArray[np.float32]) -> None:
+        """Hold a generator, and of the critic its hidden layer of every item (items, hidden)."""
+        self.generator = generator
+        H = hidden.astype(np.float64)
+        gram = self.settings.unobserved_weight * (H.T @ H)
+        gram[np.diag_indices_from(gram)] += self.settings.fold_in_l2
+        self._hidden = hidden
+        self._solved: NDArray[np.float32] = np.linalg.solve(gram, H.T).T.astype(np.float32)  # (items, hidden)
+
+
+def networks(settings: RCGANParams, shape: tuple[int, int]) -> tuple[Perceptron, Perceptron]:
+    """Return generator and critic for (users, items); the critic's last layer starts at zero."""
+    rng = torch.Generator().manual_seed(settings.seed)  # on the CPU: the same start on every device
+    n_users, n_items = shape
+    generator = _generator(settings, n_items, rng)
+    critic = Perceptron(n_users, settings.critic.hidden, n_users, rng, torch.tanh)
+    nn.init.zeros_(critic.output.weight)
+    nn.init.zeros_(critic.output.bias)
+    return generator, critic
+
+
+def normalised(matrix: csr_array) -> csr_array:
+    """Divide each row by its Euclidean norm where that is above 1."""
+    norms = np.sqrt(np.asarray(matrix.multiply(matrix).sum(axis=1), dtype=np.float64))
+    # Not a product of matrices, which would leave a row's entries in another order than the matrix's own.
+    values = matrix.data / np.repeat(np.maximum(norms, 1), np.diff(matrix.indptr))
+    return csr_array((values.astype(np.float32), matrix.indices, matrix.indptr), shape=matrix.shape)
+
+
+def item_hidden(game: RCGANGame) -> NDArray[np.float32]:
+    """Return the critic's last hidden layer of every item, (items, hidden)."""
+    with torch.no_grad():
+        hidden = game.discriminator.last_hidden(game.items.rows.all())
+    written: NDArray[np.float32] = hidden.float().cpu().numpy()
+    return written
+
+
+def _generator(settings: RCGANParams, items: int, rng: torch.Generator) -> Perceptron:
+    return Perceptron(items, settings.generator.hidden, items, rng, torch.tanh)
+
+
+_WEIGHTS = "weights.safetensors"
+_DESCRIPTION = "recommender.json"

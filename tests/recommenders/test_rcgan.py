@@ -1,0 +1,388 @@
+"""RC-GAN: what its players learn, what they may not touch, and what it answers."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.sparse import csr_array
+
+from recgan.errors import RecganError
+from recgan.params import RCGANParams
+from recgan.recommenders.loading import load_recommender
+from recgan.recommenders.protocol import recommend
+from recgan.recommenders.rcgan import RCGAN, RCGANGame, normalised
+
+SIDE = {"hidden": [24], "dropout": 0.2, "learning_rate": 0.01, "weight_decay": 0.1, "batch_size": 8}
+
+
+def settings(**changes):
+    return RCGANParams.model_validate(
+        {
+            "recommender": "rcgan",
+            "seed": 1,
+            "accelerator": "cpu",
+            "generator": SIDE,
+            "critic": {**SIDE, "hidden": [12]},
+            "unobserved_weight": 0.4,
+            "adversarial": 1,
+            "gradient_penalty": 2,
+            "critic_shares": [0.5],
+            "fold_in_l2": 0.3,
+            "epochs": 4,
+            "evaluate_every": 2,
+            "patience": None,
+            "metric_k": 5,
+            "refit": False,
+            **changes,
+        }
+    )
+
+
+def checkerboard(size=30):
+    """Even users like even items, odd users odd ones; the diagonal is withheld."""
+    positions = np.arange(size)
+    likes = (positions[:, None] % 2 == positions % 2) & ~np.eye(size, dtype=bool)
+    return csr_array(likes.astype(np.float32))
+
+
+def histories(users=20, items=14, seed=0):
+    rng = np.random.default_rng(seed)
+    return csr_array((rng.random((users, items)) < 0.3).astype(np.float32))
+
+
+def confidences(users=20, items=14, seed=0):
+    graded = histories(users, items, seed)
+    graded.data *= np.random.default_rng(seed).uniform(0.3, 4, graded.nnz).astype(np.float32)
+    return graded
+
+
+def game(rows=None, **changes):
+    built = RCGANGame(settings(**changes), histories() if rows is None else rows, torch.device("cpu"))
+    built.begin_epoch()
+    rng = torch.Generator().manual_seed(3)
+    torch.nn.init.normal_(built.discriminator.output.weight, std=0.3, generator=rng)  # no longer at zero
+    return built
+
+
+def whole(view):
+    """Return all rows of a view as one batch, nothing dropped."""
+    (batch,) = view.rows.batches(torch.arange(view.rows.shape[0]), view.rows.shape[0])
+    return batch
+
+
+def test_the_adversarial_loss_alone_reaches_every_generator_weight_and_no_critic_weight():
+    played = game()
+    played.discriminator.requires_grad_(False)
+    residual = played.items.write(played.discriminator, 0, played.rng).T.contiguous()
+    adversarial, _ = played.generator_losses(whole(played.users), residual)
+    adversarial.backward()
+    for name, weight in played.generator.named_parameters():
+        assert weight.grad.abs().sum() > 0, name
+    assert all(weight.grad is None for weight in played.discriminator.parameters())
+
+
+def test_a_turn_leaves_the_opponent_untouched():
+    played = game()
+    d_adamw, g_adamw = played.optimizers()
+    for turn, player, opponent, optimizer in (
+        (played.discriminator_turn, played.discriminator, played.generator, d_adamw),
+        (played.generator_turn, played.generator, played.discriminator, g_adamw),
+    ):
+        before = [weight.clone() for weight in opponent.parameters()]
+        own = [weight.clone() for weight in player.parameters()]
+        played.zero_grad()
+        opponent.requires_grad_(False)
+        for loss in turn():
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        opponent.requires_grad_(True)
+        assert all(weight.grad is None for weight in opponent.parameters())
+        assert all(torch.equal(a, b) for a, b in zip(before, opponent.parameters(), strict=True))
+        assert not any(torch.equal(a, b) for a, b in zip(own, player.parameters(), strict=True))
+
+
+@pytest.mark.parametrize("graded", [False, True])
+def test_losses_equal_the_formula_written_out(graded):
+    """Both losses on dense rows, and with them their gradients."""
+    rows = confidences() if graded else histories()
+    played = game(rows)
+    c = torch.as_tensor(rows.toarray())  # (users, items)
+    x, w = (c > 0).float(), 0.4 + 0.6 * c
+
+    def perceptron(network, condition):
+        read = condition / condition.norm(dim=1, keepdim=True).clamp(min=1)
+        hidden = torch.tanh(read @ network.first + network.bias)
+        return hidden @ network.output.weight.T + network.output.bias
+
+    y, d = perceptron(played.generator, c), perceptron(played.discriminator, c.T).T
+    D = lambda judged: (w * d * judged).sum(dim=1)  # noqa: E731
+
+    expected = (D(y.detach()) - D(x)).sum() / 14 + (w * d.square()).sum() / 14
+    critic = played.critic_loss(whole(played.items), y.detach().T.contiguous())
+    torch.testing.assert_close(critic, expected)
+    own = list(played.discriminator.parameters())
+    for ours, theirs in zip(
+        torch.autograd.grad(critic, own),
+        torch.autograd.grad(expected, own, retain_graph=True),
+        strict=True,
+    ):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-6)
+
+    expected_losses = -D(y).mean(), (w * (y - x).square()).sum(dim=1).mean() / 2
+    losses = played.generator_losses(whole(played.users), d.detach().contiguous())
+    torch.testing.assert_close(losses, expected_losses)
+    own = list(played.generator.parameters())
+    for ours, theirs in zip(losses, expected_losses, strict=True):
+        for a, b in zip(
+            torch.autograd.grad(ours, own, retain_graph=True),
+            torch.autograd.grad(theirs, own, retain_graph=True),
+            strict=True,
+        ):
+            torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
+
+
+def test_losses_by_hand():
+    """One user, three items, the second held; y = (.5, .25, 0), d = (1, -1, 2), η = .4, γ = 2.
+
+    D(y) = .4·1·.5 + 1·(-1)·.25 + .4·2·0 = -.05;  D(x) = -1;  ‖d‖²_w = .4 + 1 + 1.6 = 3;
+    critic, over three rows: (-.05 + 1 + 3) / 3;  ½ ‖y - x‖²_w = (.4·.25 + 1·.5625 + 0) / 2.
+    """
+    played = game(csr_array(np.array([[0, 1, 0]], dtype=np.float32)))
+    y, d = torch.tensor([[0.5, 0.25, 0]]), torch.tensor([[1.0, -1, 2]])
+    for network, row in ((played.generator, y[0]), (played.discriminator, d.T)):
+        torch.nn.init.zeros_(network.output.weight)
+        if network is played.generator:
+            network.output.bias.data.copy_(row)
+    played.discriminator.forward = lambda batch: d.T[batch.rows].clone().requires_grad_()
+    critic = played.critic_loss(whole(played.items), y.T.contiguous())
+    assert critic.item() == pytest.approx(3.95 / 3)
+    adversarial, reconstruction = played.generator_losses(whole(played.users), d)
+    assert adversarial.item() == pytest.approx(0.05)
+    assert reconstruction.item() == pytest.approx(0.33125)
+    measured = {name: total.item() for name, total in played._sums.items()}
+    assert measured == pytest.approx({"d_fake": -0.05 / 3, "d_real": -1 / 3})
+
+
+def test_the_last_term_is_the_gradient_penalty():
+    """∇_y D = w∘d, so γ/2 ‖d‖²_w = γ/2 ‖∇_y D‖² in the norm of 1/w: what autograd finds is the same."""
+    played = game()
+    residual = played.items.write(played.discriminator, 0, played.rng).T.contiguous()
+    w = 0.4 + 0.6 * torch.as_tensor(histories().toarray())
+    y = torch.rand(20, 14, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    batch = whole(played.users)
+    played.generator.forward = lambda _: y
+    adversarial, _ = played.generator_losses(batch, residual)
+    (gradient,) = torch.autograd.grad(-20 * adversarial, y)
+    torch.testing.assert_close(gradient, w * residual)
+
+    without, with_it = (
+        RCGANGame(settings(gradient_penalty=penalty), histories(), torch.device("cpu"))
+        for penalty in (1e-9, 2)
+    )
+    losses = []
+    for other in (without, with_it):
+        other.discriminator.load_state_dict(played.discriminator.state_dict())
+        losses.append(other.critic_loss(whole(other.items), y.detach().T.contiguous()).item())
+    penalty = (gradient.square() / w).sum().item() / 14
+    assert losses[1] - losses[0] == pytest.approx(penalty, rel=1e-4)
+
+
+def test_a_free_critic_ends_at_what_the_generator_leaves_unexplained():
+    """γ d = x - y where every entry of d may be chosen."""
+    played = game()
+    x = torch.as_tensor(histories().toarray()).T
+    y = torch.rand(14, 20, generator=torch.Generator().manual_seed(0))
+    d = torch.nn.Parameter(torch.zeros(14, 20))
+    played.discriminator.forward = lambda batch: d[batch.rows]
+    descent = torch.optim.SGD([d], lr=5)
+    for _ in range(200):
+        descent.zero_grad()
+        played.critic_loss(whole(played.items), y).backward()
+        descent.step()
+    torch.testing.assert_close(2 * d.detach(), x - y, rtol=1e-3, atol=1e-3)
+
+
+def test_the_critic_begins_without_an_opinion():
+    fresh = RCGANGame(settings(), histories(), torch.device("cpu"))
+    assert (fresh.items.write(fresh.discriminator, 0.5, fresh.rng) == 0).all()
+
+
+def test_dropout_hides_entries_and_keeps_their_mean():
+    rows = csr_array(np.ones((200, 50), dtype=np.float32))
+    view = RCGANGame(settings(), rows, torch.device("cpu")).users
+    rng = torch.Generator().manual_seed(0)
+    (batch,) = view.rows.batches(torch.arange(200), 200, 0.3, rng)
+    values = batch.by_row.values * np.sqrt(50)  # each row's norm
+    assert (values == 0).float().mean().item() == pytest.approx(0.3, abs=0.02)
+    assert values.mean().item() == pytest.approx(1, abs=0.02)
+    columns = torch.zeros(50, 200)
+    for column in range(50):
+        low = batch.by_column.offsets[column]
+        part = slice(low, low + 200)
+        columns[column, batch.by_column.indices[part]] = batch.by_column.values[part]
+    torch.testing.assert_close(columns.T.reshape(-1), batch.by_row.values)  # one draw, read both ways
+
+
+def test_conditions_of_norm_above_one_are_divided_by_it():
+    rows = csr_array(np.array([[3, 0, 4], [0.5, 0, 0], [0, 0, 0]], dtype=np.float32))
+    assert normalised(rows).toarray().tolist() == pytest.approx(
+        np.array([[0.6, 0, 0.8], [0.5, 0, 0], [0, 0, 0]])
+    )
+
+
+@pytest.fixture(scope="module")
+def of_the_board():
+    side = {"hidden": [16], "dropout": 0.3, "learning_rate": 0.01, "weight_decay": 0.1, "batch_size": 8}
+    return RCGAN(settings(generator=side, critic=side, epochs=60)).fit(checkerboard())
+
+
+@pytest.mark.parametrize("share", [0, 0.5, 2])
+def test_checkerboard(of_the_board, share):
+    ranking, _ = recommend(_share(of_the_board, share), checkerboard(), 10)
+    np.testing.assert_array_equal(ranking[:, 0], np.arange(30))
+
+
+@pytest.mark.parametrize("share", [0, 0.5, 2])
+def test_a_new_user_gets_what_the_like_minded_like(of_the_board, share):
+    new = csr_array((np.arange(30) % 2 == 0).astype(np.float32)[None] * (np.arange(30) < 20))
+    ranking, _ = recommend(_share(of_the_board, share), new, 5)
+    assert sorted(ranking[0]) == [20, 22, 24, 26, 28]
+
+
+def test_scores_of_a_batch_are_those_of_its_rows_and_finite():
+    recommender = RCGAN(settings()).fit(histories())
+    nothing = np.zeros((1, 14), dtype=np.float32)
+    rows = csr_array(np.vstack([histories(seed=1).toarray(), nothing, histories().toarray()]))
+    scores = recommender.score(rows)
+    assert scores.shape == rows.shape
+    assert scores.dtype == np.float32
+    assert np.isfinite(scores).all()
+    alone = np.vstack([recommender.score(rows[[row]]) for row in range(rows.shape[0])])
+    np.testing.assert_allclose(scores, alone, rtol=1e-4, atol=1e-5)
+    assert recommender.score(csr_array((0, 14), dtype=np.float32)).shape == (0, 14)
+
+
+@pytest.mark.parametrize("graded", [False, True])
+def test_the_residual_of_any_history_is_the_weighted_ridge_solution(graded):
+    """Against NumPy's least squares on the stacked system, in float64."""
+    recommender = RCGAN(settings()).fit(confidences() if graded else histories())
+    new = confidences(users=8, seed=3) if graded else histories(users=8, seed=3)
+    y = RCGAN.score(_share(recommender, 0), new)
+    H = recommender._hidden.astype(np.float64)
+    for history, scores, found in zip(new.toarray(), y, recommender.residual(new, y), strict=True):
+        assert history.any()
+        roots = np.sqrt(0.4 + 0.6 * history)
+        stacked = np.vstack([roots[:, None] * H, np.sqrt(0.3) * np.eye(12)])
+        target = np.concatenate([roots * ((history > 0) - scores) / 2, np.zeros(12)])
+        weights, *_ = np.linalg.lstsq(stacked, target)
+        np.testing.assert_allclose(found, H @ weights, rtol=1e-3, atol=1e-4)
+    nothing = csr_array((1, 14), dtype=np.float32)
+    assert (recommender.residual(nothing, y[:1]) == 0).all()
+
+
+def _share(recommender, share):
+    other = RCGAN(recommender.settings, share)
+    other._take(recommender.generator, recommender._hidden)
+    return other
+
+
+def test_the_served_score_is_the_generators_and_a_share_of_the_residual():
+    recommender = RCGAN(settings(critic_shares=[0.7])).fit(histories())
+    new = histories(seed=2)
+    read = torch.as_tensor(normalised(new).toarray())
+    g = recommender.generator
+    y = (torch.tanh(read @ g.first + g.bias) @ g.output.weight.T + g.output.bias).numpy()
+    np.testing.assert_allclose(
+        recommender.score(new), y + 0.7 * recommender.residual(new, y), rtol=1e-4, atol=1e-5
+    )
+
+
+def test_validation_chooses_the_share_and_the_weights_of_one_look():
+    wanted = iter([0.1, 0.2, 0.9, 0.3, 0.5, 0.4])  # epochs 2 and 4: each share in turn, the third is best
+    seen = []
+
+    def validate(recommender):
+        seen.append((recommender.critic_share, recommender.score(histories())))
+        return next(wanted)
+
+    recommender = RCGAN(settings(critic_shares=[0, 0.25, 1])).fit(histories(), validate)
+    assert [share for share, _ in seen] == [0, 0.25, 1] * 2
+    assert (recommender.best_epoch, recommender.validation_ndcg, recommender.critic_share) == (2, 0.9, 1)
+    np.testing.assert_array_equal(recommender.score(histories()), seen[2][1])
+    assert RCGAN(settings(critic_shares=[0, 0.25]), 0.25).fit(histories()).critic_share == 0.25
+
+
+def test_a_stopped_training_goes_on_to_the_same_end(tmp_path):
+    shares = [0, 0.25, 1]
+    order = [0.1, 0.2, 0.3, 0.2, 0.1, 0.1]
+
+    def validate(scores):
+        left = iter(scores)
+        return lambda _: next(left)
+
+    whole = RCGAN(settings(critic_shares=shares)).fit(histories(), validate(order))
+
+    def dies(recommender, left=iter(order[:3])):  # noqa: B008
+        try:
+            return next(left)
+        except StopIteration:
+            raise MemoryError("killed") from None
+
+    checkpoint = tmp_path / "choose.ckpt"
+    with pytest.raises(MemoryError):
+        RCGAN(settings(critic_shares=shares)).fit(histories(), dies, checkpoint=checkpoint)
+    resumed = RCGAN(settings(critic_shares=shares)).fit(
+        histories(), validate(order[3:]), checkpoint=checkpoint
+    )
+    assert (resumed.best_epoch, resumed.critic_share) == (whole.best_epoch, whole.critic_share) == (2, 1)
+    np.testing.assert_array_equal(resumed.score(histories()), whole.score(histories()))
+    assert resumed.curves == whole.curves
+
+
+def test_one_seed_gives_one_result():
+    first, second, other = (RCGAN(settings(seed=s)).fit(histories()).score(histories()) for s in (1, 1, 2))
+    np.testing.assert_array_equal(first, second)
+    assert not np.allclose(first, other)
+
+
+def test_without_an_adversary_the_critic_does_not_matter():
+    """λ = 0 is the ablation: the generator's weights no longer depend on the critic."""
+    one, two, against = (
+        RCGAN(settings(adversarial=share, critic={**SIDE, "hidden": [12], "learning_rate": rate}))
+        .fit(histories())
+        .generator.output.weight
+        for share, rate in ((0, 0.01), (0, 0.02), (1, 0.01))
+    )
+    assert torch.equal(one, two)
+    assert not torch.allclose(one, against)
+
+
+def test_two_hidden_layers():
+    side = {**SIDE, "hidden": [10, 6]}
+    recommender = RCGAN(settings(generator=side, critic=side)).fit(confidences())
+    assert np.isfinite(recommender.score(confidences(seed=1))).all()
+
+
+def test_saved_and_loaded_it_scores_the_same(tmp_path):
+    recommender = RCGAN(settings(critic_shares=[0.25, 1])).fit(histories(), validate=lambda _: 0.5)
+    recommender.save(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"weights.safetensors", "recommender.json"}
+    loaded = load_recommender(tmp_path)
+    for rows in (histories(), histories(seed=4)):
+        np.testing.assert_array_equal(loaded.score(rows), recommender.score(rows))
+    assert (loaded.epochs, loaded.best_epoch, loaded.validation_ndcg) == (4, 2, 0.5)
+    assert loaded.critic_share == 0.25
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [('"items": 14', '"items": 15'), ('"critic_share": 0.5', '"critic_share": null'), ("12", "13")],
+)
+def test_a_damaged_folder_is_refused(old, new, tmp_path):
+    RCGAN(settings(epochs=1)).fit(histories()).save(tmp_path)
+    path = tmp_path / "recommender.json"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+    with pytest.raises(RecganError, match="run dvc repro train"):
+        load_recommender(tmp_path)
