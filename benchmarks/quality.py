@@ -80,7 +80,7 @@ def window(users: NDArray[np.object_], history: csr_array, held_out: csr_array) 
 
 
 def line(name: str, values: Iterable[str]) -> str:
-    return f"{name:18}" + "".join(f"{value:>15}" for value in values)
+    return f"{name:18}" + "".join(f"{value:>17}" for value in values)
 
 
 def shown(measured: Measured, names: Sequence[str]) -> list[str]:
@@ -151,7 +151,7 @@ def main() -> None:
             ranking, _ = recommend(fitted, test.history, k, exclude_seen)
             gans[name].metrics.append(measure(ranking))
             gans[name].note += f"  {chosen.best_epoch} epochs, k {fitted.critic_share:g}"
-        seconds = np.mean(gans[name].seconds)
+        seconds = float(np.mean(gans[name].seconds))
         print(line(name, shown(gans[name], names)), f"  {seconds:.0f} s{gans[name].note}", flush=True)
 
     best_baseline = max(baselines, key=lambda name: baselines[name].metrics[0][f"ndcg_at_{k}"].mean())

@@ -36,6 +36,13 @@ def test_a_mistyped_name_gets_the_likely_one(content):
     assert "train.epochs: missing" in message
 
 
+def test_another_recommenders_parameter_is_to_be_removed(content):
+    content["train"]["view"] = "item"
+    assert "train.view: unknown parameter; remove it" in faults(content)
+    content["train"] = {"recommender": "dfgan"}
+    assert "expected tags: 'cfgan', 'rcgan'" in faults(content)
+
+
 def test_a_number_that_yaml_reads_as_text_is_explained(content):
     content["train"]["epochs"] = yaml.safe_load("1e3")
     assert content["train"]["epochs"] == "1e3"

@@ -556,8 +556,11 @@ def _fault(fault: Any, content: dict[str, Any]) -> str:
     written = [part for part in place if part not in _TAGS]
     name = ".".join(written)
     if fault["type"] == "extra_forbidden":
-        close = difflib.get_close_matches(written[-1], sorted(_field_names()), n=1)
-        hint = f"did you mean `{close[0]}`?" if close else "remove it"
+        names = _field_names()
+        close = difflib.get_close_matches(written[-1], sorted(names), n=1)
+        # A name of another section or another recommender is no misspelling.
+        misspelt = close and written[-1] not in names
+        hint = f"did you mean `{close[0]}`?" if misspelt else "remove it"
         return f"{name}: unknown parameter; {hint}"
     if fault["type"] == "missing":
         return f"{name}: missing; every parameter must be given"

@@ -70,8 +70,8 @@ class View(nn.Module):
 class RCGANGame(nn.Module):
     """RC-GAN's two networks and what they play for.
 
-    Memory on the device: 16 bytes for each cell of the matrix (what either player says of all rows, and its
-    transpose), so 360 MB for 6,000 x 3,700.
+    Memory on the device: 8 bytes for each cell of the matrix (what the resting player says of all rows, and
+    its transpose), so 180 MB for 6,000 x 3,700. Above some 50,000 users or items this is the limit.
     """
 
     critic_share: Tensor
