@@ -5,6 +5,8 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
+from recgan.errors import RecganError
+
 
 def ui(port: int) -> NoReturn:
     """Become MLflow's tracking server over the store that MLFLOW_TRACKING_URI names."""
@@ -13,7 +15,18 @@ def ui(port: int) -> NoReturn:
 
 
 def serve_model(name: str, port: int) -> NoReturn:
-    """Become MLflow's scoring server for the champion of a registered model."""
+    """Become MLflow's scoring server for the champion of a registered model.
+
+    Raises:
+        RecganError: there is no champion.
+    """
+    from recgan.registry.tracking import connect, current  # mlflow, which the process about to start brings
+
+    if current(connect(), name) is None:
+        raise RecganError(
+            f"{name} has no champion yet; a version becomes one by passing the gate: make run "
+            "(other data, other names: --name)"
+        )
     _become(
         "models",
         "serve",
