@@ -332,12 +332,27 @@ class StabilityParams(Section):
     alarms: AlarmParams
 
 
-class CFGANParams(Section):
+class TrainingParams(Section):
+    """What the training of every GAN recommender has."""
+
+    seed: Seed
+    accelerator: Literal["auto", "cpu", "gpu"]
+    epochs: Count
+    """The most epochs; CFGAN's is `steps` passes of each network (the original counts generator passes)."""
+    evaluate_every: Count
+    """Epochs between two looks at validation."""
+    patience: Count | None
+    """Looks at validation without a better NDCG before training stops; null never stops early."""
+    metric_k: Count
+    """Early stopping, the checkpoint and all that validation chooses follow NDCG at this k."""
+    refit: bool
+    """True trains anew on train + validation for the number of epochs that validation chose."""
+
+
+class CFGANParams(TrainingParams):
     """CFGAN (Chae et al., CIKM 2018)."""
 
     recommender: Literal["cfgan"]
-    seed: Seed
-    accelerator: Literal["auto", "cpu", "gpu"]
     view: Literal["user", "item"]
     """Rows of the networks' input: a user's items, or an item's users."""
     loss: Literal["non_saturating", "saturating", "least_squares", "wasserstein", "hinge", "relativistic"]
@@ -353,16 +368,6 @@ class CFGANParams(Section):
     """Share of each row's zeros, drawn anew every epoch, that the discriminator gets to see."""
     fold_in_l2: Positive
     """Ridge with which the item view folds in histories it was not fitted on; the user view needs none."""
-    epochs: Count
-    """One epoch is `steps` passes of each network; the original counts the generator's passes instead."""
-    evaluate_every: Count
-    """Epochs between two looks at validation."""
-    patience: Count | None
-    """Looks at validation without a better NDCG before training stops; null never stops early."""
-    metric_k: Count
-    """Early stopping and the checkpoint follow NDCG at this k on validation."""
-    refit: bool
-    """True trains anew on train + validation for the number of epochs that validation chose."""
 
     @model_validator(mode="after")
     def _stability_fits(self) -> "CFGANParams":
@@ -402,12 +407,10 @@ class ViewParams(Section):
     batch_size: Count
 
 
-class RCGANParams(Section):
+class RCGANParams(TrainingParams):
     """RC-GAN: a generator in the user view, a residual critic in the item view."""
 
     recommender: Literal["rcgan"]
-    seed: Seed
-    accelerator: Literal["auto", "cpu", "gpu"]
     generator: ViewParams
     critic: ViewParams
     unobserved_weight: Annotated[float, Field(gt=0, le=1)]
@@ -421,15 +424,6 @@ class RCGANParams(Section):
     chooses, and without validation it is the first."""
     fold_in_l2: Positive
     """Ridge with which the critic's residual is found for a history it was not fitted on."""
-    epochs: Count
-    evaluate_every: Count
-    """Epochs between two looks at validation."""
-    patience: Count | None
-    """Looks at validation without a better NDCG before training stops; null never stops early."""
-    metric_k: Count
-    """Early stopping, the checkpoint and the critic's share follow NDCG at this k on validation."""
-    refit: bool
-    """True trains anew on train + validation for the number of epochs that validation chose."""
 
 
 TrainParams = Annotated[CFGANParams | RCGANParams, Field(discriminator="recommender")]
