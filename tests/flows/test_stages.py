@@ -1,6 +1,7 @@
 """Stages as children of a flow run: what DVC did is told, errors are short, nothing is left running."""
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -90,6 +91,15 @@ def test_a_stage_that_crashes_shows_its_last_lines(project):
         run_stage("first", project, lambda _: None)
 
 
+@pytest.fixture
+def ctrl_c():
+    """Let SIGINT raise KeyboardInterrupt: workers of pytest-xdist ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c")
 @pytest.mark.parametrize("way", ["the caller raises", "the caller is interrupted"])
 def test_nothing_is_left_running(project, way):
     write_first(project, "import os, time; print('pid', os.getpid(), flush=True); time.sleep(60)")
@@ -103,7 +113,7 @@ def test_nothing_is_left_running(project, way):
             pids.append(int(line.split()[1]))
             if way == "the caller raises":
                 raise Stop
-            threading.Timer(0.1, os.kill, (os.getpid(), 2)).start()
+            threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)).start()
 
     with pytest.raises((Stop, KeyboardInterrupt)):
         run_stage("first", project, on_line)
