@@ -85,6 +85,18 @@ def stages_that_ran(state) -> set[str]:
     return {run.name for run in runs if run.name in stages and run.state.name != "Unchanged"}
 
 
+def artifacts(state) -> dict[str, str]:
+    """Key → Markdown of the artifacts of a flow run."""
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import FlowRunFilter
+
+    with get_client(sync_client=True) as client:
+        found = client.read_artifacts(
+            flow_run_filter=FlowRunFilter(id={"any_": [state.state_details.flow_run_id]})
+        )
+    return {artifact.key: artifact.data for artifact in found if artifact.key}  # the rest are results
+
+
 def champion() -> str | None:
     name = load_params().register_.name
     holder = current(MlflowClient("sqlite:///mlflow.db"), name)
@@ -101,6 +113,10 @@ def test_from_raw_events_to_a_champion_and_again_without_work():
     assert champion() == "1"
     everything = set(yaml.safe_load(Path("dvc.yaml").read_text())["stages"])
     assert stages_that_ran(state) == everything
+    shown = artifacts(state)
+    assert "8,000 raw events" in shown["data-quality"]
+    assert "| ease" in shown["metrics"]
+    assert "✓ A trial prediction" in shown["gate"]
 
     name, state = outcome()
     assert name == "AlreadyChampion"
@@ -145,7 +161,9 @@ def test_bad_data_stops_the_flow_and_leaves_everything_as_it_was():
     name, state = outcome()
     assert name == "Failed"
     assert "stage validate" in state.message
-    assert "7,7" in state.message or "min_events" in state.message
+    assert "kept_volume" in state.message
+    assert list(artifacts(state)) == ["data-quality"]
+    assert "broken" in artifacts(state)["data-quality"]
     assert {path: path.read_bytes() for path in Path("data/kept").iterdir()} == before
     assert champion() == version
 
