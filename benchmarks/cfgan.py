@@ -18,54 +18,15 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from torch import nn
 
-from recgan.params import CFGANParams
+from recgan.params import CFGANParams, load_params
 from recgan.recommenders.cfgan import CFGAN
 from recgan.recommenders.protocol import recommend
 from recgan.recommenders.ranking import hits, ndcg
 
 USERS, ITEMS = 943, 1653
 
-PAPER = CFGANParams.model_validate(
-    {
-        "recommender": "cfgan",
-        "seed": 0,
-        "accelerator": "cpu",
-        "view": "item",
-        "loss": "non_saturating",
-        "generator": {"hidden": [400], "learning_rate": 1e-4, "l2": 0.001, "batch_size": 32, "steps": 4},
-        "discriminator": {"hidden": [125], "learning_rate": 1e-4, "l2": 0, "batch_size": 64, "steps": 2},
-        "stability": {
-            "generator": {"betas": [0.9, 0.999], "clip_gradient": None},
-            "discriminator": {"betas": [0.9, 0.999], "clip_gradient": None},
-            "label_smoothing": 0,
-            "feature_matching": 0,
-            "constraints": {
-                "clip_weights": None,
-                "gradient_penalty": 0,
-                "r1": 0,
-                "r2": 0,
-                "spectral_norm": False,
-            },
-            "schedule": {"critic_steps": None, "warm_up": 0, "ramp": 0, "ema": None},
-            "alarms": {
-                "grace": 5,
-                "win_rate": None,
-                "gradient_growth": None,
-                "effective_items": None,
-                "effective_rank": None,
-            },
-        },
-        "zero_reconstruction_share": 0.7,
-        "zero_reconstruction": 0.03,
-        "partial_masking_share": 0.7,
-        "fold_in_l2": 10,
-        "epochs": 250,
-        "evaluate_every": 50,
-        "patience": None,
-        "metric_k": 20,
-        "refit": False,
-    }
-)
+EXAMPLE = Path(__file__).parents[1] / "examples" / "cfgan-ml100k.yaml"
+PAPER = load_params(EXAMPLE).train.model_copy(update={"accelerator": "cpu"})
 
 
 class FixedScores:

@@ -2,7 +2,10 @@
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor, nn
+
+from recgan.adversarial.module import Game
 
 
 def assert_it_teaches_the_generator_alone(
@@ -29,3 +32,25 @@ def assert_it_teaches_the_generator_alone(
         assert weight.grad.abs().sum() > 0, f"the generator's {name} gets no gradient"
     for name, weight in discriminator.named_parameters():
         assert weight.grad is None, f"the discriminator's {name} gets a gradient in its opponent's turn"
+
+
+def assert_a_turn_leaves_the_opponent_untouched(game: Game) -> None:
+    """Assert that each side's turn moves all of its own weights and none of the opponent's."""
+    d_optimizer, g_optimizer = game.optimizers()
+    for turn, player, opponent, optimizer in (
+        (game.discriminator_turn, game.discriminator, game.generator, d_optimizer),
+        (game.generator_turn, game.generator, game.discriminator, g_optimizer),
+    ):
+        before = [weight.clone() for weight in opponent.parameters()]
+        own = [weight.clone() for weight in player.parameters()]
+        for network in (player, opponent):
+            network.zero_grad()
+        opponent.requires_grad_(False)
+        for loss in turn():
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        opponent.requires_grad_(True)
+        assert all(weight.grad is None for weight in opponent.parameters())
+        assert all(torch.equal(a, b) for a, b in zip(before, opponent.parameters(), strict=True))
+        assert not any(torch.equal(a, b) for a, b in zip(own, player.parameters(), strict=True))

@@ -10,6 +10,8 @@ from recgan.params import CFGANParams
 from recgan.recommenders.cfgan import CFGAN, CFGANGame
 from recgan.recommenders.loading import load_recommender
 from recgan.recommenders.protocol import recommend
+from tests.adversarial.laws import assert_a_turn_leaves_the_opponent_untouched
+from tests.recommenders.data import checkerboard, histories
 
 VIEWS = ["user", "item"]
 
@@ -60,18 +62,6 @@ def settings(**changes):
     )
 
 
-def checkerboard(size=30):
-    """Even users like even items, odd users odd ones; the diagonal is withheld."""
-    positions = np.arange(size)
-    likes = (positions[:, None] % 2 == positions % 2) & ~np.eye(size, dtype=bool)
-    return csr_array(likes.astype(np.float32))
-
-
-def histories(users=20, items=14, seed=0):
-    rng = np.random.default_rng(seed)
-    return csr_array((rng.random((users, items)) < 0.3).astype(np.float32))
-
-
 def game(view="user", **changes):
     rows = histories()
     built = CFGANGame(settings(view=view, **changes), rows, torch.device("cpu"))
@@ -91,24 +81,7 @@ def test_the_adversarial_loss_alone_reaches_every_generator_weight(loss):
 
 
 def test_a_turn_leaves_the_opponent_untouched():
-    played = game()
-    d_adam, g_adam = played.optimizers()
-    for turn, player, opponent, optimizer in (
-        (played.discriminator_turn, played.discriminator, played.generator, d_adam),
-        (played.generator_turn, played.generator, played.discriminator, g_adam),
-    ):
-        before = [weight.clone() for weight in opponent.parameters()]
-        own = [weight.clone() for weight in player.parameters()]
-        played.zero_grad()
-        opponent.requires_grad_(False)
-        for loss in turn():
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-        opponent.requires_grad_(True)
-        assert all(weight.grad is None for weight in opponent.parameters())
-        assert all(torch.equal(a, b) for a, b in zip(before, opponent.parameters(), strict=True))
-        assert not any(torch.equal(a, b) for a, b in zip(own, player.parameters(), strict=True))
+    assert_a_turn_leaves_the_opponent_untouched(game())
 
 
 @pytest.mark.parametrize("loss", ["non_saturating", "hinge"])

@@ -6,6 +6,7 @@ from scipy.sparse import csr_array
 
 from recgan.recommenders.baselines import EASE, IALS, ItemKNN, Popularity, RP3beta
 from recgan.recommenders.protocol import recommend, top_k
+from tests.recommenders.data import checkerboard
 
 PERSONAL = {
     "itemknn": lambda: ItemKNN(neighbours=20, shrink=1),
@@ -20,12 +21,6 @@ ALL = {"popularity": Popularity, **PERSONAL}
 @pytest.fixture(params=ALL)
 def make(request):
     return ALL[request.param]
-
-
-def checkerboard(size: int) -> csr_array:
-    """Even users have even items, odd users odd items, and nobody has the item of their own number."""
-    rows, columns = np.indices((size, size))
-    return csr_array(((rows % 2 == columns % 2) & (rows != columns)).astype(np.float32))
 
 
 def random_histories(n_rows: int, n_items: int, seed: int) -> csr_array:

@@ -10,6 +10,11 @@ from recgan.params import RCGANParams
 from recgan.recommenders.loading import load_recommender
 from recgan.recommenders.protocol import recommend
 from recgan.recommenders.rcgan import RCGAN, RCGANGame, normalised
+from tests.adversarial.laws import (
+    assert_a_turn_leaves_the_opponent_untouched,
+    assert_it_teaches_the_generator_alone,
+)
+from tests.recommenders.data import checkerboard, histories
 
 SIDE = {"hidden": [24], "dropout": 0.2, "learning_rate": 0.01, "weight_decay": 0.1, "batch_size": 8}
 
@@ -37,18 +42,6 @@ def settings(**changes):
     )
 
 
-def checkerboard(size=30):
-    """Even users like even items, odd users odd ones; the diagonal is withheld."""
-    positions = np.arange(size)
-    likes = (positions[:, None] % 2 == positions % 2) & ~np.eye(size, dtype=bool)
-    return csr_array(likes.astype(np.float32))
-
-
-def histories(users=20, items=14, seed=0):
-    rng = np.random.default_rng(seed)
-    return csr_array((rng.random((users, items)) < 0.3).astype(np.float32))
-
-
 def confidences(users=20, items=14, seed=0):
     graded = histories(users, items, seed)
     graded.data *= np.random.default_rng(seed).uniform(0.3, 4, graded.nnz).astype(np.float32)
@@ -71,34 +64,16 @@ def whole(view):
 
 def test_the_adversarial_loss_alone_reaches_every_generator_weight_and_no_critic_weight():
     played = game()
-    played.discriminator.requires_grad_(False)
     residual = played.items.write(played.discriminator, 0, played.rng).T.contiguous()
-    adversarial, _ = played.generator_losses(whole(played.users), residual)
-    adversarial.backward()
-    for name, weight in played.generator.named_parameters():
-        assert weight.grad.abs().sum() > 0, name
-    assert all(weight.grad is None for weight in played.discriminator.parameters())
+    assert_it_teaches_the_generator_alone(
+        played.generator,
+        played.discriminator,
+        lambda: played.generator_losses(whole(played.users), residual)[0],
+    )
 
 
 def test_a_turn_leaves_the_opponent_untouched():
-    played = game()
-    d_adamw, g_adamw = played.optimizers()
-    for turn, player, opponent, optimizer in (
-        (played.discriminator_turn, played.discriminator, played.generator, d_adamw),
-        (played.generator_turn, played.generator, played.discriminator, g_adamw),
-    ):
-        before = [weight.clone() for weight in opponent.parameters()]
-        own = [weight.clone() for weight in player.parameters()]
-        played.zero_grad()
-        opponent.requires_grad_(False)
-        for loss in turn():
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-        opponent.requires_grad_(True)
-        assert all(weight.grad is None for weight in opponent.parameters())
-        assert all(torch.equal(a, b) for a, b in zip(before, opponent.parameters(), strict=True))
-        assert not any(torch.equal(a, b) for a, b in zip(own, player.parameters(), strict=True))
+    assert_a_turn_leaves_the_opponent_untouched(game())
 
 
 @pytest.mark.parametrize("graded", [False, True])

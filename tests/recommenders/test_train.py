@@ -15,6 +15,7 @@ from recgan.errors import RecganError
 from recgan.features.matrices import Features, HeldOut, write_features
 from recgan.recommenders import train as stage
 from recgan.recommenders.loading import load_recommender
+from recgan.recommenders.ranking import window_ndcg
 from recgan.recommenders.train import train
 
 
@@ -130,7 +131,7 @@ def test_without_refit_the_best_look_is_what_is_written(project):
     figures = json.loads((root / "metrics/train.json").read_text())
     recommender = load_recommender(root / "models/recommender")
     window = features().validation
-    assert stage.validation_ndcg(recommender, window, 10, exclude_seen=True) == pytest.approx(
+    assert window_ndcg(recommender, window, 10, exclude_seen=True) == pytest.approx(
         figures["validation_ndcg"], rel=1e-6
     )
 
@@ -139,7 +140,7 @@ def test_without_refit_the_best_look_is_what_is_written(project):
 def test_a_training_killed_while_choosing_ends_as_the_uninterrupted_one(project, monkeypatch, look):
     whole, killed = project("whole"), project("killed")
     train(root=whole)
-    looks, measure = [], stage.validation_ndcg
+    looks, measure = [], stage.window_ndcg
 
     def dies(*arguments):
         looks.append(1)
@@ -147,12 +148,12 @@ def test_a_training_killed_while_choosing_ends_as_the_uninterrupted_one(project,
             raise MemoryError("killed")
         return measure(*arguments)
 
-    monkeypatch.setattr(stage, "validation_ndcg", dies)
+    monkeypatch.setattr(stage, "window_ndcg", dies)
     with pytest.raises(MemoryError):
         train(root=killed)
     assert not (killed / "models").exists()
     assert list((killed / "checkpoints").rglob("choose.ckpt"))
-    monkeypatch.setattr(stage, "validation_ndcg", measure)
+    monkeypatch.setattr(stage, "window_ndcg", measure)
     train(root=killed)
     assert outputs(killed) == outputs(whole)
 
@@ -172,7 +173,7 @@ def test_a_training_killed_while_refitting_ends_as_the_uninterrupted_one(project
 
 def test_the_refit_keeps_the_share_that_validation_chose(project, monkeypatch):
     """The first share would be the refit's own choice; validation is made to like the last."""
-    monkeypatch.setattr(stage, "validation_ndcg", lambda recommender, *_: recommender.critic_share / 10)
+    monkeypatch.setattr(stage, "window_ndcg", lambda recommender, *_: recommender.critic_share / 10)
     root = project(critic_shares=[0.25, 0.5, 1])
     train(root=root)
     assert load_recommender(root / "models/recommender").critic_share == 1

@@ -4,6 +4,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from recgan.features.matrices import HeldOut
+from recgan.recommenders.protocol import Recommender, recommend
+
 
 def hits(ranking: NDArray[np.int32], held_out: csr_array) -> NDArray[np.bool_]:
     """Tell which places of each ranking hold a held-out item.
@@ -50,3 +53,10 @@ def ndcg(ranking: NDArray[np.int32], held_out: csr_array, k: int) -> NDArray[np.
     width = min(k, ranking.shape[1])
     gains = hits(ranking[:, :width], held_out) @ discounts[:width]  # (rows,)
     return gains / ideals[np.clip(held_out_sizes(held_out), 1, k) - 1]
+
+
+def window_ndcg(recommender: Recommender, window: HeldOut, k: int, exclude_seen: bool) -> float:
+    """Return the mean NDCG at k over a window's users with something held out, the full catalogue ranked."""
+    ranking, _ = recommend(recommender, window.history, k, exclude_seen)
+    some = np.diff(window.held_out.indptr) > 0
+    return float(ndcg(ranking, window.held_out, k)[some].mean())

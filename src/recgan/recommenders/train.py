@@ -11,12 +11,12 @@ import torch
 
 import recgan.adversarial
 from recgan.errors import RecganError
-from recgan.features.matrices import Features, HeldOut, read_features
+from recgan.features.matrices import Features, read_features
 from recgan.files import replacing, write_json, write_text
 from recgan.params import CFGANParams, RCGANParams, TrainParams, load_params
 from recgan.recommenders.cfgan import CFGAN
-from recgan.recommenders.protocol import Recommender, recommend
-from recgan.recommenders.ranking import ndcg
+from recgan.recommenders.protocol import Recommender
+from recgan.recommenders.ranking import window_ndcg
 from recgan.recommenders.rcgan import RCGAN
 
 log = logging.getLogger(__name__)
@@ -87,7 +87,7 @@ def fit_and_choose(settings: TrainParams, features: Features, checkpoints: Path 
 
     def validate(recommender: Recommender) -> float:
         assert validation is not None
-        return validation_ndcg(recommender, validation, settings.metric_k, exclude_seen)
+        return window_ndcg(recommender, validation, settings.metric_k, exclude_seen)
 
     return unfitted(settings).fit(
         features.train,
@@ -95,12 +95,6 @@ def fit_and_choose(settings: TrainParams, features: Features, checkpoints: Path 
         checkpoint=checkpoints / "choose.ckpt" if checkpoints is not None else None,
         label="train",
     )
-
-
-def validation_ndcg(recommender: Recommender, window: HeldOut, k: int, exclude_seen: bool) -> float:
-    """Return the mean NDCG at k over the window's users, ranking the full catalogue."""
-    ranking, _ = recommend(recommender, window.history, k, exclude_seen=exclude_seen)
-    return float(ndcg(ranking, window.held_out, k).mean())
 
 
 def fingerprint(settings: TrainParams, features: Features) -> str:

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from recgan.errors import RecganError
-from recgan.features.matrices import Features, HeldOut, read_features
+from recgan.features.matrices import Features, read_features
 from recgan.files import replacing, write_json
 from recgan.params import BaselinesParams, load_params
 from recgan.recommenders.baselines import EASE, IALS, ItemKNN, Popularity, RP3beta, item_gram
 from recgan.recommenders.protocol import Recommender, recommend
-from recgan.recommenders.ranking import ndcg
+from recgan.recommenders.ranking import window_ndcg
 
 RANKED = 100
 """Length of the rankings written; evaluation cuts them at its own k."""
@@ -82,7 +82,7 @@ def tune(name: str, grid: Grid, features: Features, params: BaselinesParams) -> 
         settings = {setting: values[len(values) // 2] for setting, values in grid.items()}
     else:
         for candidate, recommender in fitted(name, grid, features.train, params.seed):
-            mean = _mean_ndcg(recommender, features.validation, params.metric_k, exclude_seen)
+            mean = window_ndcg(recommender, features.validation, params.metric_k, exclude_seen)
             if best is None or mean > best[1]:
                 best = (candidate, mean)
         if best is None:
@@ -135,12 +135,6 @@ def fitted(name: str, grid: Grid, user_items: csr_array, seed: int) -> Iterator[
                 settings,
                 IALS(int(factors), regularization, alpha, int(iterations), seed).fit(user_items),
             )
-
-
-def _mean_ndcg(recommender: Recommender, window: HeldOut, k: int, exclude_seen: bool) -> float:
-    ranking, _ = recommend(recommender, window.history, k, exclude_seen)
-    some = np.diff(window.held_out.indptr) > 0
-    return float(ndcg(ranking, window.held_out, k)[some].mean())
 
 
 def _warn_of_edges(name: str, grid: Grid, settings: Settings) -> None:
