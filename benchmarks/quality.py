@@ -32,7 +32,7 @@ from recgan.features.matrices import Features, HeldOut, read_features
 from recgan.features.split import TRAIN, VALIDATION, published_windows
 from recgan.params import PublishedSplit, load_params
 from recgan.recommenders.protocol import recommend
-from recgan.recommenders.train import fit_and_choose, unfitted
+from recgan.recommenders.train import fit_and_choose
 from recgan.recommenders.tune import grids, tune
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "rcgan-ml100k.yaml"
@@ -146,11 +146,11 @@ def main() -> None:
             settings = base.model_copy(update={**change, "seed": seed})
             start = time.process_time()
             chosen = fit_and_choose(settings, features)
-            fitted = unfitted(settings, chosen).fit(features.train_validation, epochs=chosen.best_epoch)
+            fitted = chosen.anew().fit(features.train_validation, epochs=chosen.training.best_epoch)
             gans[name].seconds.append(time.process_time() - start)
             ranking, _ = recommend(fitted, test.history, k, exclude_seen)
             gans[name].metrics.append(measure(ranking))
-            gans[name].note += f"  {chosen.best_epoch} epochs, k {fitted.critic_share:g}"
+            gans[name].note += f"  {chosen.training.best_epoch} epochs, k {fitted.critic_share:g}"
         seconds = float(np.mean(gans[name].seconds))
         print(line(name, shown(gans[name], names)), f"  {seconds:.0f} s{gans[name].note}", flush=True)
 

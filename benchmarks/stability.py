@@ -125,13 +125,14 @@ def main() -> None:
                 print(f"{name}, seed {seed}: {error}", flush=True)
                 continue
             seconds.append(time.perf_counter() - start)
-            last, wins = recommender.curves[-1], [row["win_rate"] for row in recommender.curves[5:]]
-            norms = [row["g_grad_norm"] for row in recommender.curves]
+            training = recommender.training
+            last, wins = training.curves[-1], [row["win_rate"] for row in training.curves[5:]]
+            norms = [row["g_grad_norm"] for row in training.curves]
             scores.append(last["score"] or 0.0)
-            alarms = ", ".join(f"{measure} (epoch {epoch})" for measure, epoch in recommender.alarms.items())
+            alarms = ", ".join(f"{measure} (epoch {epoch})" for measure, epoch in training.alarms.items())
             print(
-                f"{name}, seed {seed}: N@20 {scores[-1]:.4f} (best {recommender.validation_ndcg:.4f} "
-                f"in epoch {recommender.best_epoch}), win rate {min(wins):.2f}-{max(wins):.2f}, "
+                f"{name}, seed {seed}: N@20 {scores[-1]:.4f} (best {training.validation_ndcg:.4f} "
+                f"in epoch {training.best_epoch}), win rate {min(wins):.2f}-{max(wins):.2f}, "
                 f"generator's gradient {norms[0]:.2g} -> {norms[-1]:.2g}, "
                 f"items {last['effective_items']:.0f}, rank {last['effective_rank']:.1f}, "
                 f"{seconds[-1]:.0f} s; alarms: {alarms or 'none'}",

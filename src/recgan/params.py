@@ -308,14 +308,19 @@ class AlarmParams(Section):
 
     grace: Count
     """Epochs at the start that raise no alarm; a gradient's early level is its median over them."""
-    win_rate: Annotated[float, Field(gt=0, le=1)] | None
-    """Highest share of pairs in which the discriminator puts the real row above the fake one."""
     gradient_growth: Annotated[float, Field(gt=1)] | None
     """Largest gradient norm in multiples of its early level, for either side."""
     effective_items: Positive | None
     """Smallest effective number of distinct items, exp(entropy), in the top-20 lists of 512 users."""
     effective_rank: Positive | None
     """Smallest effective rank of those users' scores, exp(entropy of the singular values)."""
+
+
+class DiscriminatorAlarmParams(AlarmParams):
+    """The same, and a line for a discriminator that judges pairs."""
+
+    win_rate: Annotated[float, Field(gt=0, le=1)] | None
+    """Highest share of pairs in which the discriminator puts the real row above the fake one."""
 
 
 class StabilityParams(Section):
@@ -329,7 +334,7 @@ class StabilityParams(Section):
     """Coefficient of the distance between the discriminator's mean features of real and fake rows."""
     constraints: ConstraintParams
     schedule: ScheduleParams
-    alarms: AlarmParams
+    alarms: DiscriminatorAlarmParams
 
 
 class TrainingParams(Section):
@@ -424,6 +429,7 @@ class RCGANParams(TrainingParams):
     chooses, and without validation it is the first."""
     fold_in_l2: Positive
     """Ridge with which the critic's residual is found for a history it was not fitted on."""
+    alarms: AlarmParams
 
 
 TrainParams = Annotated[CFGANParams | RCGANParams, Field(discriminator="recommender")]

@@ -255,7 +255,11 @@ def test_saved_and_loaded_it_scores_the_same(view, tmp_path):
     loaded = load_recommender(tmp_path)
     for rows in (fitted, new):
         np.testing.assert_array_equal(loaded.score(rows), recommender.score(rows))
-    assert (loaded.epochs, loaded.best_epoch, loaded.validation_ndcg) == (4, 2, 0.5)
+    assert (loaded.training.epochs, loaded.training.best_epoch, loaded.training.validation_ndcg) == (
+        4,
+        2,
+        0.5,
+    )
 
 
 @pytest.mark.parametrize(

@@ -212,7 +212,7 @@ def test_killed_with_everything_on_it_ends_as_if_it_had_not_been(tmp_path):
     with pytest.raises(MemoryError):
         fit(dies=3)
     resumed = fit(dies=99)
-    assert resumed.curves == expected.curves
+    assert resumed.training.curves == expected.training.curves
     np.testing.assert_array_equal(resumed.score(histories()), expected.score(histories()))
 
 
@@ -254,9 +254,9 @@ def watched(learning_rate):
 
 def test_a_healthy_training_raises_no_alarm(caplog):
     recommender = watched(0.003)
-    assert recommender.alarms == {}
+    assert recommender.training.alarms == {}
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
-    last = recommender.curves[-1]
+    last = recommender.training.curves[-1]
     assert last["effective_items"] > 90
 
 
@@ -264,8 +264,8 @@ def test_a_collapse_is_reported_as_what_it_is(caplog):
     """The same training at a hundred times the rate."""
     recommender = watched(0.3)
     warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
-    assert {"win_rate", "effective_items", "effective_rank"} <= set(recommender.alarms)
-    assert len(warnings) == len(recommender.alarms)  # once each
+    assert {"win_rate", "effective_items", "effective_rank"} <= set(recommender.training.alarms)
+    assert len(warnings) == len(recommender.training.alarms)  # once each
     assert sum("collapsed onto few forms" in warning for warning in warnings) == 2
     assert all(warning.startswith("cfgan, epoch ") for warning in warnings)
 

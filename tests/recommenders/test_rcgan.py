@@ -16,6 +16,7 @@ from tests.adversarial.laws import (
 )
 from tests.recommenders.data import checkerboard, histories
 
+ALARMS = {"grace": 1, "gradient_growth": None, "effective_items": None, "effective_rank": None}
 SIDE = {"hidden": [24], "dropout": 0.2, "learning_rate": 0.01, "weight_decay": 0.1, "batch_size": 8}
 
 
@@ -32,6 +33,7 @@ def settings(**changes):
             "gradient_penalty": 2,
             "critic_shares": [0.5],
             "fold_in_l2": 0.3,
+            "alarms": ALARMS,
             "epochs": 4,
             "evaluate_every": 2,
             "patience": None,
@@ -282,7 +284,11 @@ def test_validation_chooses_the_share_and_the_weights_of_one_look():
 
     recommender = RCGAN(settings(critic_shares=[0, 0.25, 1])).fit(histories(), validate)
     assert [share for share, _ in seen] == [0, 0.25, 1] * 2
-    assert (recommender.best_epoch, recommender.validation_ndcg, recommender.critic_share) == (2, 0.9, 1)
+    assert (
+        recommender.training.best_epoch,
+        recommender.training.validation_ndcg,
+        recommender.critic_share,
+    ) == (2, 0.9, 1)
     np.testing.assert_array_equal(recommender.score(histories()), seen[2][1])
     assert RCGAN(settings(critic_shares=[0, 0.25]), 0.25).fit(histories()).critic_share == 0.25
 
@@ -309,9 +315,13 @@ def test_a_stopped_training_goes_on_to_the_same_end(tmp_path):
     resumed = RCGAN(settings(critic_shares=shares)).fit(
         histories(), validate(order[3:]), checkpoint=checkpoint
     )
-    assert (resumed.best_epoch, resumed.critic_share) == (whole.best_epoch, whole.critic_share) == (2, 1)
+    assert (
+        (resumed.training.best_epoch, resumed.critic_share)
+        == (whole.training.best_epoch, whole.critic_share)
+        == (2, 1)
+    )
     np.testing.assert_array_equal(resumed.score(histories()), whole.score(histories()))
-    assert resumed.curves == whole.curves
+    assert resumed.training.curves == whole.training.curves
 
 
 def test_one_seed_gives_one_result():
@@ -345,7 +355,11 @@ def test_saved_and_loaded_it_scores_the_same(tmp_path):
     loaded = load_recommender(tmp_path)
     for rows in (histories(), histories(seed=4)):
         np.testing.assert_array_equal(loaded.score(rows), recommender.score(rows))
-    assert (loaded.epochs, loaded.best_epoch, loaded.validation_ndcg) == (4, 2, 0.5)
+    assert (loaded.training.epochs, loaded.training.best_epoch, loaded.training.validation_ndcg) == (
+        4,
+        2,
+        0.5,
+    )
     assert loaded.critic_share == 0.25
 
 
@@ -361,3 +375,11 @@ def test_a_damaged_folder_is_refused(old, new, tmp_path):
     path.write_text(text.replace(old, new))
     with pytest.raises(RecganError, match="run dvc repro train"):
         load_recommender(tmp_path)
+
+
+def test_what_crosses_its_line_is_reported(caplog):
+    drawn = {**ALARMS, "effective_items": 1000.0}
+    recommender = RCGAN(settings(alarms=drawn)).fit(histories())
+    assert recommender.training.alarms == {"effective_items": 2}
+    assert "effective_items" in caplog.text
+    assert RCGAN(settings()).fit(histories()).training.alarms == {}

@@ -75,7 +75,7 @@ CURVES = {
     "rcgan": ["d_fake", "d_real", "adversarial", "reconstruction"],
     "cfgan": ["d_real", "d_fake", "win_rate", "zero_reconstruction"],
 }
-PROBED = {"rcgan": [], "cfgan": ["effective_items", "effective_rank"]}
+PROBED = ["effective_items", "effective_rank"]
 
 
 @pytest.mark.parametrize(
@@ -86,18 +86,18 @@ def test_writes_the_recommender_its_curves_and_its_figures(project, gan, changes
     root = project(gan=gan, **changes)
     train(root=root)
     figures = json.loads((root / "metrics/train.json").read_text())
-    assert list(figures) == ["best_epoch", "validation_ndcg", "epochs", "parameters"]
+    assert list(figures) == ["best_epoch", "validation_ndcg", "epochs", "parameters", "alarms"]
     rows = list(csv.DictReader((root / "reports/curves.csv").read_text().splitlines()))
     losses = ["epoch", "d_loss", "g_loss", *CURVES[gan], "g_grad_norm", "d_grad_norm", "validation_ndcg"]
-    assert list(rows[0]) == losses + PROBED[gan]
+    assert list(rows[0]) == losses + PROBED
     assert len(rows) == figures["epochs"] == 8
     looked = {int(row["epoch"]): float(row["validation_ndcg"]) for row in rows if row["validation_ndcg"]}
     assert list(looked) == [2, 4, 6, 8]
     assert max(looked, key=looked.get) == figures["best_epoch"]
     assert looked[figures["best_epoch"]] == pytest.approx(figures["validation_ndcg"], rel=1e-5)
     recommender = load_recommender(root / "models/recommender")
-    assert recommender.epochs == figures["best_epoch"]  # refitted for as long as validation chose
-    assert recommender.validation_ndcg == figures["validation_ndcg"]
+    assert recommender.training.epochs == figures["best_epoch"]  # refitted for as long as validation chose
+    assert recommender.training.validation_ndcg == figures["validation_ndcg"]
     assert figures["parameters"] == 2 * width * 12 + 12 + width
     assert not any((root / "checkpoints").iterdir())
 

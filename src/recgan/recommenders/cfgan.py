@@ -24,8 +24,6 @@ from typing import Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
 from scipy.sparse import csr_array
 from torch import Tensor, nn
 
@@ -40,10 +38,9 @@ from recgan.adversarial.networks import (
     adam,
 )
 from recgan.adversarial.schedule import ramp
-from recgan.errors import RecganError
-from recgan.files import read_json, write_json
 from recgan.params import CFGANParams
 from recgan.recommenders import stability
+from recgan.recommenders.gan import Training, pick_device, play_out, read_recommender, write_recommender
 
 
 class CFGANGame(nn.Module):
@@ -228,12 +225,7 @@ class CFGAN:
     def __init__(self, settings: CFGANParams) -> None:
         """Take the train section; nothing is computed."""
         self.settings = settings
-        self.epochs = 0
-        self.best_epoch = 0
-        self.validation_ndcg: float | None = None
-        self.curves: list[dict[str, float | None]] = []
-        self.alarms: dict[str, int] = {}
-        """What crossed its line in training → the first epoch that it did."""
+        self.training = Training()
 
     @property
     def parameters(self) -> int:
@@ -261,8 +253,6 @@ class CFGAN:
         Raises:
             RecganError: the loss is not finite, or the accelerator is not there.
         """
-        from recgan.adversarial.module import play  # Lightning takes seconds to import; scoring needs none
-
         device = pick_device(self.settings.accelerator)
         item_view = self.settings.view == "item"
         rows = csr_array(user_items.T) if item_view else user_items
@@ -277,27 +267,25 @@ class CFGAN:
             self._prepare()
             return stability.diversity(self, user_items)
 
-        progress = play(
+        steady = self.settings.stability
+        self.training = play_out(
             game,
-            epochs=epochs or self.settings.epochs,
-            device=device,
+            self.settings,
+            device,
+            epochs=epochs,
             validate=look if validate is not None else None,
-            evaluate_every=self.settings.evaluate_every,
-            patience=self.settings.patience,
             checkpoint=checkpoint,
             label=label,
-            rules=stability.rules(self.settings.stability),
-            lines=stability.lines(self.settings.stability),
+            rules=stability.rules(steady),
+            lines=stability.lines(steady.alarms),
             probe=probe,
         )
-        game.generator.requires_grad_(False)
-        self.epochs = len(progress.curves)
-        self.best_epoch = progress.best_epoch
-        self.validation_ndcg = progress.best_score
-        self.curves = progress.curves
-        self.alarms = progress.alarms
         self._prepare()
         return self
+
+    def anew(self) -> Self:
+        """Return an unfitted one of the same settings."""
+        return type(self)(self.settings)
 
     def score(self, user_items: csr_array) -> NDArray[np.float32]:
         """Score all items for each history (rows, items): rows in, rows out."""
@@ -327,20 +315,14 @@ class CFGAN:
             tensors["fitted.indptr"] = torch.as_tensor(self.fitted.indptr, dtype=torch.int64)
             tensors["fitted.indices"] = torch.as_tensor(self.fitted.indices, dtype=torch.int32)
             tensors["fitted.values"] = torch.as_tensor(self.fitted.data, dtype=torch.float32)
-        # `save_file` would make the file unreadable for other users.
-        content = save({name: tensor.cpu().contiguous() for name, tensor in tensors.items()})
-        (folder / _WEIGHTS).write_bytes(content)
-        write_json(
-            folder / _DESCRIPTION,
-            {
-                "name": self.name,
-                "settings": self.settings.model_dump(mode="json"),
-                "items": self.items,
-                "width": self.generator.first.shape[0],
-                "epochs": self.epochs,
-                "best_epoch": self.best_epoch,
-                "validation_ndcg": self.validation_ndcg,
-            },
+        write_recommender(
+            folder,
+            self.name,
+            self.settings,
+            self.training,
+            tensors,
+            items=self.items,
+            width=self.generator.first.shape[0],
         )
 
     @classmethod
@@ -350,10 +332,9 @@ class CFGAN:
         Raises:
             RecganError: a file is missing, damaged, or its sizes disagree.
         """
-        try:
-            about = read_json(folder / _DESCRIPTION)
-            tensors = load_file(folder / _WEIGHTS)
+        with read_recommender(folder) as (about, tensors, training):
             recommender = cls(CFGANParams.model_validate(about["settings"]))
+            recommender.training = training
             width, items = int(about["width"]), int(about["items"])
             generator = Perceptron(
                 width, recommender.settings.generator.hidden, width, torch.Generator().manual_seed(0)
@@ -371,10 +352,6 @@ class CFGAN:
                 fitted = csr_array(tuple(parts), shape=(width, items))
             elif width != items:
                 raise ValueError(f"width {width} in the user view, but {items} items")
-        except (OSError, KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
-            raise RecganError(f"no readable recommender in {folder} ({error}); run dvc repro train") from None
-        recommender.epochs, recommender.best_epoch = about["epochs"], about["best_epoch"]
-        recommender.validation_ndcg = about["validation_ndcg"]
         generator.requires_grad_(False)
         recommender._take(generator, fitted, items)
         recommender._prepare()
@@ -416,28 +393,9 @@ class CFGAN:
             return written.float().cpu()
 
 
-def pick_device(accelerator: str) -> torch.device:
-    """Return the device to train on.
-
-    Raises:
-        RecganError: a GPU is asked for and there is none.
-    """
-    if accelerator == "cpu":
-        return torch.device("cpu")
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    if accelerator == "gpu":
-        raise RecganError("train.accelerator is gpu, but torch sees no CUDA GPU here; set it to auto or cpu")
-    return torch.device("cpu")
-
-
 def _keys(user_items: csr_array) -> Iterator[bytes]:
     """Yield each row as bytes, equal for equal histories whatever their index types."""
     ordered = user_items.sorted_indices()
     indices, values = ordered.indices.astype(np.int32), ordered.data.astype(np.float32)
     for low, high in zip(ordered.indptr, ordered.indptr[1:], strict=False):
         yield indices[low:high].tobytes() + values[low:high].tobytes()
-
-
-_WEIGHTS = "weights.safetensors"
-_DESCRIPTION = "recommender.json"

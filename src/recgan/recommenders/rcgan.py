@@ -26,17 +26,14 @@ from typing import Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
 from scipy.sparse import csr_array
 from torch import Tensor, nn
 
 from recgan.adversarial.networks import Perceptron, SparseBatch, SparseRows, adamw
 from recgan.adversarial.weighted import inner, quadratic
-from recgan.errors import RecganError
-from recgan.files import read_json, write_json
 from recgan.params import RCGANParams, ViewParams
-from recgan.recommenders.cfgan import pick_device
+from recgan.recommenders import stability
+from recgan.recommenders.gan import Training, pick_device, play_out, read_recommender, write_recommender
 
 BLOCK = 1024
 """Rows written at a time where a network writes all of them."""
@@ -187,10 +184,7 @@ class RCGAN:
         """
         self.settings = settings
         self.critic_share = critic_share
-        self.epochs = 0
-        self.best_epoch = 0
-        self.validation_ndcg: float | None = None
-        self.curves: list[dict[str, float | None]] = []
+        self.training = Training()
 
     @property
     def parameters(self) -> int:
@@ -218,8 +212,6 @@ class RCGAN:
         Raises:
             RecganError: the loss is not finite, or the accelerator is not there.
         """
-        from recgan.adversarial.module import play  # Lightning takes seconds to import; scoring needs none
-
         settings = self.settings
         device = pick_device(settings.accelerator)
         game = RCGANGame(settings, user_items, device)
@@ -239,24 +231,29 @@ class RCGAN:
             game.critic_share.fill_(best[1])
             return best[0]
 
-        progress = play(
+        def probe() -> dict[str, float]:
+            self._take(game.generator, item_hidden(game))
+            self.critic_share = float(game.critic_share)
+            return stability.diversity(self, user_items)
+
+        self.training = play_out(
             game,
-            epochs=epochs or settings.epochs,
-            device=device,
+            settings,
+            device,
+            epochs=epochs,
             validate=look if validate is not None else None,
-            evaluate_every=settings.evaluate_every,
-            patience=settings.patience,
             checkpoint=checkpoint,
             label=label,
+            lines=stability.lines(settings.alarms),
+            probe=probe,
         )
-        game.generator.requires_grad_(False)
         self._take(game.generator, item_hidden(game))
         self.critic_share = float(game.critic_share)
-        self.epochs = len(progress.curves)
-        self.best_epoch = progress.best_epoch
-        self.validation_ndcg = progress.best_score
-        self.curves = progress.curves
         return self
+
+    def anew(self) -> Self:
+        """Return an unfitted one of the same settings and the share that validation chose."""
+        return type(self)(self.settings, self.critic_share)
 
     def score(self, user_items: csr_array) -> NDArray[np.float32]:
         """Score all items for each history (rows, items): rows in, rows out."""
@@ -302,20 +299,14 @@ class RCGAN:
         """Write weights.safetensors and recommender.json into an existing folder; no pickle."""
         tensors = {f"generator.{name}": weight for name, weight in self.generator.state_dict().items()}
         tensors["critic.hidden"] = torch.as_tensor(self._hidden)
-        # `save_file` would make the file unreadable for other users.
-        content = save({name: tensor.cpu().contiguous() for name, tensor in tensors.items()})
-        (folder / _WEIGHTS).write_bytes(content)
-        write_json(
-            folder / _DESCRIPTION,
-            {
-                "name": self.name,
-                "settings": self.settings.model_dump(mode="json"),
-                "items": self.generator.first.shape[0],
-                "critic_share": self.critic_share,
-                "epochs": self.epochs,
-                "best_epoch": self.best_epoch,
-                "validation_ndcg": self.validation_ndcg,
-            },
+        write_recommender(
+            folder,
+            self.name,
+            self.settings,
+            self.training,
+            tensors,
+            items=self.generator.first.shape[0],
+            critic_share=self.critic_share,
         )
 
     @classmethod
@@ -325,10 +316,9 @@ class RCGAN:
         Raises:
             RecganError: a file is missing, damaged, or its sizes disagree.
         """
-        try:
-            about = read_json(folder / _DESCRIPTION)
-            tensors = load_file(folder / _WEIGHTS)
+        with read_recommender(folder) as (about, tensors, training):
             recommender = cls(RCGANParams.model_validate(about["settings"]), float(about["critic_share"]))
+            recommender.training = training
             hidden, items = tensors.pop("critic.hidden").numpy(), int(about["items"])
             generator = _generator(recommender.settings, items, torch.Generator().manual_seed(0))
             generator.load_state_dict(
@@ -336,10 +326,6 @@ class RCGAN:
             )
             if hidden.shape != (items, recommender.settings.critic.hidden[-1]):
                 raise ValueError(f"the critic's hidden layer is {hidden.shape}, but there are {items} items")
-        except (OSError, KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
-            raise RecganError(f"no readable recommender in {folder} ({error}); run dvc repro train") from None
-        recommender.epochs, recommender.best_epoch = about["epochs"], about["best_epoch"]
-        recommender.validation_ndcg = about["validation_ndcg"]
         generator.requires_grad_(False)
         recommender._take(generator, hidden)
         return recommender
@@ -383,7 +369,3 @@ def item_hidden(game: RCGANGame) -> NDArray[np.float32]:
 
 def _generator(settings: RCGANParams, items: int, rng: torch.Generator) -> Perceptron:
     return Perceptron(items, settings.generator.hidden, items, rng, torch.tanh)
-
-
-_WEIGHTS = "weights.safetensors"
-_DESCRIPTION = "recommender.json"

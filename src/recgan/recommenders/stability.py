@@ -5,7 +5,7 @@ from scipy.sparse import csr_array
 
 from recgan.adversarial.diagnostics import Lines, effective_number, effective_rank
 from recgan.adversarial.schedule import Rules
-from recgan.params import StabilityParams
+from recgan.params import AlarmParams, DiscriminatorAlarmParams, StabilityParams
 from recgan.recommenders.protocol import Recommender, recommend
 
 LIST_LENGTH = 20
@@ -24,13 +24,12 @@ def rules(stability: StabilityParams) -> Rules:
     )
 
 
-def lines(stability: StabilityParams) -> Lines:
+def lines(alarms: AlarmParams) -> Lines:
     """Return where a measure is called ill."""
-    alarms = stability.alarms
     floors = {"effective_items": alarms.effective_items, "effective_rank": alarms.effective_rank}
     return Lines(
         grace=alarms.grace,
-        win_rate=alarms.win_rate,
+        win_rate=alarms.win_rate if isinstance(alarms, DiscriminatorAlarmParams) else None,
         gradient_growth=alarms.gradient_growth,
         floors={name: floor for name, floor in floors.items() if floor is not None},
     )

@@ -5,23 +5,25 @@ import hashlib
 import io
 import logging
 import shutil
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 import recgan.adversarial
+from recgan.adversarial.diagnostics import Row
 from recgan.errors import RecganError
 from recgan.features.matrices import Features, read_features
 from recgan.files import replacing, write_json, write_text
 from recgan.params import CFGANParams, RCGANParams, TrainParams, load_params
 from recgan.recommenders.cfgan import CFGAN
+from recgan.recommenders.gan import Trained
 from recgan.recommenders.protocol import Recommender
 from recgan.recommenders.ranking import window_ndcg
 from recgan.recommenders.rcgan import RCGAN
 
 log = logging.getLogger(__name__)
-
-GAN = CFGAN | RCGAN
 
 
 def train(*, root: Path = Path()) -> None:
@@ -47,40 +49,42 @@ def train(*, root: Path = Path()) -> None:
     chosen = fit_and_choose(settings, features, checkpoints)
     recommender = chosen
     if settings.refit and features.validation is not None:
-        log.info("training anew on train + validation for %d epochs", chosen.best_epoch)
-        recommender = unfitted(settings, chosen).fit(
+        log.info("training anew on train + validation for %d epochs", chosen.training.best_epoch)
+        recommender = chosen.anew().fit(
             features.train_validation,
-            epochs=chosen.best_epoch,
+            epochs=chosen.training.best_epoch,
             checkpoint=checkpoints / "refit.ckpt",
             label="refit",
         )
-        recommender.validation_ndcg = chosen.validation_ndcg
+        ndcg = chosen.training.validation_ndcg
+        recommender.training = replace(recommender.training, validation_ndcg=ndcg)
     with replacing(root / "models/recommender") as folder:
         folder.mkdir()
         recommender.save(folder)
-    write_text(root / "reports/curves.csv", curves_csv(chosen))
+    write_text(root / "reports/curves.csv", curves_csv(chosen.training.curves))
     write_json(
         root / "metrics/train.json",
         {
-            "best_epoch": chosen.best_epoch,
-            "validation_ndcg": chosen.validation_ndcg,
-            "epochs": chosen.epochs,
+            "best_epoch": chosen.training.best_epoch,
+            "validation_ndcg": chosen.training.validation_ndcg,
+            "epochs": chosen.training.epochs,
             "parameters": recommender.parameters,
+            "alarms": chosen.training.alarms,
         },
     )
     shutil.rmtree(checkpoints, ignore_errors=True)
 
 
-def unfitted(settings: TrainParams, chosen: GAN | None = None) -> GAN:
-    """Return the recommender of these settings, with what validation chose besides its epoch."""
+def unfitted(settings: TrainParams) -> Trained:
+    """Return the recommender of these settings."""
     match settings:
         case CFGANParams():
             return CFGAN(settings)
         case RCGANParams():
-            return RCGAN(settings, chosen.critic_share if isinstance(chosen, RCGAN) else None)
+            return RCGAN(settings)
 
 
-def fit_and_choose(settings: TrainParams, features: Features, checkpoints: Path | None = None) -> GAN:
+def fit_and_choose(settings: TrainParams, features: Features, checkpoints: Path | None = None) -> Trained:
     """Fit on the train window and keep the epoch with the best validation NDCG, if there is a validation."""
     validation = features.validation
     exclude_seen = not features.summary["repeat_purchases"]
@@ -103,18 +107,25 @@ def fingerprint(settings: TrainParams, features: Features) -> str:
     folders = [Path(path) for path in recgan.adversarial.__path__]
     sources = sorted(source for folder in folders for source in folder.glob("*.py"))
     here = Path(__file__).parent
-    for source in [*sources, here / "cfgan.py", here / "rcgan.py", here / "stability.py", here / "train.py"]:
+    for source in [
+        *sources,
+        here / "cfgan.py",
+        here / "gan.py",
+        here / "rcgan.py",
+        here / "stability.py",
+        here / "train.py",
+    ]:
         parts.append(source.read_text(encoding="utf-8"))
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
-def curves_csv(recommender: GAN) -> str:
+def curves_csv(curves: Sequence[Row]) -> str:
     """Return the epochs' losses and scores as CSV; what nobody looked at in an epoch is blank."""
-    columns = list(dict.fromkeys(name for row in recommender.curves for name in row))
+    columns = list(dict.fromkeys(name for row in curves for name in row))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow("validation_ndcg" if name == "score" else name for name in columns)
-    writer.writerows([_number(row.get(name)) for name in columns] for row in recommender.curves)
+    writer.writerows([_number(row.get(name)) for name in columns] for row in curves)
     return text.getvalue()
 
 
