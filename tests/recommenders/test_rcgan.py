@@ -9,7 +9,7 @@ from recgan.errors import RecganError
 from recgan.params import RCGANParams
 from recgan.recommenders.loading import load_recommender
 from recgan.recommenders.protocol import recommend
-from recgan.recommenders.rcgan import RCGAN, RCGANGame, normalised
+from recgan.recommenders.rcgan import RCGAN, RCGANGame, column, normalised
 from tests.adversarial.laws import (
     assert_a_turn_leaves_the_opponent_untouched,
     assert_it_teaches_the_generator_alone,
@@ -64,9 +64,15 @@ def whole(view):
     return batch
 
 
+def residual_of(played):
+    """Return the critic's d for all users (users, items)."""
+    with torch.no_grad():
+        return played.discriminator(whole(played.items)).T.contiguous()
+
+
 def test_the_adversarial_loss_alone_reaches_every_generator_weight_and_no_critic_weight():
     played = game()
-    residual = played.items.write(played.discriminator, 0, played.rng).T.contiguous()
+    residual = residual_of(played)
     assert_it_teaches_the_generator_alone(
         played.generator,
         played.discriminator,
@@ -143,7 +149,7 @@ def test_losses_by_hand():
 def test_the_last_term_is_the_gradient_penalty():
     """∇_y D = w∘d, so γ/2 ‖d‖²_w = γ/2 ‖∇_y D‖² in the norm of 1/w: what autograd finds is the same."""
     played = game()
-    residual = played.items.write(played.discriminator, 0, played.rng).T.contiguous()
+    residual = residual_of(played)
     w = 0.4 + 0.6 * torch.as_tensor(histories().toarray())
     y = torch.rand(20, 14, generator=torch.Generator().manual_seed(0)).requires_grad_()
     batch = whole(played.users)
@@ -181,7 +187,16 @@ def test_a_free_critic_ends_at_what_the_generator_leaves_unexplained():
 
 def test_the_critic_begins_without_an_opinion():
     fresh = RCGANGame(settings(), histories(), torch.device("cpu"))
-    assert (fresh.items.write(fresh.discriminator, 0.5, fresh.rng) == 0).all()
+    assert (residual_of(fresh) == 0).all()
+
+
+def test_the_columns_asked_for_are_those_of_the_whole_output():
+    played = game()
+    with torch.no_grad():
+        scores = played.generator(whole(played.users))  # (users, items)
+    asked = torch.tensor([5, 0, 13])
+    hidden = played.users.hidden(played.generator, 0, played.rng)
+    torch.testing.assert_close(column(played.generator, asked, hidden), scores.T[asked])
 
 
 def test_dropout_hides_entries_and_keeps_their_mean():
@@ -193,10 +208,10 @@ def test_dropout_hides_entries_and_keeps_their_mean():
     assert (values == 0).float().mean().item() == pytest.approx(0.3, abs=0.02)
     assert values.mean().item() == pytest.approx(1, abs=0.02)
     columns = torch.zeros(50, 200)
-    for column in range(50):
-        low = batch.by_column.offsets[column]
+    for position in range(50):
+        low = batch.by_column.offsets[position]
         part = slice(low, low + 200)
-        columns[column, batch.by_column.indices[part]] = batch.by_column.values[part]
+        columns[position, batch.by_column.indices[part]] = batch.by_column.values[part]
     torch.testing.assert_close(columns.T.reshape(-1), batch.by_row.values)  # one draw, read both ways
 
 

@@ -29,14 +29,14 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from torch import Tensor, nn
 
-from recgan.adversarial.networks import Perceptron, SparseBatch, SparseRows, adamw
+from recgan.adversarial.networks import Perceptron, SparseBatch, SparseRows, adamw, dense
 from recgan.adversarial.weighted import inner, quadratic
 from recgan.params import RCGANParams, ViewParams
 from recgan.recommenders import stability
 from recgan.recommenders.gan import Training, pick_device, play_out, read_recommender, write_recommender
 
 BLOCK = 1024
-"""Rows written at a time where a network writes all of them."""
+"""Rows read at a time where a network reads all of them."""
 
 
 class View(nn.Module):
@@ -56,19 +56,20 @@ class View(nn.Module):
         order = torch.randperm(self.rows.shape[0], generator=rng, device=rng.device)
         yield from self.rows.batches(order, side.batch_size, side.dropout, rng)
 
-    def write(self, network: nn.Module, dropout: float, rng: torch.Generator) -> Tensor:
-        """Return a network's output on all rows (rows, width), without gradient, computed in blocks."""
+    def hidden(self, network: Perceptron, dropout: float, rng: torch.Generator) -> Tensor:
+        """Return a network's last hidden layer for all rows (rows, hidden), without gradient."""
         order = torch.arange(self.rows.shape[0], device=rng.device)
         with torch.no_grad():
             blocks = self.rows.batches(order, BLOCK, dropout, rng)
-            return torch.cat([network(block).float() for block in blocks])
+            return torch.cat([network.last_hidden(block) for block in blocks])
 
 
 class RCGANGame(nn.Module):
     """RC-GAN's two networks and what they play for.
 
-    Memory on the device: 8 bytes for each cell of the matrix (what the resting player says of all rows, and
-    its transpose), so 180 MB for 6,000 x 3,700. Above some 50,000 users or items this is the limit.
+    What the resting player says of all rows is never written down: its last hidden layer is kept, and its
+    output computed for the cells that a batch of the other view asks for. So memory on the device grows with
+    (users + items) x hidden, not with the matrix's cells; the arithmetic still does.
     """
 
     critic_share: Tensor
@@ -104,17 +105,17 @@ class RCGANGame(nn.Module):
         self._sums = {}
 
     def discriminator_turn(self) -> Iterator[Tensor]:
-        """Yield the critic's losses; the generator rests, so its scores are written once."""
-        scores = self.users.write(self.generator, self.settings.generator.dropout, self.rng)  # (users, items)
-        judged = scores.T.contiguous()  # (items, users)
+        """Yield the critic's losses; the generator rests, so it reads all users once."""
+        hidden = self.users.hidden(self.generator, self.settings.generator.dropout, self.rng)
         for batch in self.items.batches(self.settings.critic, self.rng):
-            yield self.critic_loss(batch, judged.index_select(0, batch.rows))
+            yield self.critic_loss(batch, column(self.generator, batch.rows, hidden))
 
     def generator_turn(self) -> Iterator[Tensor]:
-        """Yield the generator's losses; the critic rests, so its residual is written once."""
-        residual = self.items.write(self.discriminator, 0, self.rng).T.contiguous()  # (users, items)
+        """Yield the generator's losses; the critic rests, so it reads all items once."""
+        hidden = self.items.hidden(self.discriminator, 0, self.rng)
         for batch in self.users.batches(self.settings.generator, self.rng):
-            adversarial, reconstruction = self.generator_losses(batch, residual.index_select(0, batch.rows))
+            residual = column(self.discriminator, batch.rows, hidden)
+            adversarial, reconstruction = self.generator_losses(batch, residual)
             self._measure("adversarial", adversarial.detach())
             self._measure("reconstruction", reconstruction.detach())
             yield reconstruction + self.settings.adversarial * adversarial
@@ -349,6 +350,22 @@ def networks(settings: RCGANParams, shape: tuple[int, int]) -> tuple[Perceptron,
     nn.init.zeros_(critic.output.weight)
     nn.init.zeros_(critic.output.bias)
     return generator, critic
+
+
+def column(network: Perceptron, outputs: Tensor, hidden: Tensor) -> Tensor:
+    """Return some of a network's outputs for all its rows, without gradient.
+
+    Args:
+        network: of the other view.
+        outputs: (batch,) which outputs.
+        hidden: (rows, hidden), its last hidden layer for all rows.
+
+    Returns:
+        (batch, rows)
+    """
+    with torch.no_grad():
+        weight, bias = network.output.weight[outputs], network.output.bias[outputs]
+        return dense(weight, hidden).float() + bias[:, None]
 
 
 def normalised(matrix: csr_array) -> csr_array:
