@@ -3,6 +3,7 @@
 import logging
 import tempfile
 from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,9 @@ from scipy.sparse import csr_array
 from recgan.data.events import EVENTS, ITEMS, check_table, read_table
 from recgan.errors import RecganError
 from recgan.features.clean import Log, counting_events, describe
+from recgan.features.cold import first_events, new_items
 from recgan.features.confidence import FIXED_POINT, NO_TIME, Pairs, code_pairs, decay_between, pair_events
-from recgan.features.matrices import Features, HeldOut, content_md5, to_csr, write_features
+from recgan.features.matrices import ColdStart, Features, HeldOut, content_md5, to_csr, write_features
 from recgan.features.split import (
     TEST,
     TRAIN,
@@ -36,6 +38,8 @@ from recgan.files import replacing, write_json
 from recgan.params import FeaturesParams, Split, load_params
 
 logger = logging.getLogger(__name__)
+
+_DAY = 86_400_000_000  # microseconds
 
 
 def features(root: Path = Path()) -> None:
@@ -92,12 +96,18 @@ def build_features(events: ibis.Table, items: pd.DataFrame, params: FeaturesPara
     # New are those without any event in train: a user whom the k-core left out does not come back.
     later_users = np.setdiff1d(cells.users[in_validation & cells.known], cells.users[windows == TRAIN])
     row_users = np.concatenate([train_users, later_users])
-    train = cells.matrix(core, train_users)
-    train_validation, validation = train, None
+    train, train_times = cells.matrix(core, train_users), _times(cells, pairs, core, train_users, log)
+    train_validation, train_validation_times, validation = train, train_times, None
     if in_validation.any():
         train_validation = cells.matrix(windows <= VALIDATION, row_users, at_test=True)
+        train_validation_times = _times(cells, pairs, windows <= VALIDATION, row_users, log)
         validation = _hold_out(cells, pairs, VALIDATION, params)
     test = _hold_out(cells, pairs, TEST, params)
+    cold_validation, cold_test = None, None
+    if cuts is not None:
+        first = first_events(events)
+        cold_validation = _cold_start(cells, pairs, VALIDATION, cuts.validation_start, first, items)
+        cold_test = _cold_start(cells, pairs, TEST, cuts.test_start, first, items)
     built = Features(
         train=train,
         train_validation=train_validation,
@@ -106,6 +116,10 @@ def build_features(events: ibis.Table, items: pd.DataFrame, params: FeaturesPara
         validation=validation,
         test=test,
         summary={},
+        train_times=train_times,
+        train_validation_times=train_validation_times,
+        cold_validation=cold_validation,
+        cold_test=cold_test,
     )
     logger.info(
         "train: %d users, %d items, %d interactions; held out: %d users in validation, %d in test",
@@ -156,11 +170,17 @@ class _Cells:
         self, mask: NDArray[np.bool_], users: NDArray[np.int32], at_test: bool = False, binary: bool = False
     ) -> csr_array:
         """Build the rows of some users from the cells of a mask, those outside the vocabulary left out."""
-        row = _places(users, self.n_users)[self.users]
-        mask = mask & self.known & (row >= 0)
+        row, mask = self.rows(mask, users)
         values = self.confidence_at_test if at_test else self.confidence
         shape = (len(users), len(self.vocabulary))
         return to_csr(row[mask], self.positions[mask], values[mask], shape, self.binary or binary)
+
+    def rows(
+        self, mask: NDArray[np.bool_], users: NDArray[np.int32]
+    ) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
+        """Return each cell's row among some users, and which cells of a mask have one in the vocabulary."""
+        row = _places(users, self.n_users)[self.users]
+        return row, mask & self.known & (row >= 0)
 
 
 def _cuts(events: ibis.Table, params: FeaturesParams, log: Log) -> Cuts | None:
@@ -267,6 +287,54 @@ def _hold_out(cells: _Cells, pairs: Pairs, window: int, params: FeaturesParams) 
     )
 
 
+def _times(
+    cells: _Cells, pairs: Pairs, mask: NDArray[np.bool_], users: NDArray[np.int32], log: Log
+) -> NDArray[np.float32] | None:
+    """Date the entries of `cells.matrix(mask, users)`: days from the log's start to each one's last event."""
+    if log.start is None or log.without_time:
+        return None
+    row, mask = cells.rows(mask, users)
+    chosen = np.flatnonzero(mask)
+    # An item met in both windows has a cell in each, the later one second; a matrix has them as one entry.
+    user, position = cells.users[chosen], cells.positions[chosen]
+    chosen = chosen[np.append((np.diff(user) != 0) | (np.diff(position) != 0), True)]
+    days = (pairs.rows["last"].to_numpy()[chosen] - _microseconds(log.start)) / _DAY
+    shape = (len(users), len(cells.vocabulary))
+    return np.asarray(to_csr(row[chosen], cells.positions[chosen], days, shape, binary=False).data)
+
+
+def _microseconds(instant: datetime) -> int:
+    return int(np.datetime64(instant.astimezone(UTC).replace(tzinfo=None), "us").astype(np.int64))
+
+
+def _cold_start(
+    cells: _Cells, pairs: Pairs, window: int, start: datetime, first: pd.Series, items: pd.DataFrame
+) -> ColdStart | None:
+    """Take what a window sells first, for every user with some of it, and what came before."""
+    new = first.reindex(pairs.item_ids).to_numpy() >= _microseconds(start)
+    codes = pairs.rows["item"].to_numpy()
+    inside = (cells.windows == window) & new[codes]
+    if not inside.any():
+        return None
+    sold = np.unique(codes[inside])
+    table = new_items(items, first, pairs.item_ids[sold], _microseconds(start))
+    users = np.unique(cells.users[inside])
+    column = np.full(len(pairs.item_ids), -1, dtype=np.int32)
+    column[sold] = pd.Index(table["item_id"]).get_indexer(pairs.item_ids[sold])
+    return ColdStart(
+        items=table.assign(first_sold=table["item_id"].isin(pairs.item_ids[sold])),
+        user_ids=pairs.user_ids[users],
+        history=cells.matrix(cells.windows < window, users, at_test=window == TEST),
+        held_out=to_csr(
+            _places(users, cells.n_users)[cells.users[inside]],
+            column[codes[inside]],
+            np.ones(inside.sum()),
+            (len(users), len(table)),
+            binary=True,
+        ),
+    )
+
+
 def item_table(pairs: Pairs, cells: _Cells, train: csr_array, items: pd.DataFrame, log: Log) -> pd.DataFrame:
     """Describe each item of the vocabulary, by the items table and by its events in the train window."""
     n_items = len(cells.vocabulary)
@@ -311,13 +379,7 @@ def _summary(
 ) -> dict[str, Any]:
     held = {"validation": built.validation, "test": built.test}
     held_out = {name: window for name, window in held.items() if window is not None}
-    matrices = [built.train, built.train_validation]
-    matrices += [matrix for window in held_out.values() for matrix in (window.history, window.held_out)]
-    ids = [
-        built.user_ids,
-        pairs.item_ids[cells.vocabulary],
-        *(window.user_ids for window in held_out.values()),
-    ]
+    cold = {"cold_validation": built.cold_validation, "cold_test": built.cold_test}
     in_train = cells.windows == TRAIN
     n_users, n_items = built.train.shape
     return {
@@ -351,7 +413,8 @@ def _summary(
             "interactions": built.train_validation.nnz,
         },
         **{name: _held_out_counts(window, name, pairs, cells, params) for name, window in held_out.items()},
-        "md5": content_md5(matrices, ids),
+        **{name: _cold_counts(start) for name, start in cold.items() if start is not None},
+        "md5": content_md5(built),
     }
 
 
@@ -363,6 +426,16 @@ def _window_counts(pairs: Pairs, inside: NDArray[np.bool_]) -> dict[str, int]:
         "users": int(rows["user"].nunique()),
         "items": int(rows["item"].nunique()),
         "interactions": len(rows),
+    }
+
+
+def _cold_counts(cold: ColdStart) -> dict[str, int]:
+    return {
+        "items": len(cold.items),
+        "first_sold": int(cold.items["first_sold"].sum()),
+        "users": len(cold.user_ids),
+        "new_users": int((np.diff(cold.history.indptr) == 0).sum()),
+        "interactions": cold.held_out.nnz,
     }
 
 
