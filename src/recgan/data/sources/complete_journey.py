@@ -53,7 +53,9 @@ def read_complete_journey(folder: Path) -> Tables:
         "user_id": pa.array(sold["household_id"], pa.string()),
         "item_id": pa.array(sold["product_id"], pa.string()),
         "event": pa.scalar("purchase"),
-        "timestamp": pa.array(sold["transaction_timestamp"], pa.timestamp("us", tz="UTC")),
+        "timestamp": pa.array(sold["transaction_timestamp"], pa.timestamp("us")).cast(
+            pa.timestamp("us", tz="UTC")
+        ),
         "value": pa.array(sold["quantity"], pa.float64()),
         "price": pa.array(sold["sales_value"] / pieces, pa.float64(), from_pandas=True),
         "session_id": pa.array(sold["basket_id"], pa.string()),
@@ -62,7 +64,7 @@ def read_complete_journey(folder: Path) -> Tables:
 
 
 def _items(products: pd.DataFrame, prices: pd.Series) -> dict[str, pa.Array]:
-    """Name a product by its type and size; its category starts with the department, its brand is who makes it.
+    """Name a product by its type and size, its category with its department, its brand with who makes it.
 
     The column brand only tells the grocer's own label (Private) from all others (National).
     """
@@ -109,12 +111,12 @@ def _read(folder: Path, names: tuple[str, ...], columns: tuple[str, ...]) -> pd.
 
 
 def _typed(raw: pd.DataFrame) -> pd.DataFrame:
-    typed = {}
+    typed: dict[str, pd.Series] = {}
     for name in raw.columns:
         if name in _NUMBERS:
             typed[name] = pd.to_numeric(raw[name]).astype(float)
         elif name == "transaction_timestamp":
-            typed[name] = pd.to_datetime(raw[name], utc=True)
+            typed[name] = pd.to_datetime(raw[name], utc=True).dt.tz_convert(None)
         else:
             typed[name] = raw[name].astype("str")
     return pd.DataFrame(typed)
