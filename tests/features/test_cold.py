@@ -164,6 +164,23 @@ def test_what_the_test_window_sells_changes_nothing_before_it(build, params, ran
     assert (one.cold_validation.held_out != two.cold_validation.held_out).nnz == 0
 
 
+def test_a_product_in_quarantine_before_the_window_is_no_new_one(random_log, params, items, log):
+    events = random_log(1)
+    end = (events["timestamp"].to_pandas().max() - pd.Timestamp("2024-01-01", tz="UTC")) / pd.Timedelta(
+        days=1
+    )
+    rows = [(None, "late0", "purchase", 1), (None, "unsold", "purchase", end), ("a", None, "view", 1)]
+    quarantined = log(rows).append_column("reason", pa.array(["null_user", "null_user", "null_item"]))
+    without, built = (
+        build_features(ibis.memtable(events), items, params(), table)
+        for table in (None, ibis.memtable(quarantined))
+    )
+    assert "late0" in set(without.cold_test.items["item_id"])
+    assert set(without.cold_test.items["item_id"]) - set(built.cold_test.items["item_id"]) == {"late0"}
+    assert (built.test.held_out != without.test.held_out).nnz == 0
+    assert (built.train != without.train).nnz == 0
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_only_a_split_in_time_has_new_products(build, params, random_log, items, kind):
     built = build(random_log(1), params(split=KINDS[kind]), items)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from recgan.data.events import EVENTS, ITEMS, check_table, read_table
+from recgan.data.quarantine import QUARANTINE
 from recgan.errors import RecganError
 from recgan.features.clean import Log, counting_events, describe
 from recgan.features.cold import first_events, new_items
@@ -54,6 +55,7 @@ def features(root: Path = Path()) -> None:
     params = load_params(root / "params.yaml").features
     kept = root / "data" / "kept"
     check_table(kept / "events.parquet", EVENTS)
+    check_table(kept / "quarantine.parquet", QUARANTINE)
     items = read_table(kept / "items.parquet", ITEMS).to_pandas()
     with tempfile.TemporaryDirectory(prefix="recgan-") as spill:
         connection = ibis.duckdb.connect(
@@ -62,7 +64,10 @@ def features(root: Path = Path()) -> None:
             preserve_insertion_order=False,
         )
         try:
-            built = build_features(connection.read_parquet(kept / "events.parquet"), items, params)
+            events, quarantined = (
+                connection.read_parquet(kept / f"{name}.parquet") for name in ("events", "quarantine")
+            )
+            built = build_features(events, items, params, quarantined)
         finally:
             connection.disconnect()
     with replacing(root / "data" / "features") as folder:
@@ -71,13 +76,17 @@ def features(root: Path = Path()) -> None:
     write_json(root / "metrics" / "features.json", built.summary)
 
 
-def build_features(events: ibis.Table, items: pd.DataFrame, params: FeaturesParams) -> Features:
+def build_features(
+    events: ibis.Table, items: pd.DataFrame, params: FeaturesParams, quarantined: ibis.Table | None = None
+) -> Features:
     """Build everything that features writes; nothing depends on the order of the events.
 
     Args:
         events: the kept events, on any backend of Ibis.
         items: the items table; an item that is not in it gets no title, category, brand and price.
         params: the features section.
+        quarantined: rows that were not kept, on the same backend. Nothing counts in them, but a product that
+            they name, say in the basket of a shopper without an account, is no new one afterwards.
 
     Raises:
         RecganError: no event counts, a window or the k-core is empty, or the split lacks what it needs.
@@ -105,7 +114,7 @@ def build_features(events: ibis.Table, items: pd.DataFrame, params: FeaturesPara
     test = _hold_out(cells, pairs, TEST, params)
     cold_validation, cold_test = None, None
     if cuts is not None:
-        first = first_events(events)
+        first = first_events(events, quarantined)
         cold_validation = _cold_start(cells, pairs, VALIDATION, cuts.validation_start, first, items)
         cold_test = _cold_start(cells, pairs, TEST, cuts.test_start, first, items)
     built = Features(

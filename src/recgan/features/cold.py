@@ -8,12 +8,17 @@ from numpy.typing import NDArray
 from recgan.features.confidence import NO_TIME
 
 
-def first_events(events: ibis.Table) -> pd.Series:
-    """Find the instant of each item's first event, whether it counts or not.
+def first_events(events: ibis.Table, quarantined: ibis.Table | None) -> pd.Series:
+    """Find the instant of each item's first event, whether it counts or not, is kept or not.
 
     Returns:
         Microseconds UTC by item_id; NO_TIME, before every instant, where an event has no timestamp.
     """
+    if quarantined is not None:
+        columns = ("item_id", "timestamp")
+        events = events.select(*columns).union(
+            quarantined.filter(quarantined.item_id.notnull()).select(*columns)
+        )
     found = (
         events.group_by("item_id")
         .aggregate(first=events.timestamp.min(), undated=events.timestamp.isnull().any())

@@ -31,7 +31,7 @@ class HeldOut:
 
 @dataclass(frozen=True)
 class ColdStart:
-    """The products that a window sells first: no event of any kind, counting or not, before it starts."""
+    """The products that a window sells first: no event before it, be it of no weight or in quarantine."""
 
     items: pd.DataFrame
     """(new items,) by item_id: item_id, title, category, brand, price, as in `Features.items`; first_sold,
