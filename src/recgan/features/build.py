@@ -307,9 +307,9 @@ def _times(
     # An item met in both windows has a cell in each, the later one second; a matrix has them as one entry.
     user, position = cells.users[chosen], cells.positions[chosen]
     chosen = chosen[np.append((np.diff(user) != 0) | (np.diff(position) != 0), True)]
+    chosen = chosen[np.argsort(row[chosen], kind="stable")]  # the positions of a row ascend already
     days = (pairs.rows["last"].to_numpy()[chosen] - _microseconds(log.start)) / _DAY
-    shape = (len(users), len(cells.vocabulary))
-    return np.asarray(to_csr(row[chosen], cells.positions[chosen], days, shape, binary=False).data)
+    return np.maximum(days, np.finfo(np.float32).tiny).astype(np.float32)
 
 
 def _microseconds(instant: datetime) -> int:
