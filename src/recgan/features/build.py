@@ -309,7 +309,7 @@ def _times(
     chosen = chosen[np.append((np.diff(user) != 0) | (np.diff(position) != 0), True)]
     chosen = chosen[np.argsort(row[chosen], kind="stable")]  # the positions of a row ascend already
     days = (pairs.rows["last"].to_numpy()[chosen] - _microseconds(log.start)) / _DAY
-    return np.maximum(days, np.finfo(np.float32).tiny).astype(np.float32)
+    return np.asarray(np.maximum(days, np.finfo(np.float32).tiny), dtype=np.float32)
 
 
 def _microseconds(instant: datetime) -> int:
