@@ -14,9 +14,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import yaml
 
 from recgan.data.events import Tables, write_tables
+from recgan.data.quarantine import QUARANTINE
 from recgan.data.sources.shop import simulate_shop
 from recgan.files import read_json
 from recgan.params import ShopSource
@@ -46,6 +48,7 @@ def main() -> None:
         (root / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
         (root / "data" / "kept").mkdir(parents=True)
         write_tables(kept_tables(options.events, options.days), root / "data" / "kept")
+        pq.write_table(QUARANTINE.empty_table(), root / "data" / "kept" / "quarantine.parquet")
         start = time.perf_counter()
         subprocess.run([sys.executable, "-m", "recgan", "features"], cwd=root, check=True)
         seconds = time.perf_counter() - start

@@ -63,6 +63,12 @@ class OnlineRetailSource(Source):
     source: Literal["online-retail"]
 
 
+class CompleteJourneySource(Source):
+    """84.51° Complete Journey, exported from the R package completejourney."""
+
+    source: Literal["completejourney"]
+
+
 class PublishedSplitSource(Source):
     """A fixed published split: two text files of `user item rating`, ids as the paper has them."""
 
@@ -96,7 +102,12 @@ class OwnFilesSource(Source):
 
 
 IngestParams = Annotated[
-    ShopSource | MovieLensSource | OnlineRetailSource | PublishedSplitSource | OwnFilesSource,
+    ShopSource
+    | MovieLensSource
+    | OnlineRetailSource
+    | CompleteJourneySource
+    | PublishedSplitSource
+    | OwnFilesSource,
     Field(discriminator="source"),
 ]
 
@@ -581,7 +592,8 @@ def _is_number(text: str) -> bool:
 
 
 _TAGS = frozenset(
-    {"shop", "movielens-100k", "movielens-1m", "online-retail", "published-split", "files"}
+    {"shop", "movielens-100k", "movielens-1m", "online-retail", "completejourney"}
+    | {"published-split", "files"}
     | {"time", "random", "leave-last-out", "published"}
     | {"cfgan", "rcgan"}
 )

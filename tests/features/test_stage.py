@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from recgan.data.events import ITEMS, USERS, Tables, write_tables
+from recgan.data.quarantine import QUARANTINE
 from recgan.errors import RecganError
 from recgan.features.build import features
 from recgan.features.matrices import read_features
@@ -33,6 +34,7 @@ def project(tmp_path, random_log, request):
     items = [{"item_id": f"i{n}", "title": f"Item {n}", "category": "c", "price": 1.0} for n in range(20)]
     tables = Tables(random_log(7, events=3000), pa.Table.from_pylist(items, ITEMS), USERS.empty_table())
     write_tables(tables, kept)
+    pq.write_table(QUARANTINE.empty_table(), kept / "quarantine.parquet")
     return tmp_path
 
 

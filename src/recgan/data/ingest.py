@@ -6,6 +6,7 @@ from pathlib import Path
 import pyarrow.compute as pc
 
 from recgan.data.events import Tables, write_tables
+from recgan.data.sources.complete_journey import read_complete_journey
 from recgan.data.sources.movielens import read_movielens
 from recgan.data.sources.online_retail import read_online_retail
 from recgan.data.sources.own_files import read_own_files
@@ -13,6 +14,8 @@ from recgan.data.sources.published_split import read_published_split
 from recgan.data.sources.shop import simulate_shop
 from recgan.files import replacing
 from recgan.params import (
+    CompleteJourneySource,
+    IngestParams,
     MovieLensSource,
     OnlineRetailSource,
     OwnFilesSource,
@@ -38,10 +41,7 @@ def ingest(root: Path = Path()) -> None:
     logger.info("%s: %s", params.source, _describe(tables))
 
 
-def _read(
-    params: ShopSource | MovieLensSource | OnlineRetailSource | PublishedSplitSource | OwnFilesSource,
-    folder: Path,
-) -> Tables:
+def _read(params: IngestParams, folder: Path) -> Tables:
     match params:
         case ShopSource():
             return simulate_shop(params)
@@ -49,6 +49,8 @@ def _read(
             return read_movielens(params, folder)
         case OnlineRetailSource():
             return read_online_retail(folder)
+        case CompleteJourneySource():
+            return read_complete_journey(folder)
         case PublishedSplitSource():
             return read_published_split(params, folder)
         case OwnFilesSource():

@@ -3,6 +3,7 @@
 import logging
 import tempfile
 from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,12 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from recgan.data.events import EVENTS, ITEMS, check_table, read_table
+from recgan.data.quarantine import QUARANTINE
 from recgan.errors import RecganError
 from recgan.features.clean import Log, counting_events, describe
+from recgan.features.cold import first_events, new_items
 from recgan.features.confidence import FIXED_POINT, NO_TIME, Pairs, code_pairs, decay_between, pair_events
-from recgan.features.matrices import Features, HeldOut, content_md5, to_csr, write_features
+from recgan.features.matrices import ColdStart, Features, HeldOut, content_md5, to_csr, write_features
 from recgan.features.split import (
     TEST,
     TRAIN,
@@ -37,6 +40,8 @@ from recgan.params import FeaturesParams, Split, load_params
 
 logger = logging.getLogger(__name__)
 
+_DAY = 86_400_000_000  # microseconds
+
 
 def features(root: Path = Path()) -> None:
     """Turn data/kept into data/features and metrics/features.json.
@@ -50,6 +55,7 @@ def features(root: Path = Path()) -> None:
     params = load_params(root / "params.yaml").features
     kept = root / "data" / "kept"
     check_table(kept / "events.parquet", EVENTS)
+    check_table(kept / "quarantine.parquet", QUARANTINE)
     items = read_table(kept / "items.parquet", ITEMS).to_pandas()
     with tempfile.TemporaryDirectory(prefix="recgan-") as spill:
         connection = ibis.duckdb.connect(
@@ -58,7 +64,10 @@ def features(root: Path = Path()) -> None:
             preserve_insertion_order=False,
         )
         try:
-            built = build_features(connection.read_parquet(kept / "events.parquet"), items, params)
+            events, quarantined = (
+                connection.read_parquet(kept / f"{name}.parquet") for name in ("events", "quarantine")
+            )
+            built = build_features(events, items, params, quarantined)
         finally:
             connection.disconnect()
     with replacing(root / "data" / "features") as folder:
@@ -67,13 +76,17 @@ def features(root: Path = Path()) -> None:
     write_json(root / "metrics" / "features.json", built.summary)
 
 
-def build_features(events: ibis.Table, items: pd.DataFrame, params: FeaturesParams) -> Features:
+def build_features(
+    events: ibis.Table, items: pd.DataFrame, params: FeaturesParams, quarantined: ibis.Table | None = None
+) -> Features:
     """Build everything that features writes; nothing depends on the order of the events.
 
     Args:
         events: the kept events, on any backend of Ibis.
         items: the items table; an item that is not in it gets no title, category, brand and price.
         params: the features section.
+        quarantined: rows that were not kept, on the same backend. Nothing counts in them, but a product that
+            they name, say in the basket of a shopper without an account, is no new one afterwards.
 
     Raises:
         RecganError: no event counts, a window or the k-core is empty, or the split lacks what it needs.
@@ -92,12 +105,18 @@ def build_features(events: ibis.Table, items: pd.DataFrame, params: FeaturesPara
     # New are those without any event in train: a user whom the k-core left out does not come back.
     later_users = np.setdiff1d(cells.users[in_validation & cells.known], cells.users[windows == TRAIN])
     row_users = np.concatenate([train_users, later_users])
-    train = cells.matrix(core, train_users)
-    train_validation, validation = train, None
+    train, train_times = cells.matrix(core, train_users), _times(cells, pairs, core, train_users, log)
+    train_validation, train_validation_times, validation = train, train_times, None
     if in_validation.any():
         train_validation = cells.matrix(windows <= VALIDATION, row_users, at_test=True)
+        train_validation_times = _times(cells, pairs, windows <= VALIDATION, row_users, log)
         validation = _hold_out(cells, pairs, VALIDATION, params)
     test = _hold_out(cells, pairs, TEST, params)
+    cold_validation, cold_test = None, None
+    if cuts is not None:
+        first = first_events(events, quarantined)
+        cold_validation = _cold_start(cells, pairs, VALIDATION, cuts.validation_start, first, items)
+        cold_test = _cold_start(cells, pairs, TEST, cuts.test_start, first, items)
     built = Features(
         train=train,
         train_validation=train_validation,
@@ -106,6 +125,10 @@ def build_features(events: ibis.Table, items: pd.DataFrame, params: FeaturesPara
         validation=validation,
         test=test,
         summary={},
+        train_times=train_times,
+        train_validation_times=train_validation_times,
+        cold_validation=cold_validation,
+        cold_test=cold_test,
     )
     logger.info(
         "train: %d users, %d items, %d interactions; held out: %d users in validation, %d in test",
@@ -156,11 +179,17 @@ class _Cells:
         self, mask: NDArray[np.bool_], users: NDArray[np.int32], at_test: bool = False, binary: bool = False
     ) -> csr_array:
         """Build the rows of some users from the cells of a mask, those outside the vocabulary left out."""
-        row = _places(users, self.n_users)[self.users]
-        mask = mask & self.known & (row >= 0)
+        row, mask = self.rows(mask, users)
         values = self.confidence_at_test if at_test else self.confidence
         shape = (len(users), len(self.vocabulary))
         return to_csr(row[mask], self.positions[mask], values[mask], shape, self.binary or binary)
+
+    def rows(
+        self, mask: NDArray[np.bool_], users: NDArray[np.int32]
+    ) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
+        """Return each cell's row among some users, and which cells of a mask have one in the vocabulary."""
+        row = _places(users, self.n_users)[self.users]
+        return row, mask & self.known & (row >= 0)
 
 
 def _cuts(events: ibis.Table, params: FeaturesParams, log: Log) -> Cuts | None:
@@ -267,6 +296,54 @@ def _hold_out(cells: _Cells, pairs: Pairs, window: int, params: FeaturesParams) 
     )
 
 
+def _times(
+    cells: _Cells, pairs: Pairs, mask: NDArray[np.bool_], users: NDArray[np.int32], log: Log
+) -> NDArray[np.float32] | None:
+    """Date the entries of `cells.matrix(mask, users)`: days from the log's start to each one's last event."""
+    if log.start is None or log.without_time:
+        return None
+    row, mask = cells.rows(mask, users)
+    chosen = np.flatnonzero(mask)
+    # An item met in both windows has a cell in each, the later one second; a matrix has them as one entry.
+    user, position = cells.users[chosen], cells.positions[chosen]
+    chosen = chosen[np.append((np.diff(user) != 0) | (np.diff(position) != 0), True)]
+    chosen = chosen[np.argsort(row[chosen], kind="stable")]  # the positions of a row ascend already
+    days = (pairs.rows["last"].to_numpy()[chosen] - _microseconds(log.start)) / _DAY
+    return np.asarray(np.maximum(days, np.finfo(np.float32).tiny), dtype=np.float32)
+
+
+def _microseconds(instant: datetime) -> int:
+    return int(np.datetime64(instant.astimezone(UTC).replace(tzinfo=None), "us").astype(np.int64))
+
+
+def _cold_start(
+    cells: _Cells, pairs: Pairs, window: int, start: datetime, first: pd.Series, items: pd.DataFrame
+) -> ColdStart | None:
+    """Take what a window sells first, for every user with some of it, and what came before."""
+    new = first.reindex(pairs.item_ids).to_numpy() >= _microseconds(start)
+    codes = pairs.rows["item"].to_numpy()
+    inside = (cells.windows == window) & new[codes]
+    if not inside.any():
+        return None
+    sold = np.unique(codes[inside])
+    table = new_items(items, first, pairs.item_ids[sold], _microseconds(start))
+    users = np.unique(cells.users[inside])
+    column = np.full(len(pairs.item_ids), -1, dtype=np.int32)
+    column[sold] = pd.Index(table["item_id"]).get_indexer(pairs.item_ids[sold])
+    return ColdStart(
+        items=table.assign(first_sold=table["item_id"].isin(pairs.item_ids[sold])),
+        user_ids=pairs.user_ids[users],
+        history=cells.matrix(cells.windows < window, users, at_test=window == TEST),
+        held_out=to_csr(
+            _places(users, cells.n_users)[cells.users[inside]],
+            column[codes[inside]],
+            np.ones(inside.sum()),
+            (len(users), len(table)),
+            binary=True,
+        ),
+    )
+
+
 def item_table(pairs: Pairs, cells: _Cells, train: csr_array, items: pd.DataFrame, log: Log) -> pd.DataFrame:
     """Describe each item of the vocabulary, by the items table and by its events in the train window."""
     n_items = len(cells.vocabulary)
@@ -311,13 +388,7 @@ def _summary(
 ) -> dict[str, Any]:
     held = {"validation": built.validation, "test": built.test}
     held_out = {name: window for name, window in held.items() if window is not None}
-    matrices = [built.train, built.train_validation]
-    matrices += [matrix for window in held_out.values() for matrix in (window.history, window.held_out)]
-    ids = [
-        built.user_ids,
-        pairs.item_ids[cells.vocabulary],
-        *(window.user_ids for window in held_out.values()),
-    ]
+    cold = {"cold_validation": built.cold_validation, "cold_test": built.cold_test}
     in_train = cells.windows == TRAIN
     n_users, n_items = built.train.shape
     return {
@@ -351,7 +422,8 @@ def _summary(
             "interactions": built.train_validation.nnz,
         },
         **{name: _held_out_counts(window, name, pairs, cells, params) for name, window in held_out.items()},
-        "md5": content_md5(matrices, ids),
+        **{name: _cold_counts(start) for name, start in cold.items() if start is not None},
+        "md5": content_md5(built),
     }
 
 
@@ -363,6 +435,16 @@ def _window_counts(pairs: Pairs, inside: NDArray[np.bool_]) -> dict[str, int]:
         "users": int(rows["user"].nunique()),
         "items": int(rows["item"].nunique()),
         "interactions": len(rows),
+    }
+
+
+def _cold_counts(cold: ColdStart) -> dict[str, int]:
+    return {
+        "items": len(cold.items),
+        "first_sold": int(cold.items["first_sold"].sum()),
+        "users": len(cold.user_ids),
+        "new_users": int((np.diff(cold.history.indptr) == 0).sum()),
+        "interactions": cold.held_out.nnz,
     }
 
 

@@ -1,7 +1,6 @@
 """The matrices that features writes and every later stage reads."""
 
 import hashlib
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +30,23 @@ class HeldOut:
 
 
 @dataclass(frozen=True)
+class ColdStart:
+    """The products that a window sells first: no event before it, be it of no weight or in quarantine."""
+
+    items: pd.DataFrame
+    """(new items,) by item_id: item_id, title, category, brand, price, as in `Features.items`; first_sold,
+    True where the window has an event that counts. These are all products of the items table without an event
+    before the window, sold in it or not, and what the window sells that the items table does not have.
+    """
+    user_ids: NDArray[np.object_]
+    """(rows,) users with at least one new item in the window, new users included (their history is empty)."""
+    history: csr_array
+    """(rows, items of the vocabulary) confidences of everything before the window."""
+    held_out: csr_array
+    """(rows, new items) 1 where an item is in the window."""
+
+
+@dataclass(frozen=True)
 class Features:
     """All that features writes."""
 
@@ -49,7 +65,15 @@ class Features:
     """None where the split has no validation."""
     test: HeldOut
     summary: dict[str, Any]
-    """Counts of what was left out, the cut instants, `repeat_purchases`, `md5` of the matrices."""
+    """Counts of what was left out, the cut instants, `repeat_purchases`, `md5` of all the rest."""
+    train_times: NDArray[np.float32] | None = None
+    """(entries of train,) beside `train.data`: days from the log's start (in the summary) to the user's last
+    event with the item in the window, never 0; None unless every event that counts has a timestamp."""
+    train_validation_times: NDArray[np.float32] | None = None
+    """(entries of train_validation,) the same beside `train_validation.data`, over both windows."""
+    cold_validation: ColdStart | None = None
+    """None unless the split is in time and the window sells a product first."""
+    cold_test: ColdStart | None = None
 
 
 def to_csr(
@@ -70,16 +94,26 @@ def to_csr(
     )
 
 
-def content_md5(matrices: Iterable[csr_array], ids: Iterable[NDArray[np.object_]]) -> str:
-    """Hash what matrices and ids hold, whatever the file format around them."""
+def content_md5(features: Features) -> str:
+    """Hash all that features holds but its summary, whatever the file format around it."""
     digest = hashlib.md5(usedforsecurity=False)
+    cold_starts = [cold for cold in (features.cold_validation, features.cold_test) if cold is not None]
+    windows = [window for window in (features.validation, features.test, *cold_starts) if window is not None]
+    matrices = [features.train, features.train_validation]
+    matrices += [matrix for window in windows for matrix in (window.history, window.held_out)]
     for matrix in matrices:
         digest.update(str(matrix.shape).encode())
         digest.update(matrix.indptr.astype("<i8").tobytes())
         digest.update(matrix.indices.astype("<i8").tobytes())
         digest.update(matrix.data.astype("<f4").tobytes())
-    for names in ids:
+    for times in (features.train_times, features.train_validation_times):
+        if times is not None:
+            digest.update(times.astype("<f4").tobytes())
+    for names in (features.user_ids, *(window.user_ids for window in windows)):
         digest.update("\0".join([str(len(names)), *names]).encode())
+    for table in (features.items, *(cold.items for cold in cold_starts)):
+        digest.update("\0".join([str(len(table)), *table.columns]).encode())
+        digest.update(pd.util.hash_pandas_object(table, index=False).to_numpy("<u8").tobytes())
     return digest.hexdigest()
 
 
@@ -87,16 +121,29 @@ def write_features(features: Features, folder: Path) -> None:
     """Write all matrices, vocabularies and the summary into an existing folder."""
     save_npz(folder / "train.npz", features.train)
     save_npz(folder / "train_validation.npz", features.train_validation)
-    pd.DataFrame({"user_id": features.user_ids.astype(str)}).to_parquet(folder / "users.parquet", index=False)
+    _write_ids(features.user_ids, folder / "users.parquet")
     features.items.to_parquet(folder / "items.parquet", index=False)
+    if features.train_times is not None and features.train_validation_times is not None:
+        np.save(folder / "train_times.npy", features.train_times)
+        np.save(folder / "train_validation_times.npy", features.train_validation_times)
     for name, window in (("validation", features.validation), ("test", features.test)):
         if window is not None:
-            save_npz(folder / f"{name}_history.npz", window.history)
-            save_npz(folder / f"{name}_held_out.npz", window.held_out)
-            pd.DataFrame({"user_id": window.user_ids.astype(str)}).to_parquet(
-                folder / f"{name}_users.parquet", index=False
-            )
+            _write_window(window, name, folder)
+    for name, cold in (("cold_validation", features.cold_validation), ("cold_test", features.cold_test)):
+        if cold is not None:
+            cold.items.to_parquet(folder / f"{name}_items.parquet", index=False)
+            _write_window(cold, name, folder)
     write_json(folder / "summary.json", features.summary)
+
+
+def _write_window(window: HeldOut | ColdStart, name: str, folder: Path) -> None:
+    save_npz(folder / f"{name}_history.npz", window.history)
+    save_npz(folder / f"{name}_held_out.npz", window.held_out)
+    _write_ids(window.user_ids, folder / f"{name}_users.parquet")
+
+
+def _write_ids(user_ids: NDArray[np.object_], path: Path) -> None:
+    pd.DataFrame({"user_id": user_ids.astype(str)}).to_parquet(path, index=False)
 
 
 def read_features(folder: Path) -> Features:
@@ -116,6 +163,10 @@ def read_features(folder: Path) -> Features:
             else None,
             test=_read_held_out(folder, "test"),
             summary=read_json(folder / "summary.json"),
+            train_times=_read_times(folder / "train_times.npy"),
+            train_validation_times=_read_times(folder / "train_validation_times.npy"),
+            cold_validation=_read_cold_start(folder, "cold_validation"),
+            cold_test=_read_cold_start(folder, "cold_test"),
         )
     except (OSError, ValueError, KeyError) as error:
         raise RecganError(
@@ -129,6 +180,21 @@ def _read_held_out(folder: Path, name: str) -> HeldOut:
         history=_matrix(folder / f"{name}_history.npz"),
         held_out=_matrix(folder / f"{name}_held_out.npz"),
     )
+
+
+def _read_cold_start(folder: Path, name: str) -> ColdStart | None:
+    if not (folder / f"{name}_items.parquet").exists():
+        return None
+    return ColdStart(
+        items=pd.read_parquet(folder / f"{name}_items.parquet"),
+        user_ids=_user_ids(folder / f"{name}_users.parquet"),
+        history=_matrix(folder / f"{name}_history.npz"),
+        held_out=_matrix(folder / f"{name}_held_out.npz"),
+    )
+
+
+def _read_times(path: Path) -> NDArray[np.float32] | None:
+    return np.asarray(np.load(path), dtype=np.float32) if path.exists() else None
 
 
 def _matrix(path: Path) -> csr_array:
