@@ -48,13 +48,16 @@ def project(tmp_path, request):
         if gan == "rcgan":
             content["train"]["critic_shares"] = [0.5]
         else:
-            example = request.config.rootpath / "examples" / "cfgan-ml100k.yaml"
+            example = request.config.rootpath / "examples" / f"{gan}-ml100k.yaml"
             content["train"] = yaml.safe_load(example.read_text())["train"]
+        if gan == "irgan":
+            content["train"]["pretraining"]["epochs"] = 3
         section = content["train"]
         section |= {"epochs": 8, "evaluate_every": 2, "patience": 3, "accelerator": "cpu", "metric_k": 10}
         section |= {"refit": True, **changes}
         for side in {"generator", "discriminator", "critic"} & set(section):
-            section[side] = {**section[side], "hidden": [12], "learning_rate": 0.01, "batch_size": 8}
+            size = {"factors": 12} if gan == "irgan" else {"hidden": [12]}
+            section[side] = {**section[side], **size, "learning_rate": 0.01, "batch_size": 8}
         (root / "data/features").mkdir(parents=True)
         write_features(features(validation), root / "data/features")
         (root / "params.yaml").write_text(yaml.safe_dump(content))
@@ -102,7 +105,7 @@ def test_writes_the_recommender_its_curves_and_its_figures(project, gan, changes
     assert not any((root / "checkpoints").iterdir())
 
 
-@pytest.mark.parametrize("gan", ["rcgan", "cfgan"])
+@pytest.mark.parametrize("gan", ["rcgan", "cfgan", "irgan"])
 def test_twice_the_same_is_the_same_bytes(project, gan):
     first, second = project("a", gan=gan), project("b", gan=gan)
     train(root=first)

@@ -40,7 +40,14 @@ from recgan.adversarial.networks import (
 from recgan.adversarial.schedule import ramp
 from recgan.params import CFGANParams
 from recgan.recommenders import stability
-from recgan.recommenders.gan import Training, pick_device, play_out, read_recommender, write_recommender
+from recgan.recommenders.gan import (
+    Training,
+    history_keys,
+    pick_device,
+    play_out,
+    read_recommender,
+    write_recommender,
+)
 
 
 class CFGANGame(nn.Module):
@@ -292,7 +299,9 @@ class CFGAN:
         if self.fitted is None:
             scores: NDArray[np.float32] = self._generate(SparseRows(user_items)).numpy()
             return scores
-        positions = np.array([self._position.get(key, -1) for key in _keys(user_items)], dtype=np.int64)
+        positions = np.array(
+            [self._position.get(key, -1) for key in history_keys(user_items)], dtype=np.int64
+        )
         scores = np.empty(user_items.shape, dtype=np.float32)
         own = positions >= 0
         layer = self.generator.output
@@ -363,7 +372,7 @@ class CFGAN:
         self.fitted = fitted
         self.items = items
         if fitted is not None:
-            keys = list(_keys(fitted))
+            keys = list(history_keys(fitted))
             self._position = {key: position for position, key in reversed(list(enumerate(keys))) if key}
             self._columns = SparseRows(csr_array(fitted.T))
 
@@ -391,11 +400,3 @@ class CFGAN:
         with torch.no_grad():
             written: Tensor = self.generator(rows.to(self.generator.first.device).all())
             return written.float().cpu()
-
-
-def _keys(user_items: csr_array) -> Iterator[bytes]:
-    """Yield each row as bytes, equal for equal histories whatever their index types."""
-    ordered = user_items.sorted_indices()
-    indices, values = ordered.indices.astype(np.int32), ordered.data.astype(np.float32)
-    for low, high in zip(ordered.indptr, ordered.indptr[1:], strict=False):
-        yield indices[low:high].tobytes() + values[low:high].tobytes()

@@ -204,5 +204,13 @@ def read_recommender(folder: Path) -> Iterator[tuple[dict[str, Any], dict[str, T
         raise RecganError(f"no readable recommender in {folder} ({error}); run dvc repro train") from None
 
 
+def history_keys(user_items: csr_array) -> Iterator[bytes]:
+    """Yield each row as bytes, equal for equal histories whatever their index types."""
+    ordered = user_items.sorted_indices()
+    indices, values = ordered.indices.astype(np.int32), ordered.data.astype(np.float32)
+    for low, high in zip(ordered.indptr, ordered.indptr[1:], strict=False):
+        yield indices[low:high].tobytes() + values[low:high].tobytes()
+
+
 _WEIGHTS = "weights.safetensors"
 _DESCRIPTION = "recommender.json"

@@ -27,4 +27,8 @@ def load_recommender(folder: Path) -> Recommender:
             from recgan.recommenders.rcgan import RCGAN
 
             return RCGAN.load(folder)
+        case "irgan":
+            from recgan.recommenders.irgan import IRGAN
+
+            return IRGAN.load(folder)
     raise RecganError(f"{folder} holds a recommender named {name!r}, which this version cannot load; retrain")

@@ -16,9 +16,10 @@ from recgan.adversarial.diagnostics import Row
 from recgan.errors import RecganError
 from recgan.features.matrices import Features, read_features
 from recgan.files import replacing, write_json, write_text
-from recgan.params import CFGANParams, RCGANParams, TrainParams, load_params
+from recgan.params import CFGANParams, IRGANParams, RCGANParams, TrainParams, load_params
 from recgan.recommenders.cfgan import CFGAN
 from recgan.recommenders.gan import Trained
+from recgan.recommenders.irgan import IRGAN
 from recgan.recommenders.protocol import Recommender
 from recgan.recommenders.ranking import window_ndcg
 from recgan.recommenders.rcgan import RCGAN
@@ -82,6 +83,8 @@ def unfitted(settings: TrainParams) -> Trained:
             return CFGAN(settings)
         case RCGANParams():
             return RCGAN(settings)
+        case IRGANParams():
+            return IRGAN(settings)
 
 
 def fit_and_choose(settings: TrainParams, features: Features, checkpoints: Path | None = None) -> Trained:
@@ -111,6 +114,7 @@ def fingerprint(settings: TrainParams, features: Features) -> str:
         *sources,
         here / "cfgan.py",
         here / "gan.py",
+        here / "irgan.py",
         here / "rcgan.py",
         here / "stability.py",
         here / "train.py",
