@@ -377,7 +377,5 @@ def _faults(space: SearchSpace, name: str, kinds: set[Any]) -> Iterable[str]:
         except RecganError as error:
             yield from (f"{full}: {line.strip()}" for line in str(error).splitlines()[1:])
     if space.present[name] not in values:
-        yield (
-            f"{full}: {values} leaves out {space.present[name]}, which {space.base or 'params.yaml'} holds and "
-            "the search starts from; widen it"
-        )
+        holder, value = space.base or "params.yaml", space.present[name]
+        yield f"{full}: {values} leaves out {value}, with which a search begins ({holder}); widen it"
