@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
+from ruamel.yaml.representer import RoundTripRepresenter
 
 from recgan.errors import RecganError
 from recgan.files import write_text
@@ -65,8 +66,18 @@ def put_in_place(content: Any, source: Path, root: Path = Path()) -> Path:
     return target
 
 
+class _Representer(RoundTripRepresenter):
+    """Writes null as it stands in the files, where ruamel leaves a blank."""
+
+
+_Representer.add_representer(
+    type(None), lambda representer, _: representer.represent_scalar("tag:yaml.org,2002:null", "null")
+)
+
+
 def _yaml() -> YAML:
     yaml = YAML()
+    yaml.Representer = _Representer
     yaml.preserve_quotes = True
     yaml.width = 120
     return yaml

@@ -1,9 +1,9 @@
 """Search any recommender's settings on validation, with the same budget, going on where it stopped.
 
 Every trial fits on the train window and is judged by NDCG on the validation window; the test window is not
-read. What is tried next follows from the seed and the finished trials alone (a tree-structured Parzen
-estimator, Bergstra et al. 2011, as Optuna computes it), so the trials of a search that was killed and asked
-for again are those of one that never stopped.
+read. What is tried next follows from the seed and the finished trials alone (a Gaussian process and its
+expected improvement, Jones et al. 1998, as Optuna computes them), so the trials of a search that was killed
+and asked for again are those of one that never stopped.
 """
 
 import hashlib
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 TRIALS = 30
 """Trials of a search that names no budget."""
 _SHOWN = 5
-_RANDOM = 10  # trials at random before the estimator has something to estimate from
+_RANDOM = 10  # trials at random before there is enough to learn from
 _DIGITS = 3  # of a number that is tried: what is written is what was measured
 _ATTEMPTS = 50
 
@@ -146,24 +146,29 @@ def propose(space: SearchSpace, trials: Sequence[Trial], seed: int) -> Settings 
     """Return what to try after these trials; None where nothing new comes up.
 
     A function of its arguments alone: there is no state that a killed search could lose. A trial that failed
-    counts as one that recommends nothing right, so that the search moves away from it.
+    counts like the worst of the others, so that the search moves away from it.
     """
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     distributions = _distributions(space)
+    worst = min((trial.ndcg for trial in trials if trial.ndcg is not None), default=0.0)
     finished = [
         optuna.trial.create_trial(
             params={name: _inside(space, name, value) for name, value in trial.settings.items()},
             distributions=distributions,
-            value=_ndcg(trial),
+            value=worst if trial.ndcg is None else trial.ndcg,
         )
         for trial in trials
     ]
     tried = [trial.settings for trial in trials]
     for attempt in range(_ATTEMPTS):
-        state = np.random.SeedSequence([seed, len(trials), attempt]).generate_state(1)
-        sampler = optuna.samplers.TPESampler(seed=int(state[0]), n_startup_trials=_RANDOM, multivariate=True)
+        state = int(np.random.SeedSequence([seed, len(trials), attempt]).generate_state(1)[0])
+        # What the process would try again is known already; then chance explores.
+        known = len(trials) >= _RANDOM and attempt == 0
+        sampler = (
+            optuna.samplers.GPSampler(seed=state) if known else optuna.samplers.RandomSampler(seed=state)
+        )
         study = optuna.create_study(direction="maximize", sampler=sampler)
         study.add_trials(finished)
         asked = study.ask(distributions).params
@@ -184,7 +189,7 @@ def measure(params: Params, recommender: str, features: Features) -> float:
     if recommender not in baselines:
         from recgan.recommenders.train import fit_and_choose  # takes torch along, which a baseline needs not
 
-        score = fit_and_choose(params.train, features).validation_ndcg
+        score = fit_and_choose(params.train, features).training.validation_ndcg
         assert score is not None
         return score
     _, fit = next(fitted(recommender, baselines[recommender], features.train, params.baselines.seed))
@@ -349,10 +354,10 @@ def _alone(record: Path, recommender: str) -> Iterator[None]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Leave out what a training says of its epochs; its alarms stay."""
+    """Leave out what each training says of its epochs and alarms: a search asks for the NDCG alone."""
     logger = logging.getLogger("recgan.adversarial")
     level = logger.level
-    logger.setLevel(logging.WARNING)
+    logger.setLevel(logging.ERROR)
     try:
         yield
     finally:

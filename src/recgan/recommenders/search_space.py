@@ -207,7 +207,8 @@ def load_space(recommender: str, root: Path = Path()) -> SearchSpace:
     """Read one recommender's section of search.yaml and put it on top of params.yaml.
 
     Raises:
-        RecganError: no such recommender or section, or the section has faults: all are named at once.
+        RecganError: no such recommender or section, params.yaml cannot hold it, or the section has faults:
+            all are named at once.
     """
     known = [*BASELINES, *GANS]
     if recommender not in known:
@@ -258,6 +259,7 @@ def load_space(recommender: str, root: Path = Path()) -> SearchSpace:
             frozenset(name for name, found in kinds.items() if int in found and float not in found),
             present,
         )
+        space.params(present)  # whose faults are not the ranges'
         faults = [fault for name in section.space for fault in _faults(space, name, kinds[name])]
     if faults:
         lines = "\n".join(f"  {fault}" for fault in faults)
