@@ -37,6 +37,7 @@ from recgan.use import put_in_place, read_with_comments
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
+    from optuna.samplers import BaseSampler
 
 TRIALS = 30
 """Trials of a search that names no budget."""
@@ -164,11 +165,7 @@ def propose(space: SearchSpace, trials: Sequence[Trial], seed: int) -> Settings 
     tried = [trial.settings for trial in trials]
     for attempt in range(_ATTEMPTS):
         state = int(np.random.SeedSequence([seed, len(trials), attempt]).generate_state(1)[0])
-        # What the process would try again is known already; then chance explores.
-        known = len(trials) >= _RANDOM and attempt == 0
-        sampler = (
-            optuna.samplers.GPSampler(seed=state) if known else optuna.samplers.RandomSampler(seed=state)
-        )
+        sampler = _sampler(len(trials), attempt, state)
         study = optuna.create_study(direction="maximize", sampler=sampler)
         study.add_trials(finished)
         asked = study.ask(distributions).params
@@ -176,6 +173,15 @@ def propose(space: SearchSpace, trials: Sequence[Trial], seed: int) -> Settings 
         if settings not in tried:
             return settings
     return None
+
+
+def _sampler(trials: int, attempt: int, seed: int) -> "BaseSampler":
+    """Return what proposes: where the surer way comes up with a setting that was tried, another one."""
+    from optuna.samplers import GPSampler, RandomSampler, TPESampler
+
+    if trials < _RANDOM or attempt > _ATTEMPTS // 2:
+        return RandomSampler(seed=seed)
+    return GPSampler(seed=seed) if attempt == 0 else TPESampler(seed=seed, multivariate=True)
 
 
 def measure(params: Params, recommender: str, features: Features) -> float:
