@@ -26,6 +26,7 @@ from recgan.params import Params, load_params
 from recgan.recommenders.ranking import window_ndcg
 from recgan.recommenders.search_space import (
     Choices,
+    Range,
     SearchSpace,
     Settings,
     load_space,
@@ -161,6 +162,7 @@ def propose(space: SearchSpace, trials: Sequence[Trial], seed: int) -> Settings 
             value=worst if trial.ndcg is None else trial.ndcg,
         )
         for trial in trials
+        if all(_is_told(values, trial.settings[name]) for name, values in space.ranges.items())
     ]
     tried = [trial.settings for trial in trials]
     for attempt in range(_ATTEMPTS):
@@ -245,9 +247,18 @@ def _distributions(space: SearchSpace) -> "dict[str, BaseDistribution]":
     return made
 
 
+def _is_told(values: Range | Choices, value: Any) -> bool:
+    """Tell whether Optuna can know of a value: of a choice it has, or a number."""
+    return value in values if isinstance(values, Choices) else value is not None
+
+
 def _inside(space: SearchSpace, name: str, value: Any) -> Any:
-    """Return a value as Optuna keeps it: a choice as text, for it may be a list."""
-    return json.dumps(value) if isinstance(space.ranges[name], Choices) else value
+    """Return a value as Optuna keeps it: a choice as text, for it may be a list.
+
+    What params.yaml holds may lie outside; Optuna gets the nearest end instead.
+    """
+    values = space.ranges[name]
+    return json.dumps(value) if isinstance(values, Choices) else min(max(value, values.low), values.high)
 
 
 def _outside(space: SearchSpace, name: str, value: Any) -> Any:

@@ -378,6 +378,3 @@ def _faults(space: SearchSpace, name: str, kinds: set[Any]) -> Iterable[str]:
             space.params({**space.present, name: end})
         except RecganError as error:
             yield from (f"{full}: {line.strip()}" for line in str(error).splitlines()[1:])
-    if space.present[name] not in values:
-        holder, value = space.base or "params.yaml", space.present[name]
-        yield f"{full}: {values} leaves out {value}, with which a search begins ({holder}); widen it"
