@@ -340,6 +340,8 @@ def _show(found: Found) -> None:
             "  %.4f  trial %d%s: %s",
             *(_ndcg(trials[place]), place + 1, present, _in_words(trials[place].settings)),
         )
+    if space.present not in [trial.settings for trial in trials]:
+        _log.warning("%s: what is there now was not among them; more trials begin with it", space.recommender)
     for name in space.ranges:
         if space.could_go_on(found.best.settings, name):
             _log.warning(
