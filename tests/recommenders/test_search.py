@@ -237,6 +237,18 @@ def test_what_was_written_is_gone_on_with(project):
     assert again.space.present == found.best.settings
 
 
+def test_a_setting_that_came_later_is_the_next_trial_or_is_told(project, caplog):
+    root = project()
+    found = search("ease", trials=2, root=root)
+    write_winner(replace(found, best=replace(found.best, settings={"l2": 321})), root)
+    with caplog.at_level("WARNING", "recgan"):
+        assert len(search("ease", trials=2, root=root).trials) == 2
+    assert "what is there now was not among them" in caplog.text
+    caplog.clear()
+    assert search("ease", trials=3, root=root).trials[2].settings == {"l2": 321}
+    assert "was not among them" not in caplog.text
+
+
 def test_the_grids_best_is_where_a_baseline_starts_once_it_is_known(project):
     root = project()
     about = {"ease": {"l2": 800, "tuned": True, "validation_ndcg": 0.1}}
