@@ -385,7 +385,7 @@ def test_where_every_trial_fails_the_first_reason_is_given(project, monkeypatch)
 
 def test_a_best_value_near_an_edge_is_told_unless_nothing_lies_beyond(project):
     space = load_space("itemknn", project())
-    at = {"neighbours": 990, "shrink": 9, "asymmetry": 1}
+    at = {"neighbours": 3990, "shrink": 9, "asymmetry": 1}
     assert [name for name in at if space.could_go_on(at, name)] == ["neighbours"]
     within = {"neighbours": 100, "shrink": 50, "asymmetry": 0.5}
     assert not any(space.could_go_on(within, name) for name in within)
