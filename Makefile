@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/installed-$(shell cat pyproject.toml requirements.lock | ck
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-fast check format serve-model ui lock clean
+.PHONY: help install run tune test test-fast check format serve-model ui lock clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -26,6 +26,10 @@ ifdef DATA
 	@$(BIN)/python -m recgan use $(DATA) $(if $(FOLDER),--folder "$(FOLDER)")
 endif
 	@$(BIN)/python -m flows.retrain
+
+tune: $(INSTALLED)  ## search settings on validation (RECOMMENDER=rcgan TRIALS=30 or MINUTES=…; WRITE=1 puts them into params.yaml)
+	@$(BIN)/python -m recgan tune $(if $(RECOMMENDER),--recommender $(RECOMMENDER)) $(if $(TRIALS),--trials $(TRIALS)) \
+	  $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) $(if $(WRITE),--write)
 
 test: $(INSTALLED)  ## every test, and the checks
 	@$(MAKE) --no-print-directory check

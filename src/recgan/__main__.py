@@ -67,6 +67,28 @@ def evaluate() -> None:
 
 
 @app.command()
+def tune(
+    recommender: Annotated[
+        str | None, typer.Option(help="Any but popularity; by default the one that params.yaml trains.")
+    ] = None,
+    trials: Annotated[
+        int | None, typer.Option(help="Trials in all, earlier ones included; 30 without --minutes.")
+    ] = None,
+    minutes: Annotated[
+        float | None, typer.Option(help="No trial begins after this much time in trials.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the settings that are tried.")] = 0,
+    write: Annotated[bool, typer.Option("--write", help="Put the best settings into params.yaml.")] = False,
+) -> None:
+    """Search a recommender's settings within search.yaml on validation; goes on where it stopped."""
+    from recgan.recommenders.search import search, write_winner
+
+    found = search(recommender, trials=trials, minutes=minutes, seed=seed)
+    if write:
+        print(f"{write_winner(found)} now holds the best settings; the file before is params.yaml.bak")
+
+
+@app.command()
 def use(
     example: Annotated[str, typer.Argument(help="A name in examples/, or the path of a params file.")],
     folder: Annotated[Path | None, typer.Option(help="Where the raw files are; becomes ingest.path.")] = None,
