@@ -486,7 +486,53 @@ class IRGANParams(TrainingParams):
     alarms: DiscriminatorAlarmParams
 
 
-TrainParams = Annotated[CFGANParams | RCGANParams | IRGANParams, Field(discriminator="recommender")]
+class StudentParams(Section):
+    """The student: a linear recommender in closed form, on real rows and on those that RC-GANs generate."""
+
+    recommender: Literal["student"]
+    teacher: RCGANParams
+    """The first teacher, a train section of its own; each further one has the next seed. Its `metric_k` and
+    `refit` are the student's too."""
+    teachers: Count
+    """How many are trained; their scores' mean is what the student learns from."""
+    teacher_users: Count | None
+    """Users drawn to train the teachers on, and for whom they generate; null takes all. Their scores take 4
+    bytes for each cell of these rows."""
+    generated_weights: Annotated[tuple[NonNegative, ...], Field(min_length=1)]
+    """Values to try of ω, the weight of a generated row beside 1 of a real one; 0 trains no teacher. Of this
+    and the three lists below validation chooses, and without validation it is the first of each."""
+    row_exponents: Annotated[tuple[NonNegative, ...], Field(min_length=1)]
+    """Values to try of a: a row of n items weighs n^-a."""
+    temperatures: Annotated[tuple[Positive | None, ...], Field(min_length=1)]
+    """Values to try of τ, by which scores are divided before the softmax that makes them a profile; null
+    takes the scores as they are."""
+    l2: Annotated[tuple[Positive, ...], Field(min_length=1)]
+    """Values to try of λ, the ridge."""
+    neighbours: Count | None
+    """Entries to keep for each item, the largest; null keeps all: items² numbers."""
+    block_items: Count | None
+    """Items to solve for at a time, beside as many others; null solves for all at once, whose memory is that
+    of four matrices of items² doubles."""
+
+    @property
+    def patience(self) -> int | None:
+        """The teachers'."""
+        return self.teacher.patience
+
+    @property
+    def metric_k(self) -> int:
+        """The teachers'."""
+        return self.teacher.metric_k
+
+    @property
+    def refit(self) -> bool:
+        """The teachers'."""
+        return self.teacher.refit
+
+
+TrainParams = Annotated[
+    CFGANParams | RCGANParams | IRGANParams | StudentParams, Field(discriminator="recommender")
+]
 
 
 class EvaluateParams(Section):
@@ -558,7 +604,7 @@ class Params(Section):
         if share == 0 and self.train.patience is not None:
             faults.append(
                 "features.split.validation_share is 0, so nothing can stop training early; "
-                "set train.patience to null"
+                "set train.patience to null (a student's is train.teacher.patience)"
             )
         if faults:
             raise ValueError("; ".join(faults))
@@ -638,7 +684,7 @@ _TAGS = frozenset(
     {"shop", "movielens-100k", "movielens-1m", "online-retail", "completejourney"}
     | {"published-split", "files"}
     | {"time", "random", "leave-last-out", "published"}
-    | {"cfgan", "rcgan", "irgan"}
+    | {"cfgan", "rcgan", "irgan", "student"}
 )
 
 

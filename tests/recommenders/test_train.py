@@ -45,7 +45,7 @@ def project(tmp_path, request):
     def make(name="project", validation=True, gan="rcgan", **changes):
         root = tmp_path / name
         content = yaml.safe_load((request.config.rootpath / "params.yaml").read_text())
-        if gan == "rcgan":
+        if gan in ("rcgan", "student"):
             content["train"]["critic_shares"] = [0.5]
         else:
             example = request.config.rootpath / "examples" / f"{gan}-ml100k.yaml"
@@ -58,6 +58,15 @@ def project(tmp_path, request):
         for side in {"generator", "discriminator", "critic"} & set(section):
             size = {"factors": 12} if gan == "irgan" else {"hidden": [12]}
             section[side] = {**section[side], **size, "learning_rate": 0.01, "batch_size": 8}
+        if gan == "student":
+            lists = {
+                "generated_weights": [0, 4],
+                "row_exponents": [0, 0.5],
+                "temperatures": [None],
+                "l2": [5],
+            }
+            more = {"teachers": 2, "teacher_users": None, "neighbours": None, "block_items": None}
+            content["train"] = {"recommender": "student", "teacher": section, **lists, **more}
         (root / "data/features").mkdir(parents=True)
         write_features(features(validation), root / "data/features")
         (root / "params.yaml").write_text(yaml.safe_dump(content))
@@ -126,6 +135,32 @@ def test_without_validation_all_epochs_are_trained_and_nothing_is_chosen(project
 def test_without_validation_patience_is_refused(project):
     with pytest.raises(RecganError, match=r"set train\.patience to null"):
         train(root=project(validation=False))
+
+
+def test_a_student_writes_its_teachers_curves_and_its_own_figures(project):
+    root = project(gan="student")
+    train(root=root)
+    figures = json.loads((root / "metrics/train.json").read_text())
+    assert list(figures) == ["best_epoch", "validation_ndcg", "epochs", "parameters", "alarms"]
+    assert figures["parameters"] == 24 * 24
+    rows = list(csv.DictReader((root / "reports/curves.csv").read_text().splitlines()))
+    assert [int(row["epoch"]) for row in rows] == list(range(1, 17))
+    assert {row["teacher"] for row in rows} == {"1", "2"}
+    student = load_recommender(root / "models/recommender")
+    assert student.training.validation_ndcg == figures["validation_ndcg"]
+    assert student.training.epochs == figures["best_epoch"] == max(student.choice.epochs, default=0)
+
+
+def test_a_student_killed_while_refitting_ends_as_the_uninterrupted_one(project, monkeypatch):
+    whole, killed = project("whole", gan="student"), project("killed", gan="student")
+    train(root=whole)
+    with monkeypatch.context() as patch:
+        patch.setattr(stage, "write_json", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            train(root=killed)
+    assert list((killed / "checkpoints").rglob("choose-teacher-2.ckpt"))
+    train(root=killed)
+    assert outputs(killed) == outputs(whole)
 
 
 def test_without_refit_the_best_look_is_what_is_written(project):

@@ -1,12 +1,23 @@
 """The packaged recommender: ids in, ids out, whatever the history."""
 
+import json
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import mlflow.pyfunc
 import numpy as np
 import pytest
 
+import recgan
 from recgan.errors import RecganError
 from recgan.recommenders.protocol import recommend
+from recgan.recommenders.student import Student
 from recgan.registry.evidence import to_ids, to_positions
+from recgan.registry.package import SIGNATURE
 from recgan.registry.packaged import PackagedRecommender, write_items
+from tests.recommenders.test_student import of_real_rows
 from tests.registry.conftest import ITEMS, TASTES, shop_features, taste_recommender
 
 
@@ -85,3 +96,35 @@ def test_histories_become_ids_row_by_row():
     assert len(found) == history.shape[0]
     assert found[-1] == []
     assert set(found[0]) == {f"id {position}" for position in np.flatnonzero(history.toarray()[0])}
+
+
+def test_a_packaged_student_answers_without_torch(tmp_path):
+    """Loaded and asked as a server does it, in a process of its own, with the code packaged with it."""
+    features, folder = shop_features(), tmp_path / "recommender"
+    folder.mkdir()
+    Student(of_real_rows()).fit(features.train).save(folder)
+    write_items(features.items, tmp_path / "items.json")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*input example was not provided", UserWarning)
+        mlflow.pyfunc.save_model(
+            tmp_path / "model",
+            python_model=str(Path(recgan.__file__).parent / "registry" / "pyfunc.py"),
+            artifacts={"recommender": str(folder), "items": str(tmp_path / "items.json")},
+            code_paths=[str(Path(recgan.__file__).parent)],
+            signature=SIGNATURE,
+            pip_requirements=["numpy"],
+        )
+    code = """
+import json, sys
+import mlflow.pyfunc, pandas as pd
+model = mlflow.pyfunc.load_model(sys.argv[1])
+answers = model.predict(pd.DataFrame({"history": [["item-1", "item-7"], []]}), params={"k": 3})
+print(json.dumps([list(answers["item_ids"][0]), "torch" in sys.modules, sys.modules["recgan"].__file__]))
+"""
+    command = [sys.executable, "-P", "-c", code, str(tmp_path / "model")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
+    item_ids, torch_came, packaged = json.loads(done.stdout.splitlines()[-1])
+    here = PackagedRecommender.load(folder, tmp_path / "items.json")
+    assert item_ids == here.recommend([["item-1", "item-7"]], k=3)[0].item_ids
+    assert not torch_came
+    assert Path(packaged).is_relative_to(tmp_path)

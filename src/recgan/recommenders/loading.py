@@ -31,4 +31,8 @@ def load_recommender(folder: Path) -> Recommender:
             from recgan.recommenders.irgan import IRGAN
 
             return IRGAN.load(folder)
+        case "student":
+            from recgan.recommenders.student import Student
+
+            return Student.load(folder)
     raise RecganError(f"{folder} holds a recommender named {name!r}, which this version cannot load; retrain")

@@ -156,8 +156,14 @@ class SearchSpace:
 
 
 def _gans() -> dict[str, type[Section]]:
-    models: tuple[type[TrainingParams], ...] = get_args(get_args(TrainParams)[0])
-    return {get_args(model.model_fields["recommender"].annotation)[0]: model for model in models}
+    models: tuple[type[Section], ...] = get_args(get_args(TrainParams)[0])
+    return {
+        get_args(model.model_fields["recommender"].annotation)[0]: model
+        for model in models
+        if issubclass(
+            model, TrainingParams
+        )  # not the student: it chooses its lists itself, its teacher is rcgan
+    }
 
 
 def _grids() -> dict[str, type[Section]]:
@@ -197,8 +203,9 @@ def with_settings(content: Any, recommender: str, settings: Settings) -> Any:
 def put_base(content: Any, base: Any) -> Any:
     """Return a copy of params.yaml's content that trains the base's recommender."""
     content, train = copy.deepcopy(content), copy.deepcopy(base["train"])
+    present = content["train"].get("teacher", content["train"])  # a student's stand with its teacher
     for name in _SAME_FOR_ALL:
-        train[name] = content["train"][name]
+        train[name] = present[name]
     content["train"] = train
     return content
 

@@ -16,13 +16,14 @@ from recgan.adversarial.diagnostics import Row
 from recgan.errors import RecganError
 from recgan.features.matrices import Features, read_features
 from recgan.files import replacing, write_json, write_text
-from recgan.params import CFGANParams, IRGANParams, RCGANParams, TrainParams, load_params
+from recgan.params import CFGANParams, IRGANParams, RCGANParams, StudentParams, TrainParams, load_params
 from recgan.recommenders.cfgan import CFGAN
 from recgan.recommenders.gan import Trained
 from recgan.recommenders.irgan import IRGAN
 from recgan.recommenders.protocol import Recommender
 from recgan.recommenders.ranking import window_ndcg
 from recgan.recommenders.rcgan import RCGAN
+from recgan.recommenders.student import Student
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +40,10 @@ def train(*, root: Path = Path()) -> None:
     settings = load_params(root / "params.yaml").train
     features = read_features(root / "data/features")
     if features.validation is None and settings.patience is not None:
-        raise RecganError("there is no validation window to stop training early; set train.patience to null")
+        raise RecganError(
+            "there is no validation window to stop training early; set train.patience to null "
+            "(a student's is train.teacher.patience)"
+        )
     checkpoints = root / "checkpoints" / fingerprint(settings, features)
     log.info(
         "training %s on %d users x %d items, %d interactions",
@@ -85,6 +89,8 @@ def unfitted(settings: TrainParams) -> Trained:
             return RCGAN(settings)
         case IRGANParams():
             return IRGAN(settings)
+        case StudentParams():
+            return Student(settings)
 
 
 def fit_and_choose(settings: TrainParams, features: Features, checkpoints: Path | None = None) -> Trained:
@@ -117,7 +123,9 @@ def fingerprint(settings: TrainParams, features: Features) -> str:
         here / "irgan.py",
         here / "rcgan.py",
         here / "stability.py",
+        here / "student.py",
         here / "train.py",
+        here / "trained.py",
     ]:
         parts.append(source.read_text(encoding="utf-8"))
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
