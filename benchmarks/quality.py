@@ -1,17 +1,18 @@
-"""Rank a test window with tuned baselines, RC-GAN, and RC-GAN without its adversary.
+"""Rank a test window with tuned baselines, GAN recommenders, and these without what makes them adversarial.
 
-    python benchmarks/quality.py --data FOLDER [--params FILE] [--seeds 3] [--threads 1]
+    python benchmarks/quality.py --data FOLDER [--params FILE] [--beside FILE …] [--seeds 3] [--threads 1]
 
 FOLDER holds ML100K.train and ML100K.test (`user item rating`) from github.com/Bigdasgit/CFGAN, with
 examples/rcgan-ml100k.yaml for settings and grids; or it is a data/features of the pipeline and FILE the
-params.yaml that made it. On validation (of the published split a random 20 % of each user's train items) NDCG
-chooses the baselines' settings and each GAN's epoch and share of the critic's residual; then each is fitted
-on train + validation and test is ranked once: the full catalogue, the mean over all test users. Beside RC-GAN
-stand the same training without the adversarial term (λ = 0) and the generator of that alone (k = 0).
+params.yaml that made it. The recommender that FILE trains is compared; those of the files named by --beside
+stand beside it. On validation (of the published split a random 20 % of each user's train items) NDCG chooses
+the baselines' settings and what each recommender leaves open (the epoch, shares, ridges); then each is fitted
+on train + validation and test is ranked once: the full catalogue, the mean over all test users. Indented
+below each stands its ablation, trained and chosen alike.
 
-The p-values are of a paired bootstrap over users (two-sided, Holm over the comparisons made), a GAN's value
-for a user being the mean over seeds. The best baseline is the one that is best on test, which can only make
-it harder to beat.
+The p-values are of a paired bootstrap over users (two-sided, Holm over the comparisons made), a recommender's
+value for a user being the mean over seeds. The best baseline is the one that is best on test, which can only
+make it harder to beat.
 """
 
 import argparse
@@ -30,7 +31,14 @@ from recgan.evaluation.metrics import user_metrics
 from recgan.evaluation.significance import Comparison, compare
 from recgan.features.matrices import Features, HeldOut, read_features
 from recgan.features.split import TRAIN, VALIDATION, published_windows
-from recgan.params import PublishedSplit, load_params
+from recgan.params import (
+    IRGANParams,
+    PublishedSplit,
+    RCGANParams,
+    StudentParams,
+    TrainParams,
+    load_params,
+)
 from recgan.recommenders.protocol import recommend
 from recgan.recommenders.train import fit_and_choose
 from recgan.recommenders.tune import grids, tune
@@ -79,6 +87,35 @@ def window(users: NDArray[np.object_], history: csr_array, held_out: csr_array) 
     return HeldOut(users[some], csr_array(history[some]), csr_array(held_out[some]))
 
 
+def seeded(settings: TrainParams, seed: int) -> TrainParams:
+    """Give another seed; a student's is its first teacher's, the others follow."""
+    if isinstance(settings, StudentParams):
+        teacher = settings.teacher.model_copy(update={"seed": seed * settings.teachers})
+        return settings.model_copy(update={"teacher": teacher})
+    return settings.model_copy(update={"seed": seed})
+
+
+def ablations(settings: TrainParams) -> dict[str, TrainParams]:
+    """Return the same recommender without its adversary, and without more."""
+    changed = settings.model_copy
+    match settings:
+        case RCGANParams():
+            return {
+                "no adversary": changed(update={"adversarial": 0}),
+                "generator alone": changed(update={"adversarial": 0, "critic_shares": (0,)}),
+            }
+        case StudentParams():
+            teacher = settings.teacher.model_copy(update={"adversarial": 0})
+            return {
+                "teacher alone": changed(update={"teacher": teacher}),
+                "real rows alone": changed(update={"generated_weights": (0,)}),
+            }
+        case IRGANParams():
+            pretraining = settings.pretraining.model_copy(update={"epochs": settings.epochs})
+            return {"likelihood alone": changed(update={"pretraining": pretraining})}
+    return {}
+
+
 def line(name: str, values: Iterable[str]) -> str:
     return f"{name:18}" + "".join(f"{value:>17}" for value in values)
 
@@ -105,6 +142,7 @@ def main() -> None:
     )
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--params", type=Path, default=EXAMPLE)
+    parser.add_argument("--beside", type=Path, nargs="+", default=[])
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
@@ -114,7 +152,7 @@ def main() -> None:
         features = read(arguments.data, params.features.split)
     else:
         features = read_features(arguments.data)
-    test, base, k = features.test, params.train, params.evaluate.primary_k
+    test, k = features.test, params.evaluate.primary_k
     names = [f"{metric}_at_{cut}" for metric in ("precision", "recall", "ndcg", "mrr") for cut in (5, k)]
     exclude_seen = not features.summary["repeat_purchases"]
 
@@ -134,23 +172,21 @@ def main() -> None:
             flush=True,
         )
 
+    contestants: dict[str, TrainParams] = {}
+    for settings in (params.train, *(load_params(file).train for file in arguments.beside)):
+        contestants[settings.recommender] = settings
+        contestants |= {f"  {name}": changed for name, changed in ablations(settings).items()}
     gans: dict[str, Measured] = {}
-    changes = {
-        "rcgan": {},
-        "no adversary": {"adversarial": 0},
-        "generator alone": {"adversarial": 0, "critic_shares": (0,)},
-    }
-    for name, change in changes.items():
+    for name, settings in contestants.items():
         gans[name] = Measured([], [], "")
         for seed in range(arguments.seeds):
-            settings = base.model_copy(update={**change, "seed": seed})
             start = time.process_time()
-            chosen = fit_and_choose(settings, features)
+            chosen = fit_and_choose(seeded(settings, seed), features)
             fitted = chosen.anew().fit(features.train_validation, epochs=chosen.training.best_epoch)
             gans[name].seconds.append(time.process_time() - start)
             ranking, _ = recommend(fitted, test.history, k, exclude_seen)
             gans[name].metrics.append(measure(ranking))
-            gans[name].note += f"  {chosen.training.best_epoch} epochs, k {fitted.critic_share:g}"
+            gans[name].note += f"  {chosen.training.best_epoch} epochs"
         seconds = float(np.mean(gans[name].seconds))
         print(line(name, shown(gans[name], names)), f"  {seconds:.0f} s{gans[name].note}", flush=True)
 
@@ -160,9 +196,10 @@ def main() -> None:
             name: np.mean([metrics[metric] for metrics in one.metrics], axis=0)
             for name, one in (baselines | gans).items()
         }
-        others = {name: users[name] for name in (best_baseline, *list(gans)[1:])}
-        print(f"rcgan, {metric}, {len(test.user_ids)} users")
-        for comparison in compare(users["rcgan"], others, samples=10_000, confidence=0.95, seed=0):
+        ours, *beside = gans
+        others = {name.strip(): users[name] for name in (best_baseline, *beside)}
+        print(f"{ours}, {metric}, {len(test.user_ids)} users")
+        for comparison in compare(users[ours], others, samples=10_000, confidence=0.95, seed=0):
             print(told(comparison))
 
 
