@@ -20,6 +20,7 @@ from pydantic import Field  # noqa: E402
 
 from flows import summary, workplace  # noqa: E402
 from flows.stages import push_cache, run_stage, stage_order  # noqa: E402
+from recgan.data.freshness import check_freshness  # noqa: E402
 from recgan.errors import RecganError, Unavailable  # noqa: E402
 from recgan.params import Params, load_params  # noqa: E402
 from recgan.registry import store  # noqa: E402
@@ -41,10 +42,12 @@ OUTSIDE: dict[str, Any] = {
 
 
 @task(cache_policy=NO_CACHE)  # DVC's is the only cache
-def bring_up_to_date(stage: str, root: Path) -> State[str]:
-    """Run one DVC stage, or find it unchanged."""
+def bring_up_to_date(stage: str, root: Path, params: Params) -> State[str]:
+    """Run one DVC stage, or find it unchanged; an unchanged log may have grown too old by itself."""
     try:
         outcome = run_stage(stage, root, get_run_logger().info)
+        if stage == "validate":
+            check_freshness(root, params.validate_)
     finally:
         # Wanted most where the events broke an expectation, after which no later task runs.
         if stage == "validate" and (root / "metrics/validation.json").exists():
@@ -118,7 +121,7 @@ def retrain(
         timed = bring_up_to_date.with_options(
             name=stage, task_run_name=stage, timeout_seconds=60 * stage_timeout_minutes
         )
-        timed(stage, place)
+        timed(stage, place, params)
     registered = register(place, params)
     judgement = judge(place, params, registered.version)
     promotion = promote(place, params, registered.version, judgement)

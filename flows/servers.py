@@ -13,6 +13,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from contextlib import suppress
@@ -91,11 +92,11 @@ def up(root: Path) -> None:
         "mlflow",
         [
             *("-m", "mlflow", "server", "--host", HOST, "--port", str(PORTS["mlflow"])),
-            *("--backend-store-uri", place.database("mlflow", "postgresql+psycopg")),
             *("--artifacts-destination", str(place.folder.resolve() / "artifacts")),
             *("--allowed-hosts", os.environ.get("RECGAN_ALLOWED_HOSTS", "localhost:*,127.0.0.1:*")),
         ],
-        {},
+        # Not on the command line, which every user of the machine can read.
+        {"MLFLOW_BACKEND_STORE_URI": place.database("mlflow", "postgresql+psycopg")},
         f"{mlflow}/health",
     )
     command = [sys.executable, "-m", "prefect"]
@@ -150,12 +151,16 @@ def start_postgres(place: Place) -> None:
         place.cluster.mkdir(parents=True, exist_ok=True)
         if not os.getuid():
             shutil.chown(place.cluster, "postgres")
-        postgres(
-            place,
-            *("initdb", "-D", str(place.cluster), "-U", "recgan", "-E", "UTF8"),
-            *("--auth=scram-sha-256", "--pwfile=/dev/stdin"),
-            given=secret.read_text(encoding="utf-8"),
-        )
+        with tempfile.NamedTemporaryFile("w", encoding="utf-8") as given:  # only its owner reads it
+            given.write(secret.read_text(encoding="utf-8"))
+            given.flush()
+            if not os.getuid():
+                shutil.chown(given.name, "postgres")
+            postgres(
+                place,
+                *("initdb", "-D", str(place.cluster), "-U", "recgan", "-E", "UTF8"),
+                *("--auth=scram-sha-256", f"--pwfile={given.name}"),
+            )
     alive = postgres(place, "pg_ctl", "status", "-D", str(place.cluster), may_fail=True)
     if alive:
         options = f"-p {PORTS['postgres']} -c listen_addresses=127.0.0.1 -k {place.cluster}"
@@ -169,7 +174,7 @@ def start_postgres(place: Place) -> None:
             connection.execute(f"CREATE DATABASE {name}")
 
 
-def postgres(place: Place, tool: str, *arguments: str, given: str = "", may_fail: bool = False) -> int:
+def postgres(place: Place, tool: str, *arguments: str, may_fail: bool = False) -> int:
     """Run one of PostgreSQL's tools, as the user postgres where this is root, which it refuses to be."""
     command = [str(find(tool)), *arguments]
     if not os.getuid():
@@ -177,9 +182,7 @@ def postgres(place: Place, tool: str, *arguments: str, given: str = "", may_fail
     # Into a file: a server that inherits a pipe would keep its reader waiting for ever.
     log = place.folder / "postgres.log"
     with log.open("w") as output:
-        done = subprocess.run(
-            command, input=given, text=True, stdout=output, stderr=output, cwd="/", check=False
-        )
+        done = subprocess.run(command, stdout=output, stderr=output, cwd="/", check=False)
     if done.returncode and not may_fail:
         raise RecganError(f"{tool} ended with code {done.returncode}: {log.read_text()[-800:].strip()}")
     return done.returncode
