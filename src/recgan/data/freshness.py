@@ -1,4 +1,4 @@
-"""Is the newest event new enough today? The validate stage asks when it runs, and DVC skips an unchanged one."""
+"""Is the newest event new enough today? Validate asks when it runs, and DVC skips an unchanged one."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
