@@ -63,6 +63,7 @@ class Place:
         return {
             "PREFECT_API_URL": f"http://127.0.0.1:{PORTS['prefect']}/api",
             "MLFLOW_TRACKING_URI": f"http://127.0.0.1:{PORTS['mlflow']}",
+            "RECGAN_LOCK_DATABASE": self.database("mlflow", "postgresql+psycopg"),
             "RECGAN_ROOT": str(self.root.resolve()),
         }
 
@@ -264,6 +265,7 @@ def answers(url: str) -> bool:
 def write_environment(place: Place) -> None:
     """Write the variables that point a shell at the servers."""
     lines = [f"{name}={value}" for name, value in place.environment.items()]
+    (place.folder / "env").touch(mode=0o600)  # it holds the database's password
     (place.folder / "env").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 

@@ -92,9 +92,9 @@ def current(client: MlflowClient, name: str, alias: str = CHAMPION) -> ModelVers
 def critical_section(root: Path, name: str, timeout: float = _LOCK_TIMEOUT) -> Iterator[None]:
     """Hold the one lock of a registered model: MLflow's aliases have no compare-and-set.
 
-    A Postgres advisory lock where the store is Postgres, so that every machine takes part; a file lock
-    beside an SQLite database; before a tracking server a file lock of this machine, which other machines
-    do not see.
+    A Postgres advisory lock where the store is Postgres or RECGAN_LOCK_DATABASE names one, so that every
+    machine takes part; a file lock beside an SQLite database; before a tracking server alone a file lock of
+    this machine, which other machines do not see.
 
     Args:
         root: the project.
@@ -109,8 +109,9 @@ def critical_section(root: Path, name: str, timeout: float = _LOCK_TIMEOUT) -> I
         f"another process has been registering or promoting {name} for over {timeout:g} s; "
         "let it end, then run this again"
     )
-    if uri.startswith("postgresql"):
-        with _postgres_lock(uri, name, timeout, busy):
+    database = os.environ.get("RECGAN_LOCK_DATABASE", uri)
+    if database.startswith("postgresql"):
+        with _postgres_lock(database, name, timeout, busy):
             yield
         return
     path = _sqlite_path(uri)
