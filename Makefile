@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/installed-$(shell cat pyproject.toml requirements.lock | ck
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help install run tune test test-fast check format serve-model ui lock clean
+.PHONY: help install run tune test test-fast check format serve-model ui up down status deploy lock clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -55,6 +55,19 @@ serve-model: $(INSTALLED)  ## the champion behind MLflow's scoring server on por
 
 ui: $(INSTALLED)  ## MLflow's pages on port 5000: runs, curves, versions, aliases
 	@$(BIN)/python -m recgan ui --port $(or $(PORT),5000)
+
+up: $(INSTALLED)  ## PostgreSQL, Prefect, MLflow and a worker on this machine, with the deployments (needs Debian's postgresql)
+	@RECGAN_ROOT="$(CURDIR)" $(BIN)/python -m flows.servers up
+
+down: $(INSTALLED)  ## stop them; what they store stays
+	@$(BIN)/python -m flows.servers down
+
+status: $(INSTALLED)  ## which of them run
+	@$(BIN)/python -m flows.servers status
+
+deploy: $(INSTALLED)  ## apply prefect.yaml and the automations to the server that PREFECT_API_URL names
+	@RECGAN_ROOT="$${RECGAN_ROOT:-$(CURDIR)}" $(BIN)/prefect --no-prompt deploy --all
+	@$(BIN)/python -m flows.automations
 
 lock: $(INSTALLED)  ## requirements.lock anew from .venv
 	@{ sed -n '/^#/p' requirements.lock; $(BIN)/python -m pip freeze --exclude-editable | sed 's/+cpu//'; } > requirements.lock.new

@@ -3,29 +3,51 @@
 import logging
 import sys
 from pathlib import Path
+from typing import Annotated, Any
 
 from recgan.environment import configure
 
 configure()  # before Prefect and MLflow read their settings
 
-from prefect import flow, get_run_logger, task  # noqa: E402
+from prefect import Task, flow, get_run_logger, task  # noqa: E402
 from prefect.artifacts import create_markdown_artifact  # noqa: E402
 from prefect.cache_policies import NO_CACHE  # noqa: E402
+from prefect.client.schemas.objects import TaskRun  # noqa: E402
 from prefect.runtime import flow_run  # noqa: E402
 from prefect.states import Completed, State  # noqa: E402
+from prefect.tasks import exponential_backoff  # noqa: E402
+from pydantic import Field  # noqa: E402
 
-from flows import summary  # noqa: E402
-from flows.stages import run_stage, stage_order  # noqa: E402
-from recgan.errors import RecganError  # noqa: E402
+from flows import summary, workplace  # noqa: E402
+from flows.stages import push_cache, run_stage, stage_order  # noqa: E402
+from recgan.data.freshness import check_freshness  # noqa: E402
+from recgan.errors import RecganError, Unavailable  # noqa: E402
 from recgan.params import Params, load_params  # noqa: E402
 from recgan.registry import store  # noqa: E402
 
 
+def is_transient(task: Task[..., object], run: TaskRun, state: State) -> bool:
+    """Tell whether trying again may help: something outside did not answer."""
+    return isinstance(state.result(raise_on_failure=False), Unavailable | ConnectionError)
+
+
+OUTSIDE: dict[str, Any] = {
+    "cache_policy": NO_CACHE,
+    "retries": 4,
+    "retry_delay_seconds": exponential_backoff(15),
+    "retry_jitter_factor": 0.3,
+    "retry_condition_fn": is_transient,
+}
+"""Options of a task that needs something outside; every such task may run twice without harm."""
+
+
 @task(cache_policy=NO_CACHE)  # DVC's is the only cache
-def bring_up_to_date(stage: str, root: Path) -> State[str]:
-    """Run one DVC stage, or find it unchanged."""
+def bring_up_to_date(stage: str, root: Path, params: Params) -> State[str]:
+    """Run one DVC stage, or find it unchanged; an unchanged log may have grown too old by itself."""
     try:
         outcome = run_stage(stage, root, get_run_logger().info)
+        if stage == "validate":
+            check_freshness(root, params.validate_)
     finally:
         # Wanted most where the events broke an expectation, after which no later task runs.
         if stage == "validate" and (root / "metrics/validation.json").exists():
@@ -35,22 +57,29 @@ def bring_up_to_date(stage: str, root: Path) -> State[str]:
     return Completed(name=outcome.title(), message=f"{stage}: {outcome}", data=str(outcome))
 
 
-@task(task_run_name="register", cache_policy=NO_CACHE)
+@task(task_run_name="register", **OUTSIDE)
 def register(root: Path, params: Params) -> store.Registered:
     """Register what was trained; a training that has a version keeps it."""
     return store.register(root, params, flow_run.get_id())
 
 
-@task(task_run_name="judge", cache_policy=NO_CACHE)
+@task(task_run_name="judge", **OUTSIDE)
 def judge(root: Path, params: Params, version: str) -> store.Judgement:
     """Score challenger and champion anew and let the gate decide."""
     return store.judge(root, params, version)
 
 
-@task(task_run_name="promote", cache_policy=NO_CACHE)
+@task(task_run_name="promote", **OUTSIDE)
 def promote(root: Path, params: Params, version: str, judgement: store.Judgement) -> store.Promotion:
     """Move the aliases as the gate decided."""
     return store.promote(root, params, version, judgement)
+
+
+@task(task_run_name="push", **OUTSIDE)
+def push(root: Path) -> State[str]:
+    """Send what was computed to the DVC remote, where one is configured."""
+    pushed = push_cache(root, get_run_logger().info)
+    return Completed(name="Pushed" if pushed else "NoRemote", data=str(pushed))
 
 
 @task(task_run_name="publish", cache_policy=NO_CACHE)
@@ -63,20 +92,41 @@ def publish(root: Path, params: Params, promotion: store.Promotion) -> None:
     )
 
 
+@task(task_run_name="worktree", cache_policy=NO_CACHE)
+def worktree(root: Path, ref: str) -> Path:
+    """Bring the worktree of scheduled runs to a commit."""
+    return workplace.prepare(root, "retrain", ref)
+
+
 @flow(name="retrain", flow_run_name="retrain")
-def retrain(root: Path = Path()) -> State[store.Promotion]:
+def retrain(
+    root: Path = Path(),
+    isolated: bool = False,
+    ref: Annotated[str, Field(min_length=1, pattern=r"^[^-\s][^\s]*$")] = "HEAD",
+    stage_timeout_minutes: Annotated[float, Field(gt=0)] = 480,
+) -> State[store.Promotion]:
     """Bring every stage up to date, register the recommender, and promote it if the gate lets it pass.
 
     Args:
         root: the project, a folder with params.yaml and dvc.yaml.
+        isolated: work in a git worktree that is kept for scheduled runs, not in the project itself.
+        ref: the commit, branch or tag that an isolated run takes code and parameters from.
+        stage_timeout_minutes: a stage that takes longer is stopped with all its processes.
     """
-    params = load_params(root / "params.yaml")
-    for stage in stage_order(root):
-        bring_up_to_date.with_options(name=stage, task_run_name=stage)(stage, root)
-    registered = register(root, params)
-    judgement = judge(root, params, registered.version)
-    promotion = promote(root, params, registered.version, judgement)
-    publish(root, params, promotion)
+    workplace.end_with_worker()
+    workplace.keep_the_registry(root)
+    place = worktree(root, ref) if isolated else root
+    params = load_params(place / "params.yaml")
+    for stage in stage_order(place):
+        timed = bring_up_to_date.with_options(
+            name=stage, task_run_name=stage, timeout_seconds=60 * stage_timeout_minutes
+        )
+        timed(stage, place, params)
+    registered = register(place, params)
+    judgement = judge(place, params, registered.version)
+    promotion = promote(place, params, registered.version, judgement)
+    push(place)
+    publish(place, params, promotion)
     return Completed(
         name=summary.state_name(promotion), message=summary.sentence(params, promotion), data=promotion
     )

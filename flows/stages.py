@@ -14,7 +14,9 @@ from typing import IO
 
 import yaml
 
-from recgan.errors import RecganError
+from recgan.errors import RecganError, Unavailable
+
+_GUARD = Path(__file__).with_name("guard.py")
 
 
 class Outcome(StrEnum):
@@ -73,27 +75,58 @@ def _paths(entries: list[str | dict[str, object]]) -> list[str]:
 def run_stage(stage: str, root: Path, on_line: Callable[[str], None]) -> Outcome:
     """Bring one stage up to date with `dvc repro --single-item`, handing on each line it prints.
 
-    The child runs in its own session and its whole group is killed when this function is left in any way:
-    a killed dvc leaves the stage's own process running, and a timeout does not interrupt `subprocess.run`.
-
     Raises:
         RecganError: the stage failed; the message is what it said.
+    """
+    code, said = run_dvc(["repro", "--single-item", stage], root, on_line)
+    if code != 0:
+        raise RecganError(_failure(stage, code, said))
+    unchanged = any("didn't change, skipping" in line for line in said)
+    return Outcome.UNCHANGED if unchanged else Outcome.RAN
+
+
+def push_cache(root: Path, on_line: Callable[[str], None]) -> bool:
+    """Send what dvc.lock names to the default DVC remote; return False where none is configured.
+
+    Raises:
+        Unavailable: the remote does not take it.
+    """
+    code, said = run_dvc(["config", "core.remote"], root, lambda _: None)
+    if code != 0 or not said:
+        return False
+    code, said = run_dvc(["push"], root, on_line)
+    if code != 0:
+        raise Unavailable("dvc push failed:\n" + "\n".join(said[-5:]))
+    return True
+
+
+def run_dvc(arguments: list[str], root: Path, on_line: Callable[[str], None]) -> tuple[int, list[str]]:
+    """Run a DVC command, handing on each line it prints; return its exit code and all lines.
+
+    The child runs in its own session and its whole group is killed when this function is left in any way:
+    a killed dvc leaves the stage's own process running, and a timeout does not interrupt `subprocess.run`.
+    Should this process be killed itself, the child's guard sees the pipe close and does the same.
     """
     environment = os.environ | {
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
         "PYTHONUNBUFFERED": "1",
+        # The stages of a worktree run its own code, whatever is installed.
+        "PYTHONPATH": os.pathsep.join(
+            filter(None, [str((root / "src").resolve()), os.environ.get("PYTHONPATH")])
+        ),
     }
     child = subprocess.Popen(
-        [sys.executable, "-m", "dvc", "repro", "--single-item", stage],
+        [sys.executable, str(_GUARD), sys.executable, "-m", "dvc", *arguments],
         cwd=root,
         env=environment,
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
         start_new_session=True,
     )
+    assert child.stdin is not None
     assert child.stdout is not None
     lines: Queue[str | None] = Queue()
     reader = Thread(target=_forward, args=(child.stdout, lines), daemon=True)
@@ -110,17 +143,14 @@ def run_stage(stage: str, root: Path, on_line: Callable[[str], None]) -> Outcome
             said.append(line)
             if not line.strip().startswith(_HINTS):
                 on_line(line)
-        code = child.wait()
+        return child.wait(), said
     finally:
         with suppress(ProcessLookupError):
             os.killpg(child.pid, signal.SIGKILL)
         child.wait()
         reader.join()
         child.stdout.close()
-    if code != 0:
-        raise RecganError(_failure(stage, code, said))
-    unchanged = any("didn't change, skipping" in line for line in said)
-    return Outcome.UNCHANGED if unchanged else Outcome.RAN
+        child.stdin.close()
 
 
 def _forward(output: IO[str], lines: "Queue[str | None]") -> None:

@@ -1,6 +1,8 @@
 """What every test shares: no telemetry, and the real data where it is present."""
 
 import os
+import shutil
+import socket
 from pathlib import Path
 
 import pytest
@@ -23,3 +25,28 @@ def real_data():
         return folder / name
 
     return find
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory):
+    """URI of MLflow's database in a PostgreSQL of the tests' own, or the one RECGAN_TEST_POSTGRES names."""
+    if given := os.environ.get("RECGAN_TEST_POSTGRES"):
+        yield given
+        return
+    from flows import servers
+    from recgan.errors import RecganError
+
+    try:
+        servers.find("initdb")
+    except RecganError as error:
+        pytest.skip(f"{error}, or set RECGAN_TEST_POSTGRES to the URI of an empty database")
+    place = servers.Place(tmp_path_factory.mktemp("postgres"))
+    place.folder.mkdir(parents=True)
+    with socket.socket() as free, pytest.MonkeyPatch.context() as patch:
+        free.bind(("127.0.0.1", 0))
+        patch.setitem(servers.PORTS, "postgres", free.getsockname()[1])
+        free.close()
+        servers.start_postgres(place)
+        yield place.database("mlflow", "postgresql+psycopg")
+        servers.postgres(place, "pg_ctl", "stop", "-m", "immediate", "-D", str(place.cluster))
+    shutil.rmtree(place.cluster)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 import yaml
 from mlflow import MlflowClient
@@ -65,10 +66,14 @@ def change(root: Path, name: str, value: object) -> None:
     (root / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
 
 
-def outcome() -> tuple[str, object]:
+def retrain_flow():
     from flows.retrain import retrain
 
-    state = retrain(return_state=True)
+    return retrain
+
+
+def outcome() -> tuple[str, object]:
+    state = retrain_flow()(return_state=True)
     return state.name, state
 
 
@@ -166,6 +171,30 @@ def test_bad_data_stops_the_flow_and_leaves_everything_as_it_was():
     assert "broken" in artifacts(state)["data-quality"]
     assert {path: path.read_bytes() for path in Path("data/kept").iterdir()} == before
     assert champion() == version
+
+
+def test_a_stage_that_takes_too_long_is_stopped_with_all_its_processes():
+    version, text = champion(), Path("params.yaml").read_text()
+    change(Path(), "validate.min_events", 500)
+    change(Path(), "train.epochs", 100_000)
+    change(Path(), "train.patience", None)
+    before = Path("models/recommender/weights.safetensors").read_bytes()
+    state = retrain_flow()(stage_timeout_minutes=0.25, return_state=True)
+    Path("params.yaml").write_text(text)
+    assert state.is_failed()
+    assert "timeout" in state.message
+    assert not [one for one in psutil.Process().children(recursive=True) if "recgan" in one.cmdline()]
+    assert Path("models/recommender/weights.safetensors").read_bytes() == before
+    assert champion() == version
+
+
+@pytest.mark.parametrize(
+    ("given", "wrong"), [({"ref": "--force"}, "ref"), ({"stage_timeout_minutes": 0}, "stage_timeout_minutes")]
+)
+def test_a_faulty_parameter_of_the_form_is_refused(given, wrong):
+    state = retrain_flow()(**given, return_state=True)
+    assert state.is_failed()
+    assert wrong in state.message
 
 
 def test_a_mistyped_parameter_stops_before_anything_runs():

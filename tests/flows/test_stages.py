@@ -118,10 +118,27 @@ def test_nothing_is_left_running(project, way):
     with pytest.raises((Stop, KeyboardInterrupt)):
         run_stage("first", project, on_line)
     assert pids
-    deadline = time.monotonic() + 5
-    while alive(pids[0]) and time.monotonic() < deadline:
+    assert wait_until(lambda: not alive(pids[0]), 5)
+
+
+def test_nothing_is_left_running_when_the_flow_itself_is_killed(project):
+    write_first(project, "import os, time; open('pid', 'w').write(str(os.getpid())); time.sleep(60)")
+    code = "import sys; from pathlib import Path; from flows.stages import run_stage; "
+    code += "run_stage('first', Path(sys.argv[1]), print)"
+    parent = subprocess.Popen([sys.executable, "-c", code, str(project)], cwd=ROOT, start_new_session=True)
+    note = project / "pid"
+    assert wait_until(lambda: note.exists() and note.read_text(), 60)
+    stage = int(note.read_text())
+    parent.kill()
+    parent.wait()
+    assert wait_until(lambda: not alive(stage), 10)
+
+
+def wait_until(done, seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while not done() and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert not alive(pids[0])
+    return bool(done())
 
 
 def alive(pid: int) -> bool:

@@ -282,19 +282,33 @@ def test_a_champion_that_changed_is_judged_anew(client, versions, named):
 
 
 def test_the_better_of_two_promoters_always_ends_champion(client, versions, named):
-    for _ in range(5):
-        client.set_registered_model_alias(versions, "champion", "1")
-        gate = threading.Barrier(2)
-        judge = compare_by_quality(client)
-
-        def race(version, gate=gate, judge=judge):
-            judgement = judge(None, named, version)
-            gate.wait()  # both have judged against version 1, and both would promote
-            store.promote(Path(), named, version, judgement, judge)
-
-        racers = [threading.Thread(target=race, args=(version,)) for version in ("2", "3")]
-        for racer in racers:
-            racer.start()
-        for racer in racers:
-            racer.join()
+    for _ in range(50):
+        race(client, versions, named)
         assert aliases(client, named)["champion"] == "3"
+
+
+def test_the_better_of_two_promoters_ends_champion_by_a_lock_in_postgres(
+    client, versions, named, monkeypatch, postgres
+):
+    monkeypatch.setenv("RECGAN_LOCK_DATABASE", postgres)
+    for _ in range(10):
+        race(client, versions, named)
+        assert aliases(client, named)["champion"] == "3"
+
+
+def race(client, versions, named):
+    """Let versions 2 and 3, both judged better than version 1, promote themselves at the same time."""
+    client.set_registered_model_alias(versions, "champion", "1")
+    gate = threading.Barrier(2)
+    judge = compare_by_quality(client)
+
+    def run(version):
+        judgement = judge(None, named, version)
+        gate.wait()
+        store.promote(Path(), named, version, judgement, judge)
+
+    racers = [threading.Thread(target=run, args=(version,)) for version in ("2", "3")]
+    for racer in racers:
+        racer.start()
+    for racer in racers:
+        racer.join()

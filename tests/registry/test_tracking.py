@@ -100,8 +100,15 @@ def test_one_holder_at_a_time_before_a_server(monkeypatch):
     check_critical_section()
 
 
-def test_one_holder_at_a_time_in_postgres(monkeypatch):
-    if "RECGAN_TEST_POSTGRES" not in os.environ:
-        pytest.skip("no Postgres; set RECGAN_TEST_POSTGRES to the URI of an empty database")
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", os.environ["RECGAN_TEST_POSTGRES"])
+def test_one_holder_at_a_time_in_postgres(monkeypatch, postgres):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", postgres)
     check_critical_section()
+
+
+def test_one_holder_at_a_time_before_a_server_with_a_database_for_the_lock(monkeypatch, postgres):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
+    monkeypatch.setenv("RECGAN_LOCK_DATABASE", postgres)
+    check_critical_section()
+    with critical_section(Path(), "shop"):
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:2")  # another machine's view of it
+        assert not enters("shop")

@@ -15,7 +15,7 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
-from recgan.errors import RecganError
+from recgan.errors import RecganError, Unavailable
 
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
 
@@ -33,7 +33,8 @@ def connect(root: Path = Path()) -> MlflowClient:
     """Point MLflow at the tracking store and return a client; a new SQLite database is made quietly.
 
     Raises:
-        RecganError: the store is a folder, which MLflow no longer takes, or does not answer.
+        RecganError: the store is a folder, which MLflow no longer takes.
+        Unavailable: it does not answer.
     """
     uri = tracking_uri(root)
     if "://" not in uri or uri.startswith("file:"):
@@ -49,7 +50,7 @@ def connect(root: Path = Path()) -> MlflowClient:
     try:
         client.search_experiments(max_results=1)
     except (MlflowException, sqlalchemy.exc.SQLAlchemyError) as error:
-        raise RecganError(f"MLflow's store at {_without_password(uri)} does not answer: {error}") from None
+        raise Unavailable(f"MLflow's store at {_without_password(uri)} does not answer: {error}") from None
     return client
 
 
@@ -91,9 +92,9 @@ def current(client: MlflowClient, name: str, alias: str = CHAMPION) -> ModelVers
 def critical_section(root: Path, name: str, timeout: float = _LOCK_TIMEOUT) -> Iterator[None]:
     """Hold the one lock of a registered model: MLflow's aliases have no compare-and-set.
 
-    A Postgres advisory lock where the store is Postgres, so that every machine takes part; a file lock
-    beside an SQLite database; before a tracking server a file lock of this machine, which other machines
-    do not see.
+    A Postgres advisory lock where the store is Postgres or RECGAN_LOCK_DATABASE names one, so that every
+    machine takes part; a file lock beside an SQLite database; before a tracking server alone a file lock of
+    this machine, which other machines do not see.
 
     Args:
         root: the project.
@@ -101,15 +102,16 @@ def critical_section(root: Path, name: str, timeout: float = _LOCK_TIMEOUT) -> I
         timeout: seconds to wait for another holder.
 
     Raises:
-        RecganError: another process holds the lock for longer than `timeout`.
+        Unavailable: another process holds the lock for longer than `timeout`.
     """
     uri = tracking_uri(root)
-    busy = RecganError(
+    busy = Unavailable(
         f"another process has been registering or promoting {name} for over {timeout:g} s; "
         "let it end, then run this again"
     )
-    if uri.startswith("postgresql"):
-        with _postgres_lock(uri, name, timeout, busy):
+    database = os.environ.get("RECGAN_LOCK_DATABASE", uri)
+    if database.startswith("postgresql"):
+        with _postgres_lock(database, name, timeout, busy):
             yield
         return
     path = _sqlite_path(uri)
@@ -130,7 +132,7 @@ def critical_section(root: Path, name: str, timeout: float = _LOCK_TIMEOUT) -> I
 
 
 @contextmanager
-def _postgres_lock(uri: str, name: str, timeout: float, busy: RecganError) -> Iterator[None]:
+def _postgres_lock(uri: str, name: str, timeout: float, busy: Unavailable) -> Iterator[None]:
     """Hold a session-level advisory lock; it falls with its connection, so a crash leaves none behind."""
     key = int.from_bytes(hashlib.sha256(f"recgan:{name}".encode()).digest()[:8], "big", signed=True)
     engine = sqlalchemy.create_engine(uri, poolclass=sqlalchemy.pool.NullPool, isolation_level="AUTOCOMMIT")

@@ -1,0 +1,115 @@
+"""Where a scheduled run works: a git worktree of its own, on the project's DVC cache."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import yaml
+
+from recgan.errors import RecganError
+from recgan.registry.tracking import tracking_uri
+
+PLACES = Path(".recgan/worktrees")
+
+
+def prepare(root: Path, name: str, ref: str) -> Path:
+    """Bring the worktree of a deployment to a commit and return its folder.
+
+    A person's `dvc repro` in the project and a scheduled run in here disturb neither each other's files nor
+    DVC's locks; what one of them computed the other finds in the cache. The worktree stays from run to run,
+    and with it dvc.lock, so that an unchanged stage is not computed again. Files that git does not hold,
+    such as those in raw/, are lent to it as links.
+
+    Args:
+        root: the project, the top folder of a git repository.
+        name: of the deployment; runs of one name must not overlap.
+        ref: the commit, branch or tag whose code and parameters are used.
+
+    Raises:
+        RecganError: the project is no git repository, or has no such commit.
+    """
+    root = root.resolve()
+    place = root / PLACES / name
+    commit = _git(root, "rev-parse", "--verify", f"{ref}^{{commit}}").strip()
+    if place.exists():
+        _git(place, "checkout", "--quiet", "--detach", "--force", commit)
+    else:
+        _git(root, "worktree", "prune")
+        _git(root, "worktree", "add", "--quiet", "--force", "--detach", str(place), commit)
+    config = place / ".dvc" / "config.local"
+    if (root / ".dvc/config.local").exists():
+        shutil.copy(root / ".dvc/config.local", config)
+    cache = _dvc(root, "cache", "dir").strip()
+    _dvc(place, "config", "--local", "cache.dir", cache)
+    _lend(
+        root,
+        place,
+        Path(yaml.safe_load((place / "params.yaml").read_text(encoding="utf-8"))["ingest"]["path"]),
+    )
+    return place
+
+
+def keep_the_registry(root: Path) -> None:
+    """Hold on to the project's registry while the work is done in another folder."""
+    os.environ["MLFLOW_TRACKING_URI"] = tracking_uri(root)
+
+
+def end_with_worker(seconds: float = 1) -> None:
+    """End a flow run that a worker started as soon as that worker is gone.
+
+    A worker that is killed leaves its flow runs behind, which the next worker knows nothing of. SIGTERM
+    lets Prefect report the run as crashed, and its stage be stopped.
+
+    Args:
+        seconds: between two looks.
+    """
+    if "PREFECT__FLOW_RUN_ID" not in os.environ:  # what a worker gives to its child
+        return
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(seconds)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _lend(root: Path, place: Path, path: Path) -> None:
+    """Link what lies at a path of the project, and git does not hold, into the worktree."""
+    if path.is_absolute():
+        return
+    source, target = root / path, place / path
+    if source.is_dir() and target.is_dir() and not target.is_symlink():
+        for link in (entry for entry in target.iterdir() if entry.is_symlink() and not entry.exists()):
+            link.unlink()
+        for entry in source.iterdir():
+            if not (target / entry.name).exists():
+                (target / entry.name).symlink_to(entry.resolve())
+    elif source.exists() and not target.exists():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.symlink_to(source.resolve())
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    return _run(folder, "git", *arguments)
+
+
+def _dvc(folder: Path, *arguments: str) -> str:
+    return _run(folder, sys.executable, "-m", "dvc", *arguments)
+
+
+def _run(folder: Path, *command: str) -> str:
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    if done.returncode:
+        said = (done.stderr or done.stdout).strip()
+        raise RecganError(
+            f"no worktree of {folder} for a scheduled run: `{' '.join(command[-4:])}` said: {said}; "
+            "scheduled runs need a git repository with the commit that the parameter `ref` names"
+        )
+    return done.stdout
