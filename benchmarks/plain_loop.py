@@ -102,6 +102,8 @@ def plain_rcgan(settings: RCGANParams, train: csr_array) -> FixedScores:
     items = users.T.contiguous()
     base = settings.unobserved_weight
     user_weights, item_weights = base + (1 - base) * users, base + (1 - base) * items
+    share = (users > 0).sum(dim=1, keepdim=True).clamp(min=1) ** -settings.user_weight_power
+    user_weights *= share / share.mean()
     g, d = settings.generator, settings.critic
 
     def network(width: int, hidden: int, dropout: float) -> nn.Sequential:

@@ -431,6 +431,8 @@ class RCGANParams(TrainingParams):
     critic: ViewParams
     unobserved_weight: Annotated[float, Field(gt=0, le=1)]
     """Weight η of an item the history does not hold, beside 1 of one that it does."""
+    user_weight_power: Annotated[float, Field(ge=0, le=1)]
+    """A user of n items counts n^-this in the generator's loss, the mean being 1; 0 counts all alike."""
     adversarial: NonNegative
     """Coefficient λ of the critic's judgement in the generator's loss; 0 trains without an adversary."""
     gradient_penalty: Positive

@@ -28,6 +28,17 @@ def test_loss_and_gradient_are_the_formulas(arrays, square, cross, pull):
     torch.testing.assert_close(ours, theirs)
 
 
+def test_rows_count_by_their_weight(arrays):
+    values, fixed, cells, weights, dense, held = arrays
+    rows = torch.arange(7.0)
+    loss = quadratic(values, fixed, cells, weights, 0.3, square=2, cross=0.5, pull=1, rows=rows)
+    expected = (rows[:, None] * dense * values * (values + 0.5 * fixed - held)).sum()
+    torch.testing.assert_close(loss, expected)
+    (ours,) = torch.autograd.grad(loss, values)
+    (theirs,) = torch.autograd.grad(expected, values)
+    torch.testing.assert_close(ours, theirs)
+
+
 def test_nothing_is_held(arrays):
     values, fixed, *_ = arrays
     none = torch.empty(0, dtype=torch.long)

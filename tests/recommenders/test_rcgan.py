@@ -9,7 +9,7 @@ from recgan.errors import RecganError
 from recgan.params import RCGANParams
 from recgan.recommenders.loading import load_recommender
 from recgan.recommenders.protocol import recommend
-from recgan.recommenders.rcgan import RCGAN, RCGANGame, column, normalised
+from recgan.recommenders.rcgan import RCGAN, RCGANGame, column, normalised, user_weights
 from tests.adversarial.laws import (
     assert_a_turn_leaves_the_opponent_untouched,
     assert_it_teaches_the_generator_alone,
@@ -29,6 +29,7 @@ def settings(**changes):
             "generator": SIDE,
             "critic": {**SIDE, "hidden": [12]},
             "unobserved_weight": 0.4,
+            "user_weight_power": 0,
             "adversarial": 1,
             "gradient_penalty": 2,
             "critic_shares": [0.5],
@@ -84,13 +85,15 @@ def test_a_turn_leaves_the_opponent_untouched():
     assert_a_turn_leaves_the_opponent_untouched(game())
 
 
-@pytest.mark.parametrize("graded", [False, True])
-def test_losses_equal_the_formula_written_out(graded):
+@pytest.mark.parametrize(("graded", "power"), [(False, 0), (True, 0), (True, 0.5)])
+def test_losses_equal_the_formula_written_out(graded, power):
     """Both losses on dense rows, and with them their gradients."""
     rows = confidences() if graded else histories()
-    played = game(rows)
+    played = game(rows, user_weight_power=power)
     c = torch.as_tensor(rows.toarray())  # (users, items)
     x, w = (c > 0).float(), 0.4 + 0.6 * c
+    r = x.sum(dim=1).clamp(min=1) ** -power
+    r /= r.mean()
 
     def perceptron(network, condition):
         read = condition / condition.norm(dim=1, keepdim=True).clamp(min=1)
@@ -111,7 +114,7 @@ def test_losses_equal_the_formula_written_out(graded):
     ):
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-6)
 
-    expected_losses = -D(y).mean(), (w * (y - x).square()).sum(dim=1).mean() / 2
+    expected_losses = -(r * D(y)).mean(), (r * (w * (y - x).square()).sum(dim=1)).mean() / 2
     losses = played.generator_losses(whole(played.users), d.detach().contiguous())
     torch.testing.assert_close(losses, expected_losses)
     own = list(played.generator.parameters())
@@ -122,6 +125,23 @@ def test_losses_equal_the_formula_written_out(graded):
             strict=True,
         ):
             torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
+
+
+def test_a_user_weighs_a_power_of_the_number_of_items():
+    of = csr_array(np.array([[1, 0, 0, 0], [3, 3, 3, 3], [0, 0, 0, 0]], dtype=np.float32))
+    torch.testing.assert_close(user_weights(of, 0.5), torch.tensor([1.2, 0.6, 1.2]))
+
+
+def test_users_of_one_size_weigh_alike():
+    """The same loss as without weights; without a power there is no factor at all."""
+    rows = csr_array(np.eye(6, 9, dtype=np.float32) + np.eye(6, 9, k=2, dtype=np.float32))
+    plain, weighted = game(rows), game(rows, user_weight_power=0.7)
+    assert plain.user_weights is None
+    residual = torch.randn(6, 9, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(
+        plain.generator_losses(whole(plain.users), residual),
+        weighted.generator_losses(whole(weighted.users), residual),
+    )
 
 
 def test_losses_by_hand():

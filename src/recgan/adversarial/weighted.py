@@ -20,6 +20,7 @@ def quadratic(
     square: float,
     cross: float,
     pull: float,
+    rows: Tensor | None = None,
 ) -> Tensor:
     """Return square/2 ⟨v, v⟩_w + cross ⟨f, v⟩_w - pull ⟨p, v⟩_w, p being 1 in held cells and 0 elsewhere.
 
@@ -35,8 +36,9 @@ def quadratic(
         square: see above, as `cross` and `pull`.
         cross: see above.
         pull: see above.
+        rows: (rows,) what each row counts for in the sum; None counts each once.
     """
-    arguments = (values, fixed, cells, weights, base, square, cross, pull)
+    arguments = (values, fixed, cells, weights, base, square, cross, pull, rows)
     loss: Tensor = _Quadratic.apply(*arguments)  # type: ignore[no-untyped-call]
     return loss
 
@@ -59,6 +61,7 @@ class _Quadratic(torch.autograd.Function):
         square: float,
         cross: float,
         pull: float,
+        rows: Tensor | None,
     ) -> Tensor:
         ctx.dtype = values.dtype
         v = values.float()
@@ -67,11 +70,17 @@ class _Quadratic(torch.autograd.Function):
         in_cells = weights * (flat[cells] - pull)
         grad *= base
         flat[cells] = in_cells
+        if rows is not None:
+            grad *= rows[:, None]
         ctx.save_for_backward(grad)
-        norm = base * v.reshape(-1).dot(v.reshape(-1)) + ((weights - base) * held).dot(held)
+        if rows is None:
+            norm = base * v.reshape(-1).dot(v.reshape(-1)) + ((weights - base) * held).dot(held)
+        else:
+            of_cells = rows[cells // v.shape[1]]
+            norm = base * rows.dot(v.square().sum(dim=1)) + (of_cells * (weights - base) * held).dot(held)
         return flat.dot(v.reshape(-1)) - square / 2 * norm
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         (grad,) = ctx.saved_tensors
-        return ((grad * grads[0]).to(ctx.dtype), *[None] * 7)
+        return ((grad * grads[0]).to(ctx.dtype), *[None] * 8)

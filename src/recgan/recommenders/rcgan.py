@@ -15,6 +15,10 @@ d could be anything, the critic's optimum would be γ d = x - y: it learns what 
 unexplained, as seen through the other view, and the generator is pushed there. With λ = 0 the generator is a
 denoising autoencoder with weighted squared error, which is the ablation to compare with.
 
+A squared error over a whole row grows with what the row holds, so that few users with many items decide most
+of it. In the generator's loss a user of n items therefore counts n^-a (`user_weight_power`), the mean being
+1; the critic's loss counts all alike.
+
 Graded confidences c are read by the networks as they are, and weigh: w = η + (1 - η) c, while x stays 1 where
 there is one (Hu et al. 2008).
 """
@@ -73,6 +77,7 @@ class RCGANGame(nn.Module):
     """
 
     critic_share: Tensor
+    user_weights: Tensor | None
 
     def __init__(self, settings: RCGANParams, user_items: csr_array, device: torch.device) -> None:
         """Build the networks.
@@ -87,6 +92,11 @@ class RCGANGame(nn.Module):
         self.generator, self.discriminator = networks(settings, user_items.shape)
         self.users = View(user_items, settings.unobserved_weight)
         self.items = View(csr_array(user_items.T.tocsr()), settings.unobserved_weight)
+        # None keeps the loss of equal users free of a factor.
+        power = settings.user_weight_power
+        self.register_buffer(
+            "user_weights", user_weights(user_items, power) if power else None, persistent=False
+        )
         self.rng = torch.Generator(device).manual_seed(settings.seed)
         # Part of the state, so that the share of the best look comes back with its weights.
         self.register_buffer("critic_share", torch.tensor(settings.critic_shares[0], dtype=torch.float64))
@@ -137,7 +147,7 @@ class RCGANGame(nn.Module):
         return loss / n_rows
 
     def generator_losses(self, batch: SparseBatch, residual: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the mean row's -D(c, y) and ½ ‖y - x‖²_w.
+        """Return the mean row's -D(c, y) and ½ ‖y - x‖²_w, each row times its user's weight.
 
         Args:
             batch: rows of the user view.
@@ -146,8 +156,13 @@ class RCGANGame(nn.Module):
         scores = self.generator(batch)  # (batch, items)
         cells, weights = batch.cells(scores.shape[1]), self.users.weights[batch.entries]
         base, n_rows = self.users.base, len(batch.rows)
-        adversarial = quadratic(scores, residual, cells, weights, base, square=0, cross=-1, pull=0)
-        squares = quadratic(scores, residual, cells, weights, base, square=1, cross=0, pull=1)
+        users = None if self.user_weights is None else self.user_weights[batch.rows]
+        adversarial = quadratic(
+            scores, residual, cells, weights, base, square=0, cross=-1, pull=0, rows=users
+        )
+        squares = quadratic(scores, residual, cells, weights, base, square=1, cross=0, pull=1, rows=users)
+        if users is not None:
+            weights = weights * users[cells // scores.shape[1]]
         return adversarial / n_rows, (squares + weights.sum() / 2) / n_rows
 
     def measured(self) -> dict[str, Tensor]:
@@ -374,6 +389,13 @@ def normalised(matrix: csr_array) -> csr_array:
     # Not a product of matrices, which would leave a row's entries in another order than the matrix's own.
     values = matrix.data / np.repeat(np.maximum(norms, 1), np.diff(matrix.indptr))
     return csr_array((values.astype(np.float32), matrix.indices, matrix.indptr), shape=matrix.shape)
+
+
+def user_weights(user_items: csr_array, power: float) -> Tensor:
+    """Return (users,) n^-power of a user with n items, divided by its mean; no item counts as one."""
+    sizes = np.maximum(np.diff(user_items.indptr), 1).astype(np.float64)
+    weights = sizes**-power
+    return torch.as_tensor(weights / weights.mean(), dtype=torch.float32)
 
 
 def item_hidden(game: RCGANGame) -> NDArray[np.float32]:
