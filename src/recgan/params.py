@@ -499,7 +499,7 @@ class StudentParams(Section):
     """How many are trained; their scores' mean is what the student learns from."""
     teacher_users: Count | None
     """Users drawn to train the teachers on, and for whom they generate; null takes all. Their scores take 4
-    4 bytes for each cell of these rows."""
+    bytes for each cell of these rows."""
     generated_weights: Annotated[tuple[NonNegative, ...], Field(min_length=1)]
     """Values to try of ω, the weight of a generated row beside 1 of a real one; 0 trains no teacher. Of this
     and the three lists below validation chooses, and without validation it is the first of each."""
