@@ -20,9 +20,10 @@ from scipy.sparse import csr_array
 from torch import Tensor, nn
 
 from recgan.params import CFGANParams, RCGANParams, TrainParams, load_params
+from recgan.recommenders.cfgan import CFGAN
 from recgan.recommenders.protocol import Recommender, recommend
 from recgan.recommenders.ranking import hits, ndcg
-from recgan.recommenders.train import unfitted
+from recgan.recommenders.rcgan import RCGAN
 
 USERS, ITEMS = 943, 1653
 
@@ -153,7 +154,10 @@ def plain_rcgan(settings: RCGANParams, train: csr_array) -> FixedScores:
 
 def ours(settings: TrainParams, train: csr_array) -> Recommender:
     """Train with recgan."""
-    return unfitted(settings).fit(train)
+    if isinstance(settings, CFGANParams):
+        return CFGAN(settings).fit(train)
+    assert isinstance(settings, RCGANParams)
+    return RCGAN(settings).fit(train)
 
 
 def read(path: Path) -> csr_array:

@@ -45,7 +45,7 @@ def test_another_recommenders_parameter_is_to_be_removed(content):
     content["train"]["view"] = "item"
     assert "train.view: unknown parameter; remove it" in faults(content)
     content["train"] = {"recommender": "dfgan"}
-    assert "expected tags: 'cfgan', 'rcgan', 'irgan', 'student'" in faults(content)
+    assert "expected tags: 'cfgan', 'rcgan', 'irgan', 'student', 'feature_gan'" in faults(content)
 
 
 def test_a_number_that_yaml_reads_as_text_is_explained(content):
@@ -130,3 +130,12 @@ def test_a_schedule_must_fit_its_training(cfgan):
 def test_a_mistyped_constraint_gets_the_likely_one(cfgan):
     cfgan["train"]["stability"]["constraints"]["gradient_penality"] = 1
     assert "did you mean `gradient_penalty`?" in faults(cfgan)
+
+
+def test_a_retail_gan_must_have_something_to_learn_from():
+    content = yaml.safe_load((ROOT / "examples/feature-gan.yaml").read_text())
+    content["train"] |= {"adversarial": 0, "regression": 0}
+    content["train"]["stability"]["label_smoothing"] = 0.1
+    message = faults(content)
+    assert "stability.feature_matching are 0: nothing is learned" in message
+    assert "loss relativistic has no target for real rows" in message

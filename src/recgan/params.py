@@ -387,27 +387,32 @@ class CFGANParams(TrainingParams):
 
     @model_validator(mode="after")
     def _stability_fits(self) -> "CFGANParams":
-        faults = []
-        stability, schedule = self.stability, self.stability.schedule
-        if stability.label_smoothing and self.loss in ("wasserstein", "hinge", "relativistic"):
-            faults.append(
-                f"stability.label_smoothing is {stability.label_smoothing:g}, but loss {self.loss} has no "
-                "target for real rows to smooth; set it to 0, or loss to non_saturating, saturating or "
-                "least_squares"
-            )
-        if schedule.critic_steps is not None and self.discriminator.steps != 1:
-            faults.append(
-                f"stability.schedule.critic_steps is {schedule.critic_steps}, so discriminator.steps "
-                f"({self.discriminator.steps}) counts for nothing; set it to 1, or critic_steps to null"
-            )
-        if schedule.warm_up >= self.epochs:
-            faults.append(
-                f"stability.schedule.warm_up is {schedule.warm_up} of {self.epochs} epochs, so the generator "
-                "would never hear the discriminator; shorten it"
-            )
+        faults = _stability_faults(self.stability, self.loss, self.discriminator.steps, self.epochs)
         if faults:
             raise ValueError("; ".join(faults))
         return self
+
+
+def _stability_faults(stability: StabilityParams, loss: str, passes: int, epochs: int) -> list[str]:
+    """Say what of a stability section counts for nothing beside the loss, the critic's passes and epochs."""
+    faults, schedule = [], stability.schedule
+    if stability.label_smoothing and loss in ("wasserstein", "hinge", "relativistic"):
+        faults.append(
+            f"stability.label_smoothing is {stability.label_smoothing:g}, but loss {loss} has no "
+            "target for real rows to smooth; set it to 0, or loss to non_saturating, saturating or "
+            "least_squares"
+        )
+    if schedule.critic_steps is not None and passes != 1:
+        faults.append(
+            f"stability.schedule.critic_steps is {schedule.critic_steps}, so discriminator.steps "
+            f"({passes}) counts for nothing; set it to 1, or critic_steps to null"
+        )
+    if schedule.warm_up >= epochs:
+        faults.append(
+            f"stability.schedule.warm_up is {schedule.warm_up} of {epochs} epochs, so the generator "
+            "would never hear the discriminator; shorten it"
+        )
+    return faults
 
 
 class ViewParams(Section):
@@ -532,8 +537,75 @@ class StudentParams(Section):
         return self.teacher.refit
 
 
+class VectorParams(Section):
+    """How products become vectors."""
+
+    factors: Count
+    """Collaborative factors, the leading singular vectors of train."""
+    content: Count
+    """Most dimensions of the content's part."""
+    content_l2: Positive
+    """Ridge of the content's whitening: the larger, the less the rare contents count."""
+    tokens: Count
+    """Most categories, brands and title words, those of the most products."""
+    min_token_items: Count
+    """Products that a category, brand or word must have."""
+
+
+class ServingParams(Section):
+    """From what the generator draws to the scores of products."""
+
+    draws: Count
+    """Vectors drawn for each history; the first is without noise, so 1 is the point forecast alone."""
+    noise_scale: Positive
+    """Standard deviation of the noise of those draws; below 1 they are likelier ones and more alike (the
+    truncation trick, Brock et al. 2019)."""
+    nearest: Count
+    """Products taken from the neighbourhood of each draw; all others follow by popularity."""
+    merge: Literal["sum", "best"]
+    """The draws are merged by the sum of a product's reciprocal ranks (consensus), or by the best of them
+    (every taste in turn)."""
+    content_share: Share
+    """Share of the content in the similarity, the rest is of the collaborative factors; a new product has the
+    content's part alone."""
+    faiss_above: Count
+    """Products above which neighbours are searched by faiss where it is installed, approximately."""
+
+
+class FeatureGANParams(TrainingParams):
+    """The retail GAN: from a history and noise to the vector of a product."""
+
+    recommender: Literal["feature_gan"]
+    vectors: VectorParams
+    factor_dropout: Share
+    """Share of the training's histories, and of the judged vectors, that have no collaborative factors."""
+    noise: Count
+    """Dimensions of z."""
+    loss: Literal["non_saturating", "saturating", "least_squares", "wasserstein", "hinge", "relativistic"]
+    adversarial: NonNegative
+    """Coefficient of the adversarial loss of the vectors drawn with noise."""
+    mode_seeking: NonNegative
+    """Coefficient of the term that keeps apart two vectors drawn for one history (Mao et al. 2019)."""
+    regression: NonNegative
+    """Coefficient of the squared distance of the vector without noise from the mean of what came."""
+    stability: StabilityParams
+    generator: NetworkParams
+    discriminator: NetworkParams
+    serving: ServingParams
+
+    @model_validator(mode="after")
+    def _terms_fit_together(self) -> "FeatureGANParams":
+        faults = _stability_faults(self.stability, self.loss, self.discriminator.steps, self.epochs)
+        if not (self.adversarial or self.regression or self.stability.feature_matching):
+            faults.append("adversarial, regression and stability.feature_matching are 0: nothing is learned")
+        if faults:
+            raise ValueError("; ".join(faults))
+        return self
+
+
 TrainParams = Annotated[
-    CFGANParams | RCGANParams | IRGANParams | StudentParams, Field(discriminator="recommender")
+    CFGANParams | RCGANParams | IRGANParams | StudentParams | FeatureGANParams,
+    Field(discriminator="recommender"),
 ]
 
 
@@ -686,7 +758,7 @@ _TAGS = frozenset(
     {"shop", "movielens-100k", "movielens-1m", "online-retail", "completejourney"}
     | {"published-split", "files"}
     | {"time", "random", "leave-last-out", "published"}
-    | {"cfgan", "rcgan", "irgan", "student"}
+    | {"cfgan", "rcgan", "irgan", "student", "feature_gan"}
 )
 
 

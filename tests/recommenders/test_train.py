@@ -48,13 +48,15 @@ def project(tmp_path, request):
         if gan in ("rcgan", "student"):
             content["train"]["critic_shares"] = [0.5]
         else:
-            example = request.config.rootpath / "examples" / f"{gan}-ml100k.yaml"
+            example = request.config.rootpath / "examples" / EXAMPLES.get(gan, f"{gan}-ml100k.yaml")
             content["train"] = yaml.safe_load(example.read_text())["train"]
         if gan == "irgan":
             content["train"]["pretraining"]["epochs"] = 3
         section = content["train"]
         section |= {"epochs": 8, "evaluate_every": 2, "patience": 3, "accelerator": "cpu", "metric_k": 10}
         section |= {"refit": True, **changes}
+        if gan == "feature_gan":
+            section["vectors"]["factors"] = 6
         for side in {"generator", "discriminator", "critic"} & set(section):
             size = {"factors": 12} if gan == "irgan" else {"hidden": [12]}
             section[side] = {**section[side], **size, "learning_rate": 0.01, "batch_size": 8}
@@ -83,18 +85,26 @@ def outputs(root):
     return {name: (root / name).read_bytes() for name in OUTPUTS}
 
 
+EXAMPLES = {"feature_gan": "feature-gan.yaml"}
 CURVES = {
     "rcgan": ["d_fake", "d_real", "adversarial", "reconstruction"],
     "cfgan": ["d_real", "d_fake", "win_rate", "zero_reconstruction"],
+    "feature_gan": ["adversarial", "regression", "d_real", "d_fake", "win_rate"],
 }
 PROBED = ["effective_items", "effective_rank"]
 
 
 @pytest.mark.parametrize(
-    ("gan", "changes", "width"),
-    [("rcgan", {}, 24), ("cfgan", {"view": "user"}, 24), ("cfgan", {"view": "item"}, 40)],
+    ("gan", "changes", "parameters"),
+    [
+        ("rcgan", {}, 2 * 24 * 12 + 12 + 24),
+        ("cfgan", {"view": "user"}, 2 * 24 * 12 + 12 + 24),
+        ("cfgan", {"view": "item"}, 2 * 40 * 12 + 12 + 40),
+        # 6 factors, no content; the taste has one entry more, the noise 5.
+        ("feature_gan", {"noise": 5}, (7 + 5) * 12 + 12 + 12 * 6 + 6 + 7 * 6 + 6),
+    ],
 )
-def test_writes_the_recommender_its_curves_and_its_figures(project, gan, changes, width):
+def test_writes_the_recommender_its_curves_and_its_figures(project, gan, changes, parameters):
     root = project(gan=gan, **changes)
     train(root=root)
     figures = json.loads((root / "metrics/train.json").read_text())
@@ -110,11 +120,11 @@ def test_writes_the_recommender_its_curves_and_its_figures(project, gan, changes
     recommender = load_recommender(root / "models/recommender")
     assert recommender.training.epochs == figures["best_epoch"]  # refitted for as long as validation chose
     assert recommender.training.validation_ndcg == figures["validation_ndcg"]
-    assert figures["parameters"] == 2 * width * 12 + 12 + width
+    assert figures["parameters"] == parameters
     assert not any((root / "checkpoints").iterdir())
 
 
-@pytest.mark.parametrize("gan", ["rcgan", "cfgan", "irgan"])
+@pytest.mark.parametrize("gan", ["rcgan", "cfgan", "irgan", "feature_gan"])
 def test_twice_the_same_is_the_same_bytes(project, gan):
     first, second = project("a", gan=gan), project("b", gan=gan)
     train(root=first)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, cast
 import torch
 from scipy.sparse import csr_array
 from torch import Tensor, nn
-from torch.nn.functional import embedding_bag, linear
+from torch.nn.functional import embedding_bag, leaky_relu, linear
 from torch.nn.utils import skip_init
 
 Activation = Callable[[Tensor], Tensor]
@@ -202,6 +202,90 @@ class ConditionalDiscriminator(nn.Module):
         else:
             part = dense(judged, self.judged.T)
         return _through(self.layers, torch.sigmoid(read + part), torch.sigmoid)
+
+
+class VectorGenerator(nn.Module):
+    """Write a vector from a condition and noise: a perceptron on the two, beside a linear path around it.
+
+    The linear path starts as the identity on the first entries and 0 on the others, so that a generator whose
+    vectors live in the space of its conditions starts at repeating those entries.
+    """
+
+    def __init__(
+        self,
+        condition: int,
+        noise: int,
+        hidden: Sequence[int],
+        width: int,
+        repeated: int,
+        rng: torch.Generator,
+    ) -> None:
+        """Build the network.
+
+        Args:
+            condition: width of a condition.
+            noise: width of the noise.
+            hidden: widths of the hidden layers.
+            width: of what it writes.
+            repeated: entries that it starts by repeating.
+            rng: what draws the first weights.
+        """
+        super().__init__()
+        self.first = _linear(condition + noise, hidden[0], rng)
+        self.layers = _layers(hidden, rng)
+        self.output = _linear(hidden[-1], width, rng)
+        self.around = _linear(condition, width, rng)
+        with torch.no_grad():
+            self.output.weight.mul_(0.1)
+            self.around.weight.zero_()
+            self.around.weight[:repeated, :repeated] = torch.eye(repeated)
+
+    def forward(self, condition: Tensor, noise: Tensor) -> Tensor:
+        """Return the vectors (batch, width) for conditions (batch, condition) and noise (batch, noise)."""
+        joined = torch.cat([condition, noise], dim=1)
+        first = leaky(dense(joined, self.first.weight, self.first.bias))
+        hidden = _through(self.layers, first, leaky)
+        straight = dense(condition, self.around.weight, self.around.bias)
+        return straight + dense(hidden, self.output.weight, self.output.bias)
+
+
+class ProjectionDiscriminator(nn.Module):
+    """Judge a vector under a condition by projection (Miyato & Koyama 2018, equation 4).
+
+    D(v | h) = a f(v) + ⟨f(v), g(h)⟩ / √dim, f a perceptron and g linear: the first term asks whether there is
+    such a vector, the second whether it belongs to this condition.
+    """
+
+    def __init__(self, condition: int, width: int, hidden: Sequence[int], rng: torch.Generator) -> None:
+        super().__init__()
+        self.first = _linear(width, hidden[0], rng)
+        self.layers = _layers(hidden, rng)
+        self.condition = _linear(condition, hidden[-1], rng)
+        # Without a bias: it would say the same of every vector.
+        self.output = nn.Parameter(_glorot(hidden[-1], 1, rng).squeeze(1))
+
+    def features(self, judged: Tensor) -> Tensor:
+        """Return f (batch, features) of the judged vectors (batch, width)."""
+        first = leaky(dense(judged, self.first.weight, self.first.bias))
+        return _through(self.layers, first, leaky)
+
+    def read(self, condition: Tensor) -> Tensor:
+        """Return g / √dim (batch, features) of the conditions."""
+        read = dense(condition, self.condition.weight, self.condition.bias)
+        return read / math.sqrt(read.shape[1])
+
+    def logits(self, features: Tensor, read: Tensor) -> Tensor:
+        """Return the logits (batch,) for what `features` and `read` returned."""
+        return (features * (self.output + read)).sum(dim=1)
+
+    def forward(self, read: Tensor, judged: Tensor) -> Tensor:
+        """Return the logits (batch,) that the judged vectors are real under what was read."""
+        return self.logits(self.features(judged), read)
+
+
+def leaky(rows: Tensor) -> Tensor:
+    """Return the rows, a fifth of them where they are negative."""
+    return leaky_relu(rows, 0.2)
 
 
 def adam(

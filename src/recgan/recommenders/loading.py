@@ -23,6 +23,10 @@ def load_recommender(folder: Path) -> Recommender:
             from recgan.recommenders.cfgan import CFGAN
 
             return CFGAN.load(folder)
+        case "feature_gan":
+            from recgan.recommenders.feature_gan import FeatureGAN
+
+            return FeatureGAN.load(folder)
         case "rcgan":
             from recgan.recommenders.rcgan import RCGAN
 

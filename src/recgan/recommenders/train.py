@@ -7,17 +7,30 @@ import logging
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 import recgan.adversarial
 from recgan.adversarial.diagnostics import Row
 from recgan.errors import RecganError
 from recgan.features.matrices import Features, read_features
 from recgan.files import replacing, write_json, write_text
-from recgan.params import CFGANParams, IRGANParams, RCGANParams, StudentParams, TrainParams, load_params
+from recgan.params import (
+    CFGANParams,
+    FeatureGANParams,
+    IRGANParams,
+    RCGANParams,
+    StudentParams,
+    TrainParams,
+    load_params,
+)
 from recgan.recommenders.cfgan import CFGAN
+from recgan.recommenders.feature_gan import FeatureGAN
 from recgan.recommenders.gan import Trained
 from recgan.recommenders.irgan import IRGAN
 from recgan.recommenders.protocol import Recommender
@@ -80,17 +93,28 @@ def train(*, root: Path = Path()) -> None:
     shutil.rmtree(checkpoints, ignore_errors=True)
 
 
-def unfitted(settings: TrainParams) -> Trained:
-    """Return the recommender of these settings."""
+def unfitted(settings: TrainParams, features: Features) -> Trained:
+    """Return the recommender of these settings, to be fitted on matrices of these features."""
     match settings:
         case CFGANParams():
             return CFGAN(settings)
+        case FeatureGANParams():
+            return FeatureGAN(settings, features.items, partial(_times, features))
         case RCGANParams():
             return RCGAN(settings)
         case IRGANParams():
             return IRGAN(settings)
         case StudentParams():
             return Student(settings)
+
+
+def _times(features: Features, user_items: csr_array) -> NDArray[np.float32] | None:
+    """Return when each entry of a matrix of the features was, where that is known."""
+    dated = (
+        (features.train, features.train_times),
+        (features.train_validation, features.train_validation_times),
+    )
+    return next((times for matrix, times in dated if matrix is user_items), None)
 
 
 def fit_and_choose(settings: TrainParams, features: Features, checkpoints: Path | None = None) -> Trained:
@@ -102,7 +126,7 @@ def fit_and_choose(settings: TrainParams, features: Features, checkpoints: Path 
         assert validation is not None
         return window_ndcg(recommender, validation, settings.metric_k, exclude_seen)
 
-    return unfitted(settings).fit(
+    return unfitted(settings, features).fit(
         features.train,
         validate=validate if validation is not None else None,
         checkpoint=checkpoints / "choose.ckpt" if checkpoints is not None else None,
@@ -119,8 +143,10 @@ def fingerprint(settings: TrainParams, features: Features) -> str:
     for source in [
         *sources,
         here / "cfgan.py",
+        here / "feature_gan.py",
         here / "gan.py",
         here / "irgan.py",
+        here / "item_vectors.py",
         here / "rcgan.py",
         here / "stability.py",
         here / "student.py",
