@@ -30,6 +30,7 @@ class Runner:
     secrets: dict[str, str] = field(default_factory=dict)
     variables: dict[str, str] = field(default_factory=dict)
     open_pull_request: str = ""
+    contexts: dict[str, Any] = field(default_factory=dict)
 
     def run(self, event: str = "schedule", inputs: dict[str, Any] | None = None) -> dict[str, "Job"]:
         """Run every job whose condition holds, one after the other, until one fails."""
@@ -37,7 +38,7 @@ class Runner:
         self.run_folder = self.home / f"run-{number}"
         self.run_folder.mkdir(parents=True)
         (self.run_folder / "gh-open").write_text(self.open_pull_request)
-        self.contexts: dict[str, Any] = {
+        self.contexts = {
             "github": {
                 "event_name": event,
                 "ref_name": "main",

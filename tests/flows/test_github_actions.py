@@ -1,9 +1,9 @@
 """The workflow retrain.yml, each step run as GitHub's machines would, with S3 as the DVC remote."""
 
 import json
+import logging
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import boto3
@@ -14,7 +14,7 @@ from moto.server import ThreadedMotoServer
 from tests.conftest import ROOT
 from tests.flows.github import Runner, lend_environment
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 WORKFLOW = ".github/workflows/retrain.yml"
 BUCKET = "recgan"
@@ -38,6 +38,7 @@ SMALL = {
 def s3():
     """Address and credentials of an S3 that holds an empty bucket."""
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)  # a line for each request
     server.start()
     host, port = server.get_host_and_port()
     access = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret"}
@@ -59,8 +60,8 @@ def repository(tmp_path_factory):
     work = folder / "work"
     work.mkdir()
     for name in (
-        *(".github", ".dvc/config", ".dvcignore", ".gitignore", "Makefile", "dvc.yaml", "examples", "flows"),
-        *("params.yaml", "pyproject.toml", "raw/README.md", "requirements.lock", "src"),
+        *(".github", ".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitignore", "Makefile", "dvc.yaml"),
+        *("examples", "flows", "params.yaml", "pyproject.toml", "raw/README.md", "requirements.lock", "src"),
     ):
         source, target = ROOT / name, work / name
         target.parent.mkdir(exist_ok=True)
@@ -194,15 +195,48 @@ def test_other_parameters_are_proposed_with_what_they_led_to(runner, repository)
     assert {"params.yaml", "dvc.lock", "metrics/train.json"} <= set(proposed)
     assert not any(path.startswith(("src", ".github", "examples")) for path in proposed)
 
-    assert list(runner.run("workflow_dispatch", {"params": "slow", "propose": False})) == ["retrain"]
+
+@pytest.mark.parametrize(
+    ("event", "inputs", "changed", "proposes"),
+    [
+        ("schedule", {}, "true", True),
+        ("schedule", {}, "", False),
+        ("workflow_dispatch", {"propose": True}, "true", True),
+        ("workflow_dispatch", {"propose": False}, "true", False),
+    ],
+)
+def test_what_changed_is_proposed_unless_somebody_does_not_want_it(
+    event, inputs, changed, proposes, tmp_path
+):
+    job = yaml.safe_load((ROOT / WORKFLOW).read_text())["jobs"]["propose"]
+    contexts = {
+        "github": {"event_name": event, "ref_type": "branch"},
+        "inputs": inputs,
+        "needs": {"retrain": {"outputs": {"changed": changed}}},
+    }
+    assert Runner(tmp_path, tmp_path, WORKFLOW, contexts=contexts).holds(job["if"]) is proposes
 
 
-@pytest.mark.parametrize("params", ["nothing-of-this-name", "x; touch harm", "$(touch harm)"])
-def test_what_cannot_run_fails_and_says_why(runner, params):
-    jobs = runner.run("workflow_dispatch", {"params": params, "propose": True})
+def test_only_the_job_that_proposes_may_write_and_no_secret_reaches_a_script_as_text():
+    workflow = yaml.safe_load((ROOT / WORKFLOW).read_text())
+    assert workflow["permissions"] == {}
+    rights = {name: job["permissions"] for name, job in workflow["jobs"].items()}
+    assert rights == {
+        "retrain": {"contents": "read"},
+        "propose": {"contents": "write", "pull-requests": "write"},
+    }
+    assert workflow["concurrency"] == {"group": "retrain", "cancel-in-progress": False}
+    steps = [step for job in workflow["jobs"].values() for step in job["steps"]]
+    assert not any("${{" in step.get("run", "") for step in steps)
+    assert "secrets" not in str(workflow["jobs"]["propose"])
+
+
+def test_what_cannot_run_fails_and_says_why_and_no_input_is_run_as_a_command(runner):
+    jobs = runner.run("workflow_dispatch", {"params": "x; touch harm $(touch harm)", "propose": True})
     assert not jobs["retrain"].succeeded
     assert list(jobs) == ["retrain"]
     assert "Nothing came of it" in jobs["retrain"].summary
+    assert "no example" in jobs["retrain"].summary
     assert not list(runner.home.rglob("harm"))
 
 
