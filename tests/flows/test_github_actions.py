@@ -4,6 +4,7 @@ import json
 import logging
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import boto3
@@ -175,25 +176,26 @@ def test_a_fresh_clone_has_only_s3_and_measures_the_champion_without_training(re
     assert git(clone, "status", "--porcelain") == ""
 
 
-def test_other_parameters_are_proposed_with_what_they_led_to(runner, repository):
-    small = {**SMALL, "train.generator.learning_rate": 1.0e-9, "register.gate.must_beat": ["popularity"]}
-    work = runner.home / "work"
+def test_new_events_and_other_parameters_are_proposed_with_what_they_led_to(runner, repository):
+    work, events = runner.home / "work", runner.home / "events.csv"
     git(runner.home, "clone", "-q", "--branch", "main", str(repository), str(work))
-    shutil.copy(work / "params.yaml", work / "examples" / "slow.yaml")
-    change(work / "examples" / "slow.yaml", {**small, "train.critic_shares": [0]})
-    commit(work, "Another example")
+    shutil.copy(work / "params.yaml", work / "examples" / "other.yaml")
+    change(work / "examples" / "other.yaml", {"evaluate.k": [3, 10, 20]})
+    events.write_text("old")
+    importing = [sys.executable, "-m", "dvc", "import-url", "-q", str(events), "raw/events.csv"]
+    subprocess.run(importing, cwd=work, check=True)
+    commit(work, "Another example, imported events")
     git(work, "push", "-q", "origin", "main")
+    events.write_text("new")
 
     runner.open_pull_request = "7\n"
-    jobs = runner.run("workflow_dispatch", {"params": "slow", "propose": True})
+    jobs = runner.run("workflow_dispatch", {"params": "other", "propose": True})
     assert jobs["retrain"].succeeded, jobs["retrain"].log
-    assert "recgan version 2 was not promoted; version 1 stays the champion" in jobs["retrain"].summary
-    assert "✗ The challenger does not beat popularity" in jobs["retrain"].summary
+    assert "ndcg@3" in jobs["retrain"].summary
     assert jobs["propose"].succeeded, jobs["propose"].log
     assert jobs["propose"].asked_of_gh[-1].startswith("pr edit 7 --title Retrain main --body-file ")
     proposed = git(repository, "diff", "--name-only", "main", "retrain/main").splitlines()
-    assert {"params.yaml", "dvc.lock", "metrics/train.json"} <= set(proposed)
-    assert not any(path.startswith(("src", ".github", "examples")) for path in proposed)
+    assert proposed == ["dvc.lock", "metrics/evaluation.json", "params.yaml", "raw/events.csv.dvc"]
 
 
 @pytest.mark.parametrize(
