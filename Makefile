@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/installed-$(shell cat pyproject.toml requirements.lock | ck
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help install run tune test test-fast check format serve-model ui up down status deploy lock clean
+.PHONY: help install run tune test test-fast check format serve-model ui up down status deploy remote lock clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -38,13 +38,14 @@ test: $(INSTALLED)  ## every test, and the checks
 test-fast: $(INSTALLED)  ## the tests without the slow ones
 	$(BIN)/python -m pytest -m 'not slow'
 
-check: $(INSTALLED)  ## lint, format, types, imports, workflows
+check: $(INSTALLED)  ## lint, format, types, imports, workflows, compose file
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --config pyproject.toml
 	$(BIN)/zizmor --offline --quiet .github/workflows
-	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec compose.yaml
 
 format: $(INSTALLED)  ## put the code in its format
 	$(BIN)/ruff check --fix .
@@ -68,6 +69,10 @@ status: $(INSTALLED)  ## which of them run
 deploy: $(INSTALLED)  ## apply prefect.yaml and the automations to the server that PREFECT_API_URL names
 	@RECGAN_ROOT="$${RECGAN_ROOT:-$(CURDIR)}" $(BIN)/prefect --no-prompt deploy --all
 	@$(BIN)/python -m flows.automations
+
+remote: $(INSTALLED)  ## where this clone's `dvc push` and `dvc pull` go: ../recgan-remote, or URL=s3://bucket/path
+	@case "$${URL:=../recgan-remote}" in *://*) ;; *) mkdir -p "$$URL" && URL=$$(cd "$$URL" && pwd) ;; esac && \
+	  $(BIN)/dvc remote add --quiet --local --force --default storage "$$URL" && echo "the DVC remote is $$URL"
 
 lock: $(INSTALLED)  ## requirements.lock anew from .venv
 	@{ sed -n '/^#/p' requirements.lock; $(BIN)/python -m pip freeze --exclude-editable | sed 's/+cpu//'; } > requirements.lock.new

@@ -32,6 +32,7 @@ from recgan.evaluation.significance import Comparison, compare
 from recgan.features.matrices import Features, HeldOut, read_features
 from recgan.features.split import TRAIN, VALIDATION, published_windows
 from recgan.params import (
+    FeatureGANParams,
     IRGANParams,
     PublishedSplit,
     RCGANParams,
@@ -109,6 +110,11 @@ def ablations(settings: TrainParams) -> dict[str, TrainParams]:
             return {
                 "teacher alone": changed(update={"teacher": teacher}),
                 "real rows alone": changed(update={"generated_weights": (0,)}),
+            }
+        case FeatureGANParams():
+            stability = settings.stability.model_copy(update={"feature_matching": 0})
+            return {
+                "no adversary": changed(update={"adversarial": 0, "mode_seeking": 0, "stability": stability})
             }
         case IRGANParams():
             pretraining = settings.pretraining.model_copy(update={"epochs": settings.epochs})

@@ -109,7 +109,7 @@ def critical_section(root: Path, name: str, timeout: float = _LOCK_TIMEOUT) -> I
         f"another process has been registering or promoting {name} for over {timeout:g} s; "
         "let it end, then run this again"
     )
-    database = os.environ.get("RECGAN_LOCK_DATABASE", uri)
+    database = os.environ.get("RECGAN_LOCK_DATABASE") or uri
     if database.startswith("postgresql"):
         with _postgres_lock(database, name, timeout, busy):
             yield
