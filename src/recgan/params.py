@@ -653,6 +653,16 @@ class RegisterParams(Section):
     gate: GateParams
 
 
+# --- recommend ------------------------------------------------------------------------------------------
+
+
+class RecommendParams(Section):
+    """The published recommendations; read by flow tasks, by no DVC stage."""
+
+    k: Count
+    """Items for each shopper. Seen ones are left out unless features.repeat_purchases."""
+
+
 class Params(Section):
     """All of params.yaml."""
 
@@ -663,6 +673,7 @@ class Params(Section):
     train: TrainParams
     evaluate: EvaluateParams
     register_: RegisterParams = Field(alias="register")  # ABCMeta owns the plain name
+    recommend: RecommendParams
 
     @model_validator(mode="after")
     def _sections_fit_together(self) -> "Params":
