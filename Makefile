@@ -54,6 +54,9 @@ format: $(INSTALLED)  ## put the code in its format
 recommend: $(INSTALLED)  ## the champion's recommendations for every shopper, recommendations/NAME.parquet
 	@$(BIN)/python -m flows.recommend
 
+monitor: $(INSTALLED)  ## drift against the champion's training data; retrains beyond a limit
+	@$(BIN)/python -m flows.monitor
+
 rollback: $(INSTALLED)  ## the champion before becomes the champion again (REASON="…")
 	@$(BIN)/python -m flows.rollback --reason "$(REASON)"
 

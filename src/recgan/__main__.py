@@ -108,6 +108,17 @@ def recommend(
 
 
 @app.command()
+def monitor() -> None:
+    """Measure drift against the champion's training data, and say whether retraining is due."""
+    from recgan.params import load_params
+    from recgan.registry.monitor import as_markdown
+    from recgan.registry.monitor import monitor as look
+
+    params = load_params()
+    print(as_markdown(look(Path(), params), params.monitor))
+
+
+@app.command()
 def rollback(
     reason: Annotated[str, typer.Option(help="Why, for the record.")],
     by: Annotated[str | None, typer.Option(help="Who; this user on this machine when not given.")] = None,

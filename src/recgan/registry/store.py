@@ -25,6 +25,7 @@ from recgan.params import Params
 from recgan.registry.evidence import gather_evidence
 from recgan.registry.gate import Decision, Evidence, decide
 from recgan.registry.lineage import TRAIN_KEY, check_locked, lineage
+from recgan.registry.monitor import REFERENCE, describe_training
 from recgan.registry.package import log_package
 from recgan.registry.packaged import PackagedRecommender
 from recgan.registry.rollback import withdrawal
@@ -154,6 +155,9 @@ def _register_anew(client: MlflowClient, root: Path, params: Params, tags: dict[
         for file in ("params.yaml", "dvc.yaml", "dvc.lock"):
             if (root / file).exists():
                 mlflow.log_artifact(str(root / file))
+        reference = describe_training(root, features, params.evaluate.primary_k)
+        if reference is not None:
+            mlflow.log_dict(reference, REFERENCE)
         package = log_package(root / "models" / "recommender", features, tags)
         return mlflow.register_model(package.model_uri, name, tags=tags)
 
