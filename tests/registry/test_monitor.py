@@ -149,7 +149,6 @@ def test_from_steady_to_drifted(shop, named, before):
     told = "\n".join(drifted.verdict.reasons)
     for what in (
         "events.kind: PSI",
-        "events.popularity: PSI",
         "an item the champion does not know",
         "shoppers",
     ):
