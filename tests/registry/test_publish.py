@@ -17,7 +17,7 @@ from recgan.errors import RecganError
 from recgan.registry.publish import METADATA, about, build, publishing, put_in_place
 from tests.conftest import ROOT
 
-PARTS, ROWS = 12, 50
+PARTS, ROWS, KILLS = 12, 50, 8
 
 # What a run does, without a champion: 12 parts of 10 ms, one version a run.
 RUN = """
@@ -82,9 +82,10 @@ def test_killed_at_any_moment_readers_see_one_whole_file_of_one_version(target):
     reader = threading.Thread(target=read)
     reader.start()
     try:
-        for kill in range(8):
+        for kill in range(KILLS):
             run = subprocess.Popen(
-                [sys.executable, "-c", script, str(target), str(1 + kill // 4)], stdout=subprocess.PIPE
+                [sys.executable, "-c", script, str(target), str(1 + 2 * kill // KILLS)],
+                stdout=subprocess.PIPE,
             )
             assert run.stdout.readline() == b"ready\n"
             time.sleep(rng.uniform(0, 0.3))
