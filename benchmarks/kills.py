@@ -7,7 +7,6 @@ run of that version publishes, and no process may be left.
 
 import argparse
 import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -15,6 +14,7 @@ import threading
 import time
 from argparse import Namespace
 from collections import Counter
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -29,24 +29,34 @@ from recgan.registry.tracking import connect
 
 SHOPPERS, ITEMS, K, PART = 2000, 500, 5, 50
 
-RECOMMEND = f"""
+RUNS = f"""
+import os, sys
 from pathlib import Path
 from recgan.environment import configure
 configure()
 from recgan.params import load_params
 from recgan.registry.recommendations import recommend
-print("ready", flush=True)
-recommend(Path(), load_params(), k={K}, part_shoppers={PART})
+
+for _ in sys.stdin:  # each run is a process of its own that has its imports behind it
+    if not (pid := os.fork()):
+        recommend(Path(), load_params(), k={K}, part_shoppers={PART})
+        os._exit(0)
+    print(pid, flush=True)
+    print(os.waitpid(pid, 0)[1], flush=True)
 """
 
 
-def start(root: Path) -> subprocess.Popen[bytes]:
-    run = subprocess.Popen(
-        [sys.executable, "-c", RECOMMEND], cwd=root, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-    )
-    assert run.stdout is not None
-    assert run.stdout.readline() == b"ready\n"
-    return run
+def line(runs: subprocess.Popen[bytes]) -> int:
+    assert runs.stdout is not None
+    return int(runs.stdout.readline())
+
+
+def start(runs: subprocess.Popen[bytes]) -> int:
+    """Start a run and return its process id; its exit status is the next line."""
+    assert runs.stdin is not None
+    runs.stdin.write(b"run\n")
+    runs.stdin.flush()
+    return line(runs)
 
 
 def content(path: Path) -> tuple[str, pa.Table]:
@@ -73,12 +83,15 @@ def main() -> None:
         environment = os.environ | {"PYTHONPATH": str(root / "packaged")}
         subprocess.run([sys.executable, "-c", REGISTER], cwd=root, check=True, env=environment)
         client, target = connect(root), root / "recommendations/recgan.parquet"
+        runs = subprocess.Popen(
+            [sys.executable, "-c", RUNS], cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
         expected, seconds = {}, 0.0
         for version in ("1", "2"):
             client.set_registered_model_alias("recgan", "champion", version)
-            run = start(root)
             begin = time.perf_counter()
-            assert run.wait() == 0
+            start(runs)
+            assert line(runs) == 0
             seconds = time.perf_counter() - begin
             expected[version] = content(target)[1]
         seen: Counter[str] = Counter()
@@ -102,12 +115,13 @@ def main() -> None:
         champion, left = "1", 0
         client.set_registered_model_alias("recgan", "champion", champion)
         for number in range(options.runs):
-            run = start(root)
+            run = psutil.Process(start(runs))
             time.sleep(rng.uniform(0, seconds))
-            children = psutil.Process(run.pid).children(recursive=True) if run.poll() is None else []
-            ended = run.poll() is not None
-            run.send_signal(signal.SIGKILL)
-            run.communicate()
+            children = []
+            with suppress(psutil.NoSuchProcess):
+                children = run.children(recursive=True)
+                run.kill()
+            ended = line(runs) == 0
             _, alive = psutil.wait_procs(children, timeout=30)
             left += len(alive)
             found = about(target)
@@ -117,12 +131,17 @@ def main() -> None:
             outcomes["ended before the kill" if ended else "killed"] += 1
             outcomes["published"] += published
             outcomes["left with some parts done"] += bool(parts)
-            print(f"{number + 1}: version {champion}, {parts} parts, published: {published}", flush=True)
+            print(
+                f"run {number + 1}: version {champion}, {parts} parts, published: {published}; in all "
+                f"{dict(outcomes)}, reads {dict(seen)}, {len(faults)} faults, {left} processes left",
+                flush=True,
+            )
             if published:
                 champion = "1" if champion == "2" else "2"
                 client.set_registered_model_alias("recgan", "champion", champion)
         stop.set()
         reader.join()
+        runs.communicate()
     print(
         f"{datetime.now(UTC):%Y-%m-%d}: {options.runs} runs, work of {seconds:.1f} s undisturbed; "
         f"{dict(outcomes)}; {sum(seen.values()):,} reads ({dict(seen)}), {len(faults)} faults {faults[:3]}, "

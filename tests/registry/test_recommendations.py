@@ -113,8 +113,11 @@ def test_the_same_again_is_not_computed_again_and_anything_else_is(versions, nam
     assert first.about["k"] == named.recommend.k
     assert first.about["exclude_seen"]
     monkeypatch.setattr(recommendations, "asking", None)
+    left = first.path.parent / f".{first.path.name}.parts" / "a run killed right after its rename"
+    left.mkdir(parents=True)
     again = recommend(versions, named)
     assert (again.unchanged, again.about) == (True, first.about)
+    assert not left.exists()
     monkeypatch.setattr(recommendations, "asking", answering)
     for change in ({"k": 3}, {"k": 3, "exclude_seen": False}):
         published = recommend(versions, named, **change)

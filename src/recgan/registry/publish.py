@@ -94,6 +94,11 @@ def put_in_place(whole: Path, target: Path) -> None:
     with whole.open("rb") as file:
         os.fsync(file.fileno())  # on the disk before its name is
     whole.replace(target)
+    drop_parts(target)
+
+
+def drop_parts(target: Path) -> None:
+    """Remove what the target was made of; a run killed right after its rename leaves that."""
     shutil.rmtree(_work_folder(target), ignore_errors=True)
 
 

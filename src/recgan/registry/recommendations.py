@@ -19,7 +19,7 @@ from recgan.features.matrices import read_features
 from recgan.features.newest import newest_histories
 from recgan.params import Params
 from recgan.registry.asking import NoAnswerError, asking, catalogue_size, fetched
-from recgan.registry.publish import METADATA, about, build, publishing, put_in_place
+from recgan.registry.publish import METADATA, about, build, drop_parts, publishing, put_in_place
 from recgan.registry.rollback import Rollback
 from recgan.registry.tracking import connect, critical_section, current
 
@@ -109,6 +109,7 @@ def recommend(
             }
             before = about(target)
             if before is not None and before | content == before:
+                drop_parts(target)
                 log.info("%s is up to date: version %s", target, champion.version)
                 return Published(target, before, True)
             content["created"] = datetime.now(UTC).isoformat(timespec="seconds")
