@@ -115,7 +115,6 @@ def main() -> None:
         champion, left = "1", 0
         client.set_registered_model_alias("recgan", "champion", champion)
         for number in range(options.runs):
-            begin = time.perf_counter()
             run = psutil.Process(start(runs))
             time.sleep(rng.uniform(0, seconds))
             children = []
@@ -123,8 +122,8 @@ def main() -> None:
                 children = run.children(recursive=True)
                 run.kill()
             ended = line(runs) == 0
-            if ended:  # the machine is not as busy as it was
-                seconds = (seconds + time.perf_counter() - begin) / 2
+            # The machine is more or less busy than it was: about one run in five is to end by itself.
+            seconds *= 0.85 if ended else 1.04
             _, alive = psutil.wait_procs(children, timeout=30)
             left += len(alive)
             found = about(target)
