@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/installed-$(shell cat pyproject.toml requirements.lock | ck
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help install run tune test test-fast check format serve-model ui up down status deploy remote lock clean
+.PHONY: help install run tune recommend monitor rollback test test-fast check format serve-model ui up down status deploy remote lock clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -50,6 +50,15 @@ check: $(INSTALLED)  ## lint, format, types, imports, workflows, compose file
 format: $(INSTALLED)  ## put the code in its format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+recommend: $(INSTALLED)  ## the champion's recommendations for every shopper, recommendations/NAME.parquet
+	@$(BIN)/python -m flows.recommend
+
+monitor: $(INSTALLED)  ## drift against the champion's training data; retrains beyond a limit
+	@$(BIN)/python -m flows.monitor
+
+rollback: $(INSTALLED)  ## the champion before becomes the champion again (REASON="…")
+	@$(BIN)/python -m flows.rollback --reason "$(REASON)"
 
 serve-model: $(INSTALLED)  ## the champion behind MLflow's scoring server on port 5001 (NAME=recgan)
 	@$(BIN)/python -m recgan serve-model --name $(or $(NAME),recgan) --port $(or $(PORT),5001)

@@ -1,6 +1,5 @@
 """Retrain: every stage, then register, the gate, promotion, and what people read about it."""
 
-import logging
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,9 +18,10 @@ from prefect.tasks import exponential_backoff  # noqa: E402
 from pydantic import Field  # noqa: E402
 
 from flows import summary, workplace  # noqa: E402
+from flows.here import run_here  # noqa: E402
 from flows.stages import push_cache, run_stage, stage_order  # noqa: E402
 from recgan.data.freshness import check_freshness  # noqa: E402
-from recgan.errors import RecganError, Unavailable  # noqa: E402
+from recgan.errors import Unavailable  # noqa: E402
 from recgan.params import Params, load_params  # noqa: E402
 from recgan.registry import store  # noqa: E402
 
@@ -132,28 +132,17 @@ def retrain(
     )
 
 
-class OneLinePerFault(logging.Filter):
-    """Drop the traceback records of errors that are written for the reader: the state says the same."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Keep every record but those that carry a RecganError."""
-        return not (record.exc_info and isinstance(record.exc_info[1], RecganError))
-
-
 def main() -> int:
     """Run the flow here and print what came of it."""
-    for name in ("prefect.flow_runs", "prefect.task_runs"):
-        logging.getLogger(name).addFilter(OneLinePerFault())
     root = Path()
-    try:
-        params = load_params(root / "params.yaml")  # a mistyped parameter should not wait for a server
-        state = retrain(root, return_state=True)
-        promotion = state.result()
-    except RecganError as error:
-        sys.stderr.write(f"\nerror: {error}\n")
-        return 1
-    sys.stdout.write(summary.closing(root, params, promotion))
-    return 0
+
+    def run() -> State[store.Promotion]:
+        load_params(root / "params.yaml")  # a mistyped parameter should not wait for a server
+        return retrain(root, return_state=True)
+
+    return run_here(
+        run, lambda promotion: summary.closing(root, load_params(root / "params.yaml"), promotion)
+    )
 
 
 if __name__ == "__main__":

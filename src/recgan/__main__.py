@@ -89,6 +89,49 @@ def tune(
 
 
 @app.command()
+def recommend(
+    k: Annotated[int | None, typer.Option(help="Items for each shopper; recommend.k when not given.")] = None,
+    exclude_seen: Annotated[
+        bool | None,
+        typer.Option(
+            "--exclude-seen/--include-seen",
+            help="Leave out the items of the history; as features.repeat_purchases has it when not given.",
+        ),
+    ] = None,
+) -> None:
+    """Publish the champion's recommendations for every shopper as one Parquet file."""
+    from recgan.params import load_params
+    from recgan.registry.recommendations import recommend as publish
+    from recgan.registry.recommendations import sentence
+
+    print(sentence(publish(Path(), load_params(), k, exclude_seen)))
+
+
+@app.command()
+def monitor() -> None:
+    """Measure drift against the champion's training data, and say whether retraining is due."""
+    from recgan.params import load_params
+    from recgan.registry.monitor import as_markdown
+    from recgan.registry.monitor import monitor as look
+
+    params = load_params()
+    print(as_markdown(look(Path(), params), params.monitor))
+
+
+@app.command()
+def rollback(
+    reason: Annotated[str, typer.Option(help="Why, for the record.")],
+    by: Annotated[str | None, typer.Option(help="Who; this user on this machine when not given.")] = None,
+) -> None:
+    """Make the champion before the champion again."""
+    from recgan.params import load_params
+    from recgan.registry.recommendations import live_now
+    from recgan.registry.rollback import rollback as put_back
+
+    print(live_now(Path(), put_back(Path(), load_params().register_.name, reason, by)))
+
+
+@app.command()
 def use(
     example: Annotated[str, typer.Argument(help="A name in examples/, or the path of a params file.")],
     folder: Annotated[Path | None, typer.Option(help="Where the raw files are; becomes ingest.path.")] = None,

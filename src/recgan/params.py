@@ -653,6 +653,38 @@ class RegisterParams(Section):
     gate: GateParams
 
 
+# --- recommend ------------------------------------------------------------------------------------------
+
+
+class RecommendParams(Section):
+    """The published recommendations; read by flow tasks, by no DVC stage."""
+
+    k: Count
+    """Items for each shopper. Seen ones are left out unless features.repeat_purchases."""
+
+
+# --- monitor --------------------------------------------------------------------------------------------
+
+
+class MonitorParams(Section):
+    """When drift makes retraining due; read by flow tasks, by no DVC stage."""
+
+    days: Positive
+    """The newest days of the log that are looked at, as far as the champion was not trained on them."""
+    min_events: Count
+    """Fewer newer events tell nothing."""
+    max_psi: Positive
+    """Of each histogram against the champion's training data; .25 is customary for a large change."""
+    max_jensen_shannon: Share
+    """Distance to base 2; a PSI of .25 is about .2."""
+    max_unknown_items: Share
+    """Share of the newest events with an item that the champion does not know."""
+    max_unknown_shoppers: Share
+    """Share of the newest shoppers without an event in the champion's training data."""
+    min_coverage: Share
+    """Floor of the share of the champion's catalogue that the published lists reach."""
+
+
 class Params(Section):
     """All of params.yaml."""
 
@@ -663,6 +695,8 @@ class Params(Section):
     train: TrainParams
     evaluate: EvaluateParams
     register_: RegisterParams = Field(alias="register")  # ABCMeta owns the plain name
+    recommend: RecommendParams
+    monitor: MonitorParams
 
     @model_validator(mode="after")
     def _sections_fit_together(self) -> "Params":

@@ -128,7 +128,12 @@ def write_lock(root, **train):
     """Write the dvc.lock that fits the folders, with more in the entry of `train` where given."""
     outputs = {
         stage: [{"path": path, "md5": folder_md5(root / path)}]
-        for stage, path in (("features", "data/features"), ("train", "models/recommender"))
+        for stage, path in (
+            ("validate", "data/kept"),
+            ("features", "data/features"),
+            ("train", "models/recommender"),
+        )
+        if (root / path).is_dir()
     }
     stages = {stage: {"cmd": f"python -m recgan {stage}", "outs": outs} for stage, outs in outputs.items()}
     stages["train"] |= train

@@ -15,7 +15,7 @@ from recgan.errors import RecganError
 from recgan.recommenders.protocol import recommend
 from recgan.recommenders.ranking import ndcg
 from recgan.registry import store
-from recgan.registry.evidence import ask
+from recgan.registry.asking import ask
 from recgan.registry.gate import Decision
 from recgan.registry.lineage import folder_md5
 from recgan.registry.tracking import connect, current

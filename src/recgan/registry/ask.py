@@ -1,38 +1,53 @@
 """Ask a packaged model in a process of its own, as a server would run it: with the code packaged with it.
 
 A process that has imported recgan already would run its own recgan instead of the packaged one. So this
-file is a script that imports nothing of recgan: `python -P ask.py MODEL HISTORIES ANSWERS K EXCLUDE_SEEN`.
+file is a script that imports nothing of recgan: `python -P ask.py MODEL K EXCLUDE_SEEN` reads batches of
+histories from standard input and writes a batch of answers for each to standard output, both as Arrow
+streams. It ends with its input, so it does not outlive the process that asks.
 """
 
-import json
 import math
+import os
 import sys
 import traceback
-from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 
-def main(model_path: str, histories: str, answers: str, k: str, exclude_seen: str) -> None:
-    """Write the answers for a Parquet file of histories, or the error of the trial prediction, as JSON."""
-    try:
-        import mlflow.pyfunc
-        import pandas as pd
+ANSWERS = pa.schema({"item_ids": pa.list_(pa.string()), "scores": pa.list_(pa.float64())})
 
-        # Histories from Parquet are arrays, and MLflow's schema wants lists.
-        frame = pd.DataFrame({"history": [list(row) for row in pd.read_parquet(histories)["history"]]})
-        model = mlflow.pyfunc.load_model(model_path)
+
+def main(model_path: str, k: str, exclude_seen: str) -> None:
+    """Answer every batch, or say why the trial prediction failed in the metadata of an empty stream."""
+    with os.fdopen(os.dup(1), "wb") as answers:
+        os.dup2(2, 1)  # what a library prints must not come between the answers
+        questions = pa.ipc.open_stream(sys.stdin.buffer)
         params = {"k": int(k), "exclude_seen": exclude_seen == "true"}
-        error = _smoke(model, frame, params, pd)
-        item_ids = [] if error else [list(row) for row in model.predict(frame, params=params)["item_ids"]]
-    except Exception as fault:
-        traceback.print_exc()
-        error, item_ids = f"{type(fault).__name__}: {fault}", []
-    Path(answers).write_text(json.dumps({"error": error, "item_ids": item_ids}), encoding="utf-8")
+        first = questions.read_next_batch()
+        try:
+            import mlflow.pyfunc
+            import pandas as pd
+
+            model = mlflow.pyfunc.load_model(model_path)
+            error = _smoke(model, first["history"].to_pylist(), params, pd)
+        except Exception as fault:
+            traceback.print_exc()
+            error = f"{type(fault).__name__}: {fault}"
+        schema = ANSWERS if error is None else ANSWERS.with_metadata({"error": error})
+        with pa.ipc.new_stream(answers, schema) as stream:
+            batch = first if error is None else None
+            while batch is not None:
+                frame = pd.DataFrame({"history": batch["history"].to_pylist()})
+                found = model.predict(frame, params=params)
+                columns = [pa.array(list(found[field.name]), field.type) for field in ANSWERS]
+                stream.write_batch(pa.record_batch(columns, ANSWERS))
+                answers.flush()
+                batch = next(questions, None)
 
 
-def _smoke(model: Any, frame: Any, params: dict[str, Any], pd: Any) -> str | None:
+def _smoke(model: Any, histories: list[list[str]], params: dict[str, Any], pd: Any) -> str | None:
     """Say what is wrong with the answers to a known, an unknown and an empty history, or None."""
-    known: list[str] = max(frame["history"].head(100), key=len, default=[])
+    known: list[str] = max(histories[:100], key=len, default=[])
     trial = pd.DataFrame({"history": [known, ["an item that no shop has ever sold"], []]})
     found = model.predict(trial, params=params)
     item_ids, scores = list(found["item_ids"]), list(found["scores"])

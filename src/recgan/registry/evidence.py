@@ -1,16 +1,9 @@
 """Evidence for the gate: challenger and champion scored anew on today's test window, in outside ids."""
 
 import logging
-import os
-import subprocess
-import sys
-import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 
-import mlflow
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
@@ -18,26 +11,15 @@ from recgan.errors import RecganError
 from recgan.evaluation.evaluate import read_rankings
 from recgan.evaluation.significance import Comparison, compare
 from recgan.features.matrices import read_features
-from recgan.files import read_json
 from recgan.params import Params
 from recgan.recommenders.ranking import ndcg
+from recgan.registry.asking import ask
 from recgan.registry.gate import CHAMPION as CHAMPION_NAME
 from recgan.registry.gate import Evidence
 from recgan.registry.lineage import validation_passed
 from recgan.registry.tracking import connect, current
 
 log = logging.getLogger(__name__)
-
-_ASK_TIMEOUT = 3600  # seconds
-
-
-@dataclass(frozen=True)
-class Answers:
-    """What a packaged model recommends for each history."""
-
-    item_ids: list[list[str]]
-    error: str | None
-    """Why the model failed its trial prediction; it then has no answers."""
 
 
 def gather_evidence(root: Path, params: Params, version: str) -> Evidence:
@@ -108,48 +90,6 @@ def gather_evidence(root: Path, params: Params, version: str) -> Evidence:
         coverage=coverage,
         smoke_error=smoke_error,
     )
-
-
-def ask(model_uri: str, histories: list[list[str]], k: int, exclude_seen: bool) -> Answers:
-    """Ask a packaged model for recommendations, in a process of its own with its own packaged code.
-
-    Args:
-        model_uri: of MLflow, such as models:/recgan/3.
-        histories: item ids of each shopper.
-        k: length of a list.
-        exclude_seen: leave out the items of the history.
-    """
-    with tempfile.TemporaryDirectory() as folder:
-        questions, answers = Path(folder) / "histories.parquet", Path(folder) / "answers.json"
-        pd.DataFrame({"history": histories}).to_parquet(questions, index=False)
-        try:
-            model = mlflow.artifacts.download_artifacts(model_uri, dst_path=f"{folder}/model")
-        except (mlflow.exceptions.MlflowException, OSError) as error:
-            return Answers([], f"the package cannot be fetched: {error}")
-        script = Path(__file__).with_name("ask.py")
-        done = subprocess.run(
-            [
-                sys.executable,
-                "-P",
-                str(script),
-                model,
-                str(questions),
-                str(answers),
-                str(k),
-                str(exclude_seen).lower(),
-            ],
-            capture_output=True,
-            text=True,
-            timeout=_ASK_TIMEOUT,
-            cwd=folder,
-            env=os.environ | {"MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false"},
-        )
-        log.debug("%s", done.stderr)
-        if not answers.exists():
-            lines = done.stderr.strip().splitlines() or ["without a word"]
-            return Answers([], f"its process ended with {done.returncode}: {lines[-1]}")
-        content = read_json(answers)
-    return Answers(content["item_ids"], content["error"])
 
 
 def to_ids(history: csr_array, item_ids: list[str]) -> list[list[str]]:

@@ -50,12 +50,15 @@ def lineage(root: Path = Path(), flow_run_id: str | None = None) -> dict[str, st
 
 
 def check_locked(root: Path = Path()) -> None:
-    """Refuse features or a recommender that are not those of dvc.lock: their lineage would be another one's.
+    """Refuse kept events, features or a recommender that are not those of dvc.lock, whose lineage they get.
 
     Raises:
         RecganError: a folder is missing, or was written by something else than dvc repro.
     """
-    for stage, path in (("features", "data/features"), ("train", "models/recommender")):
+    paths = [("features", "data/features"), ("train", "models/recommender")]
+    if (root / "data" / "kept").is_dir():  # a model alone can come from the cache
+        paths.append(("validate", "data/kept"))
+    for stage, path in paths:
         if not (root / path).is_dir():
             raise RecganError(f"no {root / path}: the stage {stage} has not run yet; run dvc repro")
         found, locked = folder_md5(root / path), _output_md5(root, stage, path)

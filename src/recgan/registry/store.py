@@ -25,8 +25,10 @@ from recgan.params import Params
 from recgan.registry.evidence import gather_evidence
 from recgan.registry.gate import Decision, Evidence, decide
 from recgan.registry.lineage import TRAIN_KEY, check_locked, lineage
+from recgan.registry.monitor import REFERENCE, describe_training
 from recgan.registry.package import log_package
 from recgan.registry.packaged import PackagedRecommender
+from recgan.registry.rollback import withdrawal
 from recgan.registry.tracking import (
     CHALLENGER,
     CHAMPION,
@@ -153,6 +155,9 @@ def _register_anew(client: MlflowClient, root: Path, params: Params, tags: dict[
         for file in ("params.yaml", "dvc.yaml", "dvc.lock"):
             if (root / file).exists():
                 mlflow.log_artifact(str(root / file))
+        reference = describe_training(root, features, params.evaluate.primary_k)
+        if reference is not None:
+            mlflow.log_dict(reference, REFERENCE)
         package = log_package(root / "models" / "recommender", features, tags)
         return mlflow.register_model(package.model_uri, name, tags=tags)
 
@@ -200,7 +205,8 @@ def _metric_name(key: str) -> str:
 def judge(root: Path, params: Params, version: str) -> Judgement:
     """Gather the evidence for a version on today's test window and let the gate decide.
 
-    A decision that was recorded for the very same data, code, parameters and champion is taken again.
+    A decision that was recorded for the very same data, code, parameters and champion is taken again. A
+    version that a rollback has withdrawn is refused unasked: offline it may well beat the champion again.
 
     Raises:
         RecganError: the features or baselines are missing, or the champion does not answer.
@@ -211,7 +217,10 @@ def judge(root: Path, params: Params, version: str) -> Judgement:
     key = _judgement_key(root, params, champion_version)
     if champion_version == version:
         return Judgement(version, _already(version), None, key)
-    tags = client.get_model_version(name, version).tags
+    challenger = client.get_model_version(name, version)
+    withdrawn, tags = withdrawal(challenger), challenger.tags
+    if withdrawn is not None:
+        return Judgement(champion_version, Decision(False, (f"✗ {withdrawn}",)), None, key)
     if tags.get(_KEY) == key:
         log.info("%s version %s was judged before on the same data", name, version)
         decision = Decision(tags[_DECISION] == "promote", tuple(tags[_REASONS].split("\n")))

@@ -1,0 +1,78 @@
+"""Monitor: the newest events and the published recommendations against the champion's training data."""
+
+import sys
+from pathlib import Path
+
+from recgan.environment import configure
+
+configure()  # before Prefect and MLflow read their settings
+
+from prefect import flow, get_run_logger, task  # noqa: E402
+from prefect.artifacts import create_markdown_artifact, create_table_artifact  # noqa: E402
+from prefect.cache_policies import NO_CACHE  # noqa: E402
+from prefect.client.orchestration import get_client  # noqa: E402
+from prefect.client.schemas.filters import FlowFilter  # noqa: E402
+from prefect.deployments import run_deployment  # noqa: E402
+from prefect.states import Completed, State  # noqa: E402
+
+from flows.here import run_here  # noqa: E402
+from flows.retrain import retrain  # noqa: E402
+from recgan.params import Params, load_params  # noqa: E402
+from recgan.registry import monitor as watch  # noqa: E402
+
+
+@task(task_run_name="observe", cache_policy=NO_CACHE)
+def observe(root: Path, params: Params) -> watch.Report:
+    """Measure the drift and let the limits decide."""
+    return watch.monitor(root, params)
+
+
+@task(task_run_name="show", cache_policy=NO_CACHE)
+def show(params: Params, report: watch.Report) -> None:
+    """Show the figures and the verdict as artifacts."""
+    create_table_artifact(
+        watch.as_rows(report, params.monitor), key="drift", description=watch.sentence(report)
+    )
+    create_markdown_artifact(
+        watch.as_markdown(report, params.monitor), key="monitor", description="What the monitor saw"
+    )
+
+
+def retrain_where_due(root: Path, report: watch.Report, act: bool) -> None:
+    """Start the deployment of `retrain` without waiting for it; where there is none, run the flow here."""
+    if not (act and report.verdict.retrain):
+        return
+    with get_client(sync_client=True) as client:
+        deployments = client.read_deployments(flow_filter=FlowFilter(name={"any_": ["retrain"]}), limit=1)
+    for deployment in deployments:
+        run_deployment(deployment.id, timeout=0)
+        get_run_logger().info("started the deployment retrain/%s", deployment.name)
+        return
+    retrain(root)
+
+
+@flow(name="monitor", flow_run_name="monitor")
+def monitor(root: Path = Path(), act: bool = True) -> State[watch.Report]:
+    """Compare what is new with what the champion knew, and retrain where a limit is passed.
+
+    Args:
+        root: the project, a folder with params.yaml and data/kept.
+        act: retrain when it is due; otherwise only say so.
+    """
+    params = load_params(root / "params.yaml")
+    report = observe(root, params)
+    show(params, report)
+    retrain_where_due(root, report, act)
+    return Completed(name=watch.outcome(report), message=watch.sentence(report), data=report)
+
+
+def main() -> int:
+    """Run the flow here and print the report."""
+    return run_here(
+        lambda: monitor(return_state=True),
+        lambda report: watch.as_markdown(report, load_params().monitor),
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

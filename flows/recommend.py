@@ -1,0 +1,60 @@
+"""Recommend: the champion's items for every shopper, in a file that readers never see half of."""
+
+import sys
+from pathlib import Path
+
+from recgan.environment import configure
+
+configure()  # before Prefect and MLflow read their settings
+
+from prefect import flow, task  # noqa: E402
+from prefect.artifacts import create_markdown_artifact  # noqa: E402
+from prefect.cache_policies import NO_CACHE  # noqa: E402
+from prefect.states import Completed, State  # noqa: E402
+
+from flows.here import run_here  # noqa: E402
+from recgan.params import Params, load_params  # noqa: E402
+from recgan.registry import recommendations  # noqa: E402
+
+
+@task(task_run_name="publish", cache_policy=NO_CACHE)
+def publish(
+    root: Path, params: Params, k: int | None, exclude_seen: bool | None
+) -> recommendations.Published:
+    """Ask the champion for every shopper and put the file in place."""
+    return recommendations.recommend(root, params, k, exclude_seen)
+
+
+@task(task_run_name="show", cache_policy=NO_CACHE)
+def show(published: recommendations.Published) -> None:
+    """Say in an artifact what was published."""
+    create_markdown_artifact(
+        recommendations.sentence(published), key="recommendations", description="The published file"
+    )
+
+
+@flow(name="recommend", flow_run_name="recommend")
+def recommend(
+    root: Path = Path(), k: int | None = None, exclude_seen: bool | None = None
+) -> State[recommendations.Published]:
+    """Publish the champion's recommendations for every shopper; a killed run goes on where it was.
+
+    Args:
+        root: the project, a folder with params.yaml and data/features.
+        k: items for each shopper; recommend.k of params.yaml when not given.
+        exclude_seen: leave out the items of the history; as features.repeat_purchases has it when not given.
+    """
+    params = load_params(root / "params.yaml")
+    published = publish(root, params, k, exclude_seen)
+    show(published)
+    return Completed(
+        name=recommendations.outcome(published), message=recommendations.sentence(published), data=published
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(
+        run_here(
+            lambda: recommend(return_state=True), lambda published: f"{recommendations.sentence(published)}\n"
+        )
+    )

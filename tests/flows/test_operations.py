@@ -1,0 +1,135 @@
+"""The flows around the champion: what they show, and when the monitor starts a retraining."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from recgan.errors import RecganError
+from recgan.registry import monitor as watch
+from recgan.registry.recommendations import Published
+from recgan.registry.rollback import Rollback
+from tests.conftest import ROOT
+
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
+
+SEEN = watch.Observation(
+    name="shop",
+    version="3",
+    run_id="0",
+    trained_until="2026-01-01T00:00:00+00:00",
+    newest_from="2026-01-01T00:00:00+00:00",
+    newest_until="2026-01-15T00:00:00+00:00",
+    events=1000,
+    drift={"events.kind": {"psi": 0.7, "jensen_shannon": 0.3}},
+    shares={"coverage": 0.4},
+    notes=(),
+)
+
+
+def artifacts(state):
+    """Key → type and data of the artifacts of a flow run."""
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import FlowRunFilter
+
+    with get_client(sync_client=True) as client:
+        found = client.read_artifacts(
+            flow_run_filter=FlowRunFilter(id={"any_": [state.state_details.flow_run_id]})
+        )
+    return {artifact.key: (artifact.type, artifact.data) for artifact in found if artifact.key}
+
+
+@pytest.fixture
+def started(monkeypatch):
+    """What the monitor started: flows in this process, and deployments by id."""
+    from flows import monitor
+
+    calls = []
+    monkeypatch.setattr(monitor, "retrain", lambda root: calls.append(("here", root)))
+    monkeypatch.setattr(monitor, "run_deployment", lambda name, timeout: calls.append((name, timeout)))
+    return calls
+
+
+def run_monitor(monkeypatch, due, **options):
+    from flows.monitor import monitor
+
+    reasons = ("events.kind: PSI 0.700 is above 0.25",) if due else ("Nothing is beyond its limit.",)
+    report = watch.Report(SEEN, watch.Verdict(due, reasons))
+    monkeypatch.setattr(watch, "monitor", lambda root, params: report)
+    return monitor(root=ROOT, return_state=True, **options)
+
+
+def test_a_steady_champion_is_left_alone_and_its_figures_are_shown(started, monkeypatch):
+    state = run_monitor(monkeypatch, due=False)
+    assert (state.name, started) == ("Steady", [])
+    shown = artifacts(state)
+    assert shown["drift"][0] == "table"
+    assert "0.7000" in shown["drift"][1]
+    assert shown["monitor"][1].startswith("# shop version 3: no drift")
+
+
+def test_drift_retrains_here_unless_there_is_a_deployment_or_one_only_looks(started, monkeypatch):
+    from prefect.client.orchestration import get_client
+
+    from flows.retrain import retrain
+
+    state = run_monitor(monkeypatch, due=True, act=False)
+    assert (state.name, started) == ("Drifted", [])
+    state = run_monitor(monkeypatch, due=True)
+    assert (state.name, started) == ("Drifted", [("here", ROOT)])
+    assert "retraining is due; events.kind: PSI 0.700 is above 0.25" in state.message
+
+    with get_client(sync_client=True) as client:
+        deployment = client.create_deployment(client.create_flow(retrain), "nightly")
+    try:
+        run_monitor(monkeypatch, due=True)
+    finally:
+        with get_client(sync_client=True) as client:
+            client.delete_deployment(deployment)
+    assert started[1:] == [(deployment, 0)]
+
+
+@pytest.mark.parametrize(("unchanged", "name"), [(False, "Published"), (True, "Unchanged")])
+def test_recommend_says_what_is_published(monkeypatch, unchanged, name):
+    from flows import recommend
+
+    content = {
+        "name": "shop",
+        "version": "3",
+        "k": 5,
+        "exclude_seen": True,
+        "shoppers": 1234,
+        "created": "2026-01-01T00:00:00+00:00",
+    }
+    asked = []
+
+    def publish(root, params, k, exclude_seen):
+        asked.append((root, k, exclude_seen))
+        return Published(Path("recommendations/shop.parquet"), content, unchanged)
+
+    monkeypatch.setattr(recommend.recommendations, "recommend", publish)
+    state = recommend.recommend(ROOT, k=5, return_state=True)
+    assert (state.name, asked) == (name, [(ROOT, 5, None)])
+    assert "the 5 best items for 1,234 shoppers" in artifacts(state)["recommendations"][1]
+
+
+def test_rollback_says_what_is_live_and_a_refusal_fails_with_the_reason(monkeypatch):
+    from flows import rollback
+
+    def put_back(root, name, reason, by):
+        when = datetime(2026, 1, 1, tzinfo=UTC)
+        return Rollback(name, withdrawn="3", champion="2", by=by, reason=reason, when=when)
+
+    monkeypatch.setattr(rollback, "put_previous_back", put_back)
+    state = rollback.rollback("empty lists", root=ROOT, return_state=True)
+    assert state.name == "RolledBack"
+    assert "Live now: recgan version 2" in artifacts(state)["rollback"][1]
+    assert state.result().by == f"flow run {state.state_details.flow_run_id}"
+
+    def refuse(*_):
+        raise RecganError("recgan has no version before its champion (version 2), so it stays")
+
+    monkeypatch.setattr(rollback, "put_previous_back", refuse)
+    state = rollback.rollback("empty lists", root=ROOT, return_state=True)
+    assert state.is_failed()
+    assert "no version before its champion" in state.message

@@ -1,0 +1,198 @@
+"""The published recommendations are what the champion's package answers, for every shopper."""
+
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from recgan.errors import RecganError
+from recgan.features.matrices import read_features
+from recgan.features.newest import newest_histories
+from recgan.registry import asking, recommendations, store
+from recgan.registry.asking import HISTORY, NoAnswerError
+from recgan.registry.evidence import to_ids
+from recgan.registry.recommendations import live_now, recommend, sentence
+from recgan.registry.rollback import rollback
+from recgan.registry.tracking import connect
+from tests.registry.conftest import ITEMS, TASTES, USERS, make_project
+
+
+@pytest.fixture
+def client(store_env):
+    return connect()
+
+
+@pytest.fixture
+def named(params, request):
+    return params.model_copy(
+        update={"register_": params.register_.model_copy(update={"name": request.node.name})}
+    )
+
+
+@pytest.fixture
+def shop(client, named, tmp_path):
+    """A project whose first version is the champion."""
+    root = make_project(tmp_path / "project", named, good_tastes=TASTES)
+    registered = store.register(root, named)
+    client.set_registered_model_alias(named.register_.name, "champion", registered.version)
+    return root
+
+
+def test_every_shopper_gets_what_the_package_answers(shop, named):
+    published = recommend(shop, named, k=4, exclude_seen=False, part_shoppers=40)
+    assert not published.unchanged
+    file = pq.ParquetFile(published.path)
+    assert file.num_row_groups == 4  # of 150 shoppers
+    found = file.read().to_pandas()
+    user_ids, histories = newest_histories(read_features(shop / "data" / "features"))
+    assert len(user_ids) == USERS == published.about["shoppers"]
+    packaged = store.load_champion(shop, named.register_.name).packaged
+    item_ids = [f"item-{item}" for item in range(ITEMS)]
+    expected = packaged.recommend(to_ids(histories, item_ids), 4, exclude_seen=False)
+    assert found["user_id"].tolist() == np.repeat(user_ids, 4).tolist()
+    assert found["rank"].tolist() == [1, 2, 3, 4] * USERS
+    assert found["item_id"].tolist() == [item for answer in expected for item in answer.item_ids]
+    np.testing.assert_allclose(
+        found["score"], [value for answer in expected for value in answer.scores], 1e-6
+    )
+    assert set(found["version"]) == {"1"}
+    assert {"name": named.register_.name, "version": "1", "k": 4, "exclude_seen": False}.items() <= (
+        published.about.items()
+    )
+    assert "now holds the 4 best items for 150 shoppers, with those seen" in sentence(published)
+
+
+@contextmanager
+def fetched(model_uri):
+    """A package of 48 items whose answers tell its version, without a process."""
+    yield Path(model_uri)
+
+
+@contextmanager
+def answering(model, k, exclude_seen):
+    version = model.name
+
+    def answer(histories):
+        lists = [[f"{version}-{len(history)}-{place}" for place in range(k)] for history in histories]
+        return pa.record_batch(
+            [pa.array(lists, HISTORY), pa.array([[0.5] * k] * len(lists), pa.list_(pa.float64()))],
+            ["item_ids", "scores"],
+        )
+
+    yield answer
+
+
+@pytest.fixture
+def without_a_process(monkeypatch):
+    monkeypatch.setattr(recommendations, "fetched", fetched)
+    monkeypatch.setattr(recommendations, "asking", answering)
+    monkeypatch.setattr(recommendations, "catalogue_size", lambda model: ITEMS)
+
+
+@pytest.fixture
+def versions(client, named, tmp_path):
+    """A project with two versions without packages, the second of them champion."""
+    name = named.register_.name
+    run = client.create_run(client.create_experiment(name))
+    client.create_registered_model(name)
+    for _ in range(2):
+        client.create_model_version(name, "file:///nowhere", run.info.run_id)
+    client.set_registered_model_alias(name, "champion", "2")
+    client.set_registered_model_alias(name, "previous", "1")
+    return make_project(tmp_path / "project", named, good_tastes=TASTES)
+
+
+@pytest.mark.usefixtures("without_a_process")
+def test_the_same_again_is_not_computed_again_and_anything_else_is(versions, named, monkeypatch):
+    first = recommend(versions, named)
+    assert first.about["k"] == named.recommend.k
+    assert first.about["exclude_seen"]
+    monkeypatch.setattr(recommendations, "asking", None)
+    left = first.path.parent / f".{first.path.name}.parts" / "a run killed right after its rename"
+    left.mkdir(parents=True)
+    again = recommend(versions, named)
+    assert (again.unchanged, again.about) == (True, first.about)
+    assert not left.exists()
+    monkeypatch.setattr(recommendations, "asking", answering)
+    for change in ({"k": 3}, {"k": 3, "exclude_seen": False}):
+        published = recommend(versions, named, **change)
+        assert not published.unchanged
+        assert change.items() <= published.about.items()
+    with pytest.raises(RecganError, match="k is 0; ask for at least 1 item"):
+        recommend(versions, named, k=0)
+
+
+@pytest.mark.usefixtures("without_a_process")
+def test_a_champion_that_changes_on_the_way_is_not_published(versions, named, monkeypatch):
+    """A rollback takes the champion away after its last part: the file is the other version's, whole."""
+    name, build = named.register_.name, recommendations.build
+    done = []
+
+    def build_and_roll_back(*arguments):
+        whole = build(*arguments)
+        if not done:
+            done.append(rollback(versions, name, "empty lists", "ada", trial=lambda uri: None))
+        return whole
+
+    monkeypatch.setattr(recommendations, "build", build_and_roll_back)
+    published = recommend(versions, named)
+    assert published.about["version"] == "1"
+    assert set(pq.read_table(published.path)["version"].to_pylist()) == {"1"}
+    assert "make recommend" not in live_now(versions, done[0])
+
+
+@pytest.mark.usefixtures("without_a_process")
+def test_after_a_rollback_a_file_of_the_withdrawn_version_is_named(versions, named):
+    recommend(versions, named)
+    done = rollback(versions, named.register_.name, "empty lists", "ada", trial=lambda uri: None)
+    assert "still holds version 2: make recommend" in live_now(versions, done)
+
+
+def test_a_champion_that_does_not_answer_leaves_the_file_as_it_was(versions, named, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(recommendations, "fetched", fetched)
+        patch.setattr(recommendations, "asking", answering)
+        patch.setattr(recommendations, "catalogue_size", lambda model: ITEMS)
+        before = recommend(versions, named)
+    content = before.path.read_bytes()
+    monkeypatch.setattr(recommendations, "fetched", asking.fetched)
+    with pytest.raises(RecganError, match=r"the champion \(version 2 of .*; recgan rollback"):
+        recommend(versions, named, k=3)
+    assert before.path.read_bytes() == content
+
+
+def test_no_champion_is_said(store_env, named, tmp_path):
+    root = make_project(tmp_path / "project", named, good_tastes=TASTES)
+    with pytest.raises(RecganError, match="has no champion yet"):
+        recommend(root, named)
+
+
+# --- the process that answers ----------------------------------------------------------------------------
+
+
+def test_a_process_that_is_killed_says_so(tmp_path, monkeypatch):
+    dies = tmp_path / "ask.py"
+    dies.write_text("import sys; sys.exit('no memory left')")
+    monkeypatch.setattr(asking, "__file__", str(tmp_path / "asking.py"))
+    says = pytest.raises(NoAnswerError, match="its process ended with 1: no memory left")
+    with says, asking.asking(tmp_path, 5, True) as answer:
+        answer(pa.array([["item-1"]], HISTORY))
+
+
+def test_it_ends_with_its_input():
+    """A killed run leaves nobody who goes on answering."""
+    script = Path(asking.__file__).with_name("ask.py")
+    child = subprocess.Popen(
+        [sys.executable, "-P", str(script), "nowhere", "5", "true"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    assert child.poll() is None
+    child.stdin.close()
+    child.wait(60)
