@@ -29,8 +29,14 @@ from prefect.events.schemas.automations import EventTrigger, Posture  # noqa: E4
 from prefect.exceptions import ObjectNotFound  # noqa: E402
 
 TROUBLE = {"Failed", "Crashed", "TimedOut"}
-ENDS = TROUBLE | {"Completed", "Cancelled", "Promoted", "NotPromoted", "AlreadyChampion"}
-"""Names of the states that a flow run of this project ends in."""
+ENDS = TROUBLE | {
+    *("Completed", "Cancelled"),
+    *("Promoted", "NotPromoted", "AlreadyChampion"),  # retrain, images
+    *("Published", "Unchanged"),  # recommend
+    *("Steady", "Drifted"),  # monitor
+    "RolledBack",
+}
+"""Names of the states that a flow run of this project ends in: events go by a state's name, not its type."""
 
 
 def automations(webhook: str | None) -> list[Automation]:
@@ -55,7 +61,7 @@ def automations(webhook: str | None) -> list[Automation]:
             on("recgan: notify of failure", TROUBLE, notification(webhook, "failed")),
             on("recgan: notify of a refusal", {"NotPromoted"}, notification(webhook, "was not promoted")),
         ]
-    if (recommend := deployment("recommend/after-promotion")) is not None:
+    if (recommend := deployment("recommend/nightly")) is not None:
         found.append(
             on("recgan: recommend after a promotion", {"Promoted"}, RunDeployment(deployment_id=recommend))
         )

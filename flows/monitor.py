@@ -15,13 +15,15 @@ from prefect.client.schemas.filters import FlowFilter  # noqa: E402
 from prefect.deployments import run_deployment  # noqa: E402
 from prefect.states import Completed, State  # noqa: E402
 
+from flows import workplace  # noqa: E402
 from flows.here import run_here  # noqa: E402
+from flows.outside import OUTSIDE  # noqa: E402
 from flows.retrain import retrain  # noqa: E402
 from recgan.params import Params, load_params  # noqa: E402
 from recgan.registry import monitor as watch  # noqa: E402
 
 
-@task(task_run_name="observe", cache_policy=NO_CACHE)
+@task(task_run_name="observe", **OUTSIDE)
 def observe(root: Path, params: Params) -> watch.Report:
     """Measure the drift and let the limits decide."""
     return watch.monitor(root, params)
@@ -59,6 +61,7 @@ def monitor(root: Path = Path(), act: bool = True) -> State[watch.Report]:
         root: the project, a folder with params.yaml and data/kept.
         act: retrain when it is due; otherwise only say so.
     """
+    workplace.end_with_worker()
     params = load_params(root / "params.yaml")
     report = observe(root, params)
     show(params, report)

@@ -12,12 +12,14 @@ from prefect.artifacts import create_markdown_artifact  # noqa: E402
 from prefect.cache_policies import NO_CACHE  # noqa: E402
 from prefect.states import Completed, State  # noqa: E402
 
+from flows import workplace  # noqa: E402
 from flows.here import run_here  # noqa: E402
+from flows.outside import OUTSIDE  # noqa: E402
 from recgan.params import Params, load_params  # noqa: E402
 from recgan.registry import recommendations  # noqa: E402
 
 
-@task(task_run_name="publish", cache_policy=NO_CACHE)
+@task(task_run_name="publish", **OUTSIDE)
 def publish(
     root: Path, params: Params, k: int | None, exclude_seen: bool | None
 ) -> recommendations.Published:
@@ -44,6 +46,7 @@ def recommend(
         k: items for each shopper; recommend.k of params.yaml when not given.
         exclude_seen: leave out the items of the history; as features.repeat_purchases has it when not given.
     """
+    workplace.end_with_worker()
     params = load_params(root / "params.yaml")
     published = publish(root, params, k, exclude_seen)
     show(published)

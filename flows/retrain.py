@@ -2,43 +2,26 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from recgan.environment import configure
 
 configure()  # before Prefect and MLflow read their settings
 
-from prefect import Task, flow, get_run_logger, task  # noqa: E402
+from prefect import flow, get_run_logger, task  # noqa: E402
 from prefect.artifacts import create_markdown_artifact  # noqa: E402
 from prefect.cache_policies import NO_CACHE  # noqa: E402
-from prefect.client.schemas.objects import TaskRun  # noqa: E402
 from prefect.runtime import flow_run  # noqa: E402
 from prefect.states import Completed, State  # noqa: E402
-from prefect.tasks import exponential_backoff  # noqa: E402
 from pydantic import Field  # noqa: E402
 
 from flows import summary, workplace  # noqa: E402
 from flows.here import run_here  # noqa: E402
+from flows.outside import OUTSIDE  # noqa: E402
 from flows.stages import push_cache, run_stage, stage_order  # noqa: E402
 from recgan.data.freshness import check_freshness  # noqa: E402
-from recgan.errors import Unavailable  # noqa: E402
 from recgan.params import Params, load_params  # noqa: E402
 from recgan.registry import store  # noqa: E402
-
-
-def is_transient(task: Task[..., object], run: TaskRun, state: State) -> bool:
-    """Tell whether trying again may help: something outside did not answer."""
-    return isinstance(state.result(raise_on_failure=False), Unavailable | ConnectionError)
-
-
-OUTSIDE: dict[str, Any] = {
-    "cache_policy": NO_CACHE,
-    "retries": 4,
-    "retry_delay_seconds": exponential_backoff(15),
-    "retry_jitter_factor": 0.3,
-    "retry_condition_fn": is_transient,
-}
-"""Options of a task that needs something outside; every such task may run twice without harm."""
 
 
 @task(cache_policy=NO_CACHE)  # DVC's is the only cache

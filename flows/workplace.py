@@ -23,7 +23,7 @@ def prepare(root: Path, name: str, ref: str) -> Path:
     A person's `dvc repro` in the project and a scheduled run in here disturb neither each other's files nor
     DVC's locks; what one of them computed the other finds in the cache. The worktree stays from run to run,
     and with it dvc.lock, so that an unchanged stage is not computed again. Files that git does not hold,
-    such as those in raw/, are lent to it as links.
+    such as those in raw/, are lent to it as links, and what is published goes to the project's own folder.
 
     Args:
         root: the project, the top folder of a git repository.
@@ -51,6 +51,10 @@ def prepare(root: Path, name: str, ref: str) -> Path:
         place,
         Path(yaml.safe_load((place / "params.yaml").read_text(encoding="utf-8"))["ingest"]["path"]),
     )
+    published = place / "recommendations"
+    if not published.is_symlink():
+        (root / "recommendations").mkdir(exist_ok=True)
+        published.symlink_to(root / "recommendations")
     return place
 
 

@@ -36,7 +36,9 @@ def project(tmp_path):
     (root / "raw/events.txt").write_text("one\n")
     (root / "params.yaml").write_text("ingest: {path: raw}\n")
     (root / "dvc.yaml").write_text(DVC_YAML)
-    (root / ".gitignore").write_text("/raw/*\n!/raw/README.md\n/out.txt\n/when.txt\n.recgan/\n")
+    (root / ".gitignore").write_text(
+        "/raw/*\n!/raw/README.md\n/out.txt\n/when.txt\n/recommendations\n.recgan/\n"
+    )
     run(root, "git", "init", "-q", "-b", "main")
     run(root, "git", "config", "user.email", "t@t")
     run(root, "git", "config", "user.name", "t")
@@ -60,6 +62,8 @@ def test_it_has_the_commits_code_the_projects_raw_files_and_the_projects_cache(p
     dvc(place, "repro", "-q")
     assert (place / "out.txt").read_text() == "one\n"
     assert not (project / "out.txt").exists()
+    (place / "recommendations/shop.parquet").write_text("published")
+    assert (project / "recommendations/shop.parquet").read_text() == "published"
 
 
 def test_it_is_kept_so_that_unchanged_stages_are_not_run_again(project):

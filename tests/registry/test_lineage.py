@@ -49,6 +49,9 @@ def test_tags_name_code_data_and_run(project):
     assert tags["dvc.lock.sha256"] == hashlib.sha256(LOCK.encode()).hexdigest()
     assert tags["prefect.flow_run_id"] == "run-1"
     assert tags["validation.passed"] == "false"
+    (project / "metrics").mkdir(exist_ok=True)
+    (project / "metrics/new.json").write_text("{}")  # what the stages write makes no commit dirty
+    assert lineage(project)["git.dirty"] == "false"
     (project / "new.py").touch()
     assert lineage(project)["git.dirty"] == "true"
 

@@ -40,7 +40,8 @@ def lineage(root: Path = Path(), flow_run_id: str | None = None) -> dict[str, st
         TRAIN_KEY: train_key(root),
         "git.sha": _git(root, "rev-parse", "HEAD") or "none",
         "git.dirty": "unknown"
-        if (status := _git(root, "status", "--porcelain")) is None
+        # What the stages write changes with every run, committed or not.
+        if (status := _git(root, "status", "--porcelain", "--", ".", ":!dvc.lock", ":!metrics")) is None
         else str(bool(status)).lower(),
         "dvc.lock.sha256": hashlib.sha256((root / "dvc.lock").read_bytes()).hexdigest(),
         "features.md5": _output_md5(root, "features", "data/features"),
