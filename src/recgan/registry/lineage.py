@@ -71,21 +71,6 @@ def origin(root: Path, locked: Path, flow_run_id: str | None = None) -> dict[str
 def check_locked(
     root: Path = Path(),
     locked: Path | None = None,
-    outputs: Sequence[tuple[str, str]] = (("features", "data/features"), ("train", "models/recommender")),
-) -> None:
-    """Refuse outputs that are not those of dvc.lock: their lineage would be another one's.
-
-    Args:
-        root: the project.
-        locked: the folder of dvc.lock; None is the project.
-        outputs: stages, each with one of its folders.
-
-    Raises:
-        RecganError: a folder is missing, or was written by something else than dvc repro.
-    """
-def check_locked(
-    root: Path = Path(),
-    locked: Path | None = None,
     outputs: Sequence[tuple[str, str]] | None = None,
 ) -> None:
     """Refuse outputs that are not those of dvc.lock, whose lineage they get.
@@ -94,6 +79,16 @@ def check_locked(
         root: the project.
         locked: the folder of dvc.lock; None is the project.
         outputs: stages, each with one of its folders; None is kept events, features and the recommender.
+
+    Raises:
+        RecganError: a folder is missing, or was written by something else than dvc repro.
+    """
+    locked = root if locked is None else locked
+    if outputs is None:
+        outputs = [("features", "data/features"), ("train", "models/recommender")]
+        if (root / "data" / "kept").is_dir():  # a model alone can come from the cache
+            outputs = [*outputs, ("validate", "data/kept")]
+    for stage, path in outputs:
         if not (root / path).is_dir():
             raise RecganError(f"no {root / path}: the stage {stage} has not run yet; run dvc repro")
         found, wanted = folder_md5(root / path), _output_md5(locked, stage, path)
