@@ -65,7 +65,8 @@ def read_source(settings: IngestImagesParams, root: Path = Path()) -> Images:
     else:
         train, test = _idx_source(settings.source, None if settings.path is None else root / settings.path)
     if settings.limit is not None and settings.limit < len(train.labels):
-        train = train.take(stratified(train.labels, settings.limit / len(train.labels), rng))
+        drawn = stratified(train.labels, settings.limit / len(train.labels), rng)
+        train = train.take(drawn[: settings.limit])  # rounded class by class, it may be a few more
     return Images(settings.source, CLASSES[settings.source], train, test)
 
 
