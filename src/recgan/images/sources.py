@@ -209,7 +209,7 @@ def read_idx(content: bytes, name: str) -> NDArray[np.uint8]:
         raise RecganError(
             f"{name}: {len(content) - start:,} values for a shape of {shape}; fetch the file anew"
         )
-    return np.frombuffer(content, dtype=np.uint8, offset=start).reshape(shape)
+    return np.frombuffer(content, dtype=np.uint8, offset=start).reshape(shape).copy()  # to be written on
 
 
 def _find(folder: Path, name: str, put: str) -> Path:
