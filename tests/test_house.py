@@ -46,6 +46,13 @@ def test_ranking_and_metrics_need_no_torch(module):
     assert not imported(f"import {module}") & {"torch", "lightning"}
 
 
+def test_the_adversarial_core_names_no_domain():
+    sources = sorted((ROOT / "src/recgan/adversarial").glob("*.py"))
+    assert sources
+    for path in sources:
+        assert not re.search(r"recommend|ndcg|shopper|image|pixel", path.read_text(), re.IGNORECASE), path
+
+
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_is_a_params_section_and_a_subcommand(stage):
     assert STAGES[stage]["cmd"] == f"python -m recgan {stage}"
