@@ -15,7 +15,7 @@ from prefect.runtime import flow_run  # noqa: E402
 from prefect.states import Completed, State  # noqa: E402
 
 from flows import summary  # noqa: E402
-from flows.retrain import OneLinePerFault  # noqa: E402
+from flows.retrain import OUTSIDE, OneLinePerFault, push  # noqa: E402
 from flows.stages import run_stage, stage_order  # noqa: E402
 from recgan.errors import RecganError  # noqa: E402
 from recgan.images import taste  # noqa: E402
@@ -45,19 +45,19 @@ def picture_taste(root: Path, params: ImagesParams) -> State[str]:
     return Completed(name="Ran", message=f"wrote {taste.PAGE}", data=str(taste.PAGE))
 
 
-@task(task_run_name="register", cache_policy=NO_CACHE)
+@task(task_run_name="register", **OUTSIDE)
 def register(root: Path, params: ImagesParams) -> Registered:
     """Register what was trained; a training that has a version keeps it."""
     return store.register(root, params, flow_run.get_id())
 
 
-@task(task_run_name="judge", cache_policy=NO_CACHE)
+@task(task_run_name="judge", **OUTSIDE)
 def judge(root: Path, params: ImagesParams, version: str) -> Judgement:
     """Measure challenger and champion anew and let the gate decide."""
     return store.judge(root, params, version)
 
 
-@task(task_run_name="promote", cache_policy=NO_CACHE)
+@task(task_run_name="promote", **OUTSIDE)
 def promote(root: Path, params: ImagesParams, version: str, judgement: Judgement) -> Promotion:
     """Move the aliases as the gate decided."""
     return store.promote(root, params, version, judgement)
@@ -87,6 +87,7 @@ def images(root: Path = Path()) -> State[Promotion]:
     registered = register(root, params)
     judgement = judge(root, params, registered.version)
     promotion = promote(root, params, registered.version, judgement)
+    push(root)
     publish(root, params, promotion)
     return Completed(
         name=summary.state_name(promotion), message=summary.sentence(params, promotion), data=promotion

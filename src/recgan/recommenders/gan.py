@@ -14,7 +14,6 @@ from torch import Tensor
 from recgan.adversarial.devices import pick_device as pick_device  # every GAN recommender's
 from recgan.adversarial.diagnostics import Lines
 from recgan.adversarial.schedule import Rules
-from recgan.errors import RecganError
 from recgan.params import TrainingParams
 from recgan.recommenders.trained import Trained as Trained
 from recgan.recommenders.trained import Training as Training
