@@ -1,6 +1,5 @@
 """Images: every stage of images/dvc.yaml, then register, the gate, promotion, and what people read."""
 
-import logging
 import sys
 from pathlib import Path
 
@@ -15,9 +14,10 @@ from prefect.runtime import flow_run  # noqa: E402
 from prefect.states import Completed, State  # noqa: E402
 
 from flows import summary  # noqa: E402
-from flows.retrain import OUTSIDE, OneLinePerFault, push  # noqa: E402
+from flows.here import run_here  # noqa: E402
+from flows.outside import OUTSIDE  # noqa: E402
+from flows.retrain import push  # noqa: E402
 from flows.stages import run_stage, stage_order  # noqa: E402
-from recgan.errors import RecganError  # noqa: E402
 from recgan.images import taste  # noqa: E402
 from recgan.images.evaluate import REPORT  # noqa: E402
 from recgan.images.params import ImagesParams, load_images_params  # noqa: E402
@@ -96,17 +96,13 @@ def images(root: Path = Path()) -> State[Promotion]:
 
 def main() -> int:
     """Run the flow here and print what came of it."""
-    for name in ("prefect.flow_runs", "prefect.task_runs"):
-        logging.getLogger(name).addFilter(OneLinePerFault())
     root = Path()
-    try:
-        params = load_images_params(root)  # a mistyped parameter should not wait for a server
-        promotion = images(root, return_state=True).result()
-    except RecganError as error:
-        sys.stderr.write(f"\nerror: {error}\n")
-        return 1
-    sys.stdout.write(closing(root, params, promotion))
-    return 0
+
+    def run() -> State[Promotion]:
+        load_images_params(root)  # a mistyped parameter should not wait for a server
+        return images(root, return_state=True)
+
+    return run_here(run, lambda promotion: closing(root, load_images_params(root), promotion))
 
 
 def closing(root: Path, params: ImagesParams, promotion: Promotion) -> str:
