@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/installed-$(shell cat pyproject.toml requirements.lock | ck
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help install run tune recommend monitor rollback test test-fast check format serve-model ui up down status deploy remote lock clean
+.PHONY: help install run images tune recommend monitor rollback test test-fast check format serve-model ui up down status deploy remote lock clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -26,6 +26,9 @@ ifdef DATA
 	@$(BIN)/python -m recgan use $(DATA) $(if $(FOLDER),--folder "$(FOLDER)")
 endif
 	@$(BIN)/python -m flows.retrain
+
+images: $(INSTALLED)  ## the image GAN of images/params.yaml, measured, registered and judged
+	@$(BIN)/python -m flows.images
 
 tune: $(INSTALLED)  ## search settings on validation (RECOMMENDER=rcgan TRIALS=30 or MINUTES=…; WRITE=1 puts them into params.yaml)
 	@$(BIN)/python -m recgan tune $(if $(RECOMMENDER),--recommender $(RECOMMENDER)) $(if $(TRIALS),--trials $(TRIALS)) \

@@ -36,17 +36,17 @@ _HINTS = (
 """What DVC tells a person after every stage; in a flow run's log it buries the rest."""
 
 
-def stage_order(root: Path) -> list[str]:
+def stage_order(root: Path, file: str = "dvc.yaml") -> list[str]:
     """Read the names of the stages from dvc.yaml, each after the ones whose outputs it depends on.
 
     Raises:
         RecganError: dvc.yaml is missing or its stages depend on each other in a circle.
     """
     try:
-        stages = yaml.safe_load((root / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+        stages = yaml.safe_load((root / file).read_text(encoding="utf-8"))["stages"]
     except FileNotFoundError:
         raise RecganError(
-            f"no dvc.yaml in {root.resolve()}; run the flow from the root of the project"
+            f"no {file} in {root.resolve()}; run the flow from the root of the project"
         ) from None
     maker = {
         path: name
@@ -62,7 +62,7 @@ def stage_order(root: Path) -> list[str]:
         ready = [name for name in needs if name not in order and needs[name] <= set(order)]
         if not ready:
             raise RecganError(
-                f"dvc.yaml: {sorted(set(needs) - set(order))} depend on each other; break the circle"
+                f"{file}: {sorted(set(needs) - set(order))} depend on each other; break the circle"
             )
         order += ready
     return order
@@ -74,6 +74,8 @@ def _paths(entries: list[str | dict[str, object]]) -> list[str]:
 
 def run_stage(stage: str, root: Path, on_line: Callable[[str], None]) -> Outcome:
     """Bring one stage up to date with `dvc repro --single-item`, handing on each line it prints.
+
+    A stage of another file than dvc.yaml is named with it: images/dvc.yaml:train.
 
     Raises:
         RecganError: the stage failed; the message is what it said.

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from recgan.evaluation.evaluate import evaluation_table
 from recgan.files import read_json
+from recgan.images.params import ImagesParams
 from recgan.params import Params
 from recgan.registry.store import Promotion
 from recgan.registry.tracking import tracking_uri
@@ -32,7 +33,7 @@ def data_quality(root: Path) -> str:
     return "\n".join(lines)
 
 
-def decision(params: Params, promotion: Promotion) -> str:
+def decision(params: Params | ImagesParams, promotion: Promotion) -> str:
     """Return the gate's decision with every reason as Markdown."""
     reasons = "\n".join(f"- {reason}" for reason in promotion.decision.reasons)
     return f"# {sentence(params, promotion)}\n\n{reasons}\n"
@@ -45,7 +46,7 @@ def state_name(promotion: Promotion) -> str:
     return "AlreadyChampion" if promotion.already_champion else "NotPromoted"
 
 
-def sentence(params: Params, promotion: Promotion) -> str:
+def sentence(params: Params | ImagesParams, promotion: Promotion) -> str:
     """Say in one sentence what became of the version."""
     version = f"{params.register_.name} version {promotion.version}"
     if promotion.already_champion:

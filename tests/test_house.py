@@ -9,10 +9,12 @@ import tomllib
 import pytest
 import yaml
 
+from recgan.images.params import ImagesParams
 from recgan.params import Params
 from tests.conftest import ROOT
 
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+IMAGE_STAGES = yaml.safe_load((ROOT / "images/dvc.yaml").read_text())["stages"]
 HEAVY = {
     "torch",
     "lightning",
@@ -37,9 +39,18 @@ def test_the_command_line_imports_nothing_heavy():
     assert not imported("import recgan.__main__") & HEAVY
 
 
-@pytest.mark.parametrize("module", ["recgan.recommenders.protocol", "recgan.evaluation.metrics"])
+@pytest.mark.parametrize(
+    "module", ["recgan.recommenders.protocol", "recgan.evaluation.metrics", "recgan.images.measures"]
+)
 def test_ranking_and_metrics_need_no_torch(module):
     assert not imported(f"import {module}") & {"torch", "lightning"}
+
+
+def test_the_adversarial_core_names_no_domain():
+    sources = sorted((ROOT / "src/recgan/adversarial").glob("*.py"))
+    assert sources
+    for path in sources:
+        assert not re.search(r"recommend|ndcg|shopper|image|pixel", path.read_text(), re.IGNORECASE), path
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -56,6 +67,25 @@ def test_a_stage_is_a_params_section_and_a_subcommand(stage):
         env=os.environ | {"_TYPER_FORCE_DISABLE_TERMINAL": "1"},  # colours would stand between the words
     ).stdout
     assert f"recgan {stage}" in help_text
+
+
+@pytest.mark.parametrize("stage", IMAGE_STAGES)
+def test_a_stage_of_the_images_is_one_of_theirs(stage):
+    assert IMAGE_STAGES[stage]["cmd"] == f"python -m recgan images {stage}"
+    assert IMAGE_STAGES[stage]["params"] == [{"images/params.yaml": [stage]}]
+    assert stage in {field.alias or name for name, field in ImagesParams.model_fields.items()}
+    assert stage in images_help()
+
+
+def images_help() -> str:
+    return subprocess.run(
+        [sys.executable, "-m", "recgan", "images", "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
+        env=os.environ | {"_TYPER_FORCE_DISABLE_TERMINAL": "1"},
+    ).stdout
 
 
 def test_every_output_outlives_a_failed_stage():

@@ -12,6 +12,9 @@ from recgan.errors import RecganError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 
+images = typer.Typer(no_args_is_help=True, help="Train, measure and show generators of images.")
+app.add_typer(images, name="images")
+
 
 @app.callback()
 def _recgan() -> None:
@@ -159,6 +162,46 @@ def serve_model(
     from recgan.registry.servers import serve_model as serve
 
     serve(name, port)
+
+
+@images.command("ingest")
+def images_ingest() -> None:
+    """Read the images that images/params.yaml names."""
+    from recgan.images.sources import ingest as stage
+
+    stage()
+
+
+@images.command("classify")
+def images_classify() -> None:
+    """Train the classifier that measures every generator."""
+    from recgan.images.classifier import classify as stage
+
+    stage()
+
+
+@images.command("train")
+def images_train() -> None:
+    """Train the image generator."""
+    from recgan.images.train import train as stage
+
+    stage()
+
+
+@images.command("evaluate")
+def images_evaluate() -> None:
+    """Measure the image generator against test images."""
+    from recgan.images.evaluate import evaluate as stage
+
+    stage()
+
+
+@images.command("taste")
+def images_taste() -> None:
+    """Picture what shoppers are recommended, on one page."""
+    from recgan.images.taste import taste as tool
+
+    tool()
 
 
 def main() -> None:

@@ -6,7 +6,7 @@ A stage reads its own section and those of the stages before it; DVC tracks the 
 import difflib
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -719,8 +719,29 @@ class Params(Section):
         return self
 
 
+Whole = TypeVar("Whole", bound=Section)
+
+
 def load_params(path: Path = Path("params.yaml")) -> Params:
     """Read and check params.yaml, naming every fault at once.
+
+    Raises:
+        RecganError: the file is missing, is no YAML, or has unknown, missing or impossible values.
+    """
+    return load_section(path, Params)
+
+
+def check_params(content: Any, path: Path) -> Params:
+    """Turn the content of a params file into Params, naming every fault at once.
+
+    Raises:
+        RecganError: unknown, missing or impossible values.
+    """
+    return check_section(content, path, Params)
+
+
+def load_section(path: Path, whole: type[Whole]) -> Whole:
+    """Read and check a params file of any kind, naming every fault at once.
 
     Raises:
         RecganError: the file is missing, is no YAML, or has unknown, missing or impossible values.
@@ -731,11 +752,11 @@ def load_params(path: Path = Path("params.yaml")) -> Params:
         raise RecganError(f"no {path} in {Path.cwd()}; run recgan from the root of the project") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise RecganError(f"{path} is not readable YAML: {error}; mend the line it names") from None
-    return check_params(content, path)
+    return check_section(content, path, whole)
 
 
-def check_params(content: Any, path: Path) -> Params:
-    """Turn the content of a params file into Params, naming every fault at once.
+def check_section(content: Any, path: Path, whole: type[Whole]) -> Whole:
+    """Turn the content of a params file into its sections, naming every fault at once.
 
     Raises:
         RecganError: unknown, missing or impossible values.
@@ -743,7 +764,7 @@ def check_params(content: Any, path: Path) -> Params:
     if not isinstance(content, dict):
         raise RecganError(f"{path} holds no sections; restore it with `git checkout {path}`")
     try:
-        return Params.model_validate(content)
+        return whole.model_validate(content)
     except ValidationError as error:
         lines = "\n".join(f"  {_fault(fault, content)}" for fault in error.errors())
         raise RecganError(f"{path} has {error.error_count()} fault(s):\n{lines}") from None

@@ -156,7 +156,7 @@ def test_one_log_line_per_look_and_nothing_from_lightning(caplog, capfd):
     lines = [record.getMessage() for record in caplog.records if record.name.startswith("recgan")]
     assert len(lines) == 2
     assert lines[0].startswith("train, epoch 2 of 4: d_loss ")
-    assert "validation ndcg 0.2500 (best 0.2500 in epoch 2)" in lines[0]
+    assert "validation 0.2500 (best 0.2500 in epoch 2)" in lines[0]
     assert [r for r in caplog.records if not r.name.startswith("recgan")] == []
     out, err = capfd.readouterr()
     assert "lightning" not in (out + err).lower()

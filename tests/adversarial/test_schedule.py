@@ -91,6 +91,35 @@ def test_the_best_average_is_kept():
     assert game.generator.value.item() == pytest.approx(6 - 9 * (1 - 0.9**6), abs=1e-5)
 
 
+class Normalised(Walk):
+    """A generator with running statistics, as batch normalisation has them: its mean counts its steps."""
+
+    def __init__(self):
+        super().__init__()
+        self.generator.register_buffer("running", torch.zeros(()))
+        self.generator.register_buffer("batches", torch.zeros((), dtype=torch.long))
+
+    def generator_turn(self):
+        for loss in super().generator_turn():
+            self.generator.running += 1
+            self.generator.batches += 1
+            yield loss
+
+
+def test_running_statistics_are_averaged_with_the_weights():
+    game, seen = Normalised(), []
+
+    def probe():
+        seen.append(game.generator.running.item())
+        return {}
+
+    play(game, epochs=2, device=CPU, rules=Rules(ema=0.9), probe=probe, evaluate_every=1)
+    expected = [t - 9 * (1 - 0.9**t) for t in (3, 6)]
+    assert seen == pytest.approx(expected, abs=1e-5)
+    assert game.generator.running.item() == pytest.approx(expected[-1], abs=1e-5)
+    assert game.generator.batches.item() == 6  # a count is no average
+
+
 @pytest.mark.parametrize("ends", [2, 4])
 def test_the_average_survives_a_kill(tmp_path, ends):
     """Killed at the second look, or asked again when finished."""

@@ -1,1 +1,1 @@
-"""The adversarial core: losses, networks and the Lightning module; knows nothing of recommenders."""
+"""The adversarial core: losses, networks and the Lightning module; knows nothing of what is played for."""

@@ -204,16 +204,16 @@ class AdversarialModule(lightning.LightningModule):
             )
 
     def swap_average(self) -> None:
-        """Exchange the generator's weights with their average, where one is kept."""
+        """Exchange the generator's weights and running statistics with their average, where one is kept."""
         if self.average is not None:
-            for own, mean in zip(self.game.generator.parameters(), self.average.parameters(), strict=True):
+            for own, mean in zip(_weights(self.game.generator), _weights(self.average), strict=True):
                 own.data, mean.data = mean.data, own.data
 
     def _move_average(self) -> None:
         assert self.average is not None
         assert self.rules.ema is not None
-        weights = [weight.detach() for weight in self.game.generator.parameters()]
-        torch._foreach_lerp_(list(self.average.parameters()), weights, 1 - self.rules.ema)
+        weights = [weight.detach() for weight in _weights(self.game.generator)]
+        torch._foreach_lerp_(_weights(self.average), weights, 1 - self.rules.ema)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Put the random state into the checkpoint."""
@@ -222,6 +222,12 @@ class AdversarialModule(lightning.LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take the random state back."""
         self.game.rng.set_state(checkpoint["rng"].cpu())
+
+
+def _weights(network: nn.Module) -> list[Tensor]:
+    """Return all that an average is taken of: the weights, and what batch normalisation goes by."""
+    running = [buffer for buffer in network.buffers() if buffer.is_floating_point()]
+    return [*network.parameters(), *running]
 
 
 class _Watch(Callback):
@@ -324,7 +330,7 @@ class _Watch(Callback):
         if progress.best_score is not None:
             best = f"best {progress.best_score:.4f} in epoch {progress.best_epoch}"
             score = row["score"]
-            shown += f", validation ndcg {score:.4f} ({best})" if score is not None else f", {best}"
+            shown += f", validation {score:.4f} ({best})" if score is not None else f", {best}"
         if self.bar is not None:
             self.bar.set_postfix_str(shown, refresh=False)
             self.bar.update()

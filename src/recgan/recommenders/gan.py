@@ -11,9 +11,9 @@ from safetensors.torch import load, save
 from scipy.sparse import csr_array
 from torch import Tensor
 
+from recgan.adversarial.devices import pick_device as pick_device  # every GAN recommender's
 from recgan.adversarial.diagnostics import Lines
 from recgan.adversarial.schedule import Rules
-from recgan.errors import RecganError
 from recgan.params import TrainingParams
 from recgan.recommenders.trained import Trained as Trained
 from recgan.recommenders.trained import Training as Training
@@ -70,21 +70,6 @@ def play_out(
         curves=progress.curves,
         alarms=progress.alarms,
     )
-
-
-def pick_device(accelerator: str) -> torch.device:
-    """Return the device to train on.
-
-    Raises:
-        RecganError: a GPU is asked for and there is none.
-    """
-    if accelerator == "cpu":
-        return torch.device("cpu")
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    if accelerator == "gpu":
-        raise RecganError("train.accelerator is gpu, but torch sees no CUDA GPU here; set it to auto or cpu")
-    return torch.device("cpu")
 
 
 def write_recommender(

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,9 @@ from recgan.errors import RecganError
 from recgan.files import read_json
 
 TRAIN_KEY = "train_key"
+
+_WRITTEN = [f":!{folder}{name}" for folder in ("", "images/") for name in ("dvc.lock", "metrics")]
+"""What the stages write changes with every run, committed or not."""
 
 
 def train_key(root: Path = Path()) -> str:
@@ -36,36 +40,61 @@ def lineage(root: Path = Path(), flow_run_id: str | None = None) -> dict[str, st
     Raises:
         RecganError: dvc.lock is missing or has no stage `train`.
     """
-    return {
-        TRAIN_KEY: train_key(root),
-        "git.sha": _git(root, "rev-parse", "HEAD") or "none",
-        "git.dirty": "unknown"
-        # What the stages write changes with every run, committed or not.
-        if (status := _git(root, "status", "--porcelain", "--", ".", ":!dvc.lock", ":!metrics")) is None
-        else str(bool(status)).lower(),
-        "dvc.lock.sha256": hashlib.sha256((root / "dvc.lock").read_bytes()).hexdigest(),
+    return origin(root, root, flow_run_id) | {
         "features.md5": _output_md5(root, "features", "data/features"),
-        "prefect.flow_run_id": flow_run_id or "none",
         "validation.passed": str(validation_passed(root)).lower(),
     }
 
 
-def check_locked(root: Path = Path()) -> None:
-    """Refuse kept events, features or a recommender that are not those of dvc.lock, whose lineage they get.
+def origin(root: Path, locked: Path, flow_run_id: str | None = None) -> dict[str, str]:
+    """Return the tags of whatever a chain of stages has trained.
+
+    Args:
+        root: the project.
+        locked: the folder of the chain's dvc.lock.
+        flow_run_id: of the Prefect flow run; None for a run by hand.
+
+    Raises:
+        RecganError: dvc.lock is missing or has no stage `train`.
+    """
+    return {
+        TRAIN_KEY: train_key(locked),
+        "git.sha": _git(root, "rev-parse", "HEAD") or "none",
+        "git.dirty": "unknown"
+        if (status := _git(root, "status", "--porcelain", "--", ".", *_WRITTEN)) is None
+        else str(bool(status)).lower(),
+        "dvc.lock.sha256": hashlib.sha256((locked / "dvc.lock").read_bytes()).hexdigest(),
+        "prefect.flow_run_id": flow_run_id or "none",
+    }
+
+
+def check_locked(
+    root: Path = Path(),
+    locked: Path | None = None,
+    outputs: Sequence[tuple[str, str]] | None = None,
+) -> None:
+    """Refuse outputs that are not those of dvc.lock, whose lineage they get.
+
+    Args:
+        root: the project.
+        locked: the folder of dvc.lock; None is the project.
+        outputs: stages, each with one of its folders; None is kept events, features and the recommender.
 
     Raises:
         RecganError: a folder is missing, or was written by something else than dvc repro.
     """
-    paths = [("features", "data/features"), ("train", "models/recommender")]
-    if (root / "data" / "kept").is_dir():  # a model alone can come from the cache
-        paths.append(("validate", "data/kept"))
-    for stage, path in paths:
+    locked = root if locked is None else locked
+    if outputs is None:
+        outputs = [("features", "data/features"), ("train", "models/recommender")]
+        if (root / "data" / "kept").is_dir():  # a model alone can come from the cache
+            outputs = [*outputs, ("validate", "data/kept")]
+    for stage, path in outputs:
         if not (root / path).is_dir():
             raise RecganError(f"no {root / path}: the stage {stage} has not run yet; run dvc repro")
-        found, locked = folder_md5(root / path), _output_md5(root, stage, path)
-        if found != locked:
+        found, wanted = folder_md5(root / path), _output_md5(locked, stage, path)
+        if found != wanted:
             raise RecganError(
-                f"{root / path} is not what dvc.lock names (md5 {found}, locked {locked}), so "
+                f"{root / path} is not what dvc.lock names (md5 {found}, locked {wanted}), so "
                 "nothing would tell where it came from; run dvc repro, or dvc checkout for the locked one"
             )
 

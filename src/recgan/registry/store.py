@@ -17,13 +17,14 @@ import mlflow
 from mlflow import MlflowClient
 from mlflow.entities import Metric
 from mlflow.entities.model_registry import ModelVersion
+from mlflow.models.model import ModelInfo
 
 from recgan.errors import RecganError
 from recgan.features.matrices import read_features
 from recgan.files import read_json
 from recgan.params import Params
 from recgan.registry.evidence import gather_evidence
-from recgan.registry.gate import Decision, Evidence, decide
+from recgan.registry.gate import Decision, decide
 from recgan.registry.lineage import TRAIN_KEY, check_locked, lineage
 from recgan.registry.monitor import REFERENCE, describe_training
 from recgan.registry.package import log_package
@@ -62,8 +63,8 @@ class Judgement:
     champion_version: str | None
     """The champion that the version was compared with; None when there was none."""
     decision: Decision
-    evidence: Evidence | None
-    """None for a version that is the champion already, and for a decision that was made before."""
+    evidence: Any
+    """A dataclass; None for a version that is the champion already, or was judged before."""
     key: str
     """Hash of all that the decision depends on: the same key, the same decision."""
 
@@ -83,6 +84,8 @@ class Promotion:
 
 
 Judge = Callable[[Path, Params, str], Judgement]
+Package = Callable[[MlflowClient, str], ModelInfo]
+"""Logs to the active run, whose client and id it gets."""
 
 
 @dataclass(frozen=True)
@@ -111,14 +114,47 @@ def register(root: Path, params: Params, flow_run_id: str | None = None) -> Regi
         RecganError: a stage has not run yet, recommender or features are not those of dvc.lock, or the
             tracking store does not answer.
     """
-    client, name = connect(root), params.register_.name
     tags = lineage(root, flow_run_id)
     check_locked(root)
+
+    def package(client: MlflowClient, run_id: str) -> ModelInfo:
+        mlflow.log_params(dict(flat(params.model_dump(mode="json", by_alias=True), ".")))
+        log_figures(client, run_id, root / "metrics", root / "reports" / "curves.csv")
+        for folder in ("reports", "metrics"):
+            if (root / folder).is_dir():
+                mlflow.log_artifacts(str(root / folder), folder)
+        for file in ("params.yaml", "dvc.yaml", "dvc.lock"):
+            if (root / file).exists():
+                mlflow.log_artifact(str(root / file))
+        features = read_features(root / "data" / "features")
+        reference = describe_training(root, features, params.evaluate.primary_k)
+        if reference is not None:
+            mlflow.log_dict(reference, REFERENCE)
+        return log_package(root / "models" / "recommender", features, tags)
+
+    return enrol(root, params.register_.name, tags, package)
+
+
+def enrol(root: Path, name: str, tags: dict[str, str], package: Package) -> Registered:
+    """Give a training its run and its version, unless it has them, and make it the challenger.
+
+    Args:
+        root: the project.
+        name: of the registered model.
+        tags: of run and version, `train_key` among them.
+        package: logs everything to the active run, the package last.
+
+    Raises:
+        RecganError: the tracking store does not answer.
+    """
+    client = connect(root)
     with critical_section(root, name):
         version = _version_of(client, name, tags[TRAIN_KEY])
         reused = version is not None
         if version is None:
-            version = _register_anew(client, root, params, tags)
+            with mlflow.start_run(experiment_id=_experiment(client, root, name), tags=tags) as run:
+                model_uri = package(client, run.info.run_id).model_uri
+                version = mlflow.register_model(model_uri, name, tags=tags)
         champion = current(client, name)
         if champion is None or champion.version != version.version:
             client.set_registered_model_alias(name, CHALLENGER, version.version)
@@ -134,32 +170,19 @@ def _version_of(client: MlflowClient, name: str, train_key: str) -> ModelVersion
     return max(found, key=lambda version: int(version.version), default=None)
 
 
-def _register_anew(client: MlflowClient, root: Path, params: Params, tags: dict[str, str]) -> ModelVersion:
-    name = params.register_.name
-    features = read_features(root / "data" / "features")
-    experiment = client.get_experiment_by_name(name)
-    experiment_id = (
-        client.create_experiment(name, artifact_location(root, name))
-        if experiment is None
-        else experiment.experiment_id
-    )
-    with mlflow.start_run(experiment_id=experiment_id, tags=tags) as run:
-        mlflow.log_params(dict(_flat(params.model_dump(mode="json", by_alias=True), ".")))
-        now = int(time.time() * 1000)
-        points = [*_metrics(root / "metrics", now), *_curves(root / "reports" / "curves.csv", now)]
-        for start in range(0, len(points), _METRICS_AT_ONCE):
-            client.log_batch(run.info.run_id, metrics=points[start : start + _METRICS_AT_ONCE])
-        for folder in ("reports", "metrics"):
-            if (root / folder).is_dir():
-                mlflow.log_artifacts(str(root / folder), folder)
-        for file in ("params.yaml", "dvc.yaml", "dvc.lock"):
-            if (root / file).exists():
-                mlflow.log_artifact(str(root / file))
-        reference = describe_training(root, features, params.evaluate.primary_k)
-        if reference is not None:
-            mlflow.log_dict(reference, REFERENCE)
-        package = log_package(root / "models" / "recommender", features, tags)
-        return mlflow.register_model(package.model_uri, name, tags=tags)
+def _experiment(client: MlflowClient, root: Path, name: str) -> str:
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        return str(client.create_experiment(name, artifact_location(root, name)))
+    return str(found.experiment_id)
+
+
+def log_figures(client: MlflowClient, run_id: str, metrics: Path, curves: Path) -> None:
+    """Log the numbers of a folder of JSON files, and a CSV file of curves where there is one."""
+    now = int(time.time() * 1000)
+    points = [*_metrics(metrics, now), *_curves(curves, now)]
+    for start in range(0, len(points), _METRICS_AT_ONCE):
+        client.log_batch(run_id, metrics=points[start : start + _METRICS_AT_ONCE])
 
 
 def _metrics(folder: Path, timestamp: int) -> Iterator[Metric]:
@@ -168,7 +191,7 @@ def _metrics(folder: Path, timestamp: int) -> Iterator[Metric]:
     The recommender's own figures of the evaluation go by their bare names, such as ndcg_at_10.
     """
     for path in sorted(folder.glob("*.json")):
-        for key, value in _flat(read_json(path), "/", path.stem):
+        for key, value in flat(read_json(path), "/", path.stem):
             if isinstance(value, int | float) and math.isfinite(value):
                 name = _metric_name(key).removeprefix("evaluation/recommender.")
                 yield Metric(name, float(value), timestamp, 0)
@@ -186,13 +209,13 @@ def _curves(path: Path, timestamp: int) -> Iterator[Metric]:
                     yield Metric(f"curves/{_metric_name(column)}", float(text), timestamp, step)
 
 
-def _flat(content: Any, separator: str, prefix: str = "") -> Iterator[tuple[str, Any]]:
+def flat(content: Any, separator: str, prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Yield the leaves of nested dicts with the names on the way to them."""
     if not isinstance(content, dict):
         yield prefix, content
         return
     for key, value in content.items():
-        yield from _flat(value, separator, f"{prefix}{separator}{key}" if prefix else str(key))
+        yield from flat(value, separator, f"{prefix}{separator}{key}" if prefix else str(key))
 
 
 def _metric_name(key: str) -> str:
@@ -215,19 +238,29 @@ def judge(root: Path, params: Params, version: str) -> Judgement:
     champion = current(client, name)
     champion_version = None if champion is None else str(champion.version)
     key = _judgement_key(root, params, champion_version)
+    known = judged_before(client, name, version, champion_version, key)
+    if known is not None:
+        return known
+    evidence = gather_evidence(root, params, version)
+    key = _judgement_key(root, params, evidence.champion_version)
+    return Judgement(evidence.champion_version, decide(evidence, params.register_.gate), evidence, key)
+
+
+def judged_before(
+    client: MlflowClient, name: str, version: str, champion_version: str | None, key: str
+) -> Judgement | None:
+    """Return the judgement on the champion, a withdrawn version or one judged under this key, else None."""
     if champion_version == version:
         return Judgement(version, _already(version), None, key)
     challenger = client.get_model_version(name, version)
     withdrawn, tags = withdrawal(challenger), challenger.tags
     if withdrawn is not None:
         return Judgement(champion_version, Decision(False, (f"✗ {withdrawn}",)), None, key)
-    if tags.get(_KEY) == key:
-        log.info("%s version %s was judged before on the same data", name, version)
-        decision = Decision(tags[_DECISION] == "promote", tuple(tags[_REASONS].split("\n")))
-        return Judgement(champion_version, decision, None, key)
-    evidence = gather_evidence(root, params, version)
-    key = _judgement_key(root, params, evidence.champion_version)
-    return Judgement(evidence.champion_version, decide(evidence, params.register_.gate), evidence, key)
+    if tags.get(_KEY) != key:
+        return None
+    log.info("%s version %s was judged before on the same data", name, version)
+    decision = Decision(tags[_DECISION] == "promote", tuple(tags[_REASONS].split("\n")))
+    return Judgement(champion_version, decision, None, key)
 
 
 def _judgement_key(root: Path, params: Params, champion_version: str | None) -> str:
@@ -258,7 +291,25 @@ def promote(
     Raises:
         RecganError: another process holds the critical section too long.
     """
-    client, name = connect(root), params.register_.name
+    return settle(root, params.register_.name, version, judgement, lambda: judge(root, params, version))
+
+
+def settle(
+    root: Path, name: str, version: str, judgement: Judgement, again: Callable[[], Judgement]
+) -> Promotion:
+    """Move the aliases of any registered model as `promote` says.
+
+    Args:
+        root: the project.
+        name: of the registered model.
+        version: of it.
+        judgement: on that version.
+        again: makes a new judgement when the champion has changed.
+
+    Raises:
+        RecganError: another process holds the critical section too long.
+    """
+    client = connect(root)
     with critical_section(root, name):
         holder = current(client, name)
         before = None if holder is None else str(holder.version)
@@ -266,7 +317,7 @@ def promote(
             return Promotion(version, False, True, version, None, _already(version))
         if judgement.champion_version != before:
             log.info("the champion is now %s, not %s: judging anew", before, judgement.champion_version)
-            judgement = judge(root, params, version)
+            judgement = again()
         decision = judgement.decision
         _record(client, name, version, judgement)
         if decision.promote:

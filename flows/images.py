@@ -1,0 +1,129 @@
+"""Images: every stage of images/dvc.yaml, then register, the gate, promotion, and what people read."""
+
+import sys
+from pathlib import Path
+
+from recgan.environment import configure
+
+configure()  # before Prefect and MLflow read their settings
+
+from prefect import flow, get_run_logger, task  # noqa: E402
+from prefect.artifacts import create_markdown_artifact  # noqa: E402
+from prefect.cache_policies import NO_CACHE  # noqa: E402
+from prefect.runtime import flow_run  # noqa: E402
+from prefect.states import Completed, State  # noqa: E402
+
+from flows import summary  # noqa: E402
+from flows.here import run_here  # noqa: E402
+from flows.outside import OUTSIDE  # noqa: E402
+from flows.retrain import push  # noqa: E402
+from flows.stages import run_stage, stage_order  # noqa: E402
+from recgan.images import taste  # noqa: E402
+from recgan.images.evaluate import REPORT  # noqa: E402
+from recgan.images.params import ImagesParams, load_images_params  # noqa: E402
+from recgan.registry.images import store  # noqa: E402
+from recgan.registry.store import Judgement, Promotion, Registered  # noqa: E402
+from recgan.registry.tracking import tracking_uri  # noqa: E402
+
+STAGES = "images/dvc.yaml"
+
+
+@task(cache_policy=NO_CACHE)  # DVC's is the only cache
+def bring_up_to_date(stage: str, root: Path) -> State[str]:
+    """Run one DVC stage, or find it unchanged."""
+    outcome = run_stage(f"{STAGES}:{stage}", root, get_run_logger().info)
+    return Completed(name=outcome.title(), message=f"{stage}: {outcome}", data=str(outcome))
+
+
+@task(task_run_name="picture-taste", cache_policy=NO_CACHE)
+def picture_taste(root: Path, params: ImagesParams) -> State[str]:
+    """Write the page of histories, recommendations and pictures, or say why there is none."""
+    reason = taste.why_not(params, root)
+    if reason is not None:
+        return Completed(name="Skipped", message=f"no pictures of a taste: {reason}", data=reason)
+    taste.taste(root=root)
+    return Completed(name="Ran", message=f"wrote {taste.PAGE}", data=str(taste.PAGE))
+
+
+@task(task_run_name="register", **OUTSIDE)
+def register(root: Path, params: ImagesParams) -> Registered:
+    """Register what was trained; a training that has a version keeps it."""
+    return store.register(root, params, flow_run.get_id())
+
+
+@task(task_run_name="judge", **OUTSIDE)
+def judge(root: Path, params: ImagesParams, version: str) -> Judgement:
+    """Measure challenger and champion anew and let the gate decide."""
+    return store.judge(root, params, version)
+
+
+@task(task_run_name="promote", **OUTSIDE)
+def promote(root: Path, params: ImagesParams, version: str, judgement: Judgement) -> Promotion:
+    """Move the aliases as the gate decided."""
+    return store.promote(root, params, version, judgement)
+
+
+@task(task_run_name="publish", cache_policy=NO_CACHE)
+def publish(root: Path, params: ImagesParams, promotion: Promotion) -> None:
+    """Show the measures and the decision as artifacts."""
+    report = (root / REPORT).read_text(encoding="utf-8")
+    create_markdown_artifact(report, key="images", description="The generated images, measured")
+    create_markdown_artifact(
+        summary.decision(params, promotion), key="images-gate", description="The gate's decision"
+    )
+
+
+@flow(name="images", flow_run_name="images")
+def images(root: Path = Path()) -> State[Promotion]:
+    """Bring every stage up to date, register the generator, and promote it if the gate lets it pass.
+
+    Args:
+        root: the project, a folder with images/params.yaml and images/dvc.yaml.
+    """
+    params = load_images_params(root)
+    for stage in stage_order(root, STAGES):
+        bring_up_to_date.with_options(name=stage, task_run_name=stage)(stage, root)
+    picture_taste(root, params)
+    registered = register(root, params)
+    judgement = judge(root, params, registered.version)
+    promotion = promote(root, params, registered.version, judgement)
+    push(root)
+    publish(root, params, promotion)
+    return Completed(
+        name=summary.state_name(promotion), message=summary.sentence(params, promotion), data=promotion
+    )
+
+
+def main() -> int:
+    """Run the flow here and print what came of it."""
+    root = Path()
+
+    def run() -> State[Promotion]:
+        load_images_params(root)  # a mistyped parameter should not wait for a server
+        return images(root, return_state=True)
+
+    return run_here(run, lambda promotion: closing(root, load_images_params(root), promotion))
+
+
+def closing(root: Path, params: ImagesParams, promotion: Promotion) -> str:
+    """Return what `make images` ends with: the measures, the decision with its reasons, where to look."""
+    name = params.register_.name
+    lines = [
+        "",
+        (root / REPORT).read_text(encoding="utf-8"),
+        f"{summary.sentence(params, promotion)}.",
+        *(f"  {reason}" for reason in promotion.decision.reasons),
+        "",
+        "Where to look:",
+        "  images/reports/samples/     a grid of samples for each look in training",
+        "  images/reports/nearest.png  the most copied-looking images above their nearest training image",
+        *([f"  {taste.PAGE}   a shopper's taste, pictured"] if (root / taste.PAGE).exists() else []),
+        f"  make ui                     runs, curves and versions of {name} ({tracking_uri(root)})",
+    ]
+    if promotion.champion:
+        lines.append(f"  make serve-model NAME={name}   ask the champion for a class over HTTP")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,322 @@
+"""A GAN of images: its two players as a game of the adversarial core, and the generator that remains."""
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
+
+from recgan.adversarial.constraints import gradient_penalty, normalise_spectrum, zero_centred_penalty
+from recgan.adversarial.devices import pick_device
+from recgan.adversarial.diagnostics import Lines, Row, win_rate
+from recgan.adversarial.losses import LOSSES, LossPair, smoothed
+from recgan.adversarial.networks import adam
+from recgan.adversarial.schedule import Rules
+from recgan.errors import RecganError
+from recgan.files import read_json, write_json
+from recgan.images.labelled import Labelled
+from recgan.images.networks import networks
+from recgan.images.params import TrainImagesParams
+from recgan.images.pictures import Pixels
+
+BLOCK = 256
+"""Images generated at a time."""
+
+
+class ImageGame(nn.Module):
+    """Two players over images: real ones against what the generator writes from noise, class by class."""
+
+    pixels: Tensor
+    labels: Tensor
+    played: Tensor
+    """Epochs begun; part of a checkpoint."""
+
+    def __init__(
+        self, settings: TrainImagesParams, images: Labelled, classes: int, device: torch.device
+    ) -> None:
+        """Build the networks.
+
+        Args:
+            settings: the train section.
+            images: what is real.
+            classes: how many classes there are.
+            device: where the game will be played.
+
+        Raises:
+            RecganError: fewer images than one batch, or a side that the network cannot write.
+        """
+        super().__init__()
+        n_images, side, _ = images.pixels.shape
+        if n_images < settings.batch_size:
+            raise RecganError(
+                f"{n_images} training images are fewer than train.batch_size {settings.batch_size}; lower it"
+            )
+        self.settings = settings
+        self.loss = _loss(settings)
+        self.rng = torch.Generator(device).manual_seed(settings.seed)
+        self.generator, self.discriminator = networks(settings, side, classes, self.rng)
+        if settings.constraints.spectral_norm:
+            normalise_spectrum(self.discriminator, torch.Generator().manual_seed(settings.seed))
+        rows = torch.as_tensor(images.pixels.reshape(n_images, -1))
+        self.register_buffer("pixels", rows, persistent=False)  # (images, pixels) bytes
+        self.register_buffer("labels", torch.as_tensor(images.labels), persistent=False)
+        self.register_buffer("played", torch.zeros((), dtype=torch.long))
+        self._sums: dict[str, Tensor] = {}
+        self._steps = 0
+
+    def optimizers(self) -> tuple[torch.optim.Optimizer, torch.optim.Optimizer]:
+        """Return the discriminator's and the generator's Adam."""
+        d, g = self.settings.discriminator, self.settings.generator
+        return (
+            adam(self.discriminator, d.learning_rate, 0, d.betas),
+            adam(self.generator, g.learning_rate, 0, g.betas),
+        )
+
+    def begin_epoch(self) -> None:
+        """Forget what the epoch before measured."""
+        self.played += 1
+        self._sums, self._steps = {}, 0
+
+    def discriminator_turn(self) -> Iterator[Tensor]:
+        """Yield the discriminator's losses, one pass over the images."""
+        for real, labels in self._pass():
+            with torch.no_grad():
+                fake = self.generator(self._noise(len(real)), labels)  # (batch, pixels)
+            on_real, on_fake = self.discriminator(real, labels), self.discriminator(fake, labels)
+            self._measure("d_real", torch.sigmoid(on_real.detach().float()).mean())
+            self._measure("d_fake", torch.sigmoid(on_fake.detach().float()).mean())
+            self._measure("win_rate", win_rate(on_real.detach(), on_fake.detach()))
+            self._steps += 1
+            loss = self.loss.discriminator(on_real, on_fake)
+            for penalty in self._penalties(real, fake, labels):
+                loss = loss + penalty
+            yield loss
+
+    def generator_turn(self) -> Iterator[Tensor]:
+        """Yield the generator's losses, as many as there are batches of images."""
+        for real, labels in self._pass():
+            yield self.generator_loss(real, labels)
+
+    def generator_loss(self, real: Tensor, labels: Tensor | None) -> Tensor:
+        """Return the adversarial loss of fresh images.
+
+        Args:
+            real: (batch, pixels), what a relativistic loss compares with.
+            labels: (batch,) the classes to write; None without condition.
+        """
+        fake = self.discriminator(self.generator(self._noise(len(real)), labels), labels)
+        if not self.loss.relativistic:
+            return self.loss.generator(fake)
+        with torch.no_grad():
+            on_real = self.discriminator(real, labels)
+        return self.loss.generator(fake, on_real)
+
+    def measured(self) -> dict[str, Tensor]:
+        """Return the epoch's mean d_real, d_fake (as probabilities) and win_rate."""
+        return {name: total / self._steps for name, total in self._sums.items()}
+
+    def _pass(self) -> Iterator[tuple[Tensor, Tensor | None]]:
+        """Yield whole batches of images and, with condition, their classes; what is left over is left out."""
+        size = self.settings.batch_size
+        order = torch.randperm(len(self.pixels), generator=self.rng, device=self.rng.device)
+        for rows in torch.split(order[: len(order) // size * size], size):
+            labels = self.labels[rows] if self.settings.conditional else None
+            yield to_unit(self.pixels[rows]), labels
+
+    def _noise(self, n: int) -> Tensor:
+        return torch.randn(n, self.settings.noise, generator=self.rng, device=self.rng.device)
+
+    def _penalties(self, real: Tensor, fake: Tensor, labels: Tensor | None) -> Iterator[Tensor]:
+        chosen = self.settings.constraints
+
+        def judge(rows: Tensor) -> Tensor:
+            logits: Tensor = self.discriminator(rows, labels)
+            return logits
+
+        if chosen.gradient_penalty:
+            yield chosen.gradient_penalty * gradient_penalty(judge, real, fake, self.rng)
+        if chosen.r1:
+            yield chosen.r1 * zero_centred_penalty(judge, real)
+        if chosen.r2:
+            yield chosen.r2 * zero_centred_penalty(judge, fake)
+
+    def _measure(self, name: str, value: Tensor) -> None:
+        self._sums[name] = self._sums[name] + value if name in self._sums else value
+
+
+class ImageGAN:
+    """Write images from noise, of a class where the generator is conditional."""
+
+    def __init__(self, settings: TrainImagesParams, side: int, classes: tuple[str, ...]) -> None:
+        """Take the train section; nothing is computed.
+
+        Args:
+            settings: the train section.
+            side: pixels of an image in each direction.
+            classes: their names.
+        """
+        self.settings = settings
+        self.side = side
+        self.classes = classes
+        self.epochs = 0
+        self.best_epoch = 0
+        self.frechet: float | None = None
+        """Distance to the training images at the look that was kept."""
+        self.curves: list[Row] = []
+        self.alarms: dict[str, int] = {}
+
+    @property
+    def parameters(self) -> int:
+        """Number of the generator's weights."""
+        return sum(parameter.numel() for parameter in self.generator.parameters())
+
+    def fit(
+        self,
+        images: Labelled,
+        look: Callable[[Self, int], Mapping[str, float]] | None = None,
+        checkpoint: Path | None = None,
+        label: str = "images",
+    ) -> Self:
+        """Train both players.
+
+        Args:
+            images: what is real.
+            look: measures the generator as it stands after so many epochs; the weights with the smallest
+                `frechet` are kept. None keeps the last.
+            checkpoint: file to resume from and to save all state to; None saves nothing.
+            label: what the progress is called.
+
+        Raises:
+            RecganError: a loss is not finite, the accelerator is not there, or the images do not fit.
+        """
+        from recgan.adversarial.module import play  # Lightning takes seconds to import; writing needs none
+
+        settings = self.settings
+        device = pick_device(settings.accelerator)
+        game = ImageGame(settings, images, len(self.classes), device)
+        self.generator = game.generator
+        seen: dict[str, float] = {}
+
+        def probe() -> Mapping[str, float]:
+            assert look is not None
+            seen.update(look(self, int(game.played)))
+            return seen
+
+        progress = play(
+            game,
+            epochs=settings.epochs,
+            device=device,
+            validate=(lambda: -seen["frechet"]) if look is not None else None,
+            evaluate_every=settings.evaluate_every,
+            patience=settings.patience,
+            checkpoint=checkpoint,
+            label=label,
+            rules=Rules(
+                critic_steps=settings.critic_steps,
+                ema=settings.ema,
+                clip_discriminator=settings.discriminator.clip_gradient,
+                clip_generator=settings.generator.clip_gradient,
+                clip_weights=settings.constraints.clip_weights,
+            ),
+            lines=Lines(
+                floors={} if settings.min_classes is None else {"effective_classes": settings.min_classes}
+            ),
+            probe=probe if look is not None else None,
+        )
+        self.generator = game.generator.requires_grad_(False)
+        self.epochs = len(progress.curves)
+        self.best_epoch = progress.best_epoch
+        self.frechet = None if progress.best_score is None else -progress.best_score
+        self.curves = progress.curves
+        self.alarms = progress.alarms
+        return self
+
+    def write(self, labels: NDArray[np.int64], rng: torch.Generator) -> Pixels:
+        """Write an image for each class, or just as many where the generator has no condition.
+
+        Args:
+            labels: (images,) positions in `classes`.
+            rng: on the CPU, so that equal seeds write equal images on every device up to rounding.
+
+        Returns:
+            (images, side, side).
+        """
+        generator = self.generator
+        device = next(generator.parameters()).device
+        training = generator.training
+        generator.eval()
+        written = []
+        with torch.no_grad():
+            for block in torch.split(torch.as_tensor(labels), BLOCK):
+                noise = torch.randn(len(block), self.settings.noise, generator=rng).to(device)
+                condition = block.to(device) if self.settings.conditional else None
+                written.append(to_bytes(generator(noise, condition)).cpu())
+        generator.train(training)
+        pixels: Pixels = torch.cat(written).numpy() if written else np.zeros((0, self.side**2), np.uint8)
+        return pixels.reshape(-1, self.side, self.side)
+
+    def save(self, folder: Path) -> None:
+        """Write weights.safetensors and generator.json into an existing folder; no pickle."""
+        tensors = {name: weight.cpu().contiguous() for name, weight in self.generator.state_dict().items()}
+        # `save_file` would make the file unreadable for other users.
+        (folder / _WEIGHTS).write_bytes(save(tensors))
+        write_json(
+            folder / _DESCRIPTION,
+            {
+                "settings": self.settings.model_dump(mode="json"),
+                "side": self.side,
+                "classes": self.classes,
+                "epochs": self.epochs,
+                "best_epoch": self.best_epoch,
+                "frechet": self.frechet,
+            },
+        )
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what `save` wrote, onto the CPU.
+
+        Raises:
+            RecganError: a file is missing, damaged, or its sizes disagree.
+        """
+        try:
+            about = read_json(folder / _DESCRIPTION)
+            settings = TrainImagesParams.model_validate(about["settings"])
+            gan = cls(settings, int(about["side"]), tuple(about["classes"]))
+            generator, _ = networks(settings, gan.side, len(gan.classes), torch.Generator())
+            generator.load_state_dict(load_file(folder / _WEIGHTS))
+        except (OSError, KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
+            raise RecganError(f"no readable image generator in {folder} ({error}); run make images") from None
+        gan.epochs, gan.best_epoch, gan.frechet = about["epochs"], about["best_epoch"], about["frechet"]
+        gan.generator = generator.requires_grad_(False)
+        return gan
+
+
+def to_unit(pixels: Tensor) -> Tensor:
+    """Turn bytes into float32 in [-1, 1], where tanh writes."""
+    return pixels.float() / 127.5 - 1
+
+
+def to_bytes(values: Tensor) -> Tensor:
+    """Turn values in [-1, 1] into bytes."""
+    return ((values.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+
+
+def even_labels(n: int, classes: int) -> NDArray[np.int64]:
+    """Return n classes, each as often as the others up to one, in turn."""
+    return np.arange(n, dtype=np.int64) % classes
+
+
+def _loss(settings: TrainImagesParams) -> LossPair:
+    if settings.label_smoothing and settings.loss in ("non_saturating", "saturating", "least_squares"):
+        return smoothed(settings.loss, settings.label_smoothing)
+    return LOSSES[settings.loss]
+
+
+_WEIGHTS = "weights.safetensors"
+_DESCRIPTION = "generator.json"

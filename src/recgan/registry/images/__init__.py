@@ -1,0 +1,1 @@
+"""Image generators in the MLflow registry: package, gate, evidence."""

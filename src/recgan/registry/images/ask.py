@@ -1,0 +1,34 @@
+"""Ask a packaged generator in a process of its own, as a server would run it: with the code packaged with it.
+
+Like registry/ask.py a script that imports nothing of recgan:
+`python -P ask.py MODEL CLASSES ANSWERS N DRAWS`, CLASSES a JSON list of names, empty for a generator without.
+"""
+
+import json
+import sys
+import traceback
+from pathlib import Path
+
+
+def main(model_path: str, classes: str, answers: str, n: str, draws: str) -> None:
+    """Write the images of each draw (lists of base64 PNG), or the error, as JSON."""
+    try:
+        import mlflow.pyfunc
+        import pandas as pd
+
+        names = json.loads(classes)
+        frame = pd.DataFrame({"class": names or [None]}, dtype=object)
+        model = mlflow.pyfunc.load_model(model_path)
+        found, error = [], None
+        for seed in range(int(draws)):
+            images = model.predict(frame, params={"n": int(n), "seed": seed})["images"]
+            # Class after class in turn, so that a part of them is even too.
+            found.append([image for turn in zip(*images, strict=True) for image in turn])
+    except Exception as fault:
+        traceback.print_exc()
+        error, found = f"{type(fault).__name__}: {fault}", []
+    Path(answers).write_text(json.dumps({"error": error, "images": found}), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
