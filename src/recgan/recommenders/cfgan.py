@@ -247,19 +247,7 @@ class CFGAN:
         checkpoint: Path | None = None,
         label: str = "cfgan",
     ) -> Self:
-        """Train both networks.
-
-        Args:
-            user_items: (users, items), float32, 0 where there was no event.
-            validate: a score of the recommender as it stands, higher is better; the weights of the best
-                look are kept. None keeps the last.
-            epochs: the most epochs to train; None takes the settings'.
-            checkpoint: file to resume from and to save all state to; None saves nothing.
-            label: what the progress is called.
-
-        Raises:
-            RecganError: the loss is not finite, or the accelerator is not there.
-        """
+        """Train both networks; arguments and errors are those of `Trained.fit`."""
         device = pick_device(self.settings.accelerator)
         item_view = self.settings.view == "item"
         rows = csr_array(user_items.T) if item_view else user_items

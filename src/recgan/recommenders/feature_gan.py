@@ -325,19 +325,7 @@ class FeatureGAN:
         checkpoint: Path | None = None,
         label: str = "feature_gan",
     ) -> Self:
-        """Compute the products' vectors, and train generator and critic on them.
-
-        Args:
-            user_items: (users, items), float32, 0 where there was no event.
-            validate: a score of the recommender as it stands, higher is better; the weights of the best
-                look are kept. None keeps the last.
-            epochs: the most epochs to train; None takes the settings'.
-            checkpoint: file to resume from and to save all state to; None saves nothing.
-            label: what the progress is called.
-
-        Raises:
-            RecganError: the loss is not finite, or the accelerator is not there.
-        """
+        """Train on the products' vectors; arguments and errors are those of `Trained.fit`."""
         settings, chosen = self.settings, self.settings.vectors
         device = pick_device(settings.accelerator)
         content = fit_content(

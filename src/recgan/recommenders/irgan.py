@@ -274,18 +274,9 @@ class IRGAN:
         checkpoint: Path | None = None,
         label: str = "irgan",
     ) -> Self:
-        """Pretrain both players, then train them against each other.
+        """Pretrain both players, then train them against each other; arguments and errors: `Trained.fit`.
 
-        Args:
-            user_items: (users, items), float32, 0 where there was no event.
-            validate: a score of the recommender as it stands, higher is better; the weights of the best
-                look are kept. None keeps the last.
-            epochs: the most epochs to train, pretraining included; None takes the settings'.
-            checkpoint: file to resume from and to save all state to; None saves nothing.
-            label: what the progress is called.
-
-        Raises:
-            RecganError: the loss is not finite, or the accelerator is not there.
+        The epochs include those of pretraining.
         """
         device = pick_device(self.settings.accelerator)
         game = IRGANGame(self.settings, user_items, device)

@@ -215,18 +215,9 @@ class RCGAN:
         checkpoint: Path | None = None,
         label: str = "rcgan",
     ) -> Self:
-        """Train generator and critic.
+        """Train generator and critic; arguments and errors are those of `Trained.fit`.
 
-        Args:
-            user_items: (users, items), float32, 0 where there was no event.
-            validate: a score of the recommender as it stands, higher is better; weights and k of the best
-                look are kept. None keeps the last weights, and the first k unless one was given.
-            epochs: the most epochs to train; None takes the settings'.
-            checkpoint: file to resume from and to save all state to; None saves nothing.
-            label: what the progress is called.
-
-        Raises:
-            RecganError: the loss is not finite, or the accelerator is not there.
+        Weights and k of the best look are kept; without validation the first k, unless one was given.
         """
         settings = self.settings
         device = pick_device(settings.accelerator)
