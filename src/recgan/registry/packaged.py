@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -185,15 +186,17 @@ def write_shoppers(features: Features, path: Path) -> None:
     )
     n_train = len(features.user_ids)
     shape = (len(user_ids), features.train_validation.shape[1])
-    known = csr_array(shape, dtype=np.float32)
+    known: Any = csr_array(shape, dtype=np.float32)
     for matrix, of_rows in (
         (features.train_validation, rows[:n_train]),
         (features.test.history, rows[n_train:]),
         (features.test.held_out, rows[n_train:]),
     ):
         cells = matrix.tocoo()
-        placed = csr_array((cells.data, (of_rows[cells.row], cells.col)), shape=shape, dtype=np.float32)
-        known = csr_array(known.maximum(placed))
+        placed: Any = csr_array(
+            (cells.data.astype(np.float64), (of_rows[cells.row], cells.col)), shape=shape
+        ).astype(np.float32)
+        known = known.maximum(placed).tocsr()
     known.sort_indices()
     np.savez_compressed(
         path,

@@ -33,11 +33,12 @@ from recgan.serving.schema import (
 
 VERSION_HEADER, FALLBACK_HEADER = "X-Recgan-Model-Version", "X-Recgan-Fallback"
 _PATHS = {"/recommend", "/similar", "/health", "/ready", "/metrics", "/openapi.json"}
-_ASKED: dict[int | str, dict[str, Any]] = {
+_Responses = dict[int | str, dict[str, Any]]
+_ASKED: _Responses = {
     413: {"model": Problem, "description": f"The body is over {MAX_BODY} bytes."},
     503: {"model": Problem, "description": "No champion is loaded."},
 }
-_NOT_JSON = {400: {"model": Problem, "description": "The body is not JSON."}}
+_NOT_JSON: _Responses = {400: {"model": Problem, "description": "The body is not JSON."}}
 
 
 def app() -> FastAPI:
@@ -138,7 +139,7 @@ def create_app(name: str, root: Path = Path(), poll_seconds: float = 5.0) -> Fas
         )
         return answered(served, ranking, answer)
 
-    unknown_item = {404: {"model": Problem, "description": "The model does not know the item."}}
+    unknown_item: _Responses = {404: {"model": Problem, "description": "The model does not know the item."}}
 
     @app.get("/similar", response_model=SimilarAnswer, responses=_ASKED | unknown_item)
     async def similar(request: Annotated[SimilarRequest, Query()]) -> Response:

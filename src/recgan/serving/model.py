@@ -135,7 +135,8 @@ class ServedModel:
             return weight
         age = max((now - event.timestamp).total_seconds() / _DAY, 0.0)
         # Ages that underflow still count a little, as in features.
-        return max(weight * 0.5 ** (age / settings.half_life_days), float(np.finfo(np.float32).tiny))
+        left = math.exp2(-age / settings.half_life_days)
+        return max(weight * left, float(np.finfo(np.float32).tiny))
 
     def item(self, item_id: str) -> History:
         """Return the history of a known item alone."""
