@@ -130,6 +130,7 @@ class Load:
         self.failed = 0
 
     async def one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int) -> None:
+        """Send one request and read its answer."""
         writer.write(self.requests[number % len(self.requests)])
         head = await reader.readuntil(b"\r\n\r\n")
         fields = dict(line.lower().split(b": ", 1) for line in head.split(b"\r\n")[1:-2])
