@@ -1,6 +1,7 @@
 """The command line: one subcommand per stage and per tool. Imports stay lazy: --help takes 0.3 s."""
 
 import logging
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -202,6 +203,25 @@ def images_taste() -> None:
     from recgan.images.taste import taste as tool
 
     tool()
+
+
+@app.command()
+def serve(
+    name: Annotated[str, typer.Option(help="The registered model.")] = "recgan",
+    port: int = 8000,
+    workers: Annotated[int, typer.Option(min=1, help="Processes; each holds the model.")] = 1,
+    poll_seconds: Annotated[
+        float, typer.Option(min=0.1, help="Between two looks whether the champion has changed.")
+    ] = 5.0,
+) -> None:
+    """Recommend over HTTP with the champion; a new champion is swapped in while it runs."""
+    from recgan.serving.server import serve as start
+
+    print(
+        f"http://{os.environ.get('RECGAN_HOST', '127.0.0.1')}:{port}/openapi.json says what to ask",
+        flush=True,
+    )
+    start(name, port, workers, poll_seconds)
 
 
 def main() -> None:

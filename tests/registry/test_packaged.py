@@ -8,15 +8,18 @@ from pathlib import Path
 
 import mlflow.pyfunc
 import numpy as np
+import pandas as pd
 import pytest
+from scipy.sparse import csr_array
 
 import recgan
 from recgan.errors import RecganError
+from recgan.features.matrices import Features, HeldOut
 from recgan.recommenders.protocol import recommend
 from recgan.recommenders.student import Student
 from recgan.registry.evidence import to_ids, to_positions
 from recgan.registry.package import SIGNATURE
-from recgan.registry.packaged import PackagedRecommender, write_items
+from recgan.registry.packaged import SHOPPERS, PackagedRecommender, write_items, write_shoppers
 from tests.recommenders.test_student import of_real_rows
 from tests.registry.conftest import ITEMS, TASTES, shop_features, taste_recommender
 
@@ -96,6 +99,31 @@ def test_histories_become_ids_row_by_row():
     assert len(found) == history.shape[0]
     assert found[-1] == []
     assert set(found[0]) == {f"id {position}" for position in np.flatnonzero(history.toarray()[0])}
+
+
+def test_shoppers_are_everyone_in_the_log_with_the_larger_confidence(params, tmp_path):
+    def matrix(*rows):
+        return csr_array(np.array(rows, dtype=np.float32))
+
+    known = matrix([0, 2.5, 0, 0], [4, 0, 0, 0])
+    test = HeldOut(
+        np.array(["c", "b"], dtype=object),
+        matrix([0, 0, 0, 0.5], [0, 2.5, 0, 0]),
+        matrix([1, 0, 0, 1], [0, 1, 1, 0]),
+    )
+    items = pd.DataFrame({"item_id": list("wxyz"), "popularity": 1.0})
+    features = Features(known, known, np.array(["b", "a"], dtype=object), items, None, test, {})
+    folder = tmp_path / "recommender"
+    folder.mkdir()
+    taste_recommender(params, TASTES).save(folder)
+    write_items(items, tmp_path / "items.json", params.features)
+    write_shoppers(features, tmp_path / SHOPPERS)
+    packaged = PackagedRecommender.load(folder, tmp_path / "items.json")
+    found = packaged.shoppers.user_items.toarray()
+    assert packaged.shoppers.rows == {"a": 0, "b": 1, "c": 2}
+    assert found.tolist() == [[4, 0, 0, 0], [0, 2.5, 1, 0], [1, 0, 0, 1]]
+    assert packaged.confidence.weights == params.features.weights
+    assert packaged.confidence.min_rating == params.features.min_rating
 
 
 def test_a_packaged_student_answers_without_torch(tmp_path):

@@ -13,7 +13,8 @@ from mlflow.types.schema import Array
 
 import recgan
 from recgan.features.matrices import Features
-from recgan.registry.packaged import write_items
+from recgan.params import FeaturesParams
+from recgan.registry.packaged import SHOPPERS, write_items, write_shoppers
 
 SIGNATURE = ModelSignature(
     inputs=Schema([ColSpec(Array(DataType.string), "history")]),
@@ -27,23 +28,27 @@ SIGNATURE = ModelSignature(
 _NEEDED = ("mlflow", "numpy", "pandas", "pydantic", "PyYAML", "safetensors", "scipy", "torch")
 
 
-def log_package(recommender: Path, features: Features, tags: dict[str, str]) -> ModelInfo:
+def log_package(
+    recommender: Path, features: Features, params: FeaturesParams, tags: dict[str, str]
+) -> ModelInfo:
     """Log the packaged recommender to the active MLflow run.
 
     Args:
         recommender: the folder that training wrote.
         features: whose vocabulary and popularity the recommender was trained on.
+        params: the features section.
         tags: of the logged model.
     """
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         # MLflow wants an example to check the signature; the gate's trial prediction does.
         warnings.filterwarnings("ignore", ".*input example was not provided", UserWarning)
-        items = Path(folder) / "items.json"
-        write_items(features.items, items)
+        items, shoppers = Path(folder) / "items.json", Path(folder) / SHOPPERS
+        write_items(features.items, items, params)
+        write_shoppers(features, shoppers)
         package: ModelInfo = mlflow.pyfunc.log_model(
             name="recommender",
             python_model=str(Path(__file__).with_name("pyfunc.py")),
-            artifacts={"recommender": str(recommender), "items": str(items)},
+            artifacts={"recommender": str(recommender), "items": str(items), "shoppers": str(shoppers)},
             code_paths=[str(Path(recgan.__file__).parent)],
             signature=SIGNATURE,
             pip_requirements=requirements(),

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,9 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from recgan.errors import RecganError
+from recgan.features.matrices import Features
 from recgan.files import read_json, write_json
+from recgan.params import FeaturesParams
 from recgan.recommenders.loading import load_recommender
 from recgan.recommenders.protocol import Recommender, recommend
 
@@ -23,6 +26,35 @@ class Recommendation:
     scores: list[float]
 
 
+@dataclass(frozen=True)
+class Catalogue:
+    """What the shop says of each item, in the order of positions; None where it says nothing."""
+
+    titles: list[str | None]
+    categories: list[str | None]
+    prices: list[float | None]
+    """The listed price; the mean price paid in the train window where none is listed."""
+
+
+@dataclass(frozen=True)
+class Confidence:
+    """How the events of a history become confidences: what features.* said when the model was trained."""
+
+    weights: dict[str, float]
+    binary: bool
+    min_rating: float | None
+    half_life_days: float | None
+
+
+@dataclass(frozen=True)
+class Shoppers:
+    """The histories of the shoppers that features knew."""
+
+    rows: dict[str, int]
+    user_items: csr_array
+    """(shoppers, items) confidences."""
+
+
 class PackagedRecommender:
     """Answers histories of item ids; what it cannot use of a history, it ignores.
 
@@ -30,27 +62,45 @@ class PackagedRecommender:
     of users who have each as its score. Every known item of a history counts once, with confidence 1.
     """
 
-    def __init__(self, recommender: Recommender, item_ids: Sequence[str], popularity: NDArray[np.float32]):
+    def __init__(
+        self,
+        recommender: Recommender,
+        item_ids: Sequence[str],
+        popularity: NDArray[np.float32],
+        catalogue: Catalogue | None = None,
+        confidence: Confidence | None = None,
+        shoppers: Shoppers | None = None,
+    ):
         """Bind a fitted recommender to its vocabulary.
 
         Args:
             recommender: scores positions.
             item_ids: the id of each position.
             popularity: (items,) users who have each item.
+            catalogue: None in a package that was made before it was kept, as the next two.
+            confidence: of typed events.
+            shoppers: whose histories are known.
         """
         self.recommender = recommender
         self.item_ids = np.array(item_ids, dtype=object)
         self.popularity = popularity
-        self._positions = {item_id: position for position, item_id in enumerate(item_ids)}
+        self.catalogue = catalogue
+        self.confidence = confidence
+        self.shoppers = shoppers
+        self.positions = {item_id: position for position, item_id in enumerate(item_ids)}
 
     @classmethod
     def load(cls, recommender: Path, items: Path) -> "PackagedRecommender":
         """Load from the recommender's folder and the JSON file that `write_items` wrote."""
         content = read_json(items)
+        catalogue, confidence = content.get("catalogue"), content.get("confidence")
         return cls(
             load_recommender(recommender),
             content["item_ids"],
             np.array(content["popularity"], dtype=np.float32),
+            None if catalogue is None else Catalogue(**catalogue),
+            None if confidence is None else Confidence(**confidence),
+            _read_shoppers(items.with_name(SHOPPERS), len(content["item_ids"])),
         )
 
     def recommend(
@@ -80,7 +130,7 @@ class PackagedRecommender:
     def user_items(self, histories: Sequence[Sequence[str]]) -> csr_array:
         """Turn histories into a matrix (histories, items) of ones; unknown ids are left out."""
         rows = [
-            sorted({self._positions[item] for item in history if item in self._positions})
+            sorted({self.positions[item] for item in history if item in self.positions})
             for history in histories
         ]
         indptr = np.concatenate([[0], np.cumsum([len(row) for row in rows], dtype=np.int64)])
@@ -93,17 +143,96 @@ class PackagedRecommender:
         return Recommendation(self.item_ids[best].tolist(), self.popularity[best].tolist())
 
 
-def write_items(items: pd.DataFrame, path: Path) -> None:
-    """Write the vocabulary and the popularity of each item as JSON.
+def write_items(items: pd.DataFrame, path: Path, params: FeaturesParams | None = None) -> None:
+    """Write the vocabulary, the popularity of each item and what is known of it as JSON.
 
     Args:
-        items: in the order of positions, with item_id and popularity.
+        items: in the order of positions, with item_id and popularity; title, category, price and mean_price
+            where they are there.
+        path: the file to write.
+        params: the features section, which says what an event is worth.
+    """
+    content = {
+        "item_ids": items["item_id"].astype(str).tolist(),
+        "popularity": [float(count) for count in items["popularity"]],
+        "catalogue": {
+            "titles": _texts(items, "title"),
+            "categories": _texts(items, "category"),
+            "prices": _prices(items),
+        },
+    }
+    if params is not None:
+        content["confidence"] = {
+            "weights": {str(kind): weight for kind, weight in params.weights.items()},
+            "binary": params.binary,
+            "min_rating": params.min_rating,
+            "half_life_days": params.half_life_days,
+        }
+    write_json(path, content)
+
+
+def write_shoppers(features: Features, path: Path) -> None:
+    """Write the history of every shopper in the log, the test window included, into an .npz without pickle.
+
+    What a window holds out has lost its confidence: an item that only the test window has counts 1.
+
+    Args:
+        features: whose train_validation and test are put together.
         path: the file to write.
     """
-    write_json(
-        path,
-        {
-            "item_ids": items["item_id"].astype(str).tolist(),
-            "popularity": [float(count) for count in items["popularity"]],
-        },
+    user_ids, rows = np.unique(
+        np.concatenate([features.user_ids.astype(str), features.test.user_ids.astype(str)]),
+        return_inverse=True,
     )
+    n_train = len(features.user_ids)
+    shape = (len(user_ids), features.train_validation.shape[1])
+    known: Any = csr_array(shape, dtype=np.float32)
+    for matrix, of_rows in (
+        (features.train_validation, rows[:n_train]),
+        (features.test.history, rows[n_train:]),
+        (features.test.held_out, rows[n_train:]),
+    ):
+        cells = matrix.tocoo()
+        placed: Any = csr_array(
+            (cells.data.astype(np.float64), (of_rows[cells.row], cells.col)), shape=shape
+        ).astype(np.float32)
+        known = known.maximum(placed).tocsr()
+    known.sort_indices()
+    np.savez_compressed(
+        path,
+        user_ids=user_ids,
+        data=known.data,
+        indices=known.indices.astype(np.int32),
+        indptr=known.indptr.astype(np.int64),
+    )
+
+
+SHOPPERS = "shoppers.npz"
+"""Beside items.json, in a package that has it."""
+
+
+def _read_shoppers(path: Path, n_items: int) -> Shoppers | None:
+    if not path.exists():
+        return None
+    with np.load(path, allow_pickle=False) as content:
+        user_ids = content["user_ids"].tolist()
+        parts = (content["data"], content["indices"], content["indptr"])
+    return Shoppers(
+        {user_id: row for row, user_id in enumerate(user_ids)},
+        csr_array(parts, shape=(len(user_ids), n_items)),
+    )
+
+
+def _texts(items: pd.DataFrame, column: str) -> list[str | None]:
+    if column not in items:
+        return [None] * len(items)
+    return [value if isinstance(value, str) else None for value in items[column]]
+
+
+def _prices(items: pd.DataFrame) -> list[float | None]:
+    prices = np.full(len(items), np.nan)
+    for column in ("price", "mean_price"):
+        if column in items:
+            listed = items[column].to_numpy(dtype=np.float64, na_value=np.nan)
+            prices = np.where(np.isfinite(prices), prices, listed)
+    return [float(price) if np.isfinite(price) else None for price in prices]

@@ -130,7 +130,7 @@ def register(root: Path, params: Params, flow_run_id: str | None = None) -> Regi
         reference = describe_training(root, features, params.evaluate.primary_k)
         if reference is not None:
             mlflow.log_dict(reference, REFERENCE)
-        return log_package(root / "models" / "recommender", features, tags)
+        return log_package(root / "models" / "recommender", features, params.features, tags)
 
     return enrol(root, params.register_.name, tags, package)
 
@@ -361,6 +361,16 @@ def _record(client: MlflowClient, name: str, version: str, judgement: Judgement)
 
 
 # --- the champion ---------------------------------------------------------------------------------------
+
+
+def champion_version(root: Path, name: str) -> str | None:
+    """Return the version that is the champion now, or None.
+
+    Raises:
+        Unavailable: the store does not answer.
+    """
+    version = current(connect(root), name)
+    return None if version is None else str(version.version)
 
 
 def load_champion(root: Path, name: str) -> Champion:

@@ -1,0 +1,1 @@
+"""Recommendations over HTTP, as they are asked for."""

@@ -1,0 +1,42 @@
+"""What Prometheus reads."""
+
+import os
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+
+_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 5)
+
+
+class Metrics:
+    """The metrics of one app; of all workers where PROMETHEUS_MULTIPROC_DIR names their common folder."""
+
+    def __init__(self) -> None:
+        registry = self._registry = CollectorRegistry()
+        self.requests = Counter(
+            "recgan_requests", "Requests by path and status.", ["path", "status"], registry=registry
+        )
+        self.seconds = Histogram(
+            "recgan_request_seconds", "Time to answer.", ["path"], buckets=_BUCKETS, registry=registry
+        )
+        self.fallbacks = Counter(
+            "recgan_fallbacks", "Answers by popularity because the model failed.", registry=registry
+        )
+        self.version = Gauge(
+            "recgan_model_version",
+            "The version that answers; with several workers the lowest of them.",
+            registry=registry,
+            multiprocess_mode="livemin",
+        )
+        self.swaps = Counter("recgan_model_swaps", "Versions that were swapped in.", registry=registry)
+        self.problems = Counter(
+            "recgan_registry_problems", "Looks at the registry that failed.", registry=registry
+        )
+
+    def text(self) -> bytes:
+        """Return all metrics in Prometheus' text format."""
+        if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+            return generate_latest(self._registry)
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        return generate_latest(registry)

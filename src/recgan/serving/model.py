@@ -1,0 +1,243 @@
+"""One version of the model, answering: events to confidences, filters, ranking, popularity where it fails."""
+
+import logging
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from recgan.errors import RecganError
+from recgan.recommenders.protocol import top_k
+from recgan.registry.packaged import PackagedRecommender
+from recgan.serving.schema import Event, Filters, Item, Model
+
+log = logging.getLogger(__name__)
+
+_DAY = 86_400  # seconds
+
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class History:
+    """A history in positions."""
+
+    positions: NDArray[np.int32]
+    """Ascending."""
+    confidences: NDArray[np.float32]
+    seen: NDArray[np.int32]
+    """Every known item that the history names, those with events that do not count too."""
+    unknown_items: tuple[str, ...] = ()
+    events_left_out: int = 0
+    user_known: bool | None = None
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """The best items, and who says so."""
+
+    items: list[Item]
+    source: Literal["model", "popularity"]
+    fallback: bool
+
+
+class ServedModel:
+    """A loaded version; nothing in it changes, so any number of requests may read it."""
+
+    def __init__(self, name: str, version: str, packaged: PackagedRecommender) -> None:
+        self.model = Model(name=name, version=version)
+        self.packaged = packaged
+        catalogue, self._n_items = packaged.catalogue, len(packaged.item_ids)
+        self._codes: dict[str, int] = {}
+        self._categories: NDArray[np.int32] | None = None
+        self._prices: NDArray[np.float64] | None = None
+        if catalogue is not None:
+            named = [category for category in catalogue.categories if category is not None]
+            self._codes = {category: code for code, category in enumerate(dict.fromkeys(named))}
+            codes = [-1 if one is None else self._codes[one] for one in catalogue.categories]
+            self._categories = np.array(codes, dtype=np.int32)
+            self._prices = np.array(
+                [math.nan if price is None else price for price in catalogue.prices], dtype=np.float64
+            )
+
+    def knows(self, item_id: str) -> bool:
+        """Tell whether an item is in the vocabulary."""
+        return item_id in self.packaged.positions
+
+    def history(
+        self, events: Sequence[Event] | None, user_id: str | None = None, now: datetime | None = None
+    ) -> History:
+        """Turn events, a known shopper's history, or both into confidences, as features does.
+
+        An event is worth its kind's weight, halved for each half life that passed until `now`; features
+        counts until the end of a window instead. A known shopper's stored confidences stay as they were at
+        the end of theirs. A package without confidences takes every event as 1.
+
+        Args:
+            events: of the request.
+            user_id: whose stored history is added; one who is not known adds nothing.
+            now: the instant to count ages back from.
+        """
+        packaged, settings = self.packaged, self.packaged.confidence
+        now = now or datetime.now(UTC)
+        binary = settings is None or settings.binary
+        confidences: dict[int, float] = {}
+        seen: set[int] = set()
+        user_known: bool | None = None
+        if user_id is not None:
+            row = None if packaged.shoppers is None else packaged.shoppers.rows.get(user_id)
+            user_known = row is not None
+            if packaged.shoppers is not None and row is not None:
+                user_items = packaged.shoppers.user_items
+                part = slice(user_items.indptr[row], user_items.indptr[row + 1])
+                confidences = dict(
+                    zip(user_items.indices[part].tolist(), user_items.data[part].tolist(), strict=True)
+                )
+                seen = set(confidences)
+        unknown: dict[str, None] = {}
+        left_out = 0
+        for event in events or ():
+            position = packaged.positions.get(event.item_id)
+            if position is None:
+                unknown[event.item_id] = None
+                continue
+            seen.add(position)
+            worth = self._worth(event, now)
+            if worth <= 0:
+                left_out += 1
+            else:
+                confidences[position] = 1.0 if binary else confidences.get(position, 0.0) + worth
+        positions = sorted(confidences)
+        return History(
+            np.array(positions, dtype=np.int32),
+            np.array([confidences[position] for position in positions], dtype=np.float32),
+            np.array(sorted(seen), dtype=np.int32),
+            tuple(unknown),
+            left_out,
+            user_known,
+        )
+
+    def _worth(self, event: Event, now: datetime) -> float:
+        settings = self.packaged.confidence
+        if settings is None:
+            return 1.0
+        # As in features: a rating without stars is not known to be high enough.
+        stars = -math.inf if event.value is None else event.value
+        if event.event == "rating" and settings.min_rating is not None and stars < settings.min_rating:
+            return 0.0
+        weight = settings.weights.get(event.event, 0.0)
+        if settings.binary or settings.half_life_days is None or event.timestamp is None or weight <= 0:
+            return weight
+        age = max((now - event.timestamp).total_seconds() / _DAY, 0.0)
+        # Ages that underflow still count a little, as in features.
+        left = math.exp2(-age / settings.half_life_days)
+        return max(weight * left, float(np.finfo(np.float32).tiny))
+
+    def item(self, item_id: str) -> History:
+        """Return the history of a known item alone."""
+        position = np.array([self.packaged.positions[item_id]], dtype=np.int32)
+        return History(position, np.ones(1, dtype=np.float32), position)
+
+    def allowed(self, filters: Filters) -> tuple[Mask | None, list[str]]:
+        """Return which items a filter lets through, None for all, and its categories that no item has.
+
+        An item without a price is not in any range of prices.
+
+        Raises:
+            RecganError: the package holds neither categories nor prices.
+        """
+        by_price = filters.min_price is not None or filters.max_price is not None
+        if filters.categories is None and not by_price:
+            return None, []
+        if self._categories is None or self._prices is None:
+            raise RecganError(
+                f"version {self.model.version} of {self.model.name} was packaged without categories and "
+                "prices, so it cannot filter; leave the filters out, or register a new version: make run"
+            )
+        mask, unknown = np.ones(self._n_items, dtype=np.bool_), []
+        if filters.categories is not None:
+            unknown = [one for one in dict.fromkeys(filters.categories) if one not in self._codes]
+            codes = [self._codes[one] for one in filters.categories if one in self._codes]
+            mask &= np.isin(self._categories, codes)
+        if filters.min_price is not None:
+            mask &= self._prices >= filters.min_price
+        if filters.max_price is not None:
+            mask &= self._prices <= filters.max_price
+        return mask, unknown
+
+    def rank(
+        self, history: History, k: int, exclude_seen: bool = True, allowed: Mask | None = None
+    ) -> Ranking:
+        """Rank for a history; popularity where it is empty and where the recommender fails."""
+        scores, source, fallback = self.packaged.popularity, "popularity", False
+        if len(history.positions):
+            try:
+                scores, source = self.score(history), "model"
+            except Exception:
+                # Whatever it is, the shop shall get an answer; the counter and the log tell.
+                log.exception("version %s cannot answer; popularity stands in", self.model.version)
+                fallback = True
+        items = self._best(scores, k, history.seen if exclude_seen else None, allowed)
+        return Ranking(items, "model" if source == "model" else "popularity", fallback)
+
+    def score(self, history: History) -> NDArray[np.float32]:
+        """Return the recommender's scores (items,).
+
+        Raises:
+            RecganError: a score is not a number; or whatever the recommender raises.
+        """
+        indptr = np.array([0, len(history.positions)], dtype=np.int32)
+        row = csr_array((history.confidences, history.positions, indptr), shape=(1, self._n_items))
+        scores = self.packaged.recommender.score(row)
+        if scores.shape != (1, self._n_items) or not np.isfinite(scores).all():
+            raise RecganError(f"the scores of version {self.model.version} are not {self._n_items} numbers")
+        found: NDArray[np.float32] = scores[0]
+        return found
+
+    def _best(
+        self, scores: NDArray[np.float32], k: int, left_out: NDArray[np.int32] | None, allowed: Mask | None
+    ) -> list[Item]:
+        scores = np.array(scores, dtype=np.float32)  # our own copy
+        if allowed is not None:
+            scores[~allowed] = -np.inf
+        if left_out is not None:
+            scores[left_out] = -np.inf
+        positions, best = top_k(scores[None, :], min(k, self._n_items))
+        catalogue, item_ids = self.packaged.catalogue, self.packaged.item_ids
+        items = []
+        for position, score in zip(positions[0].tolist(), best[0].tolist(), strict=True):
+            if position < 0:
+                break
+            items.append(
+                Item(
+                    item_id=item_ids[position],
+                    score=score,
+                    title=None if catalogue is None else catalogue.titles[position],
+                    category=None if catalogue is None else catalogue.categories[position],
+                    price=None if catalogue is None else catalogue.prices[position],
+                )
+            )
+        return items
+
+    def check(self, k: int = 10) -> None:
+        """Ask what a shop will ask, before anyone does.
+
+        Raises:
+            RecganError: an answer is wrong; or whatever the recommender raises.
+        """
+        popular = np.argsort(-self.packaged.popularity, kind="stable")[:3].astype(np.int32)
+        known = np.sort(popular)
+        history = History(known, np.ones(len(known), dtype=np.float32), known)
+        self.score(history)
+        best = [item.item_id for item in self.rank(history, k).items]
+        seen = set(self.packaged.item_ids[known])
+        if len(set(best)) != len(best) or len(best) != min(k, self._n_items - len(known)) or seen & set(best):
+            raise RecganError(f"version {self.model.version} answers {best} to {sorted(seen)}, k = {k}")
+        nothing = [self.rank(self.history(events), k) for events in ([], [Event(item_id="\n no item")])]
+        if nothing[0] != nothing[1] or len(nothing[0].items) != min(k, self._n_items):
+            raise RecganError(f"version {self.model.version} does not answer an empty history by popularity")

@@ -1,0 +1,168 @@
+"""What is asked and what is answered, with every limit."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+
+from recgan.params import EventKind
+
+MAX_HISTORY = 1_000
+"""Events of a request."""
+MAX_K = 100
+MAX_CATEGORIES = 50
+MAX_BODY = 512 * 1024
+"""Bytes of a request: 1,000 events with long ids fit."""
+
+_FIRST, _LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+
+
+def _no_bool(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError("should be a number, not true or false")
+    return value
+
+
+Id = Annotated[str, Field(min_length=1, max_length=256)]
+K = Annotated[int, Field(ge=1, le=MAX_K), BeforeValidator(_no_bool)]
+Price = Annotated[float, Field(ge=0, allow_inf_nan=False), BeforeValidator(_no_bool)]
+
+
+class Event(BaseModel):
+    """One event of a history."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    item_id: Id
+    event: EventKind = "purchase"
+    timestamp: datetime | None = Field(None, description="ISO 8601, or seconds since 1970; UTC without zone.")
+    value: Annotated[float, Field(strict=True, allow_inf_nan=False)] | None = Field(
+        None, description="A rating's stars; else of no effect."
+    )
+
+    @field_validator("timestamp")
+    @classmethod
+    def _in_range(cls, timestamp: datetime | None) -> datetime | None:
+        if timestamp is None:
+            return None
+        timestamp = timestamp if timestamp.tzinfo else timestamp.replace(tzinfo=UTC)
+        if not _FIRST <= timestamp < _LAST:
+            raise ValueError(f"should be from {_FIRST.year} to {_LAST.year - 1}")
+        return timestamp
+
+
+class Filters(BaseModel):
+    """Which items may be answered."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    k: K = 10
+    categories: Annotated[list[Id], Field(max_length=MAX_CATEGORIES)] | None = Field(
+        None, description="Only items of one of these categories."
+    )
+    min_price: Price | None = Field(None, description="Only items at this price or above.")
+    max_price: Price | None = Field(None, description="Only items at this price or below.")
+
+    @model_validator(mode="after")
+    def _range(self) -> Self:
+        if self.min_price is not None and self.max_price is not None and self.min_price > self.max_price:
+            raise ValueError(f"min_price {self.min_price:g} is above max_price {self.max_price:g}")
+        return self
+
+
+class RecommendRequest(Filters):
+    """A history of events, a known shopper, or a known shopper and what came since."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {"history": [{"item_id": "50", "event": "purchase"}, {"item_id": "181", "event": "view"}]},
+                {"user_id": "7", "k": 5, "categories": ["Comedy"], "max_price": 20, "exclude_seen": False},
+            ]
+        },
+    )
+
+    history: Annotated[list[Event], Field(max_length=MAX_HISTORY)] | None = None
+    user_id: Id | None = None
+    exclude_seen: bool = Field(True, description="Leave out the items of the history.")
+
+    @model_validator(mode="after")
+    def _someone(self) -> Self:
+        if self.history is None and self.user_id is None:
+            raise ValueError('give a history (perhaps an empty one: "history": []), a user_id, or both')
+        return self
+
+
+class SimilarRequest(Filters):
+    """An item."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"item_id": "50", "k": 5}]})
+
+    item_id: Id
+
+
+class Model(BaseModel):
+    """Which version answers."""
+
+    name: str
+    version: str
+
+
+class Item(BaseModel):
+    """An item of an answer."""
+
+    item_id: str
+    score: float
+    title: str | None
+    category: str | None
+    price: float | None
+
+
+class Answer(BaseModel):
+    """The best items, best first; fewer than k where fewer are left."""
+
+    model: Model
+    items: list[Item]
+    source: Literal["model", "popularity"] = Field(
+        description="popularity where nothing of the history is known to the model, or where it failed."
+    )
+    fallback: bool = Field(description="True where the model failed and popularity stood in.")
+
+
+class RecommendAnswer(Answer):
+    """Recommendations, and what of the request had no effect on them."""
+
+    unknown_items: list[str] = Field(description="Items of the history that the model does not know.")
+    events_left_out: int = Field(
+        description="Events of known items that say nothing to this model: a kind of weight 0, a low rating."
+    )
+    user_known: bool | None = Field(description="null where no user_id was given.")
+    unknown_categories: list[str] = Field(description="Categories of the filter that no item has.")
+
+
+class SimilarAnswer(Answer):
+    """The items that the model recommends for a history of the one item alone."""
+
+    item_id: str
+    unknown_categories: list[str]
+
+
+class Health(BaseModel):
+    """The process answers."""
+
+    status: Literal["ok"] = "ok"
+
+
+class Readiness(BaseModel):
+    """Whether a champion is loaded, and what is wrong with loading a newer one."""
+
+    ready: bool
+    model: Model | None
+    problem: str | None
+
+
+class Problem(BaseModel):
+    """Why there is no answer."""
+
+    detail: str

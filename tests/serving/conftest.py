@@ -1,0 +1,96 @@
+"""A tiny shop in a registry of its own, and the app that serves it."""
+
+import time
+
+import pytest
+from fastapi.testclient import TestClient
+
+from recgan.features.matrices import write_features
+from recgan.registry import store
+from recgan.registry.tracking import connect
+from recgan.serving.app import create_app
+from tests.registry.conftest import (  # noqa: F401  (fixtures)
+    ITEMS,
+    TASTES,
+    empty_database,
+    make_project,
+    params,
+    shop_features,
+    store_env,
+    store_uri,
+    write_lock,
+)
+
+LIMIT = 60.0  # seconds
+
+
+def catalogued_features():
+    """The shop with titles, categories (the tastes) and prices; two items lack what others have."""
+    features = shop_features()
+    items = features.items.assign(
+        title=[f"Item {item}" for item in range(ITEMS)],
+        category=[f"taste-{item % TASTES}" for item in range(ITEMS)],
+        price=[float(item) for item in range(ITEMS)],
+        mean_price=100.0,
+    )
+    items.loc[13, "price"] = float("nan")
+    items.loc[[19], ["category", "title"]] = None
+    items.loc[31, ["price", "mean_price"]] = float("nan")
+    return type(features)(**(vars(features) | {"items": items}))
+
+
+def register(folder, params, name, good_tastes=TASTES):  # noqa: F811
+    """Register a recommender that knows some tastes; return the version."""
+    named = params.model_copy(update={"register_": params.register_.model_copy(update={"name": name})})
+    root = make_project(folder, named, good_tastes=good_tastes)
+    write_features(catalogued_features(), root / "data" / "features")
+    write_lock(root)
+    return store.register(root, named).version
+
+
+def promote(name, version):
+    connect().set_registered_model_alias(name, "champion", version)
+
+
+def until(condition):
+    """Wait for what another thread brings about."""
+    ends = time.monotonic() + LIMIT
+    while not condition():
+        assert time.monotonic() < ends, "it did not come about"
+        time.sleep(0.02)
+
+
+@pytest.fixture(scope="module")
+def shop(params, store_uri, tmp_path_factory):  # noqa: F811
+    """The name of a registered model with two versions, the first one the champion."""
+    name = f"shop-{tmp_path_factory.mktemp('name').name}"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", store_uri)
+        folder = tmp_path_factory.mktemp("projects")
+        assert register(folder / "good", params, name) == "1"
+        assert register(folder / "poor", params, name, good_tastes=3) == "2"
+        promote(name, "1")
+        yield name
+
+
+@pytest.fixture(scope="module")
+def client(shop):
+    """The app with the champion loaded, which does not look at the registry again."""
+    with TestClient(create_app(shop, poll_seconds=3600), raise_server_exceptions=False) as client:
+        until(lambda: client.get("/ready").status_code == 200)
+        yield client
+
+
+@pytest.fixture(scope="module")
+def packaged(shop):
+    from pathlib import Path
+
+    return store.load_champion(Path(), shop).packaged
+
+
+def buying(*items):
+    return [{"item_id": f"item-{item}", "event": "purchase"} for item in items]
+
+
+def ids(answer):
+    return [item["item_id"] for item in answer["items"]]

@@ -1,0 +1,138 @@
+"""Histories as features has them, older packages, and what happens when the recommender fails."""
+
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+from scipy.sparse import csr_array
+
+from recgan.errors import RecganError
+from recgan.registry.packaged import Catalogue, Confidence, PackagedRecommender, Shoppers
+from recgan.serving.model import ServedModel
+from recgan.serving.schema import Event, Filters
+
+NOW = datetime(2026, 1, 31, tzinfo=UTC)
+WEIGHTS = {"view": 1.0, "cart": 2.0, "purchase": 4.0, "rating": 0.0}
+
+
+class Echo:
+    """Scores an item by its confidence."""
+
+    def fit(self, user_items):
+        return self
+
+    def score(self, user_items):
+        return user_items.toarray()
+
+
+class Failing(Echo):
+    def __init__(self, what):
+        self.what = what
+
+    def score(self, user_items):
+        if isinstance(self.what, Exception):
+            raise self.what
+        return np.full(user_items.shape, self.what, dtype=np.float32)
+
+
+def model(recommender=None, confidence=None, **more):
+    popularity = np.array([1, 5, 3, 3], dtype=np.float32)
+    return ServedModel(
+        "m",
+        "1",
+        PackagedRecommender(recommender or Echo(), list("abcd"), popularity, None, confidence, **more),
+    )
+
+
+def events(*rows):
+    return [Event(item_id=item, event=kind, timestamp=when) for item, kind, when in rows]
+
+
+def test_weights_add_up_and_halve_with_each_half_life():
+    half_life = Confidence(WEIGHTS, False, None, 10.0)
+    history = model(confidence=half_life).history(
+        events(
+            ("a", "view", NOW),
+            ("a", "purchase", NOW - timedelta(days=10)),
+            ("c", "cart", NOW - timedelta(days=20)),
+            ("c", "cart", None),
+            ("b", "view", NOW + timedelta(days=5)),
+            ("d", "rating", NOW),
+        ),
+        now=NOW,
+    )
+    assert history.positions.tolist() == [0, 1, 2]
+    assert history.confidences.tolist() == [1 + 4 / 2, 1, 2 / 4 + 2]
+    assert (history.seen.tolist(), history.events_left_out) == ([0, 1, 2, 3], 1)
+
+
+def test_without_half_life_times_do_not_count():
+    history = model(confidence=Confidence(WEIGHTS, False, None, None)).history(
+        events(("a", "view", NOW - timedelta(days=900)), ("a", "cart", None))
+    )
+    assert history.confidences.tolist() == [3]
+
+
+def test_a_very_old_event_still_counts_a_little():
+    history = model(confidence=Confidence(WEIGHTS, False, None, 0.001)).history(
+        events(("a", "view", datetime(1970, 1, 1, tzinfo=UTC))), now=NOW
+    )
+    assert 0 < history.confidences[0] < 1e-30
+
+
+@pytest.mark.parametrize("confidence", [None, Confidence(WEIGHTS, True, None, 10.0)])
+def test_binary_and_older_packages_count_one(confidence):
+    history = model(confidence=confidence).history(
+        events(("a", "purchase", NOW - timedelta(days=99)), ("a", "view", NOW), ("b", "view", NOW)), now=NOW
+    )
+    assert history.confidences.tolist() == [1, 1]
+
+
+def test_what_a_known_shopper_does_adds_to_what_is_stored():
+    shoppers = Shoppers({"u": 1, "empty": 0}, csr_array(np.array([[0, 0, 0, 0], [0, 2.5, 0, 1]], np.float32)))
+    served = model(confidence=Confidence(WEIGHTS, False, None, None), shoppers=shoppers)
+    history = served.history(events(("b", "view", None), ("a", "cart", None)), "u")
+    assert history.positions.tolist() == [0, 1, 3]
+    assert history.confidences.tolist() == [2, 3.5, 1]
+    assert served.history(None, "empty").user_known
+    assert not len(served.history(None, "empty").positions)
+
+
+@pytest.mark.parametrize("fault", [ValueError("broken"), np.nan, np.inf])
+def test_popularity_stands_in_for_a_recommender_that_fails(fault, caplog):
+    served = model(Failing(fault))
+    ranking = served.rank(served.history(events(("b", "view", None))), 3)
+    assert ([item.item_id for item in ranking.items], ranking.source) == (["c", "d", "a"], "popularity")
+    assert ranking.fallback
+    assert "popularity stands in" in caplog.text
+    with pytest.raises((RecganError, ValueError)):
+        served.check()
+
+
+def test_a_check_passes_what_works_and_finds_what_does_not():
+    model().check()
+    served = model()
+    served.packaged.item_ids[:] = "same"
+    with pytest.raises(RecganError, match="answers"):
+        served.check()
+
+
+def test_an_older_package_says_that_it_cannot_filter():
+    assert model().allowed(Filters()) == (None, [])
+    with pytest.raises(RecganError, match="packaged without categories and prices"):
+        model().allowed(Filters(max_price=3))
+
+
+def test_a_range_of_prices_is_inclusive_and_leaves_out_what_has_none():
+    packaged = model().packaged
+    packaged.catalogue = Catalogue([None] * 4, ["x", None, "x", "y"], [1.0, 2.0, None, 3.0])
+    served = ServedModel("m", "1", packaged)
+    assert served.allowed(Filters(min_price=1, max_price=2))[0].tolist() == [True, True, False, False]
+    assert served.allowed(Filters(categories=["x"]))[0].tolist() == [True, False, True, False]
+    assert served.allowed(Filters(categories=["x", "y"], min_price=0))[0].tolist() == [
+        True,
+        False,
+        False,
+        True,
+    ]
+    assert not served.allowed(Filters(categories=[]))[0].any()

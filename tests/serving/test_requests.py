@@ -1,0 +1,210 @@
+"""Requests at and beyond every limit: a clear refusal, never a 5xx."""
+
+import json
+from datetime import datetime
+
+import pytest
+from hypothesis import event, given, settings
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+
+from recgan.params import EVENT_KINDS
+from recgan.serving.schema import MAX_BODY, MAX_CATEGORIES, MAX_HISTORY, MAX_K
+from tests.serving.conftest import buying
+
+HEADERS = {"Content-Type": "application/json"}
+
+
+FIRST = ["body", "history", 0]
+
+
+@pytest.mark.parametrize(
+    ("request_", "where", "says"),
+    [
+        ({}, ["body"], "give a history"),
+        ({"history": buying(*range(MAX_HISTORY + 1))}, ["body", "history"], f"at most {MAX_HISTORY} items"),
+        ({"history": [], "k": 0}, ["body", "k"], "greater than or equal to 1"),
+        ({"history": [], "k": MAX_K + 1}, ["body", "k"], f"less than or equal to {MAX_K}"),
+        ({"history": [], "k": True}, ["body", "k"], "not true or false"),
+        ({"history": [], "k": 2.5}, ["body", "k"], "integer"),
+        ({"history": [{"item_id": 5}]}, [*FIRST, "item_id"], "string"),
+        ({"history": [{"item_id": ""}]}, [*FIRST, "item_id"], "at least 1 character"),
+        ({"history": [{"item_id": "x" * 257}]}, [*FIRST, "item_id"], "at most 256"),
+        ({"history": [{"item_id": "a", "event": "steal"}]}, [*FIRST, "event"], "'view', 'cart'"),
+        ({"history": [{"item_id": "a", "value": "4"}]}, [*FIRST, "value"], "number"),
+        ({"history": [{"item_id": "a", "timestamp": "0001-01-01"}]}, [*FIRST, "timestamp"], "1970"),
+        ({"history": [{"item_id": "a", "timestamp": 1e300}]}, [*FIRST, "timestamp"], ""),
+        ({"history": [{"item_id": "a", "colour": "red"}]}, [*FIRST, "colour"], "not permitted"),
+        ({"user_id": ""}, ["body", "user_id"], "at least 1 character"),
+        ({"history": [], "min_price": 2, "max_price": 1}, ["body"], "min_price 2 is above max_price 1"),
+        ({"history": [], "min_price": -1}, ["body", "min_price"], "greater than or equal to 0"),
+        ({"history": [], "categories": ["x"] * (MAX_CATEGORIES + 1)}, ["body", "categories"], "at most"),
+        ({"history": [], "K": 3}, ["body", "K"], "not permitted"),
+    ],
+)
+def test_a_422_says_what_and_where(client, request_, where, says):
+    answer = client.post("/recommend", json=request_)
+    assert answer.status_code == 422
+    fault = next(fault for fault in answer.json()["detail"] if fault["loc"] == where)
+    assert says in fault["msg"]
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
+@pytest.mark.parametrize(
+    "body", ['{"history": [{"item_id": "a", "value": %s}]}', '{"history": [], "min_price": %s}']
+)
+def test_numbers_are_finite(client, body, number):
+    assert client.post("/recommend", content=body % number, headers=HEADERS).status_code == 422
+
+
+@pytest.mark.parametrize("body", [b"{", b"", b"null", b"[]", b'"\xff"', b"[" * 200_000, b"1" * 6000])
+@pytest.mark.parametrize("path", ["/recommend", "/similar"])
+def test_what_is_no_request_is_refused(client, path, body):
+    assert client.post(path, content=body, headers=HEADERS).status_code in (400, 422)
+
+
+@pytest.mark.parametrize("body", ['{"history": [{"item_id": "\\ud800"}]}', '{"history": [], "\\ud800": 1}'])
+def test_half_a_surrogate_pair_is_refused(client, body):
+    assert client.post("/recommend", content=body, headers=HEADERS).status_code == 422
+
+
+def test_limits_themselves_are_within(client):
+    most = {"history": buying(*range(MAX_HISTORY)), "k": MAX_K}
+    assert client.post("/recommend", json=most).status_code == 200
+
+
+def test_a_body_that_is_too_long_is_not_read(client):
+    long = b'{"history": [], "user_id": "%s"}' % (b"x" * MAX_BODY)
+    by_length = client.post("/recommend", content=long, headers=HEADERS)
+    assert by_length.status_code == 413
+    assert str(MAX_BODY) in by_length.json()["detail"]
+    in_parts = client.post("/recommend", content=iter([long[:1000], long[1000:]]), headers=HEADERS)
+    assert in_parts.status_code == 413
+    fits = b'{"history": []}'.ljust(MAX_BODY)
+    assert client.post("/recommend", content=fits, headers=HEADERS).status_code == 200
+    assert client.post("/recommend", content=fits + b" ", headers=HEADERS).status_code == 413
+
+
+FINITE = st.floats(allow_nan=False, allow_infinity=False)
+NUMBERS = st.floats() | st.integers() | st.none() | st.booleans()
+ITEM_IDS = st.integers(-3, 60).map(lambda item: f"item-{item}")
+USER_IDS = st.integers(0, 200).map(lambda user: f"user-{user}")
+TEXT = st.text(min_size=1, max_size=8)
+VALID_EVENTS = st.fixed_dictionaries(
+    {"item_id": ITEM_IDS | TEXT},
+    optional={
+        "event": st.sampled_from(EVENT_KINDS),
+        "timestamp": st.none() | st.datetimes(datetime(1971, 1, 1), datetime(2199, 1, 1)).map(str),
+        "value": st.none() | FINITE,
+    },
+)
+EVENTS = st.fixed_dictionaries(
+    {"item_id": ITEM_IDS | st.text(max_size=8)},
+    optional={"event": TEXT, "timestamp": st.datetimes().map(str) | NUMBERS, "value": NUMBERS},
+)
+VALID_FILTERS = {
+    "k": st.integers(1, MAX_K),
+    "categories": st.none() | st.lists(st.sampled_from(["taste-0", "taste-1", "hats"]) | TEXT, max_size=3),
+    "min_price": st.none() | st.floats(0, 20),
+    "max_price": st.none() | st.floats(20, 1e300),
+}
+VALID = {
+    "/recommend": st.one_of(
+        st.fixed_dictionaries(
+            {"history": st.lists(VALID_EVENTS, max_size=8)},
+            optional={**VALID_FILTERS, "user_id": USER_IDS | TEXT, "exclude_seen": st.booleans()},
+        ),
+        st.fixed_dictionaries({"user_id": USER_IDS | TEXT}, optional=VALID_FILTERS),
+    ),
+    "/similar": st.fixed_dictionaries({"item_id": ITEM_IDS | TEXT}, optional=VALID_FILTERS),
+}
+REQUESTS = st.fixed_dictionaries(
+    {},
+    optional={
+        "history": st.lists(EVENTS, max_size=8) | st.none(),
+        "user_id": USER_IDS | st.text(max_size=8) | st.none(),
+        "item_id": ITEM_IDS,
+        "k": NUMBERS,
+        "exclude_seen": st.booleans() | NUMBERS,
+        "categories": st.lists(TEXT, max_size=3) | st.none(),
+        "min_price": NUMBERS,
+        "max_price": NUMBERS,
+    },
+)
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+)
+
+
+@pytest.fixture(scope="module")
+def answers_fit(client):
+    """Check an answer against the OpenAPI document's schema for its status."""
+    document = client.get("/openapi.json").json()
+
+    def check(path, answer):
+        responses = document["paths"][path]["post"]["responses"]
+        assert str(answer.status_code) in responses, answer.text
+        schema = responses[str(answer.status_code)]["content"]["application/json"]["schema"]
+        Draft202012Validator(schema | {"components": document["components"]}).validate(answer.json())
+
+    return check
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.data(), path=st.sampled_from(list(VALID)))
+def test_a_valid_request_is_answered_as_documented(client, answers_fit, data, path):
+    request = data.draw(VALID[path])
+    answer = client.post(path, content=json.dumps(request), headers=HEADERS)
+    event(f"{path} {answer.status_code}")
+    assert answer.status_code == 200 or (path == "/similar" and answer.status_code == 404)
+    answers_fit(path, answer)
+    if answer.status_code == 200:
+        found = [item["item_id"] for item in answer.json()["items"]]
+        assert len(set(found)) == len(found) <= request.get("k", 10)
+        assert not answer.json()["fallback"]
+
+
+@settings(max_examples=150, deadline=None)
+@given(path=st.sampled_from(list(VALID)), request=REQUESTS | ANYTHING)
+def test_no_request_is_a_5xx(client, answers_fit, path, request):
+    answer = client.post(path, content=json.dumps(request), headers=HEADERS)
+    event(f"{path} {answer.status_code}")
+    assert answer.status_code in (200, 404, 422)
+    answers_fit(path, answer)
+
+
+def test_the_document_is_openapi_with_examples_that_work(client, answers_fit):
+    document = client.get("/openapi.json").json()
+    assert document["openapi"].startswith("3.1")
+    assert set(document["paths"]) == {"/recommend", "/similar", "/health", "/ready", "/metrics"}
+    assert set(document["paths"]["/similar"]) == {"get", "post"}
+    references = set()
+
+    def walk(node):
+        if isinstance(node, dict):
+            references.update({node["$ref"]} if isinstance(node.get("$ref"), str) else ())
+            for inner in node.values():
+                walk(inner)
+        elif isinstance(node, list):
+            for inner in node:
+                walk(inner)
+
+    walk(document)
+    schemas = document["components"]["schemas"]
+    assert references <= {f"#/components/schemas/{name}" for name in schemas}
+    for schema in schemas.values():
+        Draft202012Validator.check_schema(schema)
+    examples = {"/recommend": schemas["RecommendRequest"], "/similar": schemas["SimilarRequest"]}
+    for path, schema in examples.items():
+        assert schema["examples"]
+        for example in schema["examples"]:
+            answer = client.post(path, json=example)
+            assert answer.status_code in (200, 404)
+            answers_fit(path, answer)
+
+
+def test_a_query_is_held_to_the_same_limits(client):
+    for query in ("", "?item_id=item-1&k=0", "?item_id=item-1&k=x", "?item_id=item-1&hue=red"):
+        assert client.get(f"/similar{query}").status_code == 422
+    assert client.get("/similar?item_id=item-1&max_price=nan").status_code == 422
