@@ -12,7 +12,8 @@ from html import escape
 WIDTH = 460
 """Of every chart, in its own units; the page scales it."""
 COLOURS = 8
-_LETTER = 7.6  # widest mean width of a letter, of the size that a phone shows
+_LETTER = 8.6  # mean width of a bold letter, of the size that a phone shows
+_RIGHT = 24  # margin: half of the last tick's words
 _ROW = 26
 _LINES = 6  # of a grid
 
@@ -114,13 +115,13 @@ def line_chart(
         return _svg(label, 40, [_text(WIDTH / 2, 24, "No figure is a number." if broken else "No figure.")])
     y_ticks, x_ticks = ticks(min(drawn), max(drawn)), ticks(min(across), max(across))
     left = _width(max((_tick(tick, y_ticks, percent) for tick in y_ticks), key=len)) + 12
-    x = Scale(min(across), max(max(across), min(across) + 1e-9), left, WIDTH - 16)
+    x = Scale(min(across), max(max(across), min(across) + 1e-9), left, WIDTH - _RIGHT)
     y = Scale(y_ticks[0], y_ticks[-1], 196, 12)
     parts = list(_grid_across(y, y_ticks, left, percent))
     for tick in x_ticks:
         if x.low <= tick <= x.high:
             parts.append(_text(x(tick), 214, _tick(tick, x_ticks, percent and max(across) <= 1)))
-    parts.append(_text((left + WIDTH - 16) / 2, 233, x_title, "soft"))
+    parts.append(_text((left + WIDTH - _RIGHT) / 2, 233, x_title, "soft"))
     if mark is not None:
         parts.append(f'<line class="mark" x1="{x(mark):.1f}" x2="{x(mark):.1f}" y1="12" y2="196"/>')
     for line in lines:
@@ -250,7 +251,7 @@ def point_chart(
     y = Scale(y_ticks[0], y_ticks[-1], 236, 34)
     parts = [_text(4, 16, y_title, "soft", "start"), *_grid_across(y, y_ticks, left)]
     parts += [_text(x(tick), 254, label) for tick, label in _spaced(x, x_ticks, x_percent)]
-    parts.append(_text((left + WIDTH - 16) / 2, 274, x_title, "soft"))
+    parts.append(_text((left + WIDTH - _RIGHT) / 2, 274, x_title, "soft"))
     taken = [(x(p.x) - 6, y(p.y) - 6, x(p.x) + 6, y(p.y) + 6) for p in shown]
     for point in shown:
         at_x, at_y, width = x(point.x), y(point.y), _width(point.name)
@@ -319,7 +320,7 @@ def _spaced(x: Scale, among: Sequence[float], percent: bool) -> list[tuple[float
 def _grid_across(y: Scale, among: Sequence[float], left: float, percent: bool = False) -> Iterator[str]:
     for tick in among:
         at = y(tick)
-        yield f'<line class="grid" x1="{left:.1f}" x2="{WIDTH - 16}" y1="{at:.1f}" y2="{at:.1f}"/>'
+        yield f'<line class="grid" x1="{left:.1f}" x2="{WIDTH - _RIGHT}" y1="{at:.1f}" y2="{at:.1f}"/>'
         yield _text(left - 6, at + 4.5, _tick(tick, among, percent), "", "end")
 
 
