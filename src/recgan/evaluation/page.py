@@ -146,10 +146,9 @@ def render(
         segments=_segments(summary, by_ndcg),
         beyond=_beyond(summary, by_ndcg),
         popularity=_popularity(summary, by_ndcg),
-        p=lambda value: (
-            "not a number" if math.isnan(value) else "<0.001" if value < 0.001 else f"{value:.3f}"
-        ),
+        p=lambda value: "<0.001" if value < 0.001 else figure(value, 3),
         signed=lambda value: f"{value:+.4f}" if math.isfinite(value) else figure(value),
+        relative=_relative,
     )
 
 
@@ -309,6 +308,13 @@ def _figure(caption: str, chart: Any, content: Sequence[Any], *more: Any, **sett
 
 def _label(summary: Mapping[str, Any], name: str) -> str:
     return f"{summary['recommender']} (ours)" if name == OURS else name
+
+
+def _relative(comparison: Mapping[str, Any]) -> str:
+    if comparison["mean_other"] == 0:
+        return "–"
+    share = comparison["difference"] / comparison["mean_other"]
+    return f"{share:+.1%}" if math.isfinite(share) else figure(share)
 
 
 def _metric(summary: Mapping[str, Any], name: str, metric: str) -> float | None:
