@@ -242,6 +242,15 @@ def test_the_page_reads_curves_alarms_and_quality_of_the_project(project):
     assert read_curves(project / "reports/curves.csv")["d_loss"][1] is None
 
 
+def test_the_chosen_epoch_is_marked_unless_several_trainings_stand_on_end():
+    one = {"epoch": [1.0, 2.0], "g_loss": [2.0, 1.0]}
+    several = {"epoch": [1.0, 2.0], "g_loss": [2.0, 1.0], "teacher": [1.0, 2.0]}
+    for curves, marked in ((one, True), (several, False)):
+        html = render(summary(), recommender={"best_epoch": 2}, curves=curves)
+        training = html[html.index('id="training"') : html.index('id="data"')]
+        assert ('class="mark"' in training) == ("(dashed)" in training) == marked
+
+
 def test_the_same_files_give_the_same_bytes(project):
     assert page(project) == page(project)
 

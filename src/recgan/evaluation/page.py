@@ -141,6 +141,7 @@ def render(
         verdict=verdict,
         quarantine=_quarantine(validation),
         curves=_curve_figures(curves or {}, recommender or {}),
+        mark=_mark(curves or {}, recommender or {}),
         accuracy=_accuracy(summary, by_ndcg),
         comparisons=_comparisons(summary),
         segments=_segments(summary, by_ndcg),
@@ -182,9 +183,7 @@ def _curve_figures(
     curves: Mapping[str, Sequence[float | None]], recommender: Mapping[str, Any]
 ) -> list[Figure]:
     epochs = [float(epoch) for epoch in curves.get("epoch", ()) if epoch is not None]
-    best = recommender.get("best_epoch")
-    # The mark means something only where one training alone is shown, not several on end.
-    mark = best if best and len({*curves.get("teacher", ())}) < 2 else None
+    mark = _mark(curves, recommender)
     groups = {
         caption: {name: words for name, words in columns.items() if name in curves}
         for caption, columns in _CURVES.items()
@@ -200,6 +199,12 @@ def _curve_figures(
             ]
             found.append(_figure(caption, line_chart, lines, "epoch", mark=mark))
     return found
+
+
+def _mark(curves: Mapping[str, Sequence[float | None]], recommender: Mapping[str, Any]) -> int | None:
+    """Return the epoch to point out: the one that was chosen, unless several trainings stand on end."""
+    several = len({*curves.get("teacher", ())}) > 1
+    return None if several else recommender.get("best_epoch") or None
 
 
 def _accuracy(summary: Mapping[str, Any], by_ndcg: Sequence[str]) -> list[Figure]:
