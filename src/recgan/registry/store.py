@@ -25,7 +25,7 @@ from recgan.features.matrices import read_features
 from recgan.files import read_json
 from recgan.params import Params
 from recgan.registry.evidence import gather_evidence
-from recgan.registry.gate import Decision, decide
+from recgan.registry.gate import Decision, Evidence, decide
 from recgan.registry.lineage import LINEAGE, TRAIN_KEY, check_locked, lineage
 from recgan.registry.monitor import REFERENCE, describe_training
 from recgan.registry.package import log_package
@@ -360,6 +360,8 @@ def _record(client: MlflowClient, root: Path, name: str, version: str, judgement
         "evidence": asdict(judgement.evidence),
     }
     client.log_text(run_id, json.dumps(content, indent=2, ensure_ascii=False), "gate/decision.json")
+    if not isinstance(judgement.evidence, Evidence):
+        return  # no recommender, so the evaluation's page is not about it
     origin = {key: registered.tags[key] for key in LINEAGE if key in registered.tags}
     verdict = Verdict(name, version, decision.promote, decision.reasons, origin)
     try:
