@@ -71,7 +71,7 @@ def closing(root: Path, params: Params, promotion: Promotion) -> str:
         *(f"  {reason}" for reason in promotion.decision.reasons),
         "",
         "Where to look:",
-        "  reports/evaluation.md     every metric, the segments, the comparisons",
+        "  reports/evaluation.html   every metric, the segments, the comparisons, the curves (.md: as text)",
         "  reports/validation.html   the expectations and the quarantine",
         f"  make ui                   runs, curves and versions of {name} ({tracking_uri(root)})",
     ]

@@ -151,12 +151,32 @@ def test_all_segments_are_there_and_new_items_are_those_first_seen_late(project,
 def test_two_evaluations_write_the_same_bytes(project):
     files = [
         *("metrics/evaluation.json", "reports/evaluation.md", "data/evaluation/summary.json"),
+        "reports/evaluation.html",
         *("data/evaluation/per_user.parquet", "data/evaluation/rankings.npz"),
     ]
     evaluate(root=project)
     first = {name: (project / name).read_bytes() for name in files}
     evaluate(root=project)
     assert {name: (project / name).read_bytes() for name in files} == first
+
+
+def test_what_is_bought_and_shown_is_told_by_popularity(project):
+    evaluate(root=project)
+    told = read(project)["popularity"]
+    assert told["catalogue"] == pytest.approx(np.linspace(0.05, 1, 20))
+    for shares in (told["bought"], *told["shown"].values()):
+        assert np.all(np.diff(shares) >= 0)
+        assert shares[-1] == pytest.approx(1)
+    # Lists of popular items lie on the popular side of all others.
+    assert np.all(np.array(told["shown"]["popularity"]) >= np.array(told["shown"]["ease"]) - 1e-12)
+
+
+def test_every_k_has_intervals(project):
+    evaluate(root=project)
+    for measured in read(project)["recommenders"].values():
+        assert set(measured["intervals"]) == {
+            f"{metric}_at_{k}" for metric in ("hr", "ndcg", "recall") for k in (5, 10)
+        }
 
 
 def test_the_table_has_one_line_each_best_first_and_stands_in_the_report(project):

@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from recgan.errors import RecganError
-from recgan.registry.lineage import folder_md5, lineage, train_key
+from recgan.registry.lineage import LINEAGE, folder_md5, lineage, train_key
 
 LOCK = """schema: '2.0'
 stages:
@@ -43,6 +43,7 @@ def test_tags_name_code_data_and_run(project):
     git(project, "add", ".")
     git(project, "commit", "-qm", "first")
     tags = lineage(project, "run-1")
+    assert set(tags) == set(LINEAGE)
     assert tags["git.sha"] == git(project, "rev-parse", "HEAD")
     assert tags["git.dirty"] == "false"
     assert tags["features.md5"] == "aaaa.dir"

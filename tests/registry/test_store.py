@@ -10,8 +10,10 @@ import mlflow
 import numpy as np
 import pytest
 import yaml
+from markupsafe import escape
 
 from recgan.errors import RecganError
+from recgan.evaluation.evaluate import OURS, measure
 from recgan.recommenders.protocol import recommend
 from recgan.recommenders.ranking import ndcg
 from recgan.registry import store
@@ -35,6 +37,22 @@ def named(params, request):
             "register_": params.register_.model_copy(update={"name": request.node.name.partition("[")[0]})
         }
     )
+
+
+def write_evaluation(root, params):
+    """Write what the stage `evaluate` leaves behind of the recommender."""
+    features, lists = shop_features(), taste_recommender(params, 1)
+    rows = np.flatnonzero(np.diff(features.test.held_out.indptr))
+    ranking = recommend(lists, features.test.history, max(params.evaluate.k))[0][rows]
+    measured, _ = measure({OURS: ranking, "ease": ranking}, features, rows, params.evaluate)
+    summary = {"recommender": "cfgan", "users": len(rows), "users_left_out": 1, "items": ITEMS}
+    (root / "data/evaluation").mkdir()
+    (root / "data/evaluation/summary.json").write_text(
+        json.dumps({**summary, "features_md5": None, **measured})
+    )
+    quality = {"quarantined_by_reason": {}, "expectations": {}, "first_event": None, "success": True}
+    counts = dict.fromkeys(("raw", "kept", "quarantined", "quarantined_share", "users", "items"), 0)
+    (root / "metrics/validation.json").write_text(json.dumps(quality | counts))
 
 
 def aliases(client, params):
@@ -98,6 +116,7 @@ def test_the_gate_from_the_first_champion_to_a_poor_challenger(client, named, tm
 
     # A poor one is refused, with the reasons on its version; the champion stays.
     poor = make_project(tmp_path / "poor", named, good_tastes=1)
+    write_evaluation(poor, named)
     third = store.register(poor, named)
     promotion = store.promote(poor, named, third.version, store.judge(poor, named, third.version))
     assert (promotion.promoted, promotion.champion) == (False, "2")
@@ -110,6 +129,13 @@ def test_the_gate_from_the_first_champion_to_a_poor_challenger(client, named, tm
         f"runs:/{third.run_id}/gate/decision.json", dst_path=str(tmp_path)
     )
     assert json.loads(Path(path).read_text())["evidence"]["champion_version"] == "2"
+    path = mlflow.artifacts.download_artifacts(
+        f"runs:/{third.run_id}/gate/report.html", dst_path=str(tmp_path)
+    )
+    shown = Path(path).read_text()
+    assert "version 3: not promoted" in shown
+    assert all(str(escape(reason)) in shown for reason in promotion.decision.reasons)
+    assert tags["dvc.lock.sha256"] in shown
 
     # The same data and champion: the decision stands without asking anyone; another gate asks anew.
     again = store.judge(poor, named, third.version)

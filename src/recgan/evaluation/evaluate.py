@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from recgan.errors import RecganError
-from recgan.evaluation.metrics import item_popularity, system_metrics, user_metrics
+from recgan.evaluation.metrics import item_popularity, popularity_shares, system_metrics, user_metrics
+from recgan.evaluation.page import OURS, page
 from recgan.evaluation.segments import segments
 from recgan.evaluation.significance import compare, intervals
 from recgan.features.matrices import Features, read_features
@@ -22,8 +23,8 @@ from recgan.recommenders.loading import load_recommender
 from recgan.recommenders.protocol import recommend
 from recgan.recommenders.ranking import ndcg
 
-OURS = "recommender"
-"""Name of the trained recommender beside those of the baselines."""
+POPULARITY_PARTS = 20
+"""Equal parts of the catalogue in which the popularity of what is shown and bought is told."""
 
 _log = logging.getLogger(__name__)
 
@@ -34,7 +35,8 @@ def evaluate(root: Path = Path()) -> None:
     """Rank the test users, measure every recommender, compare ours with each baseline, write the report.
 
     Users with nothing held out are left out, and counted in the summary. Writes metrics/evaluation.json,
-    data/evaluation (per_user.parquet, rankings.npz, summary.json) and reports/evaluation.md.
+    data/evaluation (per_user.parquet, rankings.npz, summary.json), reports/evaluation.md and
+    reports/evaluation.html.
 
     Raises:
         RecganError: an input is missing or does not fit the features, or no user has anything held out.
@@ -61,6 +63,7 @@ def evaluate(root: Path = Path()) -> None:
         "users_left_out": int(left_out),
         "items": len(features.items),
         "features_md5": features.summary.get("md5"),
+        "cuts": features.summary.get("cuts"),
         **measured,
     }
     with replacing(root / "data" / "evaluation") as folder:
@@ -71,6 +74,7 @@ def evaluate(root: Path = Path()) -> None:
         write_json(folder / "summary.json", summary)
     write_json(root / "metrics" / "evaluation.json", flat_metrics(summary))
     write_text(root / "reports" / "evaluation.md", report(summary))
+    write_text(root / "reports" / "evaluation.html", page(root))
     _log.info("\n%s", evaluation_table(root))
 
 
@@ -132,13 +136,14 @@ def measure(
         }
         | {f"{name}.{metric}": of_users[name][metric] for name in rankings for metric in shown}
     )
-    columns = np.stack([of_users[name][metric] for name in rankings for metric in shown], axis=1)
+    ranged = [f"{metric}_at_{cut}" for cut in params.k for metric in ("hr", "ndcg", "recall")]
+    columns = np.stack([of_users[name][metric] for name in rankings for metric in ranged], axis=1)
     ranges = iter(intervals(columns, params.bootstrap_samples, params.confidence, params.seed))
     recommenders = {
         name: {
             "metrics": {metric: float(values.mean()) for metric, values in of_users[name].items()}
             | system_metrics(ranking, history, popularity, n_users, params.k),
-            "intervals": {metric: asdict(next(ranges)) for metric in shown},
+            "intervals": {metric: asdict(next(ranges)) for metric in ranged},
         }
         for name, ranking in rankings.items()
     }
@@ -158,6 +163,16 @@ def measure(
         "recommenders": recommenders,
         "comparisons": [asdict(comparison) for comparison in comparisons],
         "segments": {name: _segment(part, rankings, k) for name, part in parts.items()},
+        "popularity": {
+            "catalogue": [part / POPULARITY_PARTS for part in range(1, POPULARITY_PARTS + 1)],
+            "bought": popularity_shares(item_popularity(held_out), popularity, POPULARITY_PARTS),
+            "shown": {
+                name: popularity_shares(
+                    _times_shown(ranking[:, :k], popularity.size), popularity, POPULARITY_PARTS
+                )
+                for name, ranking in rankings.items()
+            },
+        },
     }
     return measured, per_user
 
@@ -284,6 +299,10 @@ def _segment(held_out: csr_array, rankings: Mapping[str, NDArray[np.int32]], k: 
         "users": int(held.sum()),
         "ndcg": {name: float(ndcg(ranking, held_out, k)[held].mean()) for name, ranking in rankings.items()},
     }
+
+
+def _times_shown(ranking: NDArray[np.int32], n_items: int) -> NDArray[np.int64]:
+    return np.bincount(ranking[ranking >= 0], minlength=n_items)
 
 
 def _label(name: str, summary: Mapping[str, Any]) -> str:

@@ -113,6 +113,25 @@ def item_popularity(user_items: csr_array) -> NDArray[np.int64]:
     return np.bincount(user_items.indices[user_items.data != 0], minlength=user_items.shape[1])
 
 
+def popularity_shares(times: NDArray[np.int64], popularity: NDArray[np.int64], parts: int) -> list[float]:
+    """Return the share of times that falls to the most popular 1/parts, 2/parts … of the items.
+
+    Ties in popularity go to the lower position, as in the segments.
+
+    Args:
+        times: (items,) how often each was shown or bought.
+        popularity: (items,) what orders the items, the largest first.
+        parts: of the catalogue; each ends at the nearest whole item.
+
+    Returns:
+        `parts` shares, rising to 1; zeros where nothing was shown.
+    """
+    falling = np.cumsum(times[np.argsort(-popularity, kind="stable")])
+    ends = np.round(np.arange(1, parts + 1) * popularity.size / parts).astype(int)
+    total = max(int(times.sum()), 1)
+    return [float(falling[end - 1] / total) if end else 0.0 for end in ends]
+
+
 def _row_means(history: csr_array, popularity: NDArray[np.int64]) -> NDArray[np.float64]:
     """Average the popularity of each row's items; NaN for an empty row."""
     seen = history.data != 0

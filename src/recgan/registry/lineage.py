@@ -13,6 +13,16 @@ from recgan.errors import RecganError
 from recgan.files import read_json
 
 TRAIN_KEY = "train_key"
+LINEAGE = (
+    TRAIN_KEY,
+    "git.sha",
+    "git.dirty",
+    "dvc.lock.sha256",
+    "features.md5",
+    "prefect.flow_run_id",
+    "validation.passed",
+)
+"""Tags of every run and version."""
 
 _WRITTEN = [f":!{folder}{name}" for folder in ("", "images/") for name in ("dvc.lock", "metrics")]
 """What the stages write changes with every run, committed or not."""

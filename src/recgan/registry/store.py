@@ -20,12 +20,13 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.models.model import ModelInfo
 
 from recgan.errors import RecganError
+from recgan.evaluation.page import Verdict, page
 from recgan.features.matrices import read_features
 from recgan.files import read_json
 from recgan.params import Params
 from recgan.registry.evidence import gather_evidence
-from recgan.registry.gate import Decision, decide
-from recgan.registry.lineage import TRAIN_KEY, check_locked, lineage
+from recgan.registry.gate import Decision, Evidence, decide
+from recgan.registry.lineage import LINEAGE, TRAIN_KEY, check_locked, lineage
 from recgan.registry.monitor import REFERENCE, describe_training
 from recgan.registry.package import log_package
 from recgan.registry.packaged import PackagedRecommender
@@ -319,7 +320,7 @@ def settle(
             log.info("the champion is now %s, not %s: judging anew", before, judgement.champion_version)
             judgement = again()
         decision = judgement.decision
-        _record(client, name, version, judgement)
+        _record(client, root, name, version, judgement)
         if decision.promote:
             # In this order a crash on the way leaves a champion, and `previous` at worst equals it.
             if before is not None:
@@ -343,14 +344,15 @@ def _already(version: str) -> Decision:
     return Decision(False, (f"✓ Version {version} is the champion already; there is nothing to decide.",))
 
 
-def _record(client: MlflowClient, name: str, version: str, judgement: Judgement) -> None:
+def _record(client: MlflowClient, root: Path, name: str, version: str, judgement: Judgement) -> None:
     decision = judgement.decision
     client.set_model_version_tag(name, version, _DECISION, "promote" if decision.promote else "refuse")
     client.set_model_version_tag(name, version, _REASONS, "\n".join(decision.reasons))
     client.set_model_version_tag(name, version, _KEY, judgement.key)
     if judgement.evidence is None:
         return
-    run_id = str(client.get_model_version(name, version).run_id)
+    registered = client.get_model_version(name, version)
+    run_id = str(registered.run_id)
     content = {
         "version": version,
         "promote": decision.promote,
@@ -358,6 +360,14 @@ def _record(client: MlflowClient, name: str, version: str, judgement: Judgement)
         "evidence": asdict(judgement.evidence),
     }
     client.log_text(run_id, json.dumps(content, indent=2, ensure_ascii=False), "gate/decision.json")
+    if not isinstance(judgement.evidence, Evidence):
+        return  # no recommender, so the evaluation's page is not about it
+    origin = {key: registered.tags[key] for key in LINEAGE if key in registered.tags}
+    verdict = Verdict(name, version, decision.promote, decision.reasons, origin)
+    try:
+        client.log_text(run_id, page(root, verdict), "gate/report.html")
+    except RecganError as error:  # a page that cannot be drawn is no reason to hold a promotion back
+        log.warning("no gate/report.html: %s", error)
 
 
 # --- the champion ---------------------------------------------------------------------------------------
