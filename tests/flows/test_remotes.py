@@ -33,7 +33,7 @@ def run(tmp_path):
 
 def test_a_folder_beside_the_project_takes_and_gives_back_what_is_tracked(run, tmp_path):
     run("make", "remote")
-    assert str(tmp_path / "recgan-remote") in run("dvc", "remote", "list")
+    assert str(tmp_path / "recgan-remote") in run("dvc", "config", "remote.storage.url")
     (tmp_path / "project/events.csv").write_text("user_id,item_id\n")
     run("dvc", "add", "-q", "events.csv")
     run("dvc", "push", "-q")
@@ -45,7 +45,7 @@ def test_a_folder_beside_the_project_takes_and_gives_back_what_is_tracked(run, t
 
 def test_an_address_is_taken_as_it_is_and_nothing_in_it_is_run(run, tmp_path):
     run("make", "remote", "URL=s3://bucket/$$(touch harm)`touch harm`;touch harm")
-    assert "s3://bucket/$(touch harm)" in run("dvc", "remote", "list")
+    assert "s3://bucket/$(touch harm)" in run("dvc", "config", "remote.storage.url")
     assert not list(tmp_path.rglob("harm"))
     run("make", "remote", "URL=../a folder")
-    assert str(tmp_path / "a folder") in run("dvc", "remote", "list")
+    assert str(tmp_path / "a folder") in run("dvc", "config", "remote.storage.url")
