@@ -244,17 +244,20 @@ def test_what_cannot_run_fails_and_says_why_and_no_input_is_run_as_a_command(run
 
 def test_with_a_prefect_server_it_is_asked_and_nothing_runs_here(repository, prefect_server, tmp_path):
     from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId
     from prefect.settings import get_current_settings
 
     from flows.retrain import retrain
 
-    retrain.to_deployment("nightly").apply()
+    deployment = retrain.to_deployment("nightly").apply()
     url = get_current_settings().api.url
     jobs = Runner(tmp_path, repository, WORKFLOW, secrets={"PREFECT_API_URL": url}).run()
     assert jobs["retrain"].succeeded, jobs["retrain"].log
     assert list(jobs) == ["retrain"]
     assert not {"Retrain", "Pull the data"} & set(jobs["retrain"].steps_run)
     with get_client(sync_client=True) as client:
-        (run,) = client.read_flow_runs()
+        asked = DeploymentFilter(id=DeploymentFilterId(any_=[deployment]))
+        (run,) = client.read_flow_runs(deployment_filter=asked)
+        client.delete_deployment(deployment)  # other tests share the server
     assert run.name in jobs["retrain"].summary
     assert run.state_name == "Scheduled"

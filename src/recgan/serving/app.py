@@ -13,6 +13,7 @@ from typing import Annotated, Any
 from fastapi import FastAPI, HTTPException, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
+from starlette.concurrency import run_in_threadpool
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from recgan.environment import configure
@@ -70,6 +71,8 @@ def create_app(name: str, root: Path = Path(), poll_seconds: float = 5.0) -> Fas
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        # Before the first request is taken: with several workers, one that is not ready would answer 503.
+        await run_in_threadpool(watch.look)
         watch.start()
         yield
         watch.stop()
