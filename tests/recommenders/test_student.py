@@ -11,10 +11,11 @@ from scipy.sparse import csr_array
 from recgan.errors import RecganError
 from recgan.params import StudentParams
 from recgan.recommenders.baselines import EASE
+from recgan.recommenders.linear import linear_weights
 from recgan.recommenders.loading import load_recommender
 from recgan.recommenders.protocol import recommend
 from recgan.recommenders.rcgan import RCGAN
-from recgan.recommenders.student import Block, Choice, Rows, Student, item_blocks, linear_weights
+from recgan.recommenders.student import NO_INVERSE, Block, Choice, Rows, Student, item_blocks
 from tests.recommenders import test_rcgan
 from tests.recommenders.data import checkerboard, histories
 from tests.recommenders.test_rcgan import confidences
@@ -46,7 +47,7 @@ def of_real_rows(**changes):
 
 def solve(rows, n_items, omega, a, tau, l2):
     block = Block(np.arange(n_items), np.arange(n_items))
-    return linear_weights(rows.gram(block, Choice(omega, a, tau, l2)), l2)
+    return linear_weights(rows.gram(block, Choice(omega, a, tau, l2)), l2, "singular")
 
 
 @pytest.mark.parametrize("graded", [False, True])
@@ -279,7 +280,7 @@ def test_a_killed_fit_goes_on_at_its_teachers_checkpoint(looks, tmp_path):
 
 def test_a_matrix_that_cannot_be_inverted_names_the_remedy():
     with pytest.raises(RecganError, match=r"raise train\.l2"):
-        linear_weights(np.full((3, 3), 1e20), 1e-9)
+        linear_weights(np.full((3, 3), 1e20), 1e-9, NO_INVERSE.format(1e-9))
 
 
 def test_it_loads_scores_and_answers_without_torch(tmp_path):

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-import scipy.linalg
 from implicit.cpu.als import AlternatingLeastSquares
 from numpy.typing import NDArray
 from scipy.sparse import csr_array, csr_matrix, diags_array
 from threadpoolctl import threadpool_limits
 
 from recgan.errors import RecganError
+from recgan.recommenders.linear import linear_weights
 
 _BLOCK_CELLS = 20_000_000  # similarities held in memory at a time
 _SMALL = 1_000_000  # entries below which iALS's threads wait for each other longer than they work
@@ -159,18 +159,9 @@ class EASE:
             user_items: (users, items), confidences.
             gram: XᵀX of the same matrix, to share it between several l2.
         """
-        inverse = item_gram(user_items) if gram is None else gram.copy()
-        inverse[np.diag_indices_from(inverse)] += self.l2
-        # Cholesky, then its inverse in place: half the work of a general inverse.
-        factor, failed = scipy.linalg.lapack.dpotrf(inverse, lower=1, overwrite_a=1)
-        lower, failed_too = scipy.linalg.lapack.dpotri(factor, lower=1, overwrite_c=1)
-        if failed or failed_too:
-            raise RecganError(f"EASE cannot invert with l2 {self.l2}; raise baselines.ease.l2")
-        diagonal = lower.diagonal().copy()
-        symmetric = np.tril(lower) + np.tril(lower, -1).T
-        weights = (symmetric / -diagonal[None, :]).astype(np.float32)
-        np.fill_diagonal(weights, 0)
-        self._weights = weights
+        own = item_gram(user_items) if gram is None else gram.copy()
+        failure = f"EASE cannot invert with l2 {self.l2}; raise baselines.ease.l2"
+        self._weights = linear_weights(own, self.l2, failure)
         self._popularity = _shares_of_users(user_items)
         return self
 

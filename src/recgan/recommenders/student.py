@@ -29,17 +29,18 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import numpy as np
-import scipy.linalg
 from numpy.typing import NDArray
 from safetensors.numpy import load, save
 from scipy.sparse import csc_array, csr_array, diags_array
 from scipy.special import logsumexp
 
-from recgan.errors import RecganError
 from recgan.params import StudentParams
+from recgan.recommenders.linear import linear_weights
 from recgan.recommenders.trained import Training, reading, write_trained
 
 log = logging.getLogger(__name__)
+
+NO_INVERSE = "the student's Gram matrix cannot be inverted with l2 {:g}; raise train.l2"
 
 _BLOCK_CELLS = 4_000_000  # of rows by items, held in memory at a time
 
@@ -327,7 +328,11 @@ class Student:
         """Return a choice's B."""
         parts = []
         for block in blocks:
-            weights = linear_weights(rows.gram(block, choice), choice.l2)
+            weights = linear_weights(
+                rows.gram(block, choice),
+                choice.l2,
+                NO_INVERSE.format(choice.l2),
+            )
             if len(blocks) == 1 and self.settings.neighbours is None:
                 return weights
             parts.append(largest(weights[:, : len(block.targets)], block, self.settings.neighbours))
@@ -353,25 +358,6 @@ _LISTS = {
     "temperatures": "temperature",
     "l2": "l2",
 }
-
-
-def linear_weights(gram: NDArray[np.float64], l2: float) -> NDArray[np.float32]:
-    """Return B of a Gram matrix, which is overwritten; zero diagonal, (items, items).
-
-    Raises:
-        RecganError: the matrix cannot be inverted.
-    """
-    gram[np.diag_indices_from(gram)] += l2
-    # Cholesky, then its inverse in place: half the work of a general inverse.
-    factor, failed = scipy.linalg.lapack.dpotrf(gram, lower=1, overwrite_a=1)
-    lower, failed_too = scipy.linalg.lapack.dpotri(factor, lower=1, overwrite_c=1)
-    if failed or failed_too:
-        raise RecganError(f"the student's Gram matrix cannot be inverted with l2 {l2:g}; raise train.l2")
-    diagonal = lower.diagonal().copy()
-    symmetric = np.tril(lower) + np.tril(lower, -1).T
-    weights: NDArray[np.float32] = (symmetric / -diagonal[None, :]).astype(np.float32)
-    np.fill_diagonal(weights, 0)
-    return weights
 
 
 def item_blocks(user_items: csr_array, size: int | None) -> list[Block]:

@@ -147,6 +147,7 @@ def fingerprint(settings: TrainParams, features: Features) -> str:
         here / "gan.py",
         here / "irgan.py",
         here / "item_vectors.py",
+        here / "linear.py",
         here / "rcgan.py",
         here / "stability.py",
         here / "student.py",
