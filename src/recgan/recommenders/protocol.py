@@ -21,6 +21,8 @@ class Recommender(Protocol):
     def score(self, user_items: csr_array) -> NDArray[np.float32]:
         """Score all items for each row: rows in, rows out, so a new user needs no retraining.
 
+        An empty row is a history too: its scores say what to show somebody of whom nothing is known.
+
         Args:
             user_items: (any number of rows, items), histories over the fitted items.
 

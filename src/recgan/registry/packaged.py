@@ -58,8 +58,8 @@ class Shoppers:
 class PackagedRecommender:
     """Answers histories of item ids; what it cannot use of a history, it ignores.
 
-    Unknown ids are ignored; a history without any known item gets the most popular items, with the number
-    of users who have each as its score. Every known item of a history counts once, with confidence 1.
+    Unknown ids are ignored; a history without any known item is an empty one, which the recommender answers
+    like any other. Every known item of a history counts once, with confidence 1.
     """
 
     def __init__(
@@ -119,13 +119,11 @@ class PackagedRecommender:
         if k < 1:
             raise RecganError(f"k is {k}; ask for at least 1 item")
         user_items = self.user_items(histories)
-        known = np.diff(user_items.indptr) > 0
-        answers = [self._most_popular(k)] * len(histories)
-        positions, scores = recommend(self.recommender, user_items[np.flatnonzero(known)], k, exclude_seen)
-        for row, best, values in zip(np.flatnonzero(known), positions, scores, strict=True):
-            kept = best >= 0
-            answers[row] = Recommendation(self.item_ids[best[kept]].tolist(), values[kept].tolist())
-        return answers
+        positions, scores = recommend(self.recommender, user_items, k, exclude_seen)
+        return [
+            Recommendation(self.item_ids[best[best >= 0]].tolist(), values[best >= 0].tolist())
+            for best, values in zip(positions, scores, strict=True)
+        ]
 
     def user_items(self, histories: Sequence[Sequence[str]]) -> csr_array:
         """Turn histories into a matrix (histories, items) of ones; unknown ids are left out."""
@@ -137,10 +135,6 @@ class PackagedRecommender:
         indices = np.array([position for row in rows for position in row], dtype=np.int32)
         data = np.ones(len(indices), dtype=np.float32)
         return csr_array((data, indices, indptr), shape=(len(histories), len(self.item_ids)))
-
-    def _most_popular(self, k: int) -> Recommendation:
-        best = np.argsort(-self.popularity, kind="stable")[:k]
-        return Recommendation(self.item_ids[best].tolist(), self.popularity[best].tolist())
 
 
 def write_items(items: pd.DataFrame, path: Path, params: FeaturesParams | None = None) -> None:

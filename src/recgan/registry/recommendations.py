@@ -68,8 +68,7 @@ def recommend(
 
     Readers of recommendations/NAME.parquet see the old or the new file, never half of one. A run that was
     killed goes on after its last finished part, one that finds the same recommendations published does
-    nothing, and a second one at the same time waits for the first. A shopper with nothing that the champion
-    knows in the history gets the most popular items, as from the served champion.
+    nothing, and a second one at the same time waits for the first.
 
     Args:
         root: the project.

@@ -115,7 +115,6 @@ def create_app(name: str, root: Path = Path(), poll_seconds: float = 5.0) -> Fas
         answer = RecommendAnswer(
             model=served.model,
             items=ranking.items,
-            source=ranking.source,
             fallback=ranking.fallback,
             unknown_items=list(history.unknown_items),
             events_left_out=history.events_left_out,
@@ -135,7 +134,6 @@ def create_app(name: str, root: Path = Path(), poll_seconds: float = 5.0) -> Fas
         answer = SimilarAnswer(
             model=served.model,
             items=ranking.items,
-            source=ranking.source,
             fallback=ranking.fallback,
             item_id=request.item_id,
             unknown_categories=unknown_categories,

@@ -5,7 +5,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,11 +38,11 @@ class History:
 
 @dataclass(frozen=True)
 class Ranking:
-    """The best items, and who says so."""
+    """The best items, best first."""
 
     items: list[Item]
-    source: Literal["model", "popularity"]
     fallback: bool
+    """The recommender failed and popularity stood in."""
 
 
 class ServedModel:
@@ -173,17 +172,15 @@ class ServedModel:
     def rank(
         self, history: History, k: int, exclude_seen: bool = True, allowed: Mask | None = None
     ) -> Ranking:
-        """Rank for a history; popularity where it is empty and where the recommender fails."""
-        scores, source, fallback = self.packaged.popularity, "popularity", False
-        if len(history.positions):
-            try:
-                scores, source = self.score(history), "model"
-            except Exception:
-                # Whatever it is, the shop shall get an answer; the counter and the log tell.
-                log.exception("version %s cannot answer; popularity stands in", self.model.version)
-                fallback = True
-        items = self._best(scores, k, history.seen if exclude_seen else None, allowed)
-        return Ranking(items, "model" if source == "model" else "popularity", fallback)
+        """Rank for a history; popularity where the recommender fails."""
+        fallback = False
+        try:
+            scores = self.score(history)
+        except Exception:
+            # Whatever it is, the shop shall get an answer; the counter and the log tell.
+            log.exception("version %s cannot answer; popularity stands in", self.model.version)
+            scores, fallback = self.packaged.popularity, True
+        return Ranking(self._best(scores, k, history.seen if exclude_seen else None, allowed), fallback)
 
     def score(self, history: History) -> NDArray[np.float32]:
         """Return the recommender's scores (items,).
@@ -240,4 +237,7 @@ class ServedModel:
             raise RecganError(f"version {self.model.version} answers {best} to {sorted(seen)}, k = {k}")
         nothing = [self.rank(self.history(events), k) for events in ([], [Event(item_id="\n no item")])]
         if nothing[0] != nothing[1] or len(nothing[0].items) != min(k, self._n_items):
-            raise RecganError(f"version {self.model.version} does not answer an empty history by popularity")
+            raise RecganError(
+                f"version {self.model.version} answers an empty history and an unknown item differently, or "
+                f"with fewer than {min(k, self._n_items)} items"
+            )

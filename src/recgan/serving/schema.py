@@ -124,9 +124,6 @@ class Answer(BaseModel):
 
     model: Model
     items: list[Item]
-    source: Literal["model", "popularity"] = Field(
-        description="popularity where nothing of the history is known to the model, or where it failed."
-    )
     fallback: bool = Field(description="True where the model failed and popularity stood in.")
 
 
