@@ -1,6 +1,7 @@
 """The train stage: files in, files out, the same after a kill."""
 
 import csv
+import dataclasses
 import json
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from recgan.errors import RecganError
 from recgan.features.matrices import Features, HeldOut, write_features
 from recgan.recommenders import train as stage
 from recgan.recommenders.loading import load_recommender
+from recgan.recommenders.protocol import recommend
 from recgan.recommenders.ranking import window_ndcg
 from recgan.recommenders.train import train
 
@@ -257,3 +259,25 @@ def test_imports_stay_light(module, heavy):
     code = f"import sys, {module}; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("gan", ["rcgan", "cfgan", "irgan", "feature_gan", "student"])
+def test_somebody_of_whom_nothing_is_known_is_shown_what_many_like(project, gan):
+    root = project(gan=gan)
+    built = features()
+    rng = np.random.default_rng(1)
+    likes = rng.random((40, 24)) < np.linspace(0.05, 0.8, 24)[rng.permutation(24)]
+    later = likes & (rng.random((40, 24)) < 0.2)
+    later[:4] = likes[:4]  # some come without a history, as in a split in time
+    window = HeldOut(built.user_ids, csr_array((likes & ~later).astype(np.float32)), csr_array(later * 1.0))
+    both = csr_array((likes | later).astype(np.float32))
+    whole = dataclasses.replace(
+        built, train=window.history, train_validation=both, validation=window, test=window
+    )
+    write_features(whole, root / "data/features")
+    train(root=root)
+    recommender = load_recommender(root / "models/recommender")
+    nothing = csr_array((1, 24), dtype=np.float32)
+    [shown], _ = recommend(recommender, nothing, k=6)
+    popularity = both.sum(axis=0)
+    assert popularity[shown].mean() > popularity.mean() + popularity.std() / 2
