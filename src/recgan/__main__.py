@@ -213,15 +213,25 @@ def serve(
     poll_seconds: Annotated[
         float, typer.Option(min=0.1, help="Between two looks whether the champion has changed.")
     ] = 5.0,
+    explorer: Annotated[
+        bool | None,
+        typer.Option(
+            "--explorer/--no-explorer",
+            help="The page /explorer, which shows histories to whoever can reach it; by default only where "
+            "RECGAN_HOST is loopback.",
+        ),
+    ] = None,
 ) -> None:
     """Recommend over HTTP with the champion; a new champion is swapped in while it runs."""
+    from recgan.serving.server import host, is_loopback
     from recgan.serving.server import serve as start
 
-    print(
-        f"http://{os.environ.get('RECGAN_HOST', '127.0.0.1')}:{port}/openapi.json says what to ask",
-        flush=True,
-    )
-    start(name, port, workers, poll_seconds)
+    explorer = is_loopback(host()) if explorer is None else explorer
+    address = f"http://{host()}:{port}"
+    print(f"{address}/openapi.json says what to ask", flush=True)
+    if explorer:
+        print(f"{address}/explorer shows what shoppers are shown", flush=True)
+    start(name, port, workers, poll_seconds, explorer)
 
 
 def main() -> None:

@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from recgan.environment import configure
 from recgan.errors import RecganError
 from recgan.serving.champion import ChampionWatch
+from recgan.serving.explorer.routes import explorer
 from recgan.serving.metrics import Metrics
 from recgan.serving.model import Ranking, ServedModel
 from recgan.serving.schema import (
@@ -50,16 +51,20 @@ def app() -> FastAPI:
     return create_app(
         os.environ.get("RECGAN_SERVE_NAME", "recgan"),
         poll_seconds=float(os.environ.get("RECGAN_SERVE_POLL_SECONDS", "5")),
+        with_explorer=os.environ.get("RECGAN_SERVE_EXPLORER") == "1",
     )
 
 
-def create_app(name: str, root: Path = Path(), poll_seconds: float = 5.0) -> FastAPI:
+def create_app(
+    name: str, root: Path = Path(), poll_seconds: float = 5.0, with_explorer: bool = False
+) -> FastAPI:
     """Make the app for a registered model; its champion is loaded when the app starts.
 
     Args:
         name: the registered model.
         root: the project.
         poll_seconds: between two looks at the alias.
+        with_explorer: serve the explorer too, which shows histories to whoever asks.
     """
     metrics = Metrics()
 
@@ -175,6 +180,8 @@ def create_app(name: str, root: Path = Path(), poll_seconds: float = 5.0) -> Fas
         """Return the metrics for Prometheus."""
         return Response(metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
+    if with_explorer:
+        app.include_router(explorer(champion, name, root, poll_seconds))
     return app
 
 

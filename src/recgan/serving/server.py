@@ -1,5 +1,6 @@
 """Start the server: one process, or several workers that share a port."""
 
+import ipaddress
 import os
 import tempfile
 from contextlib import ExitStack
@@ -7,7 +8,22 @@ from contextlib import ExitStack
 import uvicorn
 
 
-def serve(name: str, port: int, workers: int = 1, poll_seconds: float = 5.0) -> None:
+def host() -> str:
+    """Return the address to listen on."""
+    return os.environ.get("RECGAN_HOST") or "127.0.0.1"
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether an address is reached from this machine alone; a name other than localhost never counts."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def serve(
+    name: str, port: int, workers: int = 1, poll_seconds: float = 5.0, with_explorer: bool = False
+) -> None:
     """Serve until stopped, on loopback unless RECGAN_HOST says otherwise.
 
     Args:
@@ -15,8 +31,13 @@ def serve(name: str, port: int, workers: int = 1, poll_seconds: float = 5.0) -> 
         port: to listen on.
         workers: processes; each holds a model of its own and looks at the alias by itself.
         poll_seconds: between two looks at the alias.
+        with_explorer: serve the explorer too.
     """
-    os.environ |= {"RECGAN_SERVE_NAME": name, "RECGAN_SERVE_POLL_SECONDS": str(poll_seconds)}
+    os.environ |= {
+        "RECGAN_SERVE_NAME": name,
+        "RECGAN_SERVE_POLL_SECONDS": str(poll_seconds),
+        "RECGAN_SERVE_EXPLORER": str(int(with_explorer)),
+    }
     # A single history is too little work to share among threads.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -27,7 +48,7 @@ def serve(name: str, port: int, workers: int = 1, poll_seconds: float = 5.0) -> 
         uvicorn.run(
             "recgan.serving.app:app",
             factory=True,
-            host=os.environ.get("RECGAN_HOST", "127.0.0.1"),
+            host=host(),
             port=port,
             workers=workers,
             access_log=False,

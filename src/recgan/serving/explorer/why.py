@@ -24,9 +24,7 @@ from recgan.serving.explorer.search import known
 from recgan.serving.model import History, Mask, ServedModel
 
 
-def why(
-    served: ServedModel, history: History, item_id: str, exclude_seen: bool, allowed: Mask | None
-) -> Why:
+def why(served: ServedModel, history: History, item_id: str, exclude_seen: bool, allowed: Mask | None) -> Why:
     """Explain one item of the ranking for a history.
 
     Args:
