@@ -1,7 +1,6 @@
 """The command line: one subcommand per stage and per tool. Imports stay lazy: --help takes 0.3 s."""
 
 import logging
-import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -217,21 +216,20 @@ def serve(
         bool | None,
         typer.Option(
             "--explorer/--no-explorer",
-            help="The page /explorer, which shows histories to whoever can reach it; by default only where "
-            "RECGAN_HOST is loopback.",
+            help="The page /explorer; by default to this machine alone. It shows histories without a log-in.",
         ),
     ] = None,
 ) -> None:
     """Recommend over HTTP with the champion; a new champion is swapped in while it runs."""
-    from recgan.serving.server import host, is_loopback
+    from recgan.serving.server import exposure, host
     from recgan.serving.server import serve as start
 
-    explorer = is_loopback(host()) if explorer is None else explorer
+    shown = exposure(explorer)
     address = f"http://{host()}:{port}"
     print(f"{address}/openapi.json says what to ask", flush=True)
-    if explorer:
+    if shown != "none":
         print(f"{address}/explorer shows what shoppers are shown", flush=True)
-    start(name, port, workers, poll_seconds, explorer)
+    start(name, port, workers, poll_seconds, shown)
 
 
 def main() -> None:

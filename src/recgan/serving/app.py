@@ -32,6 +32,7 @@ from recgan.serving.schema import (
     SimilarAnswer,
     SimilarRequest,
 )
+from recgan.serving.server import Exposure
 
 VERSION_HEADER, FALLBACK_HEADER = "X-Recgan-Model-Version", "X-Recgan-Fallback"
 _PATHS = {"/recommend", "/similar", "/health", "/ready", "/metrics", "/openapi.json"}
@@ -48,15 +49,16 @@ def app() -> FastAPI:
     configure()
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stdout)
     logging.getLogger("recgan").setLevel(logging.INFO)
+    asked = os.environ.get("RECGAN_SERVE_EXPLORER")
     return create_app(
         os.environ.get("RECGAN_SERVE_NAME", "recgan"),
         poll_seconds=float(os.environ.get("RECGAN_SERVE_POLL_SECONDS", "5")),
-        with_explorer=os.environ.get("RECGAN_SERVE_EXPLORER") == "1",
+        exposure="any" if asked == "any" else "local" if asked == "local" else "none",
     )
 
 
 def create_app(
-    name: str, root: Path = Path(), poll_seconds: float = 5.0, with_explorer: bool = False
+    name: str, root: Path = Path(), poll_seconds: float = 5.0, exposure: Exposure = "none"
 ) -> FastAPI:
     """Make the app for a registered model; its champion is loaded when the app starts.
 
@@ -64,7 +66,7 @@ def create_app(
         name: the registered model.
         root: the project.
         poll_seconds: between two looks at the alias.
-        with_explorer: serve the explorer too, which shows histories to whoever asks.
+        exposure: to whom the explorer shows histories.
     """
     metrics = Metrics()
 
@@ -180,8 +182,8 @@ def create_app(
         """Return the metrics for Prometheus."""
         return Response(metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
-    if with_explorer:
-        app.include_router(explorer(champion, name, root, poll_seconds))
+    if exposure != "none":
+        app.include_router(explorer(champion, name, root, poll_seconds, exposure))
     return app
 
 

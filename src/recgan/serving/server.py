@@ -4,8 +4,12 @@ import ipaddress
 import os
 import tempfile
 from contextlib import ExitStack
+from typing import Literal
 
 import uvicorn
+
+Exposure = Literal["none", "local", "any"]
+"""Who is shown the explorer: nobody; this machine, asking by address or localhost; whoever reaches it."""
 
 
 def host() -> str:
@@ -14,15 +18,26 @@ def host() -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether an address is reached from this machine alone; a name other than localhost never counts."""
+    """Tell whether a host is this machine's own address; of names only localhost is."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
-        return host == "localhost"
+        return host.lower() == "localhost"
+
+
+def exposure(explorer: bool | None) -> Exposure:
+    """Return to whom the explorer is shown.
+
+    Args:
+        explorer: asked for or not; None shows it to this machine alone, and not at all beyond loopback.
+    """
+    if explorer is None:
+        return "local" if is_loopback(host()) else "none"
+    return "any" if explorer else "none"
 
 
 def serve(
-    name: str, port: int, workers: int = 1, poll_seconds: float = 5.0, with_explorer: bool = False
+    name: str, port: int, workers: int = 1, poll_seconds: float = 5.0, exposure: Exposure = "none"
 ) -> None:
     """Serve until stopped, on loopback unless RECGAN_HOST says otherwise.
 
@@ -31,12 +46,12 @@ def serve(
         port: to listen on.
         workers: processes; each holds a model of its own and looks at the alias by itself.
         poll_seconds: between two looks at the alias.
-        with_explorer: serve the explorer too.
+        exposure: of the explorer.
     """
     os.environ |= {
         "RECGAN_SERVE_NAME": name,
         "RECGAN_SERVE_POLL_SECONDS": str(poll_seconds),
-        "RECGAN_SERVE_EXPLORER": str(int(with_explorer)),
+        "RECGAN_SERVE_EXPLORER": exposure,
     }
     # A single history is too little work to share among threads.
     os.environ.setdefault("OMP_NUM_THREADS", "1")

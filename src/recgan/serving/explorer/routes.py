@@ -5,20 +5,21 @@ are not in the OpenAPI document, since they change with the page.
 """
 
 import logging
+import re
 from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, HTTPException, Query, Response
+from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 
 from recgan.params import EVENT_KINDS
 from recgan.serving.explorer.challenger import ChallengerWatch
 from recgan.serving.explorer.lists import edited_history, lists
 from recgan.serving.explorer.schema import (
     MAX_CATEGORIES_SHOWN,
-    KnownItem,
     Kind,
+    KnownItem,
     Lists,
     ListsRequest,
     SearchRequest,
@@ -30,13 +31,15 @@ from recgan.serving.explorer.schema import (
 from recgan.serving.explorer.search import Indexes, categories
 from recgan.serving.explorer.why import why
 from recgan.serving.model import ServedModel
+from recgan.serving.server import Exposure, is_loopback
 
 log = logging.getLogger(__name__)
 
 _TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 _HEADERS = {
-    # Nothing from elsewhere, nothing inline: a title that looks like a script stays text even if all else fails.
-    "Content-Security-Policy": "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    # Nothing from elsewhere, nothing inline: a title that looks like a script could not run even as HTML.
+    "Content-Security-Policy": "default-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-cache",
@@ -44,7 +47,11 @@ _HEADERS = {
 
 
 def explorer(
-    champion: Callable[[], ServedModel], name: str, root: Path = Path(), poll_seconds: float = 5.0
+    champion: Callable[[], ServedModel],
+    name: str,
+    root: Path = Path(),
+    poll_seconds: float = 5.0,
+    exposure: Exposure = "local",
 ) -> APIRouter:
     """Make the routes.
 
@@ -53,6 +60,7 @@ def explorer(
         name: the registered model.
         root: the project.
         poll_seconds: the registry is asked for a challenger no more often than this.
+        exposure: to whom histories are shown.
     """
     indexes, challenger = Indexes(), ChallengerWatch(name, root, poll_seconds)
     page = {
@@ -60,7 +68,8 @@ def explorer(
         for file in files("recgan.serving.explorer").joinpath("page").iterdir()
         if Path(file.name).suffix in _TYPES
     }
-    router = APIRouter(prefix="/explorer", include_in_schema=False)
+    guards = [Depends(_by_address)] if exposure == "local" else []
+    router = APIRouter(prefix="/explorer", include_in_schema=False, dependencies=guards)
 
     def file(name: str) -> Response:
         if name not in page:
@@ -134,6 +143,17 @@ def explorer(
 
     router.include_router(api)
     return router
+
+
+def _by_address(request: Request) -> None:
+    """Refuse names: any page in this machine's browser could lend its own to 127.0.0.1 (DNS rebinding)."""
+    host = re.sub(r":\d+$", "", request.headers.get("host", "")).strip("[]")
+    if not is_loopback(host):
+        raise HTTPException(
+            403,
+            f"the explorer is shown to this machine alone, as localhost or 127.0.0.1, not as {host!a}; "
+            "recgan serve --explorer shows it to everyone who reaches the server",
+        )
 
 
 def _never_stored(response: Response) -> None:

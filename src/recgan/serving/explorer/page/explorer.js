@@ -1,6 +1,6 @@
 // The explorer's page. Its state is the address: whatever is clicked changes the hash, and the hash is shown.
 
-import { NAMES, addedRow, column, describe, explanation, make, nameOf, plural, skeleton, storedRow } from "./view.js";
+import { NAMES, addedRow, column, describe, explanation, make, nameOf, plural, showElsewhere, skeleton, storedRow } from "./view.js";
 
 /**
  * @typedef {{item_id: string, event: string, value: number|null}} Event
@@ -8,15 +8,16 @@ import { NAMES, addedRow, column, describe, explanation, make, nameOf, plural, s
  *   categories: string[], min: string, max: string}} State
  */
 
-const STORED_SHOWN = 12;
+/** Stored items before "All": a phone shall reach the lists soon. */
+const STORED_SHOWN = matchMedia("(max-width: 760px)").matches ? 5 : 12;
 const $ = (id) => document.getElementById(id);
 
 /** What the champion's package holds. */
 let shop = null;
 let latest = 0;
 let allStored = false;
-/** @type {Object<string, string>} the answer that each column shows, as text */
-let shown = {};
+/** @type {Object<string, string>} what each column shows, as text: one that stays the same keeps what is open in it */
+const shown = {};
 
 // --- the state -----------------------------------------------------------------------------------------
 
@@ -183,7 +184,7 @@ function showStars() {
 function showHistory(state, answer) {
   const total = answer.stored.length + answer.stored_left_out;
   const counts = !shop.binary;
-  $("history-title").textContent = state.user === null ? "History of a new shopper" : `History of ${state.user}`;
+  $("history-title").textContent = state.user === null ? "History of a new shopper" : `History of shopper ${state.user}`;
   const rated = shop.min_rating === null ? "" : `, ratings from ${plural(shop.min_rating, "star")}`;
   $("history-note").textContent = answer.user_known === false
     ? `The champion’s package knows no shopper ${state.user}: the lists are those of someone new.`
@@ -206,14 +207,12 @@ function showHistory(state, answer) {
 
 /** @param {State} state */
 function showLists(state, answer) {
-  // A list depends on the others for what is said of its items, so all are compared.
   for (const name of Object.keys(NAMES)) {
-    const others = Object.keys(NAMES).map((one) => [answer[one].state, answer[one].items.map((item) => item.item_id)]);
-    const text = JSON.stringify([answer[name], others, answer.verdict, answer.edited, state.k, question(state)]);
-    if (shown[name] === text) continue;
+    const text = JSON.stringify([answer[name], answer.verdict, question(state)]);
+    if (shown[name] !== text) $(name).replaceChildren(...column(name, answer, state.k, { why, add }));
     shown[name] = text;
-    $(name).replaceChildren(...column(name, answer, state.k, { why, add }));
   }
+  for (const name of Object.keys(NAMES)) showElsewhere(name, answer);
   const items = answer.champion.items;
   const moved = items.filter((item, place) => answer.edited && item.before !== place + 1).length;
   $("status").textContent = `${plural(items.length, "recommendation")}${answer.edited ? `, ${moved} moved or new` : ""}`;
@@ -314,10 +313,12 @@ for (const button of document.querySelectorAll("[data-show]")) {
   });
 }
 /** Point at the same item in all lists. */
-$("columns").addEventListener("pointerover", (event) => {
-  const id = event.target.closest("[data-item]")?.dataset.item;
-  for (const row of $("columns").querySelectorAll("[data-item]")) row.classList.toggle("same", row.dataset.item === id);
-});
+for (const kind of ["pointerover", "pointerleave"]) {
+  $("columns").addEventListener(kind, (event) => {
+    const id = kind === "pointerleave" ? undefined : event.target.closest("[data-item]")?.dataset.item;
+    for (const row of $("columns").querySelectorAll("[data-item]")) row.classList.toggle("same", row.dataset.item === id);
+  });
+}
 window.addEventListener("hashchange", () => { refresh(); });
 
 for (const name of Object.keys(NAMES)) $(name).replaceChildren(...skeleton(name, read().k));

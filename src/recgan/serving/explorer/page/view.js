@@ -31,13 +31,12 @@ export const nameOf = (item) => item.title ?? item.item_id;
 export function describe(item, ...more) {
   const price = item.price === null ? null
     : item.price.toLocaleString("en", { minimumFractionDigits: 2, maximumFractionDigits: 2 });
-  return [item.category, price, item.title === null ? null : `id ${item.item_id}`, ...more]
-    .filter((part) => part !== null && part !== undefined).join(" · ") || "nothing is known of it";
+  return [item.category, price, ...more].filter((part) => part !== null && part !== undefined).join(" · ") || "\u00a0";
 }
 
 function label(item, ...more) {
   return make("span", { class: "name" },
-    make("span", { class: "title", title: nameOf(item) }, nameOf(item)), make("span", { class: "meta" }, ...more));
+    make("span", { class: "title", title: `${nameOf(item)}, id ${item.item_id}` }, nameOf(item)), make("span", { class: "meta" }, ...more));
 }
 
 /** @param {number} value */
@@ -91,7 +90,7 @@ function verdictOf(verdict) {
 }
 
 function noteOf(name, column, answer) {
-  if (column.fallback) return [make("b", {}, "The model failed; popularity stands in.")];
+  if (column.fallback) return [make("b", {}, "The model failed: popularity stands in.")];
   if (name === "popularity") return ["what most shoppers have"];
   if (name === "challenger" && column.state !== "none") return verdictOf(answer.verdict);
   return [name === "champion" ? "what /recommend answers" : "\u00a0"];
@@ -126,12 +125,15 @@ function movement(item, place, k, edited) {
     make("span", { class: "hidden" }, `${word} ${Math.abs(by)}, was ${item.before}`));
 }
 
-/** Where the other lists have an item. */
-function elsewhere(name, item, answer) {
+/** Write into every row of a list where the other lists have its item. */
+export function showElsewhere(name, answer) {
   const others = Object.keys(NAMES).filter((other) => other !== name && answer[other].state === "ready");
-  const places = others.map((other) => [other, answer[other].items.findIndex((one) => one.item_id === item.item_id) + 1]);
-  const there = places.filter(([, place]) => place > 0).map(([other, place]) => `${other} ${place}`);
-  return there.length ? `also ${there.join(", ")}` : others.length ? "only here" : "\u00a0";
+  for (const place of document.querySelectorAll(`#${name} .elsewhere`)) {
+    const there = others
+      .map((other) => [other, answer[other].items.findIndex((one) => one.item_id === place.closest("li").dataset.item)])
+      .filter(([, index]) => index >= 0).map(([other, index]) => `${other} ${index + 1}`);
+    place.textContent = there.join(" · ") || (others.length ? "only here" : "\u00a0");
+  }
 }
 
 /**
@@ -152,14 +154,14 @@ export function column(name, answer, k, actions) {
   const rows = found.items.map((item, index) => {
     const slot = make("div", { class: "why", hidden: true });
     const key = `${name} ${item.item_id}`;
-    const facts = name === "popularity" ? describe(item, plural(item.score, "shopper")) : describe(item);
+    const facts = name === "popularity" ? describe(item, `${item.score.toLocaleString("en")} have it`) : describe(item);
     return make("li", { "data-item": item.item_id },
       make("div", { class: "line" },
         make("span", { class: "rank" }, String(index + 1)),
         make("div", {},
-          make("span", { class: "title", title: nameOf(item) }, nameOf(item)),
-          make("span", { class: "meta" }, facts),
-          make("span", { class: "meta" }, movement(item, index + 1, k, answer.edited), answer.edited ? " " : null, elsewhere(name, item, answer))),
+          make("span", { class: "title", title: `${nameOf(item)}, id ${item.item_id}` }, nameOf(item)),
+          make("span", { class: "meta" }, movement(item, index + 1, k, answer.edited), " ", facts),
+          make("span", { class: "meta elsewhere" })),
         make("div", { class: "actions" },
           name !== "popularity" && make("button", { type: "button", class: "small", "aria-expanded": "false",
             "aria-label": `Why ${nameOf(item)}?`, "data-key": `why ${key}`,
@@ -192,20 +194,20 @@ export function explanation(why) {
     ? ["Without ", make("b", {}, nameOf(most.item)), ` it would fall from ${why.rank} to ${most.without.toLocaleString("en")}.`]
     : ["No single item of the history holds it up: it would stay without any one of them."];
   const rank = (value) => (value === null ? "–" : value.toLocaleString("en"));
-  const rows = why.influences.map((one, index) => make("tr", { hidden: index >= SHOWN },
+  const rows = why.influences.map((one, index) => make("tr", { hidden: index >= SHOWN && one !== most },
     make("th", { scope: "row" }, nameOf(one.item)), make("td", {}, rank(one.alone)), make("td", {}, rank(one.without))));
-  const more = why.influences.length > SHOWN && make("button", { type: "button", class: "small",
+  const more = rows.some((row) => row.hidden) && make("button", { type: "button", class: "small",
     click: (event) => { rows.forEach((row) => { row.hidden = false; }); event.currentTarget.remove(); } },
     `All ${why.influences.length}`);
   return [
     make("p", {}, ...sentence),
     make("table", {},
       make("caption", { class: "hidden" }, "The nearest items of the history"),
-      make("thead", {}, make("tr", {}, make("th", { scope: "col" }, "Nearest in the history"),
+      make("thead", {}, make("tr", {}, make("th", { scope: "col" }, "Nearest items"),
         make("th", { scope: "col" }, "alone"), make("th", { scope: "col" }, "without"))),
       make("tbody", {}, ...rows)),
     more,
-    make("p", { class: "meta" }, `Its rank of ${why.ranked.toLocaleString("en")} for that item alone, and for the history without that item.`,
+    make("p", { class: "meta" }, `The rank of ${why.item.item_id === nameOf(why.item) ? "" : "id "}${why.item.item_id} for someone who has that item alone, and for this history without that item.`,
       why.history > why.influences.length ? ` Of ${plural(why.history, "item")} the ${why.influences.length} that count most were tried.` : ""),
   ].filter(Boolean);
 }
