@@ -225,7 +225,7 @@ def serve(
     from recgan.serving.server import serve as start
 
     shown = exposure(explorer)
-    address = f"http://{host()}:{port}"
+    address = f"http://[{host()}]:{port}" if ":" in host() else f"http://{host()}:{port}"
     print(f"{address}/openapi.json says what to ask", flush=True)
     if shown != "none":
         print(f"{address}/explorer shows what shoppers are shown", flush=True)

@@ -89,11 +89,12 @@ def test_the_champions_list_is_what_the_shop_is_answered(client, request_):
 def test_the_challengers_list_is_what_the_shop_will_be_answered(client, shop):
     promote(shop, "2")
     with TestClient(create_app(shop, poll_seconds=3600)) as later:
-        promote(shop, "1")
-        for request in REQUESTS:
-            answer = lists(client, **request)
-            assert ids(answer["challenger"]) == ids(ask(later, "/recommend", **request))
-            assert answer["challenger"]["version"] == "2"
+        expected = [ask(later, "/recommend", **request) for request in REQUESTS]
+    promote(shop, "1")
+    for request, answered in zip(REQUESTS, expected, strict=True):
+        answer = lists(client, **request)
+        assert answer["challenger"]["version"] == answered["model"]["version"] == "2"
+        assert ids(answer["challenger"]) == ids(answered)
     answer = lists(client, history=buying(4))
     assert ids(answer["challenger"]) != ids(answer["champion"])
 

@@ -192,6 +192,7 @@ function showHistory(state, answer) {
     : `${plural(total, "stored item")}${shop.binary ? `; each counts 1${rated}` : `, the most confident first${rated}`}.`;
   $("added").replaceChildren(...answer.added.map((added, number) => addedRow(added, number, counts,
     () => change({ added: state.added.filter((_, other) => other !== number) }))));
+  $("stored").classList.remove("waiting");
   const limit = allStored ? answer.stored.length : STORED_SHOWN;
   // One that was taken out stays in sight, wherever it stands.
   $("stored").replaceChildren(...answer.stored.filter((item, place) => place < limit || item.removed)
@@ -256,7 +257,12 @@ function searching(input, list, path, contents, choose) {
     if (own !== turn) return;
     problem(null);
     list.replaceChildren(...found.map((one) => make("li", {}, make("button", { type: "button",
-      click: () => { close(); input.value = ""; input.focus(); close(); choose(one); } }, ...contents(one)))));
+      click: (event) => {
+        close();
+        input.value = "";
+        if (event.detail === 0) input.focus(); // by keyboard; a tap shall not bring up a phone's
+        choose(one);
+      } }, ...contents(one)))));
     if (!found.length) list.append(make("li", { class: "soft" }, "Nothing found."));
     list.hidden = false;
   });
@@ -266,7 +272,7 @@ function searching(input, list, path, contents, choose) {
     const buttons = [...list.querySelectorAll("button")];
     const at = buttons.indexOf(document.activeElement);
     if (event.key === "Escape") { close(); input.focus(); }
-    else if (event.key === "Enter" && at < 0 && !list.hidden && buttons.length) buttons[0].click();
+    else if (event.key === "Enter" && at < 0 && input.value.trim() !== "") search().then(() => list.querySelector("button")?.click());
     else if (event.key === "ArrowDown" && list.hidden) search();
     else if (event.key === "ArrowDown") buttons[Math.min(at + 1, buttons.length - 1)]?.focus();
     else if (event.key === "ArrowUp") (buttons[at - 1] ?? input).focus();

@@ -208,6 +208,6 @@ export function explanation(why) {
       make("tbody", {}, ...rows)),
     more,
     make("p", { class: "meta" }, `The rank of ${why.item.item_id === nameOf(why.item) ? "" : "id "}${why.item.item_id} for someone who has that item alone, and for this history without that item.`,
-      why.history > why.influences.length ? ` Of ${plural(why.history, "item")} the ${why.influences.length} that count most were tried.` : ""),
+      why.history > why.influences.length ? ` Of ${plural(why.history, "item")}, the ${why.influences.length} with the largest confidences were tried.` : ""),
   ].filter(Boolean);
 }
