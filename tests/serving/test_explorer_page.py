@@ -62,6 +62,10 @@ class Watched:
     def __init__(self, page):
         self.page = page
         self.requests, self.complaints = [], []
+        page.add_init_script(
+            "window.shift = 0; new PerformanceObserver((list) => list.getEntries().forEach((entry) => "
+            "{ shift += entry.value; })).observe({ type: 'layout-shift', buffered: true });"
+        )
         page.on("request", lambda request: self.requests.append(request.url))
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         page.on(
@@ -108,6 +112,7 @@ def test_from_a_search_to_what_an_edit_changes(address, watched):
     page.goto(f"{address}/explorer")
     expect(rows(page, "champion")).to_have_count(10)  # somebody at random
     assert re.search(r"#user=user-\d+$", page.url)
+    assert page.evaluate("shift") < 0.1  # what web vitals call good
 
     page.get_by_label("Find by id").fill("USER-7")
     found = page.locator("#shoppers button")

@@ -120,6 +120,7 @@ async function refresh() {
   try {
     if (shop === null) await showShop();
     const answer = await ask("lists", question(state));
+    if (answer.champion.version !== shop.model.version) await showShop(); // swapped meanwhile
     if (turn !== latest) return;
     problem(null);
     keepingFocus(() => {
@@ -210,8 +211,11 @@ function showHistory(state, answer) {
 function showLists(state, answer) {
   for (const name of Object.keys(NAMES)) {
     const text = JSON.stringify([answer[name], answer.verdict, question(state)]);
-    if (shown[name] !== text) $(name).replaceChildren(...column(name, answer, state.k, { why, add }));
+    if (shown[name] === text) continue;
     shown[name] = text;
+    const reading = $(name).querySelector("header details")?.open;
+    $(name).replaceChildren(...column(name, answer, state.k, { why, add }));
+    if (reading) $(name).querySelector("header details")?.setAttribute("open", "");
   }
   for (const name of Object.keys(NAMES)) showElsewhere(name, answer);
   const items = answer.champion.items;

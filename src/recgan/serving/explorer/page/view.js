@@ -146,7 +146,7 @@ export function showElsewhere(name, answer) {
 export function column(name, answer, k, actions) {
   const found = answer[name];
   if (found.state === "loading") {
-    return [heading(name, found, ...noteOf(name, found, answer)), make("p", { class: "message soft" }, found.message), skeleton(name, k)[1]];
+    return [heading(name, found, found.message), skeleton(name, k)[1]];
   }
   if (found.state !== "ready") {
     return [heading(name, found, ...noteOf(name, found, answer)), make("p", { class: "message" }, found.message)];
