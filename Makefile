@@ -63,7 +63,7 @@ monitor: $(INSTALLED)  ## drift against the champion's training data; retrains b
 rollback: $(INSTALLED)  ## the champion before becomes the champion again (REASON="…")
 	@$(BIN)/python -m flows.rollback --reason "$(REASON)"
 
-serve: $(INSTALLED)  ## recommendations over HTTP on port 8000 with the champion (NAME=recgan WORKERS=1)
+serve: $(INSTALLED)  ## recommendations over HTTP on port 8000 with the champion, and the page /explorer (NAME=recgan WORKERS=1)
 	@$(BIN)/python -m recgan serve --name $(or $(NAME),recgan) --port $(or $(PORT),8000) --workers $(or $(WORKERS),1)
 
 serve-model: $(INSTALLED)  ## the champion behind MLflow's scoring server on port 5001 (NAME=recgan)

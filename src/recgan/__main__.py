@@ -1,7 +1,6 @@
 """The command line: one subcommand per stage and per tool. Imports stay lazy: --help takes 0.3 s."""
 
 import logging
-import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -213,15 +212,24 @@ def serve(
     poll_seconds: Annotated[
         float, typer.Option(min=0.1, help="Between two looks whether the champion has changed.")
     ] = 5.0,
+    explorer: Annotated[
+        bool | None,
+        typer.Option(
+            "--explorer/--no-explorer",
+            help="The page /explorer; by default to this machine alone. It shows histories without a log-in.",
+        ),
+    ] = None,
 ) -> None:
     """Recommend over HTTP with the champion; a new champion is swapped in while it runs."""
+    from recgan.serving.server import exposure, host
     from recgan.serving.server import serve as start
 
-    print(
-        f"http://{os.environ.get('RECGAN_HOST', '127.0.0.1')}:{port}/openapi.json says what to ask",
-        flush=True,
-    )
-    start(name, port, workers, poll_seconds)
+    shown = exposure(explorer)
+    address = f"http://[{host()}]:{port}" if ":" in host() else f"http://{host()}:{port}"
+    print(f"{address}/openapi.json says what to ask", flush=True)
+    if shown != "none":
+        print(f"{address}/explorer shows what shoppers are shown", flush=True)
+    start(name, port, workers, poll_seconds, shown)
 
 
 def main() -> None:

@@ -97,6 +97,17 @@ class Champion:
     packaged: PackagedRecommender
 
 
+@dataclass(frozen=True)
+class Challenger:
+    """The version registered last that is not the champion, and what its tags say became of it."""
+
+    version: str
+    decision: str | None
+    """`promote` or `refuse`; None before the gate has judged it."""
+    reasons: tuple[str, ...]
+    """Each begins with ✓ or ✗."""
+
+
 # --- register -------------------------------------------------------------------------------------------
 
 
@@ -392,9 +403,34 @@ def load_champion(root: Path, name: str) -> Champion:
     version = current(connect(root), name)
     if version is None:
         raise RecganError(f"{name} has no champion yet; a version becomes one by passing the gate: make run")
+    return Champion(str(version.version), load_version(name, str(version.version)))
+
+
+def challenger(root: Path, name: str) -> Challenger | None:
+    """Return the version with the alias `challenger`; None where nothing challenges the champion.
+
+    `register` gives the alias to what it registers and `promote` takes it from what becomes the champion, so
+    a version that the gate refused keeps it until the next one comes.
+
+    Raises:
+        Unavailable: the store does not answer.
+    """
+    client = connect(root)
+    version, champion = current(client, name, CHALLENGER), current(client, name)
+    if version is None or (champion is not None and champion.version == version.version):
+        return None
+    tags, withdrawn = version.tags, withdrawal(version)
+    reasons = tags.get(_REASONS, "").split("\n") if withdrawn is None else [f"✗ {withdrawn}"]
+    return Challenger(
+        str(version.version),
+        tags.get(_DECISION) if withdrawn is None else "refuse",
+        tuple(reason for reason in reasons if reason),
+    )
+
+
+def load_version(name: str, version: str) -> PackagedRecommender:
+    """Load a version's package from the store that `connect` has pointed MLflow at."""
     with tempfile.TemporaryDirectory() as folder:
-        uri = f"models:/{name}/{version.version}"
-        model = Path(mlflow.artifacts.download_artifacts(f"{uri}/artifacts", dst_path=folder))
-        return Champion(
-            str(version.version), PackagedRecommender.load(model / "recommender", model / "items.json")
-        )
+        uri = f"models:/{name}/{version}/artifacts"
+        model = Path(mlflow.artifacts.download_artifacts(uri, dst_path=folder))
+        return PackagedRecommender.load(model / "recommender", model / "items.json")

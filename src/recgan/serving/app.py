@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from recgan.environment import configure
 from recgan.errors import RecganError
 from recgan.serving.champion import ChampionWatch
+from recgan.serving.explorer.routes import explorer
 from recgan.serving.metrics import Metrics
 from recgan.serving.model import Ranking, ServedModel
 from recgan.serving.schema import (
@@ -31,6 +32,7 @@ from recgan.serving.schema import (
     SimilarAnswer,
     SimilarRequest,
 )
+from recgan.serving.server import Exposure
 
 VERSION_HEADER, FALLBACK_HEADER = "X-Recgan-Model-Version", "X-Recgan-Fallback"
 _PATHS = {"/recommend", "/similar", "/health", "/ready", "/metrics", "/openapi.json"}
@@ -47,19 +49,24 @@ def app() -> FastAPI:
     configure()
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stdout)
     logging.getLogger("recgan").setLevel(logging.INFO)
+    asked = os.environ.get("RECGAN_SERVE_EXPLORER")
     return create_app(
         os.environ.get("RECGAN_SERVE_NAME", "recgan"),
         poll_seconds=float(os.environ.get("RECGAN_SERVE_POLL_SECONDS", "5")),
+        exposure="any" if asked == "any" else "local" if asked == "local" else "none",
     )
 
 
-def create_app(name: str, root: Path = Path(), poll_seconds: float = 5.0) -> FastAPI:
+def create_app(
+    name: str, root: Path = Path(), poll_seconds: float = 5.0, exposure: Exposure = "none"
+) -> FastAPI:
     """Make the app for a registered model; its champion is loaded when the app starts.
 
     Args:
         name: the registered model.
         root: the project.
         poll_seconds: between two looks at the alias.
+        exposure: to whom the explorer shows histories.
     """
     metrics = Metrics()
 
@@ -175,6 +182,8 @@ def create_app(name: str, root: Path = Path(), poll_seconds: float = 5.0) -> Fas
         """Return the metrics for Prometheus."""
         return Response(metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
+    if exposure != "none":
+        app.include_router(explorer(champion, name, root, poll_seconds, exposure))
     return app
 
 

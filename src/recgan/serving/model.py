@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -69,7 +69,11 @@ class ServedModel:
         return item_id in self.packaged.positions
 
     def history(
-        self, events: Sequence[Event] | None, user_id: str | None = None, now: datetime | None = None
+        self,
+        events: Sequence[Event] | None,
+        user_id: str | None = None,
+        now: datetime | None = None,
+        removed: Collection[str] = (),
     ) -> History:
         """Turn events, a known shopper's history, or both into confidences, as features does.
 
@@ -81,6 +85,7 @@ class ServedModel:
             events: of the request.
             user_id: whose stored history is added; one who is not known adds nothing.
             now: the instant to count ages back from.
+            removed: items that are taken out of the stored history.
         """
         packaged, settings = self.packaged, self.packaged.confidence
         now = now or datetime.now(UTC)
@@ -97,6 +102,8 @@ class ServedModel:
                 confidences = dict(
                     zip(user_items.indices[part].tolist(), user_items.data[part].tolist(), strict=True)
                 )
+                for item_id in removed:
+                    confidences.pop(packaged.positions.get(item_id, -1), None)
                 seen = set(confidences)
         unknown: dict[str, None] = {}
         left_out = 0
@@ -180,7 +187,7 @@ class ServedModel:
             # Whatever it is, the shop shall get an answer; the counter and the log tell.
             log.exception("version %s cannot answer; popularity stands in", self.model.version)
             scores, fallback = self.packaged.popularity, True
-        return Ranking(self._best(scores, k, history.seen if exclude_seen else None, allowed), fallback)
+        return Ranking(self.best(scores, k, history.seen if exclude_seen else None, allowed), fallback)
 
     def score(self, history: History) -> NDArray[np.float32]:
         """Return the recommender's scores (items,).
@@ -196,9 +203,10 @@ class ServedModel:
         found: NDArray[np.float32] = scores[0]
         return found
 
-    def _best(
+    def best(
         self, scores: NDArray[np.float32], k: int, left_out: NDArray[np.int32] | None, allowed: Mask | None
     ) -> list[Item]:
+        """Return the k best items by any scores (items,), those left out and not allowed excepted."""
         scores = np.array(scores, dtype=np.float32)  # our own copy
         if allowed is not None:
             scores[~allowed] = -np.inf

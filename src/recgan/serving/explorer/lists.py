@@ -1,0 +1,143 @@
+"""The three lists for a history, and how edits moved them."""
+
+from collections.abc import Callable
+
+from recgan.errors import RecganError
+from recgan.serving.explorer.challenger import Contender
+from recgan.serving.explorer.schema import (
+    MAX_STORED_SHOWN,
+    Added,
+    Column,
+    Gone,
+    Lists,
+    ListsRequest,
+    Ranked,
+    Stored,
+    Verdict,
+)
+from recgan.serving.explorer.search import known
+from recgan.serving.model import History, Mask, ServedModel
+from recgan.serving.schema import MAX_K, Item
+
+_Rank = Callable[[History, int, Mask | None], tuple[list[Item], bool]]
+
+
+def lists(request: ListsRequest, champion: ServedModel, contender: Contender) -> Lists:
+    """Answer a history by champion, challenger and popularity.
+
+    A model's list is what /recommend answers if that version is the champion, so each takes the stored
+    history, the weights and the catalogue of its own package. Popularity is the champion's.
+
+    Raises:
+        RecganError: the champion's package cannot filter.
+    """
+    stored = champion.history(None, request.user_id)
+    removed = set(request.removed)
+    packaged = champion.packaged
+    order = sorted(
+        range(len(stored.positions)),
+        key=lambda at: (-stored.confidences[at], -packaged.popularity[stored.positions[at]]),
+    )
+    shown = [
+        Stored(
+            **known(champion, int(stored.positions[at])).model_dump(),
+            confidence=float(stored.confidences[at]),
+            removed=packaged.item_ids[stored.positions[at]] in removed,
+        )
+        for at in order[:MAX_STORED_SHOWN]
+    ]
+    registered = contender.registered
+    return Lists(
+        user_known=stored.user_known,
+        stored=shown,
+        stored_left_out=len(order) - len(shown),
+        added=[_added(request, champion, number) for number in range(len(request.history or ()))],
+        edited=_is_edited(request),
+        champion=_column(request, champion, _by_model(request, champion)),
+        challenger=_challenger(request, contender),
+        popularity=_column(request, champion, _by_popularity(request, champion)),
+        verdict=None
+        if registered is None
+        else Verdict(decision=registered.decision, reasons=list(registered.reasons)),
+    )
+
+
+def edited_history(request: ListsRequest, served: ServedModel) -> History:
+    """Return the history that a request means."""
+    return served.history(request.history, request.user_id, removed=request.removed)
+
+
+def _is_edited(request: ListsRequest) -> bool:
+    return bool(request.history or request.removed)
+
+
+def _by_model(request: ListsRequest, served: ServedModel) -> _Rank:
+    def rank(history: History, k: int, allowed: Mask | None) -> tuple[list[Item], bool]:
+        ranking = served.rank(history, k, request.exclude_seen, allowed)
+        return ranking.items, ranking.fallback
+
+    return rank
+
+
+def _by_popularity(request: ListsRequest, served: ServedModel) -> _Rank:
+    def rank(history: History, k: int, allowed: Mask | None) -> tuple[list[Item], bool]:
+        seen = history.seen if request.exclude_seen else None
+        return served.best(served.packaged.popularity, k, seen, allowed), False
+
+    return rank
+
+
+def _challenger(request: ListsRequest, contender: Contender) -> Column:
+    registered, served = contender.registered, contender.served
+    version = None if registered is None else registered.version
+    if contender.problem is not None:
+        return Column(version=version, state="failed", message=contender.problem)
+    if registered is None:
+        return Column(version=None, state="none", message="No version challenges the champion.")
+    if served is None:
+        return Column(version=version, state="loading", message=f"Version {version} is being loaded.")
+    try:
+        return _column(request, served, _by_model(request, served))
+    except RecganError as error:  # an older package cannot filter
+        return Column(version=version, state="failed", message=str(error))
+
+
+def _column(request: ListsRequest, served: ServedModel, rank: _Rank) -> Column:
+    allowed, unknown_categories = served.allowed(request)
+    stored, history = served.history(None, request.user_id), edited_history(request, served)
+    items, fallback = rank(history, request.k, allowed)
+    before: dict[str, int] = {}
+    gone: list[Gone] = []
+    if _is_edited(request):
+        originally, _ = rank(stored, MAX_K, allowed)
+        before = {item.item_id: place for place, item in enumerate(originally, start=1)}
+        still = {item.item_id for item in items}
+        seen = set(served.packaged.item_ids[history.seen].tolist()) if request.exclude_seen else set()
+        gone = [
+            Gone(**item.model_dump(), before=before[item.item_id], seen=item.item_id in seen)
+            for item in originally[: request.k]
+            if item.item_id not in still
+        ]
+    return Column(
+        version=served.model.version,
+        state="ready",
+        fallback=fallback,
+        items=[Ranked(**item.model_dump(), before=before.get(item.item_id)) for item in items],
+        gone=gone,
+        unknown_items=list(history.unknown_items),
+        unknown_categories=unknown_categories,
+        stored=len(stored.positions),
+    )
+
+
+def _added(request: ListsRequest, served: ServedModel, number: int) -> Added:
+    assert request.history is not None
+    event = request.history[number]
+    worth = served.history([event]).confidences
+    return Added(
+        item=known(served, served.packaged.positions[event.item_id]) if served.knows(event.item_id) else None,
+        item_id=event.item_id,
+        event=event.event,
+        value=event.value,
+        worth=float(worth[0]) if len(worth) else 0.0,
+    )

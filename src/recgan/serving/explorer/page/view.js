@@ -1,0 +1,213 @@
+// Elements from answers. Every text goes in as a text node, so a title is never read as HTML.
+
+export const NAMES = { champion: "Champion", challenger: "Challenger", popularity: "Popularity" };
+
+/**
+ * Make an element.
+ * @param {string} tag
+ * @param {Object<string, any>} [properties] attributes; `class`, and functions as listeners: `click: …`
+ * @param {...(Node|string|null|undefined|false)} children
+ * @returns {HTMLElement}
+ */
+export function make(tag, properties = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(properties)) {
+    if (typeof value === "function") element.addEventListener(name, value);
+    else if (value === true) element.setAttribute(name, "");
+    else if (value !== false && value !== null && value !== undefined) element.setAttribute(name, value);
+  }
+  element.append(...children.filter((child) => child !== null && child !== undefined && child !== false));
+  return element;
+}
+
+/** @param {number} count @param {string} one @param {string} [many] */
+export function plural(count, one, many = `${one}s`) {
+  return `${count.toLocaleString("en")} ${count === 1 ? one : many}`;
+}
+
+export const nameOf = (item) => item.title ?? item.item_id;
+
+/** What the shop says of an item, on one line; never empty, so that every row has the same height. */
+export function describe(item, ...more) {
+  const price = item.price === null ? null
+    : item.price.toLocaleString("en", { minimumFractionDigits: 2, maximumFractionDigits: 2 });
+  return [item.category, price, ...more].filter((part) => part !== null && part !== undefined).join(" · ") || "\u00a0";
+}
+
+function label(item, ...more) {
+  return make("span", { class: "name" },
+    make("span", { class: "title", title: `${nameOf(item)}, id ${item.item_id}` }, nameOf(item)), make("span", { class: "meta" }, ...more));
+}
+
+/** @param {number} value */
+const confidence = (value) => value.toLocaleString("en", { maximumSignificantDigits: 3 });
+
+// --- the history ---------------------------------------------------------------------------------------
+
+/** One stored item with a button that takes it out or puts it back. */
+export function storedRow(item, counts, toggle) {
+  const word = item.removed ? "Put back" : "Remove";
+  return make("li", { class: item.removed ? "removed" : "" },
+    label(item, describe(item, counts ? `counts ${confidence(item.confidence)}` : null)),
+    make("button", { type: "button", class: "small", "aria-label": `${word} ${nameOf(item)}`,
+      "data-key": `stored ${item.item_id}`, click: toggle }, word));
+}
+
+/** One added event with a button that takes it out. */
+export function addedRow(added, number, counts, drop) {
+  const item = added.item ?? { item_id: added.item_id, title: null, category: null, price: null };
+  const event = added.event === "rating" && added.value !== null ? `${plural(added.value, "star")}` : added.event;
+  const worth = added.item === null ? "not known to the champion, has no effect"
+    : added.worth === 0 ? "does not count, but is seen" : counts ? `counts ${confidence(added.worth)}` : null;
+  return make("li", {},
+    label(item, make("b", {}, "added"), ` · ${[event, worth].filter(Boolean).join(" · ")}`),
+    make("button", { type: "button", class: "small", "aria-label": `Remove the added ${nameOf(item)}`,
+      "data-key": `added ${number}`, click: drop }, "Remove"));
+}
+
+// --- a list --------------------------------------------------------------------------------------------
+
+/** Rows of the height of real ones, so that nothing moves when these come. */
+export function skeleton(name, k) {
+  const rows = Array.from({ length: k }, () => make("li", { class: "skeleton", "aria-hidden": "true" },
+    make("div", { class: "line" }, make("span"), make("div", {}, make("div", { class: "title" }), make("div", { class: "meta" })))));
+  return [heading(name, { version: null }, "\u00a0"), make("ol", { class: "items" }, ...rows)];
+}
+
+function heading(name, column, ...note) {
+  const version = column.version === null ? "" : name === "popularity" ? `in version ${column.version}` : `version ${column.version}`;
+  return make("header", {},
+    make("h3", { id: `${name}-title` }, NAMES[name], make("small", {}, version)),
+    make("div", { class: "meta" }, ...note));
+}
+
+function verdictOf(verdict) {
+  if (verdict === null || verdict.decision === null) return ["The gate has not judged it."];
+  if (verdict.decision === "promote") return ["The gate would promote it."];
+  const reasons = verdict.reasons.filter((reason) => reason.startsWith("✗")).map((reason) => make("li", {}, reason));
+  return [make("details", {}, make("summary", {}, `Refused by the gate: ${plural(reasons.length, "reason")}`),
+    make("ul", { class: "reasons" }, ...reasons))];
+}
+
+function noteOf(name, column, answer) {
+  if (column.fallback) return [make("b", {}, "The model failed: popularity stands in.")];
+  if (name === "popularity") return ["what most shoppers have"];
+  if (name === "challenger" && column.state !== "none") return verdictOf(answer.verdict);
+  return [name === "champion" ? "what /recommend answers" : "\u00a0"];
+}
+
+/** What of the request has no effect on a list. */
+function remarks(name, column, answer) {
+  const found = [];
+  const stored = answer.stored.length + answer.stored_left_out;
+  if (name === "challenger" && column.stored !== stored) {
+    found.push(`Its package stores ${plural(column.stored, "item")} of this shopper, the champion’s ${stored.toLocaleString("en")}.`);
+  }
+  if (name !== "popularity" && column.unknown_items.length) {
+    found.push(`Does not know ${plural(column.unknown_items.length, "item")} of the history.`);
+  }
+  if (column.unknown_categories.length) found.push(`No item of: ${column.unknown_categories.join(", ")}.`);
+  if (!column.items.length) found.push("No item is left: all are in the history or filtered out.");
+  return found.map((remark) => make("p", { class: "message meta" }, remark));
+}
+
+function movement(item, place, k, edited) {
+  if (!edited) return null;
+  if (item.before === null || item.before > k) {
+    const was = item.before === null ? "" : ` (was ${item.before})`;
+    return make("span", { class: "move new", title: `new in this list${was}` }, "new", make("span", { class: "hidden" }, was));
+  }
+  const by = item.before - place;
+  if (by === 0) return null;
+  const [mark, word] = by > 0 ? ["▲", "up"] : ["▼", "down"];
+  return make("span", { class: `move ${word}`, title: `was ${item.before}` },
+    make("span", { "aria-hidden": "true" }, `${mark}${Math.abs(by)}`),
+    make("span", { class: "hidden" }, `${word} ${Math.abs(by)}, was ${item.before}`));
+}
+
+/** Write into every row of a list where the other lists have its item. */
+export function showElsewhere(name, answer) {
+  const others = Object.keys(NAMES).filter((other) => other !== name && answer[other].state === "ready");
+  for (const place of document.querySelectorAll(`#${name} .elsewhere`)) {
+    const there = others
+      .map((other) => [other, answer[other].items.findIndex((one) => one.item_id === place.closest("li").dataset.item)])
+      .filter(([, index]) => index >= 0).map(([other, index]) => `${other} ${index + 1}`);
+    place.textContent = there.join(" · ") || (others.length ? "only here" : "\u00a0");
+  }
+}
+
+/**
+ * One list.
+ * @param {string} name
+ * @param {any} answer of /explorer/api/lists
+ * @param {number} k
+ * @param {{why: Function, add: Function}} actions
+ */
+export function column(name, answer, k, actions) {
+  const found = answer[name];
+  if (found.state === "loading") {
+    return [heading(name, found, found.message), skeleton(name, k)[1]];
+  }
+  if (found.state !== "ready") {
+    return [heading(name, found, ...noteOf(name, found, answer)), make("p", { class: "message" }, found.message)];
+  }
+  const rows = found.items.map((item, index) => {
+    const slot = make("div", { class: "why", hidden: true });
+    const key = `${name} ${item.item_id}`;
+    const facts = name === "popularity" ? describe(item, `${item.score.toLocaleString("en")} have it`) : describe(item);
+    return make("li", { "data-item": item.item_id },
+      make("div", { class: "line" },
+        make("span", { class: "rank" }, String(index + 1)),
+        make("div", {},
+          make("span", { class: "title", title: `${nameOf(item)}, id ${item.item_id}` }, nameOf(item)),
+          make("span", { class: "meta" }, movement(item, index + 1, k, answer.edited), " ", facts),
+          make("span", { class: "meta elsewhere" })),
+        make("div", { class: "actions" },
+          name !== "popularity" && make("button", { type: "button", class: "small", "aria-expanded": "false",
+            "aria-label": `Why ${nameOf(item)}?`, "data-key": `why ${key}`,
+            click: (event) => actions.why(name, item, slot, event.currentTarget) }, "Why?"),
+          make("button", { type: "button", class: "small", "aria-label": `Add ${nameOf(item)} to the history`,
+            "data-key": `add ${key}`, click: () => actions.add(item) }, "Add"))),
+      slot);
+  });
+  const gone = found.gone.map((item) => make("li", {}, `${nameOf(item)} (was ${item.before}${item.seen ? ", now in the history" : ""})`));
+  return [
+    heading(name, found, ...noteOf(name, found, answer)),
+    ...remarks(name, found, answer),
+    make("ol", { class: "items" }, ...rows),
+    gone.length > 0 && make("div", { class: "gone" }, make("p", {}, "Gone from the list"), make("ul", {}, ...gone)),
+  ].filter(Boolean);
+}
+
+// --- why -----------------------------------------------------------------------------------------------
+
+const SHOWN = 5;
+
+/** Why an item is there: a sentence, and the nearest items of the history. */
+export function explanation(why) {
+  if (!why.influences.length) {
+    return [make("p", {}, "Nothing of the history counts: this is what someone new is shown.")];
+  }
+  const fall = (one) => (one.without ?? why.ranked + 1) - why.rank;
+  const most = why.influences.reduce((best, one) => (fall(one) > fall(best) ? one : best));
+  const sentence = fall(most) > 0
+    ? ["Without ", make("b", {}, nameOf(most.item)), ` it would fall from ${why.rank} to ${most.without.toLocaleString("en")}.`]
+    : ["No single item of the history holds it up: it would stay without any one of them."];
+  const rank = (value) => (value === null ? "–" : value.toLocaleString("en"));
+  const rows = why.influences.map((one, index) => make("tr", { hidden: index >= SHOWN && one !== most },
+    make("th", { scope: "row" }, nameOf(one.item)), make("td", {}, rank(one.alone)), make("td", {}, rank(one.without))));
+  const more = rows.some((row) => row.hidden) && make("button", { type: "button", class: "small",
+    click: (event) => { rows.forEach((row) => { row.hidden = false; }); event.currentTarget.remove(); } },
+    `All ${why.influences.length}`);
+  return [
+    make("p", {}, ...sentence),
+    make("table", {},
+      make("caption", { class: "hidden" }, "The nearest items of the history"),
+      make("thead", {}, make("tr", {}, make("th", { scope: "col" }, "Nearest items"),
+        make("th", { scope: "col" }, "alone"), make("th", { scope: "col" }, "without"))),
+      make("tbody", {}, ...rows)),
+    more,
+    make("p", { class: "meta" }, `The rank of ${why.item.item_id === nameOf(why.item) ? "" : "id "}${why.item.item_id} for someone who has that item alone, and for this history without that item.`,
+      why.history > why.influences.length ? ` Of ${plural(why.history, "item")}, the ${why.influences.length} with the largest confidences were tried.` : ""),
+  ].filter(Boolean);
+}

@@ -1,0 +1,160 @@
+"""The explorer's page and what it asks: /explorer and /explorer/api/….
+
+Endpoints are plain functions, which run in threads: a list takes longer than the event loop may wait. They
+are not in the OpenAPI document, since they change with the page.
+"""
+
+import logging
+import re
+from collections.abc import Callable
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
+
+from recgan.params import EVENT_KINDS
+from recgan.serving.explorer.challenger import ChallengerWatch
+from recgan.serving.explorer.lists import edited_history, lists
+from recgan.serving.explorer.schema import (
+    MAX_CATEGORIES_SHOWN,
+    Kind,
+    KnownItem,
+    Lists,
+    ListsRequest,
+    SearchRequest,
+    Shopper,
+    State,
+    Why,
+    WhyRequest,
+)
+from recgan.serving.explorer.search import Indexes, categories
+from recgan.serving.explorer.why import why
+from recgan.serving.model import ServedModel
+from recgan.serving.server import Exposure, is_loopback
+
+log = logging.getLogger(__name__)
+
+_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+_HEADERS = {
+    # Nothing from elsewhere, nothing inline: a title that looks like a script could not run even as HTML.
+    "Content-Security-Policy": "default-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-cache",
+}
+
+
+def explorer(
+    champion: Callable[[], ServedModel],
+    name: str,
+    root: Path = Path(),
+    poll_seconds: float = 5.0,
+    exposure: Exposure = "local",
+) -> APIRouter:
+    """Make the routes.
+
+    Args:
+        champion: returns what answers now, or raises the HTTPException that says why nothing does.
+        name: the registered model.
+        root: the project.
+        poll_seconds: the registry is asked for a challenger no more often than this.
+        exposure: to whom histories are shown.
+    """
+    indexes, challenger = Indexes(), ChallengerWatch(name, root, poll_seconds)
+    page = {
+        file.name: file.read_bytes()
+        for file in files("recgan.serving.explorer").joinpath("page").iterdir()
+        if Path(file.name).suffix in _TYPES
+    }
+    guards = [Depends(_by_address)] if exposure == "local" else []
+    router = APIRouter(prefix="/explorer", include_in_schema=False, dependencies=guards)
+
+    def file(name: str) -> Response:
+        if name not in page:
+            raise HTTPException(404, f"the explorer has no file {name!a}")
+        return Response(page[name], media_type=_TYPES[Path(name).suffix], headers=_HEADERS)
+
+    @router.get("")
+    def start() -> Response:
+        return file("index.html")
+
+    @router.get("/{name}")
+    def part(name: str) -> Response:
+        return file(name)
+
+    api = APIRouter(prefix="/api", dependencies=[Depends(_never_stored)])
+
+    @api.get("/state")
+    def state() -> State:
+        served = champion()
+        packaged, settings = served.packaged, served.packaged.confidence
+        weights = dict.fromkeys(EVENT_KINDS, 1.0) if settings is None else settings.weights
+        named, left_out = categories(served, MAX_CATEGORIES_SHOWN)
+        return State(
+            model=served.model,
+            shoppers=None if packaged.shoppers is None else len(packaged.shoppers.rows),
+            items=len(packaged.item_ids),
+            kinds=[Kind(event=one, weight=weights[one]) for one in EVENT_KINDS if weights.get(one, 0) > 0],
+            binary=settings is None or settings.binary,
+            min_rating=None if settings is None else settings.min_rating,
+            categories=named,
+            categories_left_out=left_out,
+            prices=packaged.catalogue is not None
+            and any(price is not None for price in packaged.catalogue.prices),
+        )
+
+    @api.get("/shoppers")
+    def shoppers(request: Annotated[SearchRequest, Query()]) -> list[Shopper]:
+        return indexes.of(champion()).shoppers(request.q, request.limit)
+
+    @api.get("/shoppers/random")
+    def random_shopper() -> Shopper:
+        found = indexes.of(champion()).anyone()
+        if found is None:
+            raise HTTPException(404, f"the package of {name} knows no shopper with a history")
+        return found
+
+    @api.get("/items")
+    def items(request: Annotated[SearchRequest, Query()]) -> list[KnownItem]:
+        return indexes.of(champion()).items(request.q, request.limit)
+
+    @api.post("/lists")
+    def three_lists(request: ListsRequest) -> Lists:
+        return lists(request, champion(), challenger.look())
+
+    @api.post("/why")
+    def explain(request: WhyRequest) -> Why:
+        served = champion() if request.column == "champion" else challenger.look().served
+        if served is None:
+            raise HTTPException(503, "the challenger is not loaded", {"Retry-After": "5"})
+        if not served.knows(request.item_id):
+            raise HTTPException(404, f"version {served.model.version} knows no item {request.item_id!a}")
+        allowed, _ = served.allowed(request)
+        history = edited_history(request, served)
+        try:
+            return why(served, history, request.item_id, request.exclude_seen, allowed)
+        except Exception as error:
+            log.exception("version %s cannot say why", served.model.version)
+            raise HTTPException(
+                503, f"version {served.model.version} cannot answer: {type(error).__name__}: {error}"
+            ) from None
+
+    router.include_router(api)
+    return router
+
+
+def _by_address(request: Request) -> None:
+    """Refuse names: any page in this machine's browser could lend its own to 127.0.0.1 (DNS rebinding)."""
+    host = re.sub(r":\d+$", "", request.headers.get("host", "")).strip("[]")
+    if not is_loopback(host):
+        raise HTTPException(
+            403,
+            f"the explorer is shown to this machine alone, as localhost or 127.0.0.1, not as {host!a}; "
+            "recgan serve --explorer shows it to everyone who reaches the server",
+        )
+
+
+def _never_stored(response: Response) -> None:
+    response.headers["Cache-Control"] = "no-store"

@@ -1,0 +1,161 @@
+"""What the explorer's page asks and what it is answered, with every limit."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from recgan.params import EventKind
+from recgan.serving.schema import MAX_HISTORY, Id, Model, RecommendRequest
+
+MAX_FOUND = 20
+"""Answers to a search."""
+MAX_CATEGORIES_SHOWN = 500
+MAX_STORED_SHOWN = 1_000
+"""Items of a stored history that are listed; all of them count."""
+MAX_TRIED = 50
+"""Items of a history that are tried one by one to explain a recommendation."""
+
+
+class SearchRequest(BaseModel):
+    """Part of an id, and of a title or a category where there are some."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    q: Annotated[str, Field(max_length=256)] = ""
+    limit: Annotated[int, Field(ge=1, le=MAX_FOUND)] = 10
+
+
+class ListsRequest(RecommendRequest):
+    """As /recommend, and items that are taken out of the stored history."""
+
+    removed: Annotated[list[Id], Field(max_length=MAX_HISTORY)] = Field(default_factory=list)
+
+
+class WhyRequest(ListsRequest):
+    """One item of a list."""
+
+    item_id: Id
+    column: Literal["champion", "challenger"] = "champion"
+
+
+class KnownItem(BaseModel):
+    """What the shop says of an item."""
+
+    item_id: str
+    title: str | None
+    category: str | None
+    price: float | None
+
+
+class Kind(BaseModel):
+    """A kind of event that counts."""
+
+    event: EventKind
+    weight: float
+
+
+class State(BaseModel):
+    """What the champion's package holds."""
+
+    model: Model
+    shoppers: int | None = Field(description="null where the package knows none.")
+    items: int
+    kinds: list[Kind]
+    binary: bool = Field(description="True where every item of a history counts 1.")
+    min_rating: float | None
+    categories: list[str]
+    categories_left_out: int
+    prices: bool = Field(description="Whether there are prices to filter by.")
+
+
+class Shopper(BaseModel):
+    """A shopper that was found."""
+
+    user_id: str
+    items: int
+
+
+class Stored(KnownItem):
+    """An item of a stored history."""
+
+    confidence: float
+    removed: bool
+
+
+class Added(BaseModel):
+    """An event of the request, in its order."""
+
+    item: KnownItem | None = Field(description="null where the champion does not know the item.")
+    item_id: str
+    event: EventKind
+    value: float | None
+    worth: float = Field(description="The confidence that it adds; 0 where it does not count.")
+
+
+class Ranked(KnownItem):
+    """An item of a list."""
+
+    score: float
+    before: int | None = Field(description="Its rank in the list before the edits, if it had one up to 100.")
+
+
+class Gone(KnownItem):
+    """An item that the edits drove out of a list."""
+
+    before: int
+    seen: bool = Field(description="True where it is left out because it is in the history now.")
+
+
+class Column(BaseModel):
+    """One list, or why there is none."""
+
+    version: str | None
+    state: Literal["ready", "loading", "failed", "none"]
+    message: str | None = None
+    fallback: bool = False
+    items: list[Ranked] = Field(default_factory=list)
+    gone: list[Gone] = Field(default_factory=list)
+    unknown_items: list[str] = Field(default_factory=list)
+    unknown_categories: list[str] = Field(default_factory=list)
+    stored: int = Field(0, description="Items of the shopper's history that this version's package stores.")
+
+
+class Verdict(BaseModel):
+    """What the gate said of the challenger."""
+
+    decision: str | None
+    reasons: list[str]
+
+
+class Lists(BaseModel):
+    """A history and the three lists for it."""
+
+    user_known: bool | None
+    stored: list[Stored] = Field(description="The largest confidences first.")
+    stored_left_out: int
+    added: list[Added]
+    edited: bool
+    champion: Column
+    challenger: Column
+    popularity: Column
+    verdict: Verdict | None
+
+
+class Influence(BaseModel):
+    """What one item of the history has to do with a recommendation."""
+
+    item: KnownItem
+    confidence: float
+    alone: int | None = Field(description="Rank of the recommendation for a history of this item alone.")
+    without: int | None = Field(description="Rank of the recommendation for the history without this item.")
+
+
+class Why(BaseModel):
+    """Why an item stands where it stands."""
+
+    version: str
+    item: KnownItem
+    rank: int | None = Field(description="null where the item is seen or filtered out.")
+    ranked: int = Field(description="Items that could be ranked.")
+    influences: list[Influence] = Field(description="The nearest item of the history first.")
+    history: int = Field(description="Items of the history that count; no more than 50 of them are tried.")

@@ -1,0 +1,99 @@
+"""Why an item is recommended, in the model's own terms.
+
+Two figures for each item of the history, both from the recommender's `score` alone, so that they mean the
+same for every recommender:
+
+- *alone*: the rank of the recommended item in what `/similar` answers for the item of the history, that is
+  for a history of that one item with confidence 1, of which the item itself is left out. The *nearest* items
+  of a history are those with the best such rank.
+- *without*: the rank of the recommended item for the history without that item (leave one out); it may
+  return to the list itself then, since it is no longer seen.
+
+Neither is a cause: two items of a history that say the same replace each other, so that leaving out either
+changes nothing though both are near. No more than `MAX_TRIED` items are tried, those with the largest
+confidences, in one batch: the history, each item alone, the history without each.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from recgan.errors import RecganError
+from recgan.serving.explorer.schema import MAX_TRIED, Influence, Why
+from recgan.serving.explorer.search import known
+from recgan.serving.model import History, Mask, ServedModel
+
+
+def why(served: ServedModel, history: History, item_id: str, exclude_seen: bool, allowed: Mask | None) -> Why:
+    """Explain one item of the ranking for a history.
+
+    Args:
+        served: the version that ranks.
+        history: of the shopper.
+        item_id: a known item.
+        exclude_seen: as in the ranking that is explained.
+        allowed: as in that ranking; /similar is asked without filters.
+
+    Raises:
+        RecganError: a score is not a number; or whatever the recommender raises.
+    """
+    position = served.packaged.positions[item_id]
+    tried = np.argsort(-history.confidences, kind="stable")[:MAX_TRIED]
+    n_items = len(served.packaged.item_ids)
+    everything = np.ones(n_items, dtype=np.bool_) if allowed is None else allowed
+    scores = _scores(
+        served,
+        [
+            (history.positions, history.confidences),
+            *((history.positions[[at]], np.ones(1, dtype=np.float32)) for at in tried),
+            *((np.delete(history.positions, at), np.delete(history.confidences, at)) for at in tried),
+        ],
+    )
+    eligible = everything.copy()
+    if exclude_seen:
+        eligible[history.seen] = False
+    influences = []
+    for number, at in enumerate(tried.tolist(), start=1):
+        itself = int(history.positions[at])
+        others = np.ones(n_items, dtype=np.bool_)
+        others[itself] = False
+        left = eligible.copy()
+        left[itself] = everything[itself]
+        influences.append(
+            Influence(
+                item=known(served, itself),
+                confidence=float(history.confidences[at]),
+                alone=_rank(scores[number], position, others),
+                without=_rank(scores[len(tried) + number], position, left),
+            )
+        )
+    influences.sort(key=lambda one: n_items if one.alone is None else one.alone)
+    return Why(
+        version=served.model.version,
+        item=known(served, position),
+        rank=_rank(scores[0], position, eligible),
+        ranked=int(eligible.sum()),
+        influences=influences,
+        history=len(history.positions),
+    )
+
+
+def _rank(scores: NDArray[np.float32], position: int, eligible: Mask) -> int | None:
+    """Return the place of a position among those that are eligible; ties go to the lower position."""
+    if not eligible[position]:
+        return None
+    better = scores > scores[position]
+    better[:position] |= scores[:position] == scores[position]
+    return 1 + int(np.count_nonzero(better & eligible))
+
+
+def _scores(
+    served: ServedModel, rows: list[tuple[NDArray[np.int32], NDArray[np.float32]]]
+) -> NDArray[np.float32]:
+    indptr = np.cumsum([0, *(len(positions) for positions, _ in rows)]).astype(np.int32)
+    positions, confidences = (np.concatenate(parts) for parts in zip(*rows, strict=True))
+    shape = (len(rows), len(served.packaged.item_ids))
+    scores = served.packaged.recommender.score(csr_array((confidences, positions, indptr), shape=shape))
+    if scores.shape != shape or not np.isfinite(scores).all():
+        raise RecganError(f"the scores of version {served.model.version} are not {shape} numbers")
+    return scores
