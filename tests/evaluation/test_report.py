@@ -343,9 +343,9 @@ def test_a_line_goes_on_where_nobody_measured_and_stops_at_what_is_no_number():
 
 
 def test_an_interval_lies_where_its_figures_are():
-    # Ticks 0, 1 … 5; names and figures of one and six letters leave 8.6 + 18 to 460 - 6 · 8.6 - 18.
+    # Ticks 0, 1 … 5; names and figures of one and six letters leave 8.6 + 24 to 460 - 6 · 8.6 - 18.
     svg = chart(interval_chart([Row("a", 2.5, 0.0, 5.0)], "A", reference=0.0))
-    start, end = 8.6 + 18, 460 - 6 * 8.6 - 18
+    start, end = 8.6 + 24, 460 - 6 * 8.6 - 18
     reach, dot = svg.find(f".//{SVG}g/{SVG}line"), svg.find(f".//{SVG}circle")
     assert (reach.get("x1"), reach.get("x2")) == (f"{start:.1f}", f"{end:.1f}")
     assert (dot.get("cx"), dot.get("cy")) == (f"{(start + end) / 2:.1f}", "21.0")

@@ -33,6 +33,8 @@ _INK = 7  # the colour of what is no recommender
 _CURVES: dict[str, dict[str, str]] = {
     "What chooses the epoch: NDCG on validation": {"validation_ndcg": "validation NDCG"},
     "Losses of both sides": {"g_loss": "generator", "d_loss": "discriminator"},
+    "Adversarial part of the generator's loss": {"adversarial": "adversarial"},
+    "Reconstruction part of the generator's loss": {"reconstruction": "reconstruction"},
     "What the discriminator answers": {"d_real": "real rows", "d_fake": "generated rows"},
     "Pairs in which the discriminator prefers the real row": {"win_rate": "win rate"},
     "Gradient norms of both sides": {"g_grad_norm": "generator", "d_grad_norm": "discriminator"},
