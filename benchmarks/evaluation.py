@@ -155,7 +155,7 @@ def bare(critic: bool, k: int) -> None:
     history = read_features(Path("data/features")).test.history
     recommender = RCGAN.load(Path("models/recommender"))
     read, write = (one.numpy() for one in (recommender.generator.first, recommender.generator.output.weight))
-    hidden, solved = recommender._hidden, recommender._solved
+    folded, out = recommender._seen, recommender._hidden.T
     n_users, n_items = history.shape
     spent = {"products": [0.0, 0.0, 0.0], "top-k": [0.0, 0.0, 0.0]}
 
@@ -166,9 +166,10 @@ def bare(critic: bool, k: int) -> None:
     block = max(1, CELLS // n_items)
     for first in range(0, n_users, block):
         start, cpu = time.perf_counter(), time.process_time()
-        scores = np.tanh(history[first : first + block] @ read) @ write.T
+        hidden = np.tanh(history[first : first + block] @ read)
+        scores = hidden @ write.T
         if critic:
-            scores += (scores @ solved) @ hidden.T
+            scores += (hidden @ folded) @ out
         note("products", start, cpu)
         start, cpu = time.perf_counter(), time.process_time()
         best = np.argpartition(scores, n_items - k, axis=1)[:, n_items - k :]
