@@ -87,18 +87,19 @@ def top_k(scores: NDArray[np.float32], k: int) -> tuple[NDArray[np.int32], NDArr
     n_rows, n_items = scores.shape
     if k == 0:
         return np.empty((n_rows, 0), dtype=np.int32), np.empty((n_rows, 0), dtype=scores.dtype)
-    # What reaches a border that at least k entries reach, by row and then by position; -inf never does.
+    # At least k entries reach the border, and not many more unless they are equal; -inf never does.
     border = np.fmax(_border(scores, k), np.finfo(scores.dtype).min)
-    rows, found = np.divmod(np.flatnonzero(scores >= border), n_items)
-    values, sizes = scores[rows, found], np.bincount(rows, minlength=n_rows)
+    reach = scores >= border
+    cells, sizes = _reached(reach)
     crowded = np.flatnonzero(sizes > 2 * k)
-    if crowded.size:  # many equal scores: no need to sort them all
-        ends, kept = np.cumsum(sizes), np.ones(len(rows), dtype=np.bool_)
-        for row in crowded:
-            part = slice(ends[row] - sizes[row], ends[row])
-            kept[part] = _highest(values[part], k)
-        rows, found, values = rows[kept], found[kept], values[kept]
-        sizes = np.bincount(rows, minlength=n_rows)
+    if crowded.size:  # of those at the border itself only the first are needed
+        some, edge = scores[crowded], border[crowded]
+        above, level = some > edge, some == edge
+        room = k - above.sum(axis=1, keepdims=True)
+        reach[crowded] = above | (level & (np.cumsum(level, axis=1, dtype=np.int32) <= room))
+        cells, sizes = _reached(reach)
+    rows, found = np.divmod(cells, n_items)
+    values = scores[rows, found]
     width = max(k, sizes.max(initial=0))
     places = np.arange(len(rows)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
     ids = np.full((n_rows, width), -1, dtype=np.int32)
@@ -118,21 +119,26 @@ def _rows(cells: int, n_items: int) -> int:
     return min(1024, max(1, cells // max(1, n_items)))
 
 
+def _reached(reach: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return the cells that are True, in order, and how many of them each row has."""
+    n_rows, n_items = reach.shape
+    cells = np.flatnonzero(reach)
+    return cells, np.diff(np.searchsorted(cells, np.arange(n_rows + 1) * n_items))
+
+
 def _border(scores: NDArray[np.float32], k: int) -> NDArray[np.float32]:
-    """Return (rows, 1) what at least k entries of each row reach, and not many more where few are equal."""
+    """Return (rows, 1) what at least k entries of each row reach, and not many more."""
     n_rows, n_items = scores.shape
     length = n_items // (_PART * k)
     if length < _PART:
-        return np.partition(scores, n_items - k, axis=1)[:, n_items - k, None]
+        return _kth(scores, k)
     # Of many parts each one's highest entry, and of those the k-th: as many entries reach it, in one pass.
     n_parts = n_items // length
     highest = scores[:, : n_parts * length].reshape(n_rows, length, n_parts).max(axis=1)
-    return np.partition(highest, n_parts - k, axis=1)[:, n_parts - k, None]
+    return _kth(highest, k)
 
 
-def _highest(values: NDArray[np.float32], k: int) -> NDArray[np.bool_]:
-    """Tell which k values are the highest, ties to the earlier."""
-    border = np.partition(values, len(values) - k)[len(values) - k]
-    chosen: NDArray[np.bool_] = values > border
-    chosen[np.flatnonzero(values == border)[: k - np.count_nonzero(chosen)]] = True
-    return chosen
+def _kth(values: NDArray[np.float32], k: int) -> NDArray[np.float32]:
+    """Return (rows, 1) the k-th highest entry of each row."""
+    place = values.shape[1] - k
+    return np.partition(values, place, axis=1)[:, place, None]
