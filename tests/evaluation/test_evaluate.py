@@ -2,7 +2,7 @@
 
 import json
 import re
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ from scipy.sparse import csr_array, save_npz
 from recgan.errors import RecganError
 from recgan.evaluation import evaluate as stage
 from recgan.evaluation.evaluate import OURS, evaluate, evaluation_table
+from recgan.evaluation.significance import intervals
 from recgan.features.matrices import Features, HeldOut, write_features
 from recgan.recommenders.baselines import EASE, Popularity
 from recgan.recommenders.protocol import recommend
@@ -146,6 +147,31 @@ def test_all_segments_are_there_and_new_items_are_those_first_seen_late(project,
     # First seen on day 280 or 290 of a year whose test starts on day 304: the last two items.
     late = features.test.held_out[:, [28, 29]].sum(axis=1) > 0
     assert parts["new_items"]["users"] == late.sum()
+
+
+def test_a_segment_is_measured_on_its_users_with_intervals_of_the_same_bootstrap(project, features):
+    evaluate(root=project)
+    parts = read(project)["segments"]
+    window = features.test
+    rows = np.flatnonzero((np.diff(window.history.indptr) == 0) & (np.diff(window.held_out.indptr) > 0))
+    with np.load(project / "data" / "evaluation" / "rankings.npz") as stored:
+        rankings = {name: stored[name] for name in stored.files}
+    for name, ranking in rankings.items():
+        values = ndcg(ranking[rows], csr_array(window.held_out[rows]), 10)
+        found = intervals(values[:, None], 500, 0.95, 0)[0]
+        assert parts["new_users"]["ndcg"][name] == pytest.approx(values.mean())
+        assert parts["new_users"]["intervals"][name] == pytest.approx(asdict(found))
+    assert {name for name, part in parts.items() if part["too_few"]} == {
+        name for name, part in parts.items() if part["users"] < 30
+    }
+    assert parts["new_users"]["too_few"]
+    assert not parts["head_items"]["too_few"]
+    report = (project / "reports" / "evaluation.md").read_text()
+    for name, part in parts.items():
+        line = next(line for line in report.splitlines() if line.startswith(f"| {name.replace('_', ' ')} "))
+        assert (f"{part['users']} (too few)" in line) == part["too_few"]
+        ours = part["intervals"][OURS]
+        assert f"{ours['mean']:.4f} [{ours['low']:.4f}, {ours['high']:.4f}]" in line
 
 
 def test_two_evaluations_write_the_same_bytes(project):

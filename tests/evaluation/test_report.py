@@ -73,7 +73,17 @@ def summary(name="rcgan", other="ease"):
             }
             for one in ("popularity", other)
         ],
-        "segments": {"new_users": {"users": 7, "ndcg": ndcg}},
+        "segments": {
+            name: {
+                "users": users,
+                "too_few": few,
+                "ndcg": ndcg,
+                "intervals": {
+                    one: {"mean": mean, "low": mean - 0.03, "high": mean + 0.04} for one, mean in ndcg.items()
+                },
+            }
+            for name, users, few in (("light_users", 1200, False), ("new_users", 7, True))
+        },
         "popularity": {
             "catalogue": [0.5, 1.0],
             "bought": [0.75, 1.0],
@@ -155,6 +165,31 @@ def test_means_and_intervals_stand_in_the_table_for_every_k():
         for metric, interval in measured["intervals"].items():
             mean, low, high = (f"{interval[end]:.4f}" for end in ("mean", "low", "high"))
             assert f'{mean}<span class="range">{low} – {high}</span>' in html, metric
+
+
+def test_segments_have_intervals_and_small_ones_are_marked():
+    content = summary()
+    html = render(content)
+    found = tree(html)
+    table = found.find(".//table[@id='every-segment']")
+    names = [words(cell).replace("rcgan (ours)", OURS) for cell in table.findall("thead/tr/th")][2:]
+    rows = {words(row.find("th")): row.findall("td") for row in table.findall("tbody/tr")}
+    assert {name: words(cells[0]) for name, cells in rows.items()} == {
+        "light users": "1,200",
+        "new users": "7too few to tell",
+    }
+    for name, part in content["segments"].items():
+        for other, cell in zip(names, rows[name.replace("_", " ")][1:], strict=True):
+            mean, low, high = (f"{part['intervals'][other][end]:.4f}" for end in ("mean", "low", "high"))
+            assert words(cell) == f"{mean}{low} – {high}"
+    captions = [words(one) for one in found.findall(".//section[@id='segments']//figcaption")]
+    assert captions == [
+        "Light users (1,200 users), NDCG@10",
+        "New users (7 users: too few to tell), NDCG@10",
+    ]
+    charts = found.findall(f".//section[@id='segments']//{SVG}svg")
+    for chart in charts:
+        assert len([one for one in chart.iter(f"{SVG}line") if one.get("class") == "reach"]) == 3
 
 
 def test_a_page_loads_nothing_and_names_no_other_place(project):
@@ -308,9 +343,9 @@ def test_a_line_goes_on_where_nobody_measured_and_stops_at_what_is_no_number():
 
 
 def test_an_interval_lies_where_its_figures_are():
-    # Ticks 0, 1 … 5; names and figures of one and six letters leave 8.6 + 18 to 460 - 6 · 8.6 - 18.
+    # Ticks 0, 1 … 5; names and figures of one and six letters leave 8.6 + 24 to 460 - 6 · 8.6 - 18.
     svg = chart(interval_chart([Row("a", 2.5, 0.0, 5.0)], "A", reference=0.0))
-    start, end = 8.6 + 18, 460 - 6 * 8.6 - 18
+    start, end = 8.6 + 24, 460 - 6 * 8.6 - 18
     reach, dot = svg.find(f".//{SVG}g/{SVG}line"), svg.find(f".//{SVG}circle")
     assert (reach.get("x1"), reach.get("x2")) == (f"{start:.1f}", f"{end:.1f}")
     assert (dot.get("cx"), dot.get("cy")) == (f"{(start + end) / 2:.1f}", "21.0")

@@ -129,3 +129,65 @@ def test_k_above_the_catalogue_is_clipped():
     user_items = checkerboard(6)
     ids, _ = recommend(Popularity().fit(user_items), user_items, k=50)
     assert ids.shape == (6, 6)
+
+
+def by_a_full_sort(scores, k):
+    """The k best of each row by sorting all of it, the slow way."""
+    ids = np.full((len(scores), k), -1)
+    for row, values in enumerate(scores.tolist()):
+        there = [position for position, value in enumerate(values) if value > -np.inf]
+        best = sorted(there, key=lambda position: (-values[position], position))[:k]
+        ids[row, : len(best)] = best
+    return ids
+
+
+@pytest.mark.parametrize("n_items", [1, 7, 100, 700, 5000])
+@pytest.mark.parametrize("levels", [1, 3, 40, 1_000_000])
+@pytest.mark.parametrize("k", [1, 5, 20])
+def test_top_k_is_a_full_sort_whatever_is_equal_or_left_out(n_items, levels, k):
+    # Small catalogues, and ones that are looked through by parts; many ties, few, none; rows with fewer
+    # than k items left, with none, and with nearly all equal.
+    k = min(k, n_items)
+    rng = np.random.default_rng([n_items, levels, k])
+    scores = rng.integers(0, levels, (40, n_items)).astype(np.float32) - levels // 2
+    scores[rng.random(scores.shape) < rng.random((40, 1)) ** 2] = -np.inf
+    scores[0] = -np.inf
+    scores[1] = 0
+    scores[2, k // 2 :] = -np.inf
+    ids, best = top_k(scores, k)
+    expected = by_a_full_sort(scores, k)
+    np.testing.assert_array_equal(ids, expected)
+    there = expected >= 0
+    np.testing.assert_array_equal(best[there], np.take_along_axis(scores, expected, axis=1)[there])
+    assert np.isneginf(best[~there]).all()
+    assert (ids.dtype, best.dtype) == (np.int32, np.float32)
+
+
+def test_top_k_leaves_the_scores_alone_and_passes_over_what_is_no_number():
+    scores = np.random.default_rng(0).random((3, 5000), dtype=np.float32)
+    scores[1, ::3] = np.nan
+    scores[2] = np.nan
+    before = scores.copy()
+    ids, _ = top_k(scores, 4)
+    np.testing.assert_array_equal(scores, before)
+    np.testing.assert_array_equal(ids, by_a_full_sort(np.where(np.isnan(scores), -np.inf, scores), 4))
+
+
+@pytest.mark.parametrize("exclude_seen", [True, False])
+@pytest.mark.parametrize("block", [None, 1, 7, 300])
+def test_recommend_is_a_full_sort_of_what_is_not_seen(exclude_seen, block, monkeypatch):
+    # Two rows are ranked at a time, as of a large catalogue.
+    monkeypatch.setattr("recgan.recommenders.protocol._RANKED", 700)
+    user_items = random_histories(90, 300, seed=11)
+    scores = np.random.default_rng(1).integers(0, 30, (90, 300)).astype(np.float32)
+    scores.flags.writeable = False
+
+    class Fixed:
+        def score(self, rows):
+            first = next(row for row in range(90) if (user_items[row : row + rows.shape[0]] != rows).nnz == 0)
+            return scores[first : first + rows.shape[0]]
+
+    ids, best = recommend(Fixed(), user_items, 10, exclude_seen, block)
+    masked = np.where(user_items.toarray() > 0, -np.inf, scores) if exclude_seen else scores
+    np.testing.assert_array_equal(ids, by_a_full_sort(masked, 10))
+    np.testing.assert_array_equal(best, np.take_along_axis(scores, ids, axis=1))

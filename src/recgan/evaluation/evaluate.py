@@ -14,7 +14,7 @@ from scipy.sparse import csr_array
 from recgan.errors import RecganError
 from recgan.evaluation.metrics import item_popularity, popularity_shares, system_metrics, user_metrics
 from recgan.evaluation.page import OURS, page
-from recgan.evaluation.segments import segments
+from recgan.evaluation.segments import FEW_USERS, segments
 from recgan.evaluation.significance import compare, intervals
 from recgan.features.matrices import Features, read_features
 from recgan.files import read_json, replacing, write_json, write_text
@@ -162,7 +162,7 @@ def measure(
         "confidence": params.confidence,
         "recommenders": recommenders,
         "comparisons": [asdict(comparison) for comparison in comparisons],
-        "segments": {name: _segment(part, rankings, k) for name, part in parts.items()},
+        "segments": {name: _segment(part, rankings, params) for name, part in parts.items()},
         "popularity": {
             "catalogue": [part / POPULARITY_PARTS for part in range(1, POPULARITY_PARTS + 1)],
             "bought": popularity_shares(item_popularity(held_out), popularity, POPULARITY_PARTS),
@@ -257,7 +257,11 @@ def report(summary: Mapping[str, Any]) -> str:
         for comparison in summary["comparisons"]
     ]
     parts = [
-        [segment.replace("_", " "), f"{part['users']:,}", *(f"{part['ndcg'][name]:.4f}" for name in names)]
+        [
+            segment.replace("_", " "),
+            f"{part['users']:,}" + (" (too few)" if part["too_few"] else ""),
+            *(_mean_and_range(part["intervals"][name]) for name in names),
+        ]
         for segment, part in summary["segments"].items()
     ]
     every_metric = [
@@ -281,7 +285,8 @@ def report(summary: Mapping[str, Any]) -> str:
             "",
             f"## Segments, NDCG@{k}",
             "",
-            "A segment of items is measured on its held-out items alone, over the users who have any.",
+            "A segment of items is measured on its held-out items alone, over the users who have any. "
+            f"Intervals by bootstrap over these users; fewer than {FEW_USERS} are too few to tell anything.",
             "",
             _table(["segment", "users", *(_label(name, summary) for name in names)], parts),
             "",
@@ -293,11 +298,18 @@ def report(summary: Mapping[str, Any]) -> str:
     )
 
 
-def _segment(held_out: csr_array, rankings: Mapping[str, NDArray[np.int32]], k: int) -> dict[str, Any]:
-    held = np.diff(held_out.indptr) > 0
+def _segment(
+    held_out: csr_array, rankings: Mapping[str, NDArray[np.int32]], params: EvaluateParams
+) -> dict[str, Any]:
+    rows = np.flatnonzero(np.diff(held_out.indptr))
+    held_out = csr_array(held_out[rows])
+    columns = [ndcg(ranking[rows], held_out, params.primary_k) for ranking in rankings.values()]
+    ranges = intervals(np.stack(columns, axis=1), params.bootstrap_samples, params.confidence, params.seed)
     return {
-        "users": int(held.sum()),
-        "ndcg": {name: float(ndcg(ranking, held_out, k)[held].mean()) for name, ranking in rankings.items()},
+        "users": len(rows),
+        "too_few": len(rows) < FEW_USERS,
+        "ndcg": {name: found.mean for name, found in zip(rankings, ranges, strict=True)},
+        "intervals": {name: asdict(found) for name, found in zip(rankings, ranges, strict=True)},
     }
 
 
@@ -310,7 +322,10 @@ def _label(name: str, summary: Mapping[str, Any]) -> str:
 
 
 def _with_interval(measured: Mapping[str, Any], metric: str) -> str:
-    interval = measured["intervals"][metric]
+    return _mean_and_range(measured["intervals"][metric])
+
+
+def _mean_and_range(interval: Mapping[str, float]) -> str:
     return f"{interval['mean']:.4f} [{interval['low']:.4f}, {interval['high']:.4f}]"
 
 

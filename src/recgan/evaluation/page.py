@@ -23,6 +23,7 @@ from recgan.evaluation.plots import (
     line_chart,
     point_chart,
 )
+from recgan.evaluation.segments import FEW_USERS
 from recgan.files import read_json
 
 OURS = "recommender"
@@ -32,6 +33,8 @@ _INK = 7  # the colour of what is no recommender
 _CURVES: dict[str, dict[str, str]] = {
     "What chooses the epoch: NDCG on validation": {"validation_ndcg": "validation NDCG"},
     "Losses of both sides": {"g_loss": "generator", "d_loss": "discriminator"},
+    "Adversarial part of the generator's loss": {"adversarial": "adversarial"},
+    "Reconstruction part of the generator's loss": {"reconstruction": "reconstruction"},
     "What the discriminator answers": {"d_real": "real rows", "d_fake": "generated rows"},
     "Pairs in which the discriminator prefers the real row": {"win_rate": "win rate"},
     "Gradient norms of both sides": {"g_grad_norm": "generator", "d_grad_norm": "discriminator"},
@@ -145,6 +148,7 @@ def render(
         accuracy=_accuracy(summary, by_ndcg),
         comparisons=_comparisons(summary),
         segments=_segments(summary, by_ndcg),
+        few_users=FEW_USERS,
         beyond=_beyond(summary, by_ndcg),
         popularity=_popularity(summary, by_ndcg),
         p=lambda value: "<0.001" if value < 0.001 else figure(value, 3),
@@ -244,10 +248,16 @@ def _segments(summary: Mapping[str, Any], by_ndcg: Sequence[str]) -> list[Figure
     k = summary["primary_k"]
     return [
         _figure(
-            f"{segment.replace('_', ' ').capitalize()} ({part['users']:,} users), NDCG@{k}",
+            f"{segment.replace('_', ' ').capitalize()} ({part['users']:,} users"
+            f"{': too few to tell' if part['too_few'] else ''}), NDCG@{k}",
             interval_chart,
             [
-                Row(_label(summary, name), part["ndcg"][name], colour=_colour(summary, name))
+                Row(
+                    _label(summary, name),
+                    part["ndcg"][name],
+                    *_ends(part["intervals"][name]),
+                    colour=_colour(summary, name),
+                )
                 for name in by_ndcg
             ],
             reference=0.0,

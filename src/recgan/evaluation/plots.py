@@ -165,7 +165,7 @@ def interval_chart(
     )
     left = _width(max((row.name for row in rows), key=len, default="")) + 10
     right = WIDTH - _width(max((digits(row.value) for row in rows), key=len, default="")) - 10
-    x = Scale(x_ticks[0], x_ticks[-1], left + 8, right - 8)
+    x = Scale(x_ticks[0], x_ticks[-1], left + 14, right - 8)
     bottom = 8 + _ROW * len(rows)
     parts = [
         f'<line class="grid" x1="{x(tick):.1f}" x2="{x(tick):.1f}" y1="8" y2="{bottom}"/>' for tick in x_ticks

@@ -4,6 +4,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array, diags_array
 
+FEW_USERS = 30
+"""A segment of fewer users is too small to tell recommenders apart, whatever its interval says."""
+
 
 def segments(
     history: csr_array,

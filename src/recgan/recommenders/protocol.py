@@ -37,7 +37,7 @@ def recommend(
     user_items: csr_array,
     k: int,
     exclude_seen: bool = True,
-    block: int = 1024,
+    block: int | None = None,
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     """Rank the k best items of each row, in blocks of users.
 
@@ -48,7 +48,8 @@ def recommend(
         user_items: (rows, items), the histories.
         k: length of a ranking; clipped to the number of items.
         exclude_seen: leave out the items of the history.
-        block: rows scored at a time; memory is block * items * 4 bytes and a little.
+        block: rows scored at a time, block * items * 4 bytes; None takes 1,024 or, where that would be more
+            than 64 MiB, fewer.
 
     Returns:
         Positions (rows, k), best first, and their scores (rows, k). Where fewer than k items remain, the
@@ -57,15 +58,21 @@ def recommend(
     n_rows, n_items = user_items.shape
     k = min(k, n_items)
     ids = np.empty((n_rows, k), dtype=np.int32)
-    scores = np.empty((n_rows, k), dtype=np.float32)
+    best = np.empty((n_rows, k), dtype=np.float32)
+    block = block or _rows(_SCORED, n_items)
     for start in range(0, n_rows, block):
         rows = user_items[start : start + block]
-        block_scores = np.array(recommender.score(rows), dtype=np.float32)  # (block, items), our own copy
-        if exclude_seen:
-            repeats = np.diff(rows.indptr)
-            block_scores[np.repeat(np.arange(rows.shape[0]), repeats), rows.indices] = -np.inf
-        ids[start : start + block], scores[start : start + block] = top_k(block_scores, k)
-    return ids, scores
+        scores = recommender.score(rows)  # (block, items)
+        few = _rows(_RANKED, n_items)
+        for first in range(0, rows.shape[0], few):
+            part = np.array(scores[first : first + few], dtype=np.float32)  # our own copy
+            if exclude_seen:
+                starts = rows.indptr[first : first + len(part) + 1]
+                seen = rows.indices[starts[0] : starts[-1]]
+                part[np.repeat(np.arange(len(part)), np.diff(starts)), seen] = -np.inf
+            there = slice(start + first, start + first + len(part))
+            ids[there], best[there] = top_k(part, k)
+    return ids, best
 
 
 def top_k(scores: NDArray[np.float32], k: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
@@ -77,23 +84,61 @@ def top_k(scores: NDArray[np.float32], k: int) -> tuple[NDArray[np.int32], NDArr
         scores: (rows, items).
         k: at most the number of items.
     """
-    n_items = scores.shape[1]
-    if k < n_items:
-        # argpartition alone breaks ties at the border at random: take all that reach the k-th score
-        # only where there is such a tie.
-        candidates = np.argpartition(scores, n_items - k, axis=1)[:, n_items - k :]  # (rows, k)
-        border = np.take_along_axis(scores, candidates, axis=1).min(axis=1, keepdims=True)
-        tied = np.flatnonzero((scores >= border).sum(axis=1) > k)
-        for row in tied:
-            reach = np.flatnonzero(scores[row] >= border[row])
-            order = np.lexsort((reach, -scores[row, reach]))
-            candidates[row] = reach[order[:k]]
-    else:
-        candidates = np.tile(np.arange(n_items), (scores.shape[0], 1))
-    candidates = np.sort(candidates, axis=1)
-    values = np.take_along_axis(scores, candidates, axis=1)
-    order = np.argsort(-values, axis=1, kind="stable")
-    best = np.take_along_axis(values, order, axis=1)
-    ids = np.take_along_axis(candidates, order, axis=1).astype(np.int32)
-    ids[np.isneginf(best)] = -1
-    return ids, best
+    n_rows, n_items = scores.shape
+    if k == 0:
+        return np.empty((n_rows, 0), dtype=np.int32), np.empty((n_rows, 0), dtype=scores.dtype)
+    # At least k entries reach the border, and not many more unless they are equal; -inf never does.
+    border = np.fmax(_border(scores, k), np.finfo(scores.dtype).min)
+    reach = scores >= border
+    cells, sizes = _reached(reach)
+    crowded = np.flatnonzero(sizes > 2 * k)
+    if crowded.size:  # of those at the border itself only the first are needed
+        some, edge = scores[crowded], border[crowded]
+        above, level = some > edge, some == edge
+        room = k - above.sum(axis=1, keepdims=True)
+        reach[crowded] = above | (level & (np.cumsum(level, axis=1, dtype=np.int32) <= room))
+        cells, sizes = _reached(reach)
+    rows, found = np.divmod(cells, n_items)
+    values = scores[rows, found]
+    width = max(k, sizes.max(initial=0))
+    places = np.arange(len(rows)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    ids = np.full((n_rows, width), -1, dtype=np.int32)
+    ids[rows, places] = found
+    best = np.full((n_rows, width), -np.inf, dtype=scores.dtype)
+    best[rows, places] = values
+    order = np.argsort(-best, axis=1, kind="stable")[:, :k]  # so ties stay in the order of positions
+    return np.take_along_axis(ids, order, axis=1), np.take_along_axis(best, order, axis=1)
+
+
+_SCORED = 2**24  # cells that a recommender scores at a time
+_RANKED = 2**20  # cells ranked at a time: few enough for a processor's cache
+_PART = 8  # least length of a part of a row, and least number of parts for each place of a ranking
+
+
+def _rows(cells: int, n_items: int) -> int:
+    return min(1024, max(1, cells // max(1, n_items)))
+
+
+def _reached(reach: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return the cells that are True, in order, and how many of them each row has."""
+    n_rows, n_items = reach.shape
+    cells = np.flatnonzero(reach)
+    return cells, np.diff(np.searchsorted(cells, np.arange(n_rows + 1) * n_items))
+
+
+def _border(scores: NDArray[np.float32], k: int) -> NDArray[np.float32]:
+    """Return (rows, 1) what at least k entries of each row reach, and not many more."""
+    n_rows, n_items = scores.shape
+    length = n_items // (_PART * k)
+    if length < _PART:
+        return _kth(scores, k)
+    # Of many parts each one's highest entry, and of those the k-th: as many entries reach it, in one pass.
+    n_parts = n_items // length
+    highest = scores[:, : n_parts * length].reshape(n_rows, length, n_parts).max(axis=1)
+    return _kth(highest, k)
+
+
+def _kth(values: NDArray[np.float32], k: int) -> NDArray[np.float32]:
+    """Return (rows, 1) the k-th highest entry of each row."""
+    place = values.shape[1] - k
+    return np.partition(values, place, axis=1)[:, place, None]

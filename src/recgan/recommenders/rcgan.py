@@ -265,33 +265,41 @@ class RCGAN:
     def score(self, user_items: csr_array) -> NDArray[np.float32]:
         """Score all items for each history (rows, items): rows in, rows out."""
         rows = SparseRows(normalised(user_items)).to(self.generator.first.device)
+        output = self.generator.output
         with torch.no_grad():
-            scores: NDArray[np.float32] = self.generator(rows.all()).float().cpu().numpy()
+            hidden = self.generator.last_hidden(rows.all())
+            scores: NDArray[np.float32] = dense(hidden, output.weight, output.bias).float().cpu().numpy()
         if self.critic_share:
-            scores += np.float32(self.critic_share) * self.residual(user_items, scores)
+            weights = self.fold_in(user_items, hidden.float().cpu().numpy(), scores)
+            scores += (np.float32(self.critic_share) * weights) @ self._hidden.T
         return scores
 
-    def residual(self, user_items: csr_array, scores: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the critic's d for any histories, 0 for an empty one.
+    def fold_in(
+        self, user_items: csr_array, hidden: NDArray[np.float32], scores: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """Return the output weights v of any histories, (rows, critic's hidden), 0 for an empty one.
 
         The normal equations (Hᵀ diag(w) H + l2 I) v = Hᵀ (w∘(x - y)) / γ differ between histories in the held
         items p alone, so with G = η HᵀH + l2 I and R = H G⁻¹ each costs one small system (Woodbury):
 
             v = v₀ - Rₚᵀ (I + E Hₚ Rₚᵀ)⁻¹ E Hₚ v₀,    G v₀ = the right-hand side,    E = diag(wₚ - η)
 
+        Of w∘(x - y), all is -η y but for the held items; and as y is W2 times the last hidden layer plus b2,
+        Rᵀ y is (Rᵀ W2) times it plus Rᵀ b2: no product over all items is needed.
+
         Args:
             user_items: (rows, items), the histories.
+            hidden: (rows, hidden), the generator's last hidden layer for them.
             scores: (rows, items), the generator's y for them.
         """
         H, R, base = self._hidden, self._solved, self.settings.unobserved_weight
         starts, lengths = user_items.indptr[:-1], np.diff(user_items.indptr)
         extra = (1 - base) * user_items.data.astype(np.float32)  # (entries,) w - η
         places = np.repeat(np.arange(len(lengths)), lengths)
-        unexplained = -base * scores  # (rows, items) w∘(x - y)
-        held = base + extra - (base + extra) * scores[places, user_items.indices]
-        unexplained[places, user_items.indices] = held
-        unexplained /= self.settings.gradient_penalty
-        weights = unexplained @ R  # (rows, hidden) v₀
+        held = base + extra - extra * scores[places, user_items.indices]  # (entries,) w∘(x - y) + η y
+        weights = csr_array((held, user_items.indices, user_items.indptr), user_items.shape) @ R
+        weights -= base * (hidden @ self._seen + self._seen_bias)
+        weights /= self.settings.gradient_penalty  # (rows, hidden) v₀
         for row in np.flatnonzero(lengths):
             part = slice(starts[row], starts[row] + lengths[row])
             items = user_items.indices[part]
@@ -300,7 +308,7 @@ class RCGAN:
             system[np.diag_indices_from(system)] += 1
             weights[row] -= np.linalg.solve(system, E[:, 0] * (Hp @ weights[row])) @ Rp
         weights[lengths == 0] = 0
-        return np.asarray(weights @ H.T, dtype=np.float32)
+        return np.asarray(weights, dtype=np.float32)
 
     def save(self, folder: Path) -> None:
         """Write weights.safetensors and recommender.json into an existing folder; no pickle."""
@@ -345,6 +353,9 @@ class RCGAN:
         gram[np.diag_indices_from(gram)] += self.settings.fold_in_l2
         self._hidden = hidden
         self._solved: NDArray[np.float32] = np.linalg.solve(gram, H.T).T.astype(np.float32)  # (items, hidden)
+        weight, bias = (one.detach().float().cpu().numpy() for one in generator.output.parameters())
+        self._seen: NDArray[np.float32] = weight.T @ self._solved  # (generator's hidden, critic's hidden)
+        self._seen_bias: NDArray[np.float32] = bias @ self._solved
 
 
 def networks(settings: RCGANParams, shape: tuple[int, int]) -> tuple[Perceptron, Perceptron]:

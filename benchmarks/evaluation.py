@@ -1,0 +1,241 @@
+"""Time and memory of the evaluate stage: python benchmarks/evaluation.py --users 30000 --items 40000.
+
+Histories and held-out items are drawn, popularity by a power law. An RC-GAN is trained for one epoch on 3,000
+of the users (this measures the evaluation, not what it learned); of the baselines' rankings, popularity's is
+its own and the others are drawn, as long as the baselines stage writes them.
+
+Then three things take turns, each in a process of its own so that its peak is its own:
+
+- the stage, and what its parts take
+- bare: what no ranking by this recommender can do without, its matrix products and a bare top-k: one
+  argpartition, one sort, without regard to ties, to what was seen, or to places that stay empty
+- the same without the critic's share: history @ W1, tanh, @ W2, top-k
+"""
+
+import argparse
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from recgan.evaluation import evaluate as stage
+from recgan.features.matrices import Features, HeldOut, read_features, write_features
+from recgan.files import read_json, write_json
+from recgan.params import RCGANParams, load_params
+from recgan.recommenders.baselines import Popularity
+from recgan.recommenders.protocol import recommend
+from recgan.recommenders.rcgan import RCGAN
+from recgan.recommenders.tune import RANKED
+
+ROOT = Path(__file__).parents[1]
+CELLS = 2**24
+"""Scores of the bare product at a time."""
+PARTS = {
+    "read_features": "read the features",
+    "load_recommender": "load the recommender",
+    "recommend": "score and rank",
+    "read_rankings": "read the baselines' rankings",
+    "user_metrics": "metrics of each user",
+    "system_metrics": "metrics of each recommender",
+    "intervals": "bootstrap intervals",
+    "compare": "significance",
+    "segments": "segments",
+    "_segment": "segments",
+    "page": "page",
+    "report": "page",
+}
+"""Functions of the stage → the part that they are told as."""
+
+
+def histories(sizes: NDArray[np.int64], n_items: int, rng: np.random.Generator) -> csr_array:
+    """Draw rows of about these sizes; the item in place i of popularity has a share like 1 / i."""
+    indptr = np.concatenate([[0], np.cumsum(sizes)])
+    items = (np.exp(rng.random(indptr[-1]) * np.log(n_items + 1)) - 1).astype(np.int32)
+    matrix = csr_array((np.ones(len(items), np.float32), items, indptr), shape=(len(sizes), n_items))
+    matrix.sum_duplicates()
+    matrix.data[:] = 1
+    return matrix
+
+
+def drawn_rankings(window: HeldOut, rng: np.random.Generator) -> NDArray[np.int32]:
+    """Draw lists without repeats, one in five with a held-out item among the first twenty."""
+    n_users, n_items = window.history.shape
+    lists = (n_items * rng.random((n_users, RANKED + 20)) ** 3).astype(np.int32)
+    lucky = np.flatnonzero(rng.random(n_users) < 0.2)
+    lucky = lucky[np.diff(window.held_out.indptr)[lucky] > 0]
+    lists[lucky, rng.integers(0, 20, len(lucky))] = window.held_out.indices[window.held_out.indptr[lucky]]
+    order = np.argsort(lists, axis=1, kind="stable")
+    by_item = np.take_along_axis(lists, order, axis=1)
+    repeats = np.zeros(lists.shape, dtype=bool)
+    np.put_along_axis(repeats, order[:, 1:], by_item[:, 1:] == by_item[:, :-1], axis=1)
+    lists[repeats] = -1
+    return np.take_along_axis(lists, np.argsort(repeats, axis=1, kind="stable"), axis=1)[:, :RANKED]
+
+
+def make_project(root: Path, options: argparse.Namespace) -> None:
+    rng = np.random.default_rng(0)
+    sizes = np.minimum(1 + rng.pareto(1.2, options.users) * 8, 500).astype(np.int64)
+    sizes[rng.random(options.users) < 0.02] = 0  # new users
+    history = histories(sizes, options.items, rng)
+    held_out = histories(rng.poisson(3, options.users).clip(1), options.items, rng)
+    held_out = csr_array(held_out - held_out.multiply(history))
+    held_out.eliminate_zeros()
+    users = np.array([f"shopper-{user:08}" for user in range(options.users)], dtype=object)
+    first_seen = pd.Timestamp("2025-01-01", tz="UTC") + pd.to_timedelta(
+        rng.integers(0, 300, options.items), unit="D"
+    )
+    items = pd.DataFrame(
+        {"item_id": [f"item-{item:07}" for item in range(options.items)], "first_seen": first_seen}
+    )
+    cuts = {
+        "validation_start": "2025-10-20T00:00:00+00:00",
+        "test_start": "2025-11-01T00:00:00+00:00",
+    }
+    summary = {"md5": "0" * 32, "repeat_purchases": False, "cuts": cuts}
+    window = HeldOut(users, history, held_out)
+    for folder in ("data/features", "data/baselines", "models/recommender"):
+        (root / folder).mkdir(parents=True)
+    write_features(Features(history, history, users, items, None, window, summary), root / "data/features")
+    shutil.copy(ROOT / "params.yaml", root)
+    popular, _ = recommend(Popularity().fit(history), history, RANKED)
+    rankings: dict[str, Any] = {"popularity": popular}
+    rankings |= {name: drawn_rankings(window, rng) for name in ("itemknn", "rp3beta", "ease", "ials")}
+    np.savez_compressed(root / "data/baselines/rankings.npz", **rankings)
+    settings = load_params(ROOT / "params.yaml").train
+    assert isinstance(settings, RCGANParams)
+    sides = {
+        side: getattr(settings, side).model_copy(update={"hidden": (options.hidden,)})
+        for side in ("generator", "critic")
+    }
+    settings = settings.model_copy(update={**sides, "accelerator": "cpu"})
+    some = rng.choice(options.users, min(3000, options.users), replace=False)
+    recommender = RCGAN(settings, options.share).fit(csr_array(history[some]), epochs=1)
+    recommender.save(root / "models/recommender")
+
+
+def evaluate() -> None:
+    """Run the stage here, and write spent.json: part → wall and CPU seconds, and the peak after it in GiB."""
+    spent: dict[str, list[float]] = {}
+    running: list[str] = []
+
+    def timed(part: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def one(*arguments: Any, **settings: Any) -> Any:
+            if len(running) > 1:  # the intervals of a segment belong to the segments
+                return function(*arguments, **settings)
+            running.append(part)
+            start, cpu = time.perf_counter(), time.process_time()
+            found = function(*arguments, **settings)
+            running.pop()
+            wall, used, _ = spent.get(part, (0.0, 0.0, 0.0))
+            spent[part] = [wall + time.perf_counter() - start, used + time.process_time() - cpu, peak()]
+            return found
+
+        return one
+
+    for name, part in PARTS.items():
+        setattr(stage, name, timed(part, getattr(stage, name)))
+    timed("the whole stage", stage.evaluate)()
+    write_json(Path("spent.json"), spent)
+
+
+def bare(critic: bool, k: int) -> None:
+    """Multiply and pick, and write spent.json: part → wall and CPU seconds, and the peak after it in GiB."""
+    history = read_features(Path("data/features")).test.history
+    recommender = RCGAN.load(Path("models/recommender"))
+    read, write = (one.numpy() for one in (recommender.generator.first, recommender.generator.output.weight))
+    folded, out = recommender._seen, recommender._hidden.T
+    n_users, n_items = history.shape
+    spent = {"products": [0.0, 0.0, 0.0], "top-k": [0.0, 0.0, 0.0]}
+
+    def note(part: str, start: float, cpu: float) -> None:
+        wall, used, _ = spent[part]
+        spent[part] = [wall + time.perf_counter() - start, used + time.process_time() - cpu, peak()]
+
+    block = max(1, CELLS // n_items)
+    for first in range(0, n_users, block):
+        start, cpu = time.perf_counter(), time.process_time()
+        hidden = np.tanh(history[first : first + block] @ read)
+        scores = hidden @ write.T
+        if critic:
+            scores += (hidden @ folded) @ out
+        note("products", start, cpu)
+        start, cpu = time.perf_counter(), time.process_time()
+        best = np.argpartition(scores, n_items - k, axis=1)[:, n_items - k :]
+        order = np.argsort(-np.take_along_axis(scores, best, axis=1), axis=1)
+        np.take_along_axis(best, order, axis=1)
+        note("top-k", start, cpu)
+    write_json(Path("spent.json"), spent)
+
+
+def peak() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # KiB on Linux
+
+
+def own_process(root: Path, *part: str) -> dict[str, list[float]]:
+    """Run a part in a process that this one's memory is not the beginning of."""
+    command = [sys.executable, str(Path(__file__).resolve()), *sys.argv[1:], "--part", *part]
+    subprocess.run(command, cwd=root, check=True)
+    spent: dict[str, list[float]] = read_json(root / "spent.json") if part[0] != "make" else {}
+    return spent
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--users", type=int, default=30_000)
+    parser.add_argument("--items", type=int, default=40_000)
+    parser.add_argument("--hidden", type=int, default=128)
+    parser.add_argument("--share", type=float, default=0.5, help="of the critic in the served score")
+    parser.add_argument("--part", nargs="+", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.part:
+        name, *rest = options.part
+        match name:
+            case "make":
+                make_project(Path(), options)
+            case "stage":
+                evaluate()
+            case _:
+                bare(name == "critic", int(rest[0]))
+        return
+    k = str(max(load_params(ROOT / "params.yaml").evaluate.k))
+    with tempfile.TemporaryDirectory(prefix="recgan-") as folder:
+        root = Path(folder)
+        own_process(root, "make")
+        measured = {"stage": own_process(root, "stage")}
+        if options.share:
+            measured["bare"] = own_process(root, "critic", k)
+        measured["bare, generator alone"] = own_process(root, "generator", k)
+        page = (root / "reports/evaluation.html").stat().st_size
+    load, cores = os.getloadavg()[0], len(os.sched_getaffinity(0))
+    print(
+        f"{datetime.now(UTC):%Y-%m-%d}, {cores} cores, load {load:.1f}, OMP_NUM_THREADS "
+        f"{os.environ.get('OMP_NUM_THREADS', 'not set')}: {options.users:,} users × {options.items:,} items, "
+        f"hidden {options.hidden}, the critic's share {options.share:g}, k = {k}; "
+        f"the page has {page / 1024:.0f} KiB"
+    )
+    for name, spent in measured.items():
+        for part, (wall, cpu, gib) in spent.items():
+            print(f"{name:22} {part:29} {wall:6.1f} s wall {cpu:6.1f} s CPU, peak by then {gib:5.2f} GiB")
+    ranking = measured["stage"]["score and rank"]
+    for name, spent in measured.items():
+        if name != "stage":
+            wall, cpu = (sum(part[i] for part in spent.values()) for i in range(2))
+            print(f"score and rank / {name}: {ranking[0] / wall:.2f} in wall, {ranking[1] / cpu:.2f} in CPU")
+
+
+if __name__ == "__main__":
+    main()
