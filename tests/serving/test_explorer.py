@@ -28,7 +28,7 @@ from recgan.serving.explorer.why import why
 from recgan.serving.model import ServedModel
 from recgan.serving.schema import MAX_HISTORY, Event, Filters
 from tests.registry.conftest import ITEMS, USERS, shop_features
-from tests.serving.conftest import buying, ids, promote, until
+from tests.serving.conftest import buying, ids, promote, register, until
 from tests.serving.test_model import WEIGHTS, Echo
 
 HOME = "http://127.0.0.1:8000"
@@ -417,7 +417,28 @@ def test_pages_and_answers_carry_no_permission_to_run_anything_else(client):
         assert client.get(path).status_code == 404
 
 
-def test_without_a_champion_the_page_is_there_and_its_questions_say_why(store_env):
+def test_without_a_champion_the_challenger_is_shown_beside_why_there_is_none(params, store_env, tmp_path):
+    """The first version that the gate refuses is what people want to look at."""
+    assert register(tmp_path, params, "refused") == "1"
+    with looking("refused") as client:
+        state = client.get(f"{API}/state").json()
+        assert state["model"] == {"name": "refused", "version": "1"}
+        assert client.get(f"{API}/shoppers?q=user-7").json()[0]["user_id"] == "user-7"
+        answer = lists(client, user_id="user-7", k=5)
+        assert answer["model"]["version"] == answer["challenger"]["version"] == "1"
+        assert (answer["champion"]["state"], answer["champion"]["items"]) == ("none", [])
+        assert "refused has no champion" in answer["champion"]["message"]
+        assert len(answer["popularity"]["items"]) == 5
+        assert client.post("/recommend", json={"user_id": "user-7"}).status_code == 503
+        promote("refused", "1")
+        client.app.state.watch.look()
+        now = lists(client, user_id="user-7", k=5)
+        assert ids(now["champion"]) == ids(answer["challenger"])
+        why = ask(client, f"{API}/why", history=buying(1), item_id="item-7")
+        assert why["version"] == "1"
+
+
+def test_without_any_version_the_page_is_there_and_its_questions_say_why(store_env):
     with looking("nobody") as client:
         assert client.get("/explorer").status_code == 200
         for answer in (

@@ -38,6 +38,7 @@ class ChallengerWatch:
         self._name, self._root, self._poll_seconds = name, root, poll_seconds
         self._lock = threading.Lock()
         self._now = Contender()
+        self._loading: threading.Thread | None = None
         self._look_again = self._load_again = 0.0
 
     def look(self) -> Contender:
@@ -47,6 +48,14 @@ class ChallengerWatch:
                 self._look()
                 self._look_again = time.monotonic() + self._poll_seconds
             return self._now
+
+    def loaded(self) -> Contender:
+        """Return the challenger as `look` does, but wait for one that is being loaded."""
+        contender = self.look()
+        if contender.served is None and self._loading is not None:
+            self._loading.join()
+            contender = self.look()
+        return contender
 
     def _look(self) -> None:
         try:
@@ -67,7 +76,10 @@ class ChallengerWatch:
             return
         self._now = Contender(registered)
         if registered is not None:
-            threading.Thread(target=self._load, args=(registered,), name="challenger", daemon=True).start()
+            self._loading = threading.Thread(
+                target=self._load, args=(registered,), name="challenger", daemon=True
+            )
+            self._loading.start()
 
     def _load(self, registered: store.Challenger) -> None:
         version, served, problem = registered.version, None, None

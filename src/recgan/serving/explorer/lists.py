@@ -1,6 +1,7 @@
 """The three lists for a history, and how edits moved them."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from recgan.errors import RecganError
 from recgan.serving.explorer.challenger import Contender
@@ -22,25 +23,38 @@ from recgan.serving.schema import MAX_K, Item
 _Rank = Callable[[History, int, Mask | None], tuple[list[Item], bool]]
 
 
-def lists(request: ListsRequest, champion: ServedModel, contender: Contender) -> Lists:
+@dataclass(frozen=True)
+class Standing:
+    """Who answers now."""
+
+    shown: ServedModel
+    """Whose catalogue, shoppers and popularity are shown: the champion, or the challenger without one."""
+    champion: ServedModel | None
+    problem: str | None
+    """Why there is no champion."""
+    contender: Contender
+
+
+def lists(request: ListsRequest, standing: Standing) -> Lists:
     """Answer a history by champion, challenger and popularity.
 
     A model's list is what /recommend answers if that version is the champion, so each takes the stored
-    history, the weights and the catalogue of its own package. Popularity is the champion's.
+    history, the weights and the catalogue of its own package.
 
     Raises:
-        RecganError: the champion's package cannot filter.
+        RecganError: the package that is shown cannot filter.
     """
-    stored = champion.history(None, request.user_id)
+    shown, champion, contender = standing.shown, standing.champion, standing.contender
+    stored = shown.history(None, request.user_id)
     removed = set(request.removed)
-    packaged = champion.packaged
+    packaged = shown.packaged
     order = sorted(
         range(len(stored.positions)),
         key=lambda at: (-stored.confidences[at], -packaged.popularity[stored.positions[at]]),
     )
-    shown = [
+    listed = [
         Stored(
-            **known(champion, int(stored.positions[at])).model_dump(),
+            **known(shown, int(stored.positions[at])).model_dump(),
             confidence=float(stored.confidences[at]),
             removed=packaged.item_ids[stored.positions[at]] in removed,
         )
@@ -48,14 +62,17 @@ def lists(request: ListsRequest, champion: ServedModel, contender: Contender) ->
     ]
     registered = contender.registered
     return Lists(
+        model=shown.model,
         user_known=stored.user_known,
-        stored=shown,
-        stored_left_out=len(order) - len(shown),
-        added=[_added(request, champion, number) for number in range(len(request.history or ()))],
+        stored=listed,
+        stored_left_out=len(order) - len(listed),
+        added=[_added(request, shown, number) for number in range(len(request.history or ()))],
         edited=_is_edited(request),
-        champion=_column(request, champion, _by_model(request, champion)),
+        champion=Column(version=None, state="none", message=standing.problem)
+        if champion is None
+        else _column(request, champion, _by_model(request, champion)),
         challenger=_challenger(request, contender),
-        popularity=_column(request, champion, _by_popularity(request, champion)),
+        popularity=_column(request, shown, _by_popularity(request, shown)),
         verdict=None
         if registered is None
         else Verdict(decision=registered.decision, reasons=list(registered.reasons)),

@@ -15,7 +15,7 @@ from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 
 from recgan.params import EVENT_KINDS
 from recgan.serving.explorer.challenger import ChallengerWatch
-from recgan.serving.explorer.lists import edited_history, lists
+from recgan.serving.explorer.lists import Standing, edited_history, lists
 from recgan.serving.explorer.schema import (
     MAX_CATEGORIES_SHOWN,
     Kind,
@@ -86,9 +86,24 @@ def explorer(
 
     api = APIRouter(prefix="/api", dependencies=[Depends(_never_stored)])
 
+    def standing() -> Standing:
+        try:
+            served = champion()
+        except HTTPException as error:
+            # Nothing has passed the gate yet: then what was refused is what people want to see.
+            contender = challenger.loaded()
+            if contender.served is None:
+                details = [str(error.detail), contender.problem]
+                raise HTTPException(503, "; ".join(filter(None, details)), error.headers) from None
+            return Standing(contender.served, None, str(error.detail), contender)
+        return Standing(served, served, None, challenger.look())
+
+    def shown() -> ServedModel:
+        return standing().shown
+
     @api.get("/state")
     def state() -> State:
-        served = champion()
+        served = shown()
         packaged, settings = served.packaged, served.packaged.confidence
         weights = dict.fromkeys(EVENT_KINDS, 1.0) if settings is None else settings.weights
         named, left_out = categories(served, MAX_CATEGORIES_SHOWN)
@@ -107,22 +122,22 @@ def explorer(
 
     @api.get("/shoppers")
     def shoppers(request: Annotated[SearchRequest, Query()]) -> list[Shopper]:
-        return indexes.of(champion()).shoppers(request.q, request.limit)
+        return indexes.of(shown()).shoppers(request.q, request.limit)
 
     @api.get("/shoppers/random")
     def random_shopper() -> Shopper:
-        found = indexes.of(champion()).anyone()
+        found = indexes.of(shown()).anyone()
         if found is None:
             raise HTTPException(404, f"the package of {name} knows no shopper with a history")
         return found
 
     @api.get("/items")
     def items(request: Annotated[SearchRequest, Query()]) -> list[KnownItem]:
-        return indexes.of(champion()).items(request.q, request.limit)
+        return indexes.of(shown()).items(request.q, request.limit)
 
     @api.post("/lists")
     def three_lists(request: ListsRequest) -> Lists:
-        return lists(request, champion(), challenger.look())
+        return lists(request, standing())
 
     @api.post("/why")
     def explain(request: WhyRequest) -> Why:

@@ -85,7 +85,7 @@ class Stored(KnownItem):
 class Added(BaseModel):
     """An event of the request, in its order."""
 
-    item: KnownItem | None = Field(description="null where the champion does not know the item.")
+    item: KnownItem | None = Field(description="null where the model does not know the item.")
     item_id: str
     event: EventKind
     value: float | None
@@ -130,6 +130,7 @@ class Verdict(BaseModel):
 class Lists(BaseModel):
     """A history and the three lists for it."""
 
+    model: Model = Field(description="Whose catalogue, shoppers and popularity these are.")
     user_known: bool | None
     stored: list[Stored] = Field(description="The largest confidences first.")
     stored_left_out: int

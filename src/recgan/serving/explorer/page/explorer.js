@@ -12,10 +12,12 @@ import { NAMES, addedRow, column, describe, explanation, make, nameOf, plural, s
 const STORED_SHOWN = matchMedia("(max-width: 760px)").matches ? 5 : 12;
 const $ = (id) => document.getElementById(id);
 
-/** What the champion's package holds. */
+/** What the package holds that is shown. */
 let shop = null;
 let latest = 0;
 let allStored = false;
+/** Whether somebody on a phone has said which list to show. */
+let chosen = false;
 /** @type {Object<string, string>} what each column shows, as text: one that stays the same keeps what is open in it */
 const shown = {};
 
@@ -120,7 +122,7 @@ async function refresh() {
   try {
     if (shop === null) await showShop();
     const answer = await ask("lists", question(state));
-    if (answer.champion.version !== shop.model.version) await showShop(); // swapped meanwhile
+    if (answer.model.version !== shop.model.version) await showShop(); // swapped meanwhile
     if (turn !== latest) return;
     problem(null);
     keepingFocus(() => {
@@ -188,7 +190,7 @@ function showHistory(state, answer) {
   $("history-title").textContent = state.user === null ? "History of a new shopper" : `History of shopper ${state.user}`;
   const rated = shop.min_rating === null ? "" : `, ratings from ${plural(shop.min_rating, "star")}`;
   $("history-note").textContent = answer.user_known === false
-    ? `The champion’s package knows no shopper ${state.user}: the lists are those of someone new.`
+    ? `Version ${answer.model.version} knows no shopper ${state.user}: the lists are those of someone new.`
     : state.user === null ? "Empty until you add items, here or from a list."
     : `${plural(total, "stored item")}${shop.binary ? `; each counts 1${rated}` : `, the most confident first${rated}`}.`;
   $("added").replaceChildren(...answer.added.map((added, number) => addedRow(added, number, counts,
@@ -218,7 +220,9 @@ function showLists(state, answer) {
     if (reading) $(name).querySelector("header details")?.setAttribute("open", "");
   }
   for (const name of Object.keys(NAMES)) showElsewhere(name, answer);
-  const items = answer.champion.items;
+  const first = answer.champion.state === "ready" ? "champion" : "challenger";
+  if (!chosen) choose(first);
+  const items = answer[first].items;
   const moved = items.filter((item, place) => answer.edited && item.before !== place + 1).length;
   $("status").textContent = `${plural(items.length, "recommendation")}${answer.edited ? `, ${moved} moved or new` : ""}`;
 }
@@ -316,12 +320,14 @@ $("filters").addEventListener("change", () => change({
 document.addEventListener("click", (event) => {
   if (!$("categories").contains(event.target)) $("categories").open = false;
 });
-for (const button of document.querySelectorAll("[data-show]")) {
-  button.addEventListener("click", () => {
-    $("columns").dataset.shown = button.dataset.show;
-    for (const other of document.querySelectorAll("[data-show]")) other.setAttribute("aria-pressed", String(other === button));
-  });
+
+/** Choose the list that a phone shows. @param {string} name */
+function choose(name) {
+  $("columns").dataset.shown = name;
+  for (const button of document.querySelectorAll("[data-show]")) button.setAttribute("aria-pressed", String(button.dataset.show === name));
 }
+for (const button of document.querySelectorAll("[data-show]")) button.addEventListener("click", () => { chosen = true; choose(button.dataset.show); });
+
 /** Point at the same item in all lists. */
 for (const kind of ["pointerover", "pointerleave"]) {
   $("columns").addEventListener(kind, (event) => {

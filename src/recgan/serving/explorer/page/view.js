@@ -57,7 +57,7 @@ export function storedRow(item, counts, toggle) {
 export function addedRow(added, number, counts, drop) {
   const item = added.item ?? { item_id: added.item_id, title: null, category: null, price: null };
   const event = added.event === "rating" && added.value !== null ? `${plural(added.value, "star")}` : added.event;
-  const worth = added.item === null ? "not known to the champion, has no effect"
+  const worth = added.item === null ? "not known to the model, has no effect"
     : added.worth === 0 ? "does not count, but is seen" : counts ? `counts ${confidence(added.worth)}` : null;
   return make("li", {},
     label(item, make("b", {}, "added"), ` · ${[event, worth].filter(Boolean).join(" · ")}`),
@@ -93,7 +93,7 @@ function noteOf(name, column, answer) {
   if (column.fallback) return [make("b", {}, "The model failed: popularity stands in.")];
   if (name === "popularity") return ["what most shoppers have"];
   if (name === "challenger" && column.state !== "none") return verdictOf(answer.verdict);
-  return [name === "champion" ? "what /recommend answers" : "\u00a0"];
+  return [name === "champion" && column.state === "ready" ? "what /recommend answers" : "\u00a0"];
 }
 
 /** What of the request has no effect on a list. */
