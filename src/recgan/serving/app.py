@@ -14,6 +14,8 @@ from fastapi import FastAPI, HTTPException, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException as StarletteHTTPException
+from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from recgan.environment import configure
@@ -30,6 +32,7 @@ from recgan.serving.schema import (
     RecommendAnswer,
     RecommendRequest,
     SimilarAnswer,
+    SimilarQuery,
     SimilarRequest,
 )
 from recgan.serving.server import Exposure
@@ -38,8 +41,18 @@ VERSION_HEADER, FALLBACK_HEADER = "X-Recgan-Model-Version", "X-Recgan-Fallback"
 _PATHS = {"/recommend", "/similar", "/health", "/ready", "/metrics", "/openapi.json"}
 _Responses = dict[int | str, dict[str, Any]]
 _ASKED: _Responses = {
+    200: {
+        "headers": {
+            VERSION_HEADER: {"required": True, "schema": {"type": "string"}},
+            FALLBACK_HEADER: {"description": "Where popularity stood in.", "schema": {"const": "true"}},
+        }
+    },
     413: {"model": Problem, "description": f"The body is over {MAX_BODY} bytes."},
-    503: {"model": Problem, "description": "No champion is loaded."},
+    503: {
+        "model": Problem,
+        "description": "No champion is loaded.",
+        "headers": {"Retry-After": {"required": True, "schema": {"type": "integer"}}},
+    },
 }
 _NOT_JSON: _Responses = {400: {"model": Problem, "description": "The body is not JSON."}}
 
@@ -97,6 +110,7 @@ def create_app(
     app.add_middleware(Measured, metrics=metrics, max_body=MAX_BODY)
     app.add_exception_handler(RequestValidationError, _unprocessable)
     app.add_exception_handler(RecganError, _refused)
+    app.add_exception_handler(405, _not_allowed)
 
     def champion() -> ServedModel:
         served = watch.serving
@@ -150,7 +164,7 @@ def create_app(
     unknown_item: _Responses = {404: {"model": Problem, "description": "The model does not know the item."}}
 
     @app.get("/similar", response_model=SimilarAnswer, responses=_ASKED | unknown_item)
-    async def similar(request: Annotated[SimilarRequest, Query()]) -> Response:
+    async def similar(request: Annotated[SimilarQuery, Query()]) -> Response:
         """Find the items nearest to one: what the model recommends for a history of it alone."""
         return similar_to(request)
 
@@ -256,6 +270,16 @@ async def _unprocessable(request: Request, error: Exception) -> Response:
         for fault in error.errors()[:20]
     ]
     return _json(422, faults)
+
+
+async def _not_allowed(request: Request, error: Exception) -> Response:
+    """Name all methods of a path; Starlette names those of its first route alone."""
+    assert isinstance(error, StarletteHTTPException)
+    routes = [route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE]
+    methods = sorted({method for route in routes for method in getattr(route, "methods", None) or ()})
+    answer = _json(405, error.detail)
+    answer.headers["Allow"] = ", ".join(methods)
+    return answer
 
 
 async def _refused(request: Request, error: Exception) -> Response:
