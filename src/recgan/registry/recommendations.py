@@ -219,7 +219,7 @@ def live_now(root: Path, done: Rollback) -> str:
         f"Live now: {done.name} version {done.champion}, in place of version {done.withdrawn}.",
         f"{done.when:%Y-%m-%d %H:%M:%S} UTC by {done.by}: {done.reason}",
         f"Version {done.withdrawn} is withdrawn: the gate will not promote it again.",
-        "A server that runs keeps the version it started with: start it again.",
+        "`make serve` follows within seconds; another server keeps the version it started with: restart it.",
     ]
     target = target_path(root, done.name)
     published = about(target)
