@@ -4,7 +4,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,6 +12,7 @@ from scipy.sparse import csr_array
 
 from recgan.errors import RecganError
 from recgan.features.matrices import Features
+from recgan.features.newest import newest_histories
 from recgan.files import read_json, write_json
 from recgan.params import FeaturesParams
 from recgan.recommenders.loading import load_recommender
@@ -197,30 +197,13 @@ def write_shoppers(features: Features, path: Path) -> None:
     What a window holds out has lost its confidence: an item that only the test window has counts 1.
 
     Args:
-        features: whose train_validation and test are put together.
+        features: whose newest histories they are, those that `recgan recommend` asks with.
         path: the file to write.
     """
-    user_ids, rows = np.unique(
-        np.concatenate([features.user_ids.astype(str), features.test.user_ids.astype(str)]),
-        return_inverse=True,
-    )
-    n_train = len(features.user_ids)
-    shape = (len(user_ids), features.train_validation.shape[1])
-    known: Any = csr_array(shape, dtype=np.float32)
-    for matrix, of_rows in (
-        (features.train_validation, rows[:n_train]),
-        (features.test.history, rows[n_train:]),
-        (features.test.held_out, rows[n_train:]),
-    ):
-        cells = matrix.tocoo()
-        placed: Any = csr_array(
-            (cells.data.astype(np.float64), (of_rows[cells.row], cells.col)), shape=shape
-        ).astype(np.float32)
-        known = known.maximum(placed).tocsr()
-    known.sort_indices()
+    user_ids, known = newest_histories(features)
     np.savez_compressed(
         path,
-        user_ids=user_ids,
+        user_ids=user_ids.astype(str),
         data=known.data,
         indices=known.indices.astype(np.int32),
         indptr=known.indptr.astype(np.int64),
