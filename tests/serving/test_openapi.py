@@ -19,7 +19,6 @@ from recgan.serving.app import create_app
 from tests.registry.conftest import store_uri  # noqa: F401
 
 CONFIG = {
-    "generation": {"deterministic": True, "database": "none"},
     # Without these hardly any generated item would be a known one.
     "dictionaries": {
         "items": {"values": [f"item-{item}" for item in range(48)]},
@@ -60,7 +59,7 @@ def without_champion(store_uri):  # noqa: F811
 
 
 @DOCUMENT.parametrize()
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=150, deadline=None, derandomize=True)
 def test_every_answer_is_a_documented_one(case, client):
     answer = case.call_and_validate(app=client.app)
     if case.path in ("/recommend", "/similar") and answer.status_code == 200:
@@ -71,7 +70,7 @@ def test_every_answer_is_a_documented_one(case, client):
 
 
 @DOCUMENT.parametrize()
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=25, deadline=None, derandomize=True)
 def test_without_a_champion_every_answer_is_a_documented_one(case, without_champion):
     answer = case.call_and_validate(app=without_champion, checks=CONFORMS)
     assert answer.status_code != 200 or case.path in ("/health", "/metrics")

@@ -304,9 +304,10 @@ async def _not_allowed(request: Request, error: Exception) -> Response:
     """Name all methods of a path; Starlette names those of its first route alone."""
     assert isinstance(error, StarletteHTTPException)
     routes = [route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE]
-    methods = sorted({method for route in routes for method in getattr(route, "methods", None) or ()})
+    methods = {method for route in routes for method in getattr(route, "methods", None) or ()}
+    methods |= set((error.headers or {}).get("Allow", "").split(", ")) - {""}
     answer = _json(405, error.detail)
-    answer.headers["Allow"] = ", ".join(methods)
+    answer.headers["Allow"] = ", ".join(sorted(methods))
     return answer
 
 
