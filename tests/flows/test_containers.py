@@ -134,8 +134,9 @@ def test_what_serves_gets_no_secret_and_changes_nothing():
     assert (module, recgan) == ("-m", "recgan")
     defaults = [re.sub(r"\$\{\w+:-(.*)\}", r"\1", option) for option in options]
     with patch("recgan.serving.server.serve") as started:
-        assert CliRunner().invoke(app, defaults).exit_code == 0
-    assert started.call_args.args == ("recgan", 8000, 1, 5.0)
+        environment = {"RECGAN_HOST": serve["environment"]["RECGAN_HOST"]}
+        assert CliRunner().invoke(app, defaults, env=environment).exit_code == 0
+    assert started.call_args.args == ("recgan", 8000, 1, 5.0, "none")  # the last: no explorer
 
 
 def test_the_image_has_no_secret_and_runs_as_nobody_special():
