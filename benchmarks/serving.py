@@ -1,23 +1,29 @@
 """Load on the recommendation server, and on `mlflow models serve` with the same model: p50, p99, requests/s.
 
-    python benchmarks/serving.py [--items 10000] [--rate 500] [--seconds 20] [--connections 16] [--workers 1]
-        [--swaps 10] [--without-mlflow]
+    python benchmarks/serving.py [--items 10000 100000] [--rate 500] [--seconds 20] [--connections 16]
+        [--workers 1] [--swaps 10] [--without-mlflow]
 
 The model is a student with 100 drawn neighbours an item: its speed is a student's, its answers mean nothing.
-Requests are histories of 1 to 20 items, k = 10, over connections that are kept open. They are due at a fixed
-rate and timed from when they were due (an answer that is late makes the next ones late, and that counts);
-then as many as go in turn, for the throughput. Last, the alias is moved back and forth under the same load.
-The generator is Python on the same machine and takes its share of the cores: close everything else.
+Requests are histories of 1 to 20 items, k = 10, over connections that are kept open.
+
+Throughput is wrk's (https://github.com/wg/wrk, Debian: apt install wrk): one thread, the next request as
+soon as the last is answered. It has no fixed rate, so the latency at one is measured here: requests are due
+at that rate and timed from when they were due (an answer that is late makes the next ones late, and that
+counts). Last, the alias is moved back and forth under wrk. Any answer but a 2xx and any broken connection
+counts as failed. Both generators take their share of the cores: close everything else.
 """
 
 import argparse
 import asyncio
 import json
 import os
+import shutil
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.request
 from contextlib import contextmanager
@@ -137,13 +143,12 @@ class Load:
         await reader.readexactly(int(fields[b"content-length"]))
         self.failed += not head.startswith(b"HTTP/1.1 200")
 
-    async def connection(self, first: int, step: int, began: float, ends: float, rate: float | None) -> None:
-        """Send every step-th request, each when it is due; without a rate as soon as the last is answered."""
+    async def connection(self, first: int, step: int, began: float, ends: float, rate: float) -> None:
+        """Send every step-th request, each when it is due."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         number = first
         while True:
-            now = time.perf_counter()
-            due = now if rate is None else began + number / rate
+            now, due = time.perf_counter(), began + number / rate
             if max(due, now) >= ends:
                 break
             if due > now:
@@ -157,7 +162,7 @@ class Load:
             number += step
         writer.close()
 
-    async def run(self, connections: int, seconds: float, rate: float | None) -> str:
+    async def run(self, connections: int, seconds: float, rate: float) -> str:
         """Load the server and say what it did."""
         self.seconds, self.failed, began = [], 0, time.perf_counter()
         ends = began + seconds
@@ -166,32 +171,111 @@ class Load:
         )
         took = time.perf_counter() - began
         p50, p99 = np.quantile(self.seconds, [0.5, 0.99]) * 1000
-        asked = "as many as go" if rate is None else f"{rate:g} requests/s asked"
         return (
-            f"{asked}: {len(self.seconds) / took:.0f} requests/s, p50 {p50:.1f} ms, p99 {p99:.1f} ms, "
-            f"{self.failed} failed"
+            f"{rate:g} requests/s asked: {len(self.seconds) / took:.0f} requests/s, p50 {p50:.1f} ms, "
+            f"p99 {p99:.1f} ms, {len(self.seconds)} requests, {self.failed} failed"
         )
 
 
-async def swaps(load: Load, moves: int, connections: int, seconds: float, rate: float) -> str:
-    """Move the alias under load."""
+WRK = """
+local bodies, next = {}, 0
+function init(args)
+  for line in io.lines(args[1]) do bodies[#bodies + 1] = line end
+  wrk.method, wrk.headers["Content-Type"] = "POST", "application/json"
+end
+function request()
+  next = next % #bodies + 1
+  return wrk.format(nil, nil, nil, bodies[next])
+end
+function done(summary, latency, requests)
+  local e = summary.errors
+  io.write(string.format("figures %.1f %.3f %.3f %d %d\\n", summary.requests / summary.duration * 1e6,
+    latency:percentile(50) / 1e3, latency:percentile(99) / 1e3, summary.requests,
+    e.connect + e.read + e.write + e.status + e.timeout))
+end
+"""
+"""One thread's requests, in the order of the file; prints requests/s, p50 and p99 in ms, requests, failed."""
+
+
+def wrk(folder: Path, port: int, path: str, requests: list[bytes], connections: int, seconds: float) -> str:
+    """Load a server with wrk and say what it did."""
+    (folder / "wrk.lua").write_text(WRK)
+    (folder / "bodies").write_bytes(b"\n".join(requests))
+    asked = ["wrk", "-t1", f"-c{connections}", f"-d{max(round(seconds), 1)}s", "--timeout", "10s"]
+    asked += ["-s", str(folder / "wrk.lua"), f"http://127.0.0.1:{port}{path}", "--", str(folder / "bodies")]
+    said = subprocess.run(asked, check=True, capture_output=True, text=True).stdout
+    rate, p50, p99, done, failed = said.partition("figures ")[2].split()
+    return (
+        f"wrk: {float(rate):.0f} requests/s, p50 {float(p50):.1f} ms, p99 {float(p99):.1f} ms, "
+        f"{done} requests, {failed} failed"
+    )
+
+
+def moving(moves: int, seconds: float) -> threading.Thread:
+    """Begin to move the alias back and forth, evenly over the time."""
     client = connect()
 
-    async def move() -> None:
+    def move() -> None:
         for number in range(moves):
-            version = str(2 - number % 2)
-            await asyncio.to_thread(client.set_registered_model_alias, NAME, "champion", version)
-            await asyncio.sleep(seconds / moves)
+            client.set_registered_model_alias(NAME, "champion", str(2 - number % 2))
+            time.sleep(seconds / moves)
 
-    moving = asyncio.create_task(move())
-    said = await load.run(connections, seconds, rate)
-    await moving
-    return said
+    thread = threading.Thread(target=move)
+    thread.start()
+    return thread
+
+
+def swaps_of(port: int) -> int:
+    """Return how many versions all workers together have taken in."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
+        lines = answer.read().decode().splitlines()
+    return sum(int(float(line.split()[1])) for line in lines if line.startswith("recgan_model_swaps_total"))
+
+
+def loaded(
+    who: str, folder: Path, port: int, path: str, requests: list[bytes], asked: argparse.Namespace
+) -> None:
+    """Warm a server, then print its latency at the rate and its throughput."""
+    load = Load(port, path, requests)
+    wrk(folder, port, path, requests, asked.connections, 2)
+    print(f"{who}, {asyncio.run(load.run(asked.connections, asked.seconds, asked.rate))}", flush=True)
+    print(f"{who}, {wrk(folder, port, path, requests, asked.connections, asked.seconds)}", flush=True)
+
+
+def measure(folder: Path, items: int, asked: argparse.Namespace) -> None:
+    """Measure both servers with a model of so many items."""
+    os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{folder / 'mlflow.db'}"
+    client = connect()
+    mlflow.set_experiment(experiment_id=client.create_experiment(NAME, (folder / "mlartifacts").as_uri()))
+    for version in (1, 2):
+        register(items, folder / str(version), seed=version)
+    client.set_registered_model_alias(NAME, "champion", "1")
+    print(f"{items} items, {asked.workers} worker(s), load average {os.getloadavg()[0]:.1f}", flush=True)
+    port = free_port()
+    options = ["--workers", str(asked.workers), "--poll-seconds", "0.5"]
+    with server(folder, "/ready", port, "serve", *options):
+        requests = bodies(items, of_mlflow=False)
+        loaded("recgan", folder, port, "/recommend", requests, asked)
+        before, seconds = swaps_of(port), 3.0 * asked.swaps
+        if asked.swaps:
+            mover = moving(asked.swaps, seconds)
+            said = wrk(folder, port, "/recommend", requests, asked.connections, seconds)
+            mover.join()
+            time.sleep(2)
+            print(
+                f"recgan, alias moved {asked.swaps} times, {swaps_of(port) - before} swaps, {said}",
+                flush=True,
+            )
+    if not asked.without_mlflow:
+        client.set_registered_model_alias(NAME, "champion", "1")
+        port = free_port()
+        with server(folder, "/ping", port, "serve-model"):
+            loaded("mlflow", folder, port, "/invocations", bodies(items, of_mlflow=True), asked)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--items", type=int, default=10_000)
+    parser.add_argument("--items", type=int, nargs="+", default=[10_000, 100_000])
     parser.add_argument("--rate", type=float, default=500)
     parser.add_argument("--seconds", type=float, default=20)
     parser.add_argument("--connections", type=int, default=16)
@@ -199,35 +283,12 @@ def main() -> None:
     parser.add_argument("--swaps", type=int, default=10)
     parser.add_argument("--without-mlflow", action="store_true")
     asked = parser.parse_args()
-    with tempfile.TemporaryDirectory() as made:
-        folder = Path(made)
-        os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{folder / 'mlflow.db'}"
-        client = connect()
-        mlflow.set_experiment(experiment_id=client.create_experiment(NAME, (folder / "mlartifacts").as_uri()))
-        for version in (1, 2):
-            register(asked.items, folder / str(version), seed=version)
-        client.set_registered_model_alias(NAME, "champion", "1")
-        print(f"{asked.items} items, {asked.workers} worker(s), load average {os.getloadavg()[0]:.1f}")
-        port = free_port()
-        options = ["--workers", str(asked.workers), "--poll-seconds", "0.5"]
-        with server(folder, "/ready", port, "serve", *options):
-            load = Load(port, "/recommend", bodies(asked.items, of_mlflow=False))
-            asyncio.run(load.run(asked.connections, 2, None))  # warm
-            print("recgan, ", asyncio.run(load.run(asked.connections, asked.seconds, asked.rate)))
-            print("recgan, ", asyncio.run(load.run(asked.connections, asked.seconds, None)))
-            said = asyncio.run(swaps(load, asked.swaps, asked.connections, 3 * asked.swaps, asked.rate))
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
-                text = answer.read().decode()
-            swapped = [line for line in text.splitlines() if line.startswith("recgan_model_swaps_total")]
-            print(f"recgan, alias moved {asked.swaps} times ({swapped[0]}, first load included),", said)
-        if not asked.without_mlflow:
-            client.set_registered_model_alias(NAME, "champion", "1")
-            port = free_port()
-            with server(folder, "/ping", port, "serve-model"):
-                load = Load(port, "/invocations", bodies(asked.items, of_mlflow=True))
-                asyncio.run(load.run(asked.connections, 2, None))
-                print("mlflow, ", asyncio.run(load.run(asked.connections, asked.seconds, asked.rate)))
-                print("mlflow, ", asyncio.run(load.run(asked.connections, asked.seconds, None)))
+    if shutil.which("wrk") is None:
+        sys.exit("wrk is not installed; Debian: apt install wrk, elsewhere: https://github.com/wg/wrk")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the servers are stopped as after Ctrl-C
+    for items in asked.items:
+        with tempfile.TemporaryDirectory() as folder:
+            measure(Path(folder), items, asked)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ def test_before_and_in_the_test_window_make_one_history():
     test = HeldOut(
         user_ids=ids("a", "d", "e"),
         history=matrix([0, 0, 0, 1], [0, 2.5, 0, 0], [0, 0, 0, 0]),
-        held_out=matrix([1, 0, 0, 0], [1, 0, 1, 0], [0, 1, 0, 0]),
+        held_out=matrix([1, 0, 0, 0], [1, 1, 1, 0], [0, 1, 0, 0]),
     )
     features = Features(known[:1], known, ids("c", "d", "b"), pd.DataFrame(), None, test, {})
     user_ids, histories = newest_histories(features)
@@ -33,4 +33,5 @@ def test_before_and_in_the_test_window_make_one_history():
         [1, 1, 1, 0],  # both
         [0, 1, 0, 0],  # new, and the history before was empty
     ]
+    assert histories.toarray()[3].tolist() == [1, 2.5, 1, 0]  # what the window holds out counts 1
     assert histories.has_sorted_indices

@@ -3,13 +3,15 @@
 import asyncio
 import json
 import re
-from unittest.mock import Mock
+from unittest.mock import Mock, patch
 
 import jsonschema
 import pytest
 import yaml
 from prefect.workers.base import BaseJobConfiguration
+from typer.testing import CliRunner
 
+from recgan.__main__ import app
 from tests.conftest import ROOT
 
 POOLS = ["docker", "kubernetes"]
@@ -118,6 +120,23 @@ def test_services_wait_for_what_they_need_and_name_what_there_is():
     worker = services["worker"]["environment"]
     assert worker["MLFLOW_TRACKING_URI"] == "http://mlflow:5000"
     assert "mlflow:*" in str(services["mlflow"]["command"])  # --allowed-hosts
+
+
+def test_what_serves_gets_no_secret_and_changes_nothing():
+    services = compose()["services"]
+    serve = services["serve"]
+    assert set(serve["environment"]) == {"MLFLOW_TRACKING_URI", "RECGAN_HOST", "PYTHONPATH"}
+    assert serve["read_only"]
+    assert serve["volumes"] == [".:/project:ro"]
+    assert serve["ports"] == ["127.0.0.1:${RECGAN_SERVE_PORT:-8000}:8000"]
+    assert "127.0.0.1:8000/ready" in str(serve["healthcheck"]["test"])
+    module, recgan, *options = serve["command"][1:]
+    assert (module, recgan) == ("-m", "recgan")
+    defaults = [re.sub(r"\$\{\w+:-(.*)\}", r"\1", option) for option in options]
+    with patch("recgan.serving.server.serve") as started:
+        environment = {"RECGAN_HOST": serve["environment"]["RECGAN_HOST"]}
+        assert CliRunner().invoke(app, defaults, env=environment).exit_code == 0
+    assert started.call_args.args == ("recgan", 8000, 1, 5.0, "none")  # the last: no explorer
 
 
 def test_the_image_has_no_secret_and_runs_as_nobody_special():

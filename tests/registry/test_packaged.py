@@ -9,6 +9,7 @@ from pathlib import Path
 import mlflow.pyfunc
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from scipy.sparse import csr_array
 
@@ -17,7 +18,8 @@ from recgan.errors import RecganError
 from recgan.features.matrices import Features, HeldOut
 from recgan.recommenders.protocol import recommend
 from recgan.recommenders.student import Student
-from recgan.registry.evidence import to_ids, to_positions
+from recgan.registry.asking import questions
+from recgan.registry.evidence import to_positions
 from recgan.registry.package import SIGNATURE
 from recgan.registry.packaged import SHOPPERS, PackagedRecommender, write_items, write_shoppers
 from tests.recommenders.test_student import of_real_rows
@@ -32,10 +34,14 @@ def packaged(params, tmp_path_factory):
     return PackagedRecommender.load(folder, folder / "items.json")
 
 
+def histories_of(matrix, item_ids):
+    return questions(matrix, pa.array(item_ids))["history"].to_pylist()
+
+
 def test_agrees_with_the_recommender_on_positions(packaged, params):
     features = shop_features()
     item_ids = features.items["item_id"].tolist()
-    answers = packaged.recommend(to_ids(features.test.history, item_ids), k=7)
+    answers = packaged.recommend(histories_of(features.test.history, item_ids), k=7)
     expected, scores = recommend(taste_recommender(params, TASTES), features.test.history, 7)
     rows = slice(0, -1)  # the last history is empty
     np.testing.assert_array_equal(
@@ -54,6 +60,34 @@ def test_recommends_the_taste_and_nothing_seen(packaged):
 def test_order_and_repeats_of_a_history_do_not_matter(packaged):
     first, second = packaged.recommend([["item-1", "item-7"], ["item-7", "item-1", "item-7"]])
     assert first == second
+
+
+def test_confidences_are_the_rows_of_features(packaged):
+    matrix = packaged.user_items(
+        [["item-3", "gone", "item-1", "item-3"], ["item-2"], []], [[0.5, 9.0, 2.0, 0.25], None, []]
+    )
+    expected = np.zeros((3, ITEMS), dtype=np.float32)
+    expected[0, [1, 3]], expected[1, 2] = (2, 0.75), 1
+    np.testing.assert_array_equal(matrix.toarray(), expected)
+    assert matrix.has_sorted_indices
+
+
+def test_a_matrix_comes_back_from_its_questions(packaged):
+    rng = np.random.default_rng(3)
+    matrix = csr_array((rng.random((9, ITEMS)) * (rng.random((9, ITEMS)) < 0.2)).astype(np.float32))
+    asked = questions(csr_array(matrix[2:]), pa.array(packaged.item_ids.tolist())).to_pydict()
+    np.testing.assert_array_equal(
+        packaged.user_items(asked["history"], asked["confidence"]).toarray(), matrix.toarray()[2:]
+    )
+
+
+@pytest.mark.parametrize(
+    ("confidences", "says"),
+    [([1.0], "1 confidences for a history of 2"), ([1, 0], "confidence 0 of"), ([1, np.nan], "nan")],
+)
+def test_confidences_that_do_not_fit_are_a_clear_error(packaged, confidences, says):
+    with pytest.raises(RecganError, match=says):
+        packaged.recommend([["item-1", "item-2"]], confidences=[confidences])
 
 
 def test_unknown_ids_are_ignored(packaged):
@@ -96,7 +130,7 @@ def test_an_unknown_answer_is_a_miss_that_keeps_its_place():
 def test_histories_become_ids_row_by_row():
     history = shop_features().test.history
     item_ids = [f"id {position}" for position in range(ITEMS)]
-    found = to_ids(history, item_ids)
+    found = histories_of(history, item_ids)
     assert len(found) == history.shape[0]
     assert found[-1] == []
     assert set(found[0]) == {f"id {position}" for position in np.flatnonzero(history.toarray()[0])}
@@ -148,12 +182,19 @@ import json, sys
 import mlflow.pyfunc, pandas as pd
 model = mlflow.pyfunc.load_model(sys.argv[1])
 answers = model.predict(pd.DataFrame({"history": [["item-1", "item-7"], []]}), params={"k": 3})
-print(json.dumps([list(answers["item_ids"][0]), "torch" in sys.modules, sys.modules["recgan"].__file__]))
+asked = pd.DataFrame({"history": [["item-1", "item-8"], ["item-1"]], "confidence": [[1.0, 9.0], None]})
+confident = model.predict(asked, params={"k": 3})
+item_ids = [list(answers["item_ids"][0]), list(confident["item_ids"][0]), list(confident["item_ids"][1])]
+print(json.dumps([item_ids, "torch" in sys.modules, sys.modules["recgan"].__file__]))
 """
     command = [sys.executable, "-P", "-c", code, str(tmp_path / "model")]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
     item_ids, torch_came, packaged = json.loads(done.stdout.splitlines()[-1])
     here = PackagedRecommender.load(folder, tmp_path / "items.json")
-    assert item_ids == here.recommend([["item-1", "item-7"]], k=3)[0].item_ids
+    expected = here.recommend([["item-1", "item-7"], ["item-1", "item-8"], ["item-1"]], 3)
+    assert item_ids[0] == expected[0].item_ids
+    assert item_ids[1] == here.recommend([["item-1", "item-8"]], 3, True, [[1.0, 9.0]])[0].item_ids
+    assert item_ids[1] != expected[1].item_ids
+    assert item_ids[2] == expected[2].item_ids
     assert not torch_came
     assert Path(packaged).is_relative_to(tmp_path)

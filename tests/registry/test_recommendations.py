@@ -14,8 +14,7 @@ from recgan.errors import RecganError
 from recgan.features.matrices import read_features
 from recgan.features.newest import newest_histories
 from recgan.registry import asking, recommendations, store
-from recgan.registry.asking import HISTORY, NoAnswerError
-from recgan.registry.evidence import to_ids
+from recgan.registry.asking import QUESTIONS, NoAnswerError
 from recgan.registry.recommendations import live_now, recommend, sentence
 from recgan.registry.rollback import rollback
 from recgan.registry.tracking import connect
@@ -53,7 +52,8 @@ def test_every_shopper_gets_what_the_package_answers(shop, named):
     assert len(user_ids) == USERS == published.about["shoppers"]
     packaged = store.load_champion(shop, named.register_.name).packaged
     item_ids = [f"item-{item}" for item in range(ITEMS)]
-    expected = packaged.recommend(to_ids(histories, item_ids), 4, exclude_seen=False)
+    asked = asking.questions(histories, pa.array(item_ids)).to_pydict()
+    expected = packaged.recommend(asked["history"], 4, False, asked["confidence"])
     assert found["user_id"].tolist() == np.repeat(user_ids, 4).tolist()
     assert found["rank"].tolist() == [1, 2, 3, 4] * USERS
     assert found["item_id"].tolist() == [item for answer in expected for item in answer.item_ids]
@@ -77,10 +77,14 @@ def fetched(model_uri):
 def answering(model, k, exclude_seen):
     version = model.name
 
-    def answer(histories):
-        lists = [[f"{version}-{len(history)}-{place}" for place in range(k)] for history in histories]
+    def answer(asked):
+        lengths = [len(history) for history in asked["history"]]
+        lists = [[f"{version}-{length}-{place}" for place in range(k)] for length in lengths]
         return pa.record_batch(
-            [pa.array(lists, HISTORY), pa.array([[0.5] * k] * len(lists), pa.list_(pa.float64()))],
+            [
+                pa.array(lists, QUESTIONS.field("history").type),
+                pa.array([[0.5] * k] * len(lists), pa.list_(pa.float64())),
+            ],
             ["item_ids", "scores"],
         )
 
@@ -181,7 +185,7 @@ def test_a_process_that_is_killed_says_so(tmp_path, monkeypatch):
     monkeypatch.setattr(asking, "__file__", str(tmp_path / "asking.py"))
     says = pytest.raises(NoAnswerError, match="its process ended with 1: no memory left")
     with says, asking.asking(tmp_path, 5, True) as answer:
-        answer(pa.array([["item-1"]], HISTORY))
+        answer(pa.record_batch([[["item-1"]], [[1.0]]], QUESTIONS))
 
 
 def test_it_ends_with_its_input():

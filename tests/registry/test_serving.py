@@ -84,6 +84,9 @@ def test_the_champion_answers_over_http(server):
     assert seen["item_ids"] == ["item-1"]
     [everything] = post(server, {"dataframe_records": [{"history": ["item-1"]}], "params": {"k": 10_000}})
     assert len(everything["item_ids"]) == ITEMS - 1
+    question = {"history": ["item-1", "item-2"], "confidence": [0.5, 4.0]}
+    [confident] = post(server, {"dataframe_records": [question]})
+    assert confident["item_ids"][0] == "item-8"
     with pytest.raises(urllib.error.HTTPError) as refused:
         post(server, {"dataframe_records": [{"history": ["item-1"]}], "params": {"k": 0}})
     assert refused.value.code == 400

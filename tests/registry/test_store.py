@@ -8,16 +8,20 @@ from pathlib import Path
 
 import mlflow
 import numpy as np
+import pyarrow as pa
 import pytest
 import yaml
 from markupsafe import escape
+from scipy.sparse import csr_array
 
 from recgan.errors import RecganError
 from recgan.evaluation.evaluate import OURS, measure
+from recgan.features.matrices import write_features
+from recgan.recommenders.loading import load_recommender
 from recgan.recommenders.protocol import recommend
 from recgan.recommenders.ranking import window_ndcg
 from recgan.registry import store
-from recgan.registry.asking import ask
+from recgan.registry.asking import QUESTIONS, ask
 from recgan.registry.gate import Decision
 from recgan.registry.lineage import folder_md5
 from recgan.registry.tracking import connect, current
@@ -152,6 +156,29 @@ def test_the_gate_from_the_first_champion_to_a_poor_challenger(client, named, tm
     }
 
 
+def test_the_gates_figure_of_a_challenger_is_evaluates_figure(client, named, tmp_path):
+    """Also where confidences differ: a model gets the histories that it was measured with."""
+    root = make_project(tmp_path / "project", named, good_tastes=TASTES)
+    plain = shop_features()
+    passing = np.roll(plain.test.history.toarray(), 1, axis=1) / 4  # another taste, looked at
+    history = csr_array(4 * plain.test.history.toarray() + passing)
+    features = replace(plain, test=replace(plain.test, history=history))
+    write_features(features, root / "data" / "features")
+    write_lock(root)
+    rows = np.flatnonzero(np.diff(features.test.held_out.indptr))
+    recommender = load_recommender(root / "models" / "recommender")
+
+    def by_evaluate(history):
+        ranking = recommend(recommender, history, max(named.evaluate.k))[0][rows]
+        measured, _ = measure({OURS: ranking}, features, rows, named.evaluate)
+        return measured["recommenders"][OURS]["metrics"]["ndcg_at_10"]
+
+    judgement = store.judge(root, named, store.register(root, named).version)
+    figures = {comparison.mean_challenger for comparison in judgement.evidence.comparisons}
+    assert figures == {by_evaluate(history)}
+    assert by_evaluate(history) > by_evaluate(csr_array((history != 0).astype(np.float32))) + 0.1
+
+
 def test_a_run_holds_params_metrics_curves_reports_and_lineage(client, named, tmp_path):
     root = make_project(tmp_path / "project", named, good_tastes=2)
     registered = store.register(root, named, "flow-run-7")
@@ -208,7 +235,8 @@ def test_a_package_that_cannot_answer_is_refused(client, named, tmp_path):
 
 def test_a_missing_package_is_an_error_of_the_smoke_prediction(store_env):
     connect()
-    assert ask("models:/nothing/1", [["item-1"]], 5, True).error.startswith("the package cannot be fetched")
+    asked = pa.record_batch([[["item-1"]], [[1.0]]], QUESTIONS)
+    assert ask("models:/nothing/1", asked, 5, True).error.startswith("the package cannot be fetched")
 
 
 def test_only_a_change_of_the_train_stage_makes_a_new_version(client, named, tmp_path):

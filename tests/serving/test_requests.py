@@ -1,14 +1,8 @@
 """Requests at and beyond every limit: a clear refusal, never a 5xx."""
 
-import json
-from datetime import datetime
-
 import pytest
-from hypothesis import event, given, settings
-from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from recgan.params import EVENT_KINDS
 from recgan.serving.schema import MAX_BODY, MAX_CATEGORIES, MAX_HISTORY, MAX_K
 from tests.serving.conftest import buying
 
@@ -25,15 +19,21 @@ FIRST = ["body", "history", 0]
         ({"history": buying(*range(MAX_HISTORY + 1))}, ["body", "history"], f"at most {MAX_HISTORY} items"),
         ({"history": [], "k": 0}, ["body", "k"], "greater than or equal to 1"),
         ({"history": [], "k": MAX_K + 1}, ["body", "k"], f"less than or equal to {MAX_K}"),
-        ({"history": [], "k": True}, ["body", "k"], "not true or false"),
+        ({"history": [], "k": True}, ["body", "k"], "neither text nor true or false"),
         ({"history": [], "k": 2.5}, ["body", "k"], "integer"),
+        ({"history": [], "k": "5"}, ["body", "k"], "neither text"),
+        ({"history": [], "max_price": "5"}, ["body", "max_price"], "neither text"),
+        ({"history": [], "exclude_seen": 0}, ["body", "exclude_seen"], "boolean"),
         ({"history": [{"item_id": 5}]}, [*FIRST, "item_id"], "string"),
         ({"history": [{"item_id": ""}]}, [*FIRST, "item_id"], "at least 1 character"),
         ({"history": [{"item_id": "x" * 257}]}, [*FIRST, "item_id"], "at most 256"),
         ({"history": [{"item_id": "a", "event": "steal"}]}, [*FIRST, "event"], "'view', 'cart'"),
         ({"history": [{"item_id": "a", "value": "4"}]}, [*FIRST, "value"], "number"),
         ({"history": [{"item_id": "a", "timestamp": "0001-01-01"}]}, [*FIRST, "timestamp"], "1970"),
-        ({"history": [{"item_id": "a", "timestamp": 1e300}]}, [*FIRST, "timestamp"], ""),
+        ({"history": [{"item_id": "a", "timestamp": 1e300}]}, [*FIRST, "timestamp"], "1970 to 2199"),
+        ({"history": [{"item_id": "a", "timestamp": -1}]}, [*FIRST, "timestamp"], "1970 to 2199"),
+        ({"history": [{"item_id": "a", "timestamp": "1700000000"}]}, [*FIRST, "timestamp"], "ISO 8601"),
+        ({"history": [{"item_id": "a", "timestamp": True}]}, [*FIRST, "timestamp"], "ISO 8601"),
         ({"history": [{"item_id": "a", "colour": "red"}]}, [*FIRST, "colour"], "not permitted"),
         ({"user_id": ""}, ["body", "user_id"], "at least 1 character"),
         ({"history": [], "min_price": 2, "max_price": 1}, ["body"], "min_price 2 is above max_price 1"),
@@ -85,58 +85,6 @@ def test_a_body_that_is_too_long_is_not_read(client):
     assert client.post("/recommend", content=fits + b" ", headers=HEADERS).status_code == 413
 
 
-FINITE = st.floats(allow_nan=False, allow_infinity=False)
-NUMBERS = st.floats() | st.integers() | st.none() | st.booleans()
-ITEM_IDS = st.integers(-3, 60).map(lambda item: f"item-{item}")
-USER_IDS = st.integers(0, 200).map(lambda user: f"user-{user}")
-TEXT = st.text(min_size=1, max_size=8)
-VALID_EVENTS = st.fixed_dictionaries(
-    {"item_id": ITEM_IDS | TEXT},
-    optional={
-        "event": st.sampled_from(EVENT_KINDS),
-        "timestamp": st.none() | st.datetimes(datetime(1971, 1, 1), datetime(2199, 1, 1)).map(str),
-        "value": st.none() | FINITE,
-    },
-)
-EVENTS = st.fixed_dictionaries(
-    {"item_id": ITEM_IDS | st.text(max_size=8)},
-    optional={"event": TEXT, "timestamp": st.datetimes().map(str) | NUMBERS, "value": NUMBERS},
-)
-VALID_FILTERS = {
-    "k": st.integers(1, MAX_K),
-    "categories": st.none() | st.lists(st.sampled_from(["taste-0", "taste-1", "hats"]) | TEXT, max_size=3),
-    "min_price": st.none() | st.floats(0, 20),
-    "max_price": st.none() | st.floats(20, 1e300),
-}
-VALID = {
-    "/recommend": st.one_of(
-        st.fixed_dictionaries(
-            {"history": st.lists(VALID_EVENTS, max_size=8)},
-            optional={**VALID_FILTERS, "user_id": USER_IDS | TEXT, "exclude_seen": st.booleans()},
-        ),
-        st.fixed_dictionaries({"user_id": USER_IDS | TEXT}, optional=VALID_FILTERS),
-    ),
-    "/similar": st.fixed_dictionaries({"item_id": ITEM_IDS | TEXT}, optional=VALID_FILTERS),
-}
-REQUESTS = st.fixed_dictionaries(
-    {},
-    optional={
-        "history": st.lists(EVENTS, max_size=8) | st.none(),
-        "user_id": USER_IDS | st.text(max_size=8) | st.none(),
-        "item_id": ITEM_IDS,
-        "k": NUMBERS,
-        "exclude_seen": st.booleans() | NUMBERS,
-        "categories": st.lists(TEXT, max_size=3) | st.none(),
-        "min_price": NUMBERS,
-        "max_price": NUMBERS,
-    },
-)
-ANYTHING = st.recursive(
-    st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
-)
-
-
 @pytest.fixture(scope="module")
 def answers_fit(client):
     """Check an answer against the OpenAPI document's schema for its status."""
@@ -149,29 +97,6 @@ def answers_fit(client):
         Draft202012Validator(schema | {"components": document["components"]}).validate(answer.json())
 
     return check
-
-
-@settings(max_examples=150, deadline=None)
-@given(data=st.data(), path=st.sampled_from(list(VALID)))
-def test_a_valid_request_is_answered_as_documented(client, answers_fit, data, path):
-    request = data.draw(VALID[path])
-    answer = client.post(path, content=json.dumps(request), headers=HEADERS)
-    event(f"{path} {answer.status_code}")
-    assert answer.status_code == 200 or (path == "/similar" and answer.status_code == 404)
-    answers_fit(path, answer)
-    if answer.status_code == 200:
-        found = [item["item_id"] for item in answer.json()["items"]]
-        assert len(set(found)) == len(found) <= request.get("k", 10)
-        assert not answer.json()["fallback"]
-
-
-@settings(max_examples=150, deadline=None)
-@given(path=st.sampled_from(list(VALID)), request=REQUESTS | ANYTHING)
-def test_no_request_is_a_5xx(client, answers_fit, path, request):
-    answer = client.post(path, content=json.dumps(request), headers=HEADERS)
-    event(f"{path} {answer.status_code}")
-    assert answer.status_code in (200, 404, 422)
-    answers_fit(path, answer)
 
 
 def test_the_document_is_openapi_with_examples_that_work(client, answers_fit):
@@ -202,6 +127,12 @@ def test_the_document_is_openapi_with_examples_that_work(client, answers_fit):
             answer = client.post(path, json=example)
             assert answer.status_code in (200, 404)
             answers_fit(path, answer)
+
+
+def test_a_method_that_a_path_lacks_is_refused_with_those_it_has(client):
+    for path, methods in (("/similar", "GET, POST"), ("/recommend", "POST"), ("/ready", "GET")):
+        answer = client.delete(path)
+        assert (answer.status_code, answer.headers["allow"]) == (405, methods)
 
 
 def test_a_query_is_held_to_the_same_limits(client):

@@ -6,9 +6,11 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
 
@@ -133,6 +135,29 @@ def test_a_failing_model_is_answered_by_popularity_and_counted(shop):
         assert ids(answer.json()) == [item for item in popular if item != "item-1"]
         assert client.get("/similar?item_id=item-1").json()["fallback"]
         assert metric(client, "recgan_fallbacks_total") == 2
+
+
+def test_health_does_not_wait_for_a_slow_model(shop):
+    promote(shop, "1")
+    with TestClient(create_app(shop, poll_seconds=3600)) as client:
+        served = client.app.state.watch.serving
+        served.seconds = 1.0
+        begun, go_on, score = threading.Event(), threading.Event(), served.packaged.recommender.score
+
+        def slow(user_items):
+            begun.set()
+            assert go_on.wait(LIMIT)
+            return score(user_items)
+
+        served.packaged.recommender.score = slow
+        with ThreadPoolExecutor(1) as pool:
+            asked = pool.submit(client.post, "/recommend", json={"history": buying(1)})
+            assert begun.wait(LIMIT)
+            assert client.get("/health").status_code == 200
+            assert client.get("/ready").status_code == 200
+            assert not asked.done()
+            go_on.set()
+            assert (asked.result().status_code, asked.result().json()["fallback"]) == (200, False)
 
 
 def test_requests_are_counted_by_path_and_status(shop):

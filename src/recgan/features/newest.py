@@ -14,13 +14,13 @@ def newest_histories(features: Features) -> tuple[NDArray[np.object_], csr_array
         features: matrices.
 
     Returns:
-        The ids of all shoppers, sorted, and their histories (shoppers, items), nonzero where an item is
-        known of them.
+        The ids of all shoppers, sorted, and their histories (shoppers, items) of confidences. What a window
+        holds out has lost its confidence: an item that only the test window has counts 1.
     """
     test = features.test
     stay = np.flatnonzero(~np.isin(features.user_ids.astype(str), test.user_ids.astype(str)))
     user_ids = np.concatenate([features.user_ids[stay], test.user_ids])
-    rows = vstack([features.train_validation[stay], test.history + test.held_out], format="csr")
+    rows = vstack([features.train_validation[stay], test.history.maximum(test.held_out)], format="csr")
     order = np.argsort(user_ids, kind="stable")
     histories = csr_array(rows[order])
     histories.sort_indices()

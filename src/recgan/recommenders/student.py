@@ -228,7 +228,7 @@ class Student:
 
     def score(self, user_items: csr_array) -> NDArray[np.float32]:
         """Score all items for each history (rows, items): rows in, rows out; popularity without any."""
-        product = user_items.astype(np.float32) @ self._weights
+        product = user_items.astype(np.float32, copy=False) @ self._weights
         scores: NDArray[np.float32] = product if isinstance(product, np.ndarray) else product.toarray()
         scores[np.diff(user_items.indptr) == 0] = self._popularity
         return scores

@@ -2,7 +2,7 @@
 
 A process that has imported recgan already would run its own recgan instead of the packaged one. So this
 file is a script that imports nothing of recgan: `python -P ask.py MODEL K EXCLUDE_SEEN` reads batches of
-histories from standard input and writes a batch of answers for each to standard output, both as Arrow
+questions from standard input and writes a batch of answers for each to standard output, both as Arrow
 streams. It ends with its input, so it does not outlive the process that asks.
 """
 
@@ -29,7 +29,7 @@ def main(model_path: str, k: str, exclude_seen: str) -> None:
             import pandas as pd
 
             model = mlflow.pyfunc.load_model(model_path)
-            error = _smoke(model, first["history"].to_pylist(), params, pd)
+            error = _smoke(model, first.slice(0, 100).to_pylist(), params, pd)
         except Exception as fault:
             traceback.print_exc()
             error = f"{type(fault).__name__}: {fault}"
@@ -37,18 +37,20 @@ def main(model_path: str, k: str, exclude_seen: str) -> None:
         with pa.ipc.new_stream(answers, schema) as stream:
             batch = first if error is None else None
             while batch is not None:
-                frame = pd.DataFrame({"history": batch["history"].to_pylist()})
-                found = model.predict(frame, params=params)
+                found = model.predict(pd.DataFrame(batch.to_pydict()), params=params)
                 columns = [pa.array(list(found[field.name]), field.type) for field in ANSWERS]
                 stream.write_batch(pa.record_batch(columns, ANSWERS))
                 answers.flush()
                 batch = next(questions, None)
 
 
-def _smoke(model: Any, histories: list[list[str]], params: dict[str, Any], pd: Any) -> str | None:
+def _smoke(model: Any, asked: list[dict[str, Any]], params: dict[str, Any], pd: Any) -> str | None:
     """Say what is wrong with the answers to a known, an unknown and an empty history, or None."""
-    known: list[str] = max(histories[:100], key=len, default=[])
-    trial = pd.DataFrame({"history": [known, ["an item that no shop has ever sold"], []]})
+    empty: dict[str, Any] = {"history": [], "confidence": []}
+    longest = max(asked, key=lambda one: len(one["history"]), default=empty)
+    known: list[str] = longest["history"]
+    unknown = {"history": ["an item that no shop has ever sold"], "confidence": [1.0]}
+    trial = pd.DataFrame([longest, unknown, empty])
     found = model.predict(trial, params=params)
     item_ids, scores = list(found["item_ids"]), list(found["scores"])
     if len(item_ids) != len(trial):

@@ -12,11 +12,14 @@ from threading import Timer
 from typing import IO
 
 import mlflow
+import numpy as np
 import pyarrow as pa
+from scipy.sparse import csr_array
 
 from recgan.files import read_json
 
-HISTORY = pa.list_(pa.string())
+QUESTIONS = pa.schema({"history": pa.list_(pa.string()), "confidence": pa.list_(pa.float64())})
+"""A row for each shopper: the item ids of the history, and what each is worth."""
 
 _TIMEOUT = 3600.0  # seconds for one batch
 
@@ -34,18 +37,28 @@ class Answers:
     """Why the model failed its trial prediction; it then has no answers."""
 
 
-def ask(model_uri: str, histories: list[list[str]], k: int, exclude_seen: bool) -> Answers:
+def questions(histories: csr_array, item_ids: pa.Array) -> pa.RecordBatch:
+    """Turn histories (rows, items) of confidences into questions, given the items' ids."""
+    offsets = histories.indptr.astype(np.int32)
+    lists = [
+        pa.ListArray.from_arrays(offsets, values)
+        for values in (item_ids.take(pa.array(histories.indices)), pa.array(histories.data, pa.float64()))
+    ]
+    return pa.record_batch(lists, schema=QUESTIONS)
+
+
+def ask(model_uri: str, asked: pa.RecordBatch, k: int, exclude_seen: bool) -> Answers:
     """Ask a packaged model for recommendations, in a process of its own with its own packaged code.
 
     Args:
         model_uri: of MLflow, such as models:/recgan/3.
-        histories: item ids of each shopper.
+        asked: of QUESTIONS.
         k: length of a list.
         exclude_seen: leave out the items of the history.
     """
     try:
         with fetched(model_uri) as model, asking(model, k, exclude_seen) as answer:
-            return Answers(answer(pa.array(histories, HISTORY))["item_ids"].to_pylist(), None)
+            return Answers(answer(asked)["item_ids"].to_pylist(), None)
     except NoAnswerError as fault:
         return Answers([], str(fault))
 
@@ -78,12 +91,12 @@ def catalogue_size(model: Path) -> int:
 
 
 @contextmanager
-def asking(model: Path, k: int, exclude_seen: bool) -> Iterator[Callable[[pa.Array], pa.RecordBatch]]:
+def asking(model: Path, k: int, exclude_seen: bool) -> Iterator[Callable[[pa.RecordBatch], pa.RecordBatch]]:
     """Start a packaged model in a process of its own and yield the function that asks it.
 
-    The function takes histories, an Arrow array of lists of item ids, and returns the columns `item_ids` and
-    `scores`. The first call makes the trial prediction too. It raises NoAnswerError when the trial fails or
-    the process ends.
+    The function takes a batch of QUESTIONS and returns the columns `item_ids` and `scores`. A package that
+    was made before it took confidences ignores them. The first call makes the trial prediction too. It raises
+    NoAnswerError when the trial fails or the process ends.
 
     Args:
         model: the folder of the package.
@@ -108,18 +121,16 @@ def asking(model: Path, k: int, exclude_seen: bool) -> Iterator[Callable[[pa.Arr
         )
         assert child.stdin is not None
         assert child.stdout is not None
-        questions_schema = pa.schema({"history": HISTORY})
-        questions = pa.ipc.new_stream(child.stdin, questions_schema)
+        to_child = pa.ipc.new_stream(child.stdin, QUESTIONS)
         answers: pa.ipc.RecordBatchStreamReader | None = None
 
-        def answer(histories: pa.Array) -> pa.RecordBatch:
+        def answer(asked: pa.RecordBatch) -> pa.RecordBatch:
             nonlocal answers
             assert child.stdin is not None
-            batch = pa.record_batch([histories], schema=questions_schema)
             watch = Timer(_TIMEOUT, child.kill)
             watch.start()
             try:
-                questions.write_batch(batch)
+                to_child.write_batch(asked)
                 child.stdin.flush()
                 answers = answers or pa.ipc.open_stream(child.stdout)
                 error = (answers.schema.metadata or {}).get(b"error")

@@ -4,6 +4,7 @@ import logging
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
@@ -13,7 +14,7 @@ from recgan.evaluation.significance import Comparison, compare
 from recgan.features.matrices import read_features
 from recgan.params import Params
 from recgan.recommenders.ranking import ndcg
-from recgan.registry.asking import ask
+from recgan.registry.asking import ask, questions
 from recgan.registry.gate import CHAMPION as CHAMPION_NAME
 from recgan.registry.gate import Evidence
 from recgan.registry.lineage import validation_passed
@@ -25,8 +26,8 @@ log = logging.getLogger(__name__)
 def gather_evidence(root: Path, params: Params, version: str) -> Evidence:
     """Judge a version and the champion on today's test window, with the baselines of today.
 
-    Every packaged model gets the histories as item ids and answers with item ids; an id outside today's
-    vocabulary is a miss that keeps its place.
+    Every packaged model gets the histories as item ids with the confidences of the features, as evaluate
+    takes them, and answers with item ids; an id outside today's vocabulary is a miss that keeps its place.
 
     Args:
         root: the project.
@@ -45,14 +46,14 @@ def gather_evidence(root: Path, params: Params, version: str) -> Evidence:
     baselines = read_rankings(root, features, k)
     rows = np.flatnonzero(np.diff(features.test.held_out.indptr))  # as in evaluate
     held_out = csr_array(features.test.held_out[rows])
-    histories = to_ids(csr_array(features.test.history[rows]), item_ids)
+    asked = questions(csr_array(features.test.history[rows]), pa.array(item_ids, pa.string()))
     exclude_seen = not features.summary["repeat_purchases"]
 
     def rank(version: str) -> tuple[NDArray[np.int32], str | None]:
-        answers = ask(f"models:/{name}/{version}", histories, k, exclude_seen)
+        answers = ask(f"models:/{name}/{version}", asked, k, exclude_seen)
         return to_positions(answers.item_ids, item_ids, k), answers.error
 
-    log.info("asking challenger %s for %s users", version, f"{len(histories):,}")
+    log.info("asking challenger %s for %s users", version, f"{len(rows):,}")
     ranking, smoke_error = rank(version)
     comparisons: list[Comparison] = []
     coverage = float("nan")
@@ -84,18 +85,12 @@ def gather_evidence(root: Path, params: Params, version: str) -> Evidence:
         version=version,
         champion_version=champion_version,
         primary_k=k,
-        users=len(histories),
+        users=len(rows),
         expectations_passed=validation_passed(root),
         comparisons=tuple(comparisons),
         coverage=coverage,
         smoke_error=smoke_error,
     )
-
-
-def to_ids(history: csr_array, item_ids: list[str]) -> list[list[str]]:
-    """Turn a matrix (rows, items) into each row's item ids."""
-    names = np.array(item_ids, dtype=object)
-    return [names[row].tolist() for row in np.split(history.indices, history.indptr[1:-1])]
 
 
 def to_positions(answers: list[list[str]], item_ids: list[str], k: int) -> NDArray[np.int32]:

@@ -17,13 +17,19 @@ from recgan.params import FeaturesParams
 from recgan.registry.packaged import SHOPPERS, write_items, write_shoppers
 
 SIGNATURE = ModelSignature(
-    inputs=Schema([ColSpec(Array(DataType.string), "history")]),
+    inputs=Schema(
+        [
+            ColSpec(Array(DataType.string), "history"),
+            ColSpec(Array(DataType.double), "confidence", required=False),
+        ]
+    ),
     outputs=Schema([ColSpec(Array(DataType.string), "item_ids"), ColSpec(Array(DataType.double), "scores")]),
     params=ParamSchema(
         [ParamSpec("k", DataType.long, 10), ParamSpec("exclude_seen", DataType.boolean, True)]
     ),
 )
-"""A list of item ids in; the k best item ids and their scores out, best first."""
+"""A list of item ids in, with a confidence for each where they are not all 1; the k best item ids and their
+scores out, best first."""
 
 _NEEDED = ("mlflow", "numpy", "pandas", "pydantic", "PyYAML", "safetensors", "scipy", "torch")
 

@@ -1,9 +1,9 @@
 """The packaged recommender: ids in, ids out. Knows nothing of MLflow."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,6 +12,7 @@ from scipy.sparse import csr_array
 
 from recgan.errors import RecganError
 from recgan.features.matrices import Features
+from recgan.features.newest import newest_histories
 from recgan.files import read_json, write_json
 from recgan.params import FeaturesParams
 from recgan.recommenders.loading import load_recommender
@@ -59,7 +60,8 @@ class PackagedRecommender:
     """Answers histories of item ids; what it cannot use of a history, it ignores.
 
     Unknown ids are ignored; a history without any known item is an empty one, which the recommender answers
-    like any other. Every known item of a history counts once, with confidence 1.
+    like any other. Every known item of a history counts once, with confidence 1 unless the question says
+    what it is worth, as features does; confidences of one item add up.
     """
 
     def __init__(
@@ -104,7 +106,11 @@ class PackagedRecommender:
         )
 
     def recommend(
-        self, histories: Sequence[Sequence[str]], k: int = 10, exclude_seen: bool = True
+        self,
+        histories: Sequence[Sequence[str]],
+        k: int = 10,
+        exclude_seen: bool = True,
+        confidences: Sequence[Sequence[float] | None] | None = None,
     ) -> list[Recommendation]:
         """Recommend the k best items for each history.
 
@@ -112,29 +118,49 @@ class PackagedRecommender:
             histories: item ids of each shopper, in any order.
             k: length of a list; clipped to the catalogue. A list is shorter where fewer items remain.
             exclude_seen: leave out the items of the history.
+            confidences: of each history's items, in the same order; None takes 1 for all of them.
 
         Raises:
-            RecganError: k is below 1.
+            RecganError: k is below 1, or confidences do not fit the histories or are not above 0.
         """
         if k < 1:
             raise RecganError(f"k is {k}; ask for at least 1 item")
-        user_items = self.user_items(histories)
+        user_items = self.user_items(histories, confidences)
         positions, scores = recommend(self.recommender, user_items, k, exclude_seen)
         return [
             Recommendation(self.item_ids[best[best >= 0]].tolist(), values[best >= 0].tolist())
             for best, values in zip(positions, scores, strict=True)
         ]
 
-    def user_items(self, histories: Sequence[Sequence[str]]) -> csr_array:
-        """Turn histories into a matrix (histories, items) of ones; unknown ids are left out."""
+    def user_items(
+        self,
+        histories: Sequence[Sequence[str]],
+        confidences: Sequence[Sequence[float] | None] | None = None,
+    ) -> csr_array:
+        """Turn histories into a matrix (histories, items) of confidences; unknown ids are left out."""
         rows = [
-            sorted({self.positions[item] for item in history if item in self.positions})
-            for history in histories
+            self._row(history, None if confidences is None else confidences[number])
+            for number, history in enumerate(histories)
         ]
         indptr = np.concatenate([[0], np.cumsum([len(row) for row in rows], dtype=np.int64)])
-        indices = np.array([position for row in rows for position in row], dtype=np.int32)
-        data = np.ones(len(indices), dtype=np.float32)
+        indices = np.array([position for row in rows for position, _ in row], dtype=np.int32)
+        data = np.array([confidence for row in rows for _, confidence in row], dtype=np.float32)
         return csr_array((data, indices, indptr), shape=(len(histories), len(self.item_ids)))
+
+    def _row(self, history: Sequence[str], confidences: Sequence[float] | None) -> list[tuple[int, float]]:
+        if confidences is None:
+            return sorted({self.positions[item]: 1.0 for item in history if item in self.positions}.items())
+        if len(confidences) != len(history):
+            raise RecganError(
+                f"{len(confidences)} confidences for a history of {len(history)} items; give one for each"
+            )
+        row: dict[int, float] = {}
+        for item, confidence in zip(history, confidences, strict=True):
+            if not 0 < confidence < math.inf:
+                raise RecganError(f"the confidence {confidence} of item {item!a} is not a number above 0")
+            if item in self.positions:
+                row[self.positions[item]] = row.get(self.positions[item], 0.0) + confidence
+        return sorted(row.items())
 
 
 def write_items(items: pd.DataFrame, path: Path, params: FeaturesParams | None = None) -> None:
@@ -171,30 +197,13 @@ def write_shoppers(features: Features, path: Path) -> None:
     What a window holds out has lost its confidence: an item that only the test window has counts 1.
 
     Args:
-        features: whose train_validation and test are put together.
+        features: whose newest histories they are, those that `recgan recommend` asks with.
         path: the file to write.
     """
-    user_ids, rows = np.unique(
-        np.concatenate([features.user_ids.astype(str), features.test.user_ids.astype(str)]),
-        return_inverse=True,
-    )
-    n_train = len(features.user_ids)
-    shape = (len(user_ids), features.train_validation.shape[1])
-    known: Any = csr_array(shape, dtype=np.float32)
-    for matrix, of_rows in (
-        (features.train_validation, rows[:n_train]),
-        (features.test.history, rows[n_train:]),
-        (features.test.held_out, rows[n_train:]),
-    ):
-        cells = matrix.tocoo()
-        placed: Any = csr_array(
-            (cells.data.astype(np.float64), (of_rows[cells.row], cells.col)), shape=shape
-        ).astype(np.float32)
-        known = known.maximum(placed).tocsr()
-    known.sort_indices()
+    user_ids, known = newest_histories(features)
     np.savez_compressed(
         path,
-        user_ids=user_ids,
+        user_ids=user_ids.astype(str),
         data=known.data,
         indices=known.indices.astype(np.int32),
         indptr=known.indptr.astype(np.int64),

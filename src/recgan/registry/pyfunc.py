@@ -16,7 +16,7 @@ from recgan.registry.packaged import PackagedRecommender
 
 
 class RecommenderModel(PythonModel):
-    """A column `history` of lists of item ids in; columns `item_ids` and `scores` out."""
+    """A column `history` of lists of item ids in, and perhaps `confidence`; `item_ids` and `scores` out."""
 
     def load_context(self, context: PythonModelContext) -> None:
         """Load the recommender and its vocabulary."""
@@ -29,8 +29,13 @@ class RecommenderModel(PythonModel):
     ) -> pd.DataFrame:
         """Recommend for each row of the input."""
         histories = [[] if history is None else list(history) for history in model_input["history"]]
+        confidences = None
+        if "confidence" in model_input:
+            # Where a row has none, pandas may hold NaN in its place.
+            given = model_input["confidence"]
+            confidences = [None if one is None or isinstance(one, float) else list(one) for one in given]
         try:
-            answers = self.packaged.recommend(histories, **(params or {}))
+            answers = self.packaged.recommend(histories, confidences=confidences, **(params or {}))
         except RecganError as error:
             raise MlflowException.invalid_parameter_value(str(error)) from error
         return pd.DataFrame(

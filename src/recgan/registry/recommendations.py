@@ -18,7 +18,7 @@ from recgan.errors import RecganError
 from recgan.features.matrices import read_features
 from recgan.features.newest import newest_histories
 from recgan.params import Params
-from recgan.registry.asking import NoAnswerError, asking, catalogue_size, fetched
+from recgan.registry.asking import NoAnswerError, asking, catalogue_size, fetched, questions
 from recgan.registry.publish import METADATA, about, build, drop_parts, publishing, put_in_place
 from recgan.registry.rollback import Rollback
 from recgan.registry.tracking import connect, critical_section, current
@@ -139,11 +139,9 @@ class _Shoppers:
         start = part * self.part_shoppers
         return range(start, min(start + self.part_shoppers, len(self.user_ids)))
 
-    def lists(self, rows: range) -> pa.Array:
-        """Return the item ids of some histories."""
-        indptr = self.histories.indptr[rows.start : rows.stop + 1]
-        indices = self.histories.indices[indptr[0] : indptr[-1]]
-        return pa.ListArray.from_arrays((indptr - indptr[0]).astype(np.int32), self.item_ids.take(indices))
+    def asked(self, rows: range) -> pa.RecordBatch:
+        """Return the questions of some shoppers."""
+        return questions(csr_array(self.histories[rows.start : rows.stop]), self.item_ids)
 
 
 def _build(target: Path, content: dict[str, Any], shoppers: _Shoppers) -> Path:
@@ -164,7 +162,7 @@ def _build(target: Path, content: dict[str, Any], shoppers: _Shoppers) -> Path:
                 blocks = (rows[start : start + block] for start in range(0, len(rows), block))
                 return pa.Table.from_batches(
                     [
-                        _long(shoppers.user_ids[few.start : few.stop], answer(shoppers.lists(few)), version)
+                        _long(shoppers.user_ids[few.start : few.stop], answer(shoppers.asked(few)), version)
                         for few in blocks
                     ]
                 )
@@ -221,7 +219,7 @@ def live_now(root: Path, done: Rollback) -> str:
         f"Live now: {done.name} version {done.champion}, in place of version {done.withdrawn}.",
         f"{done.when:%Y-%m-%d %H:%M:%S} UTC by {done.by}: {done.reason}",
         f"Version {done.withdrawn} is withdrawn: the gate will not promote it again.",
-        "A server that runs keeps the version it started with: start it again.",
+        "`make serve` follows within seconds; another server keeps the version it started with: restart it.",
     ]
     target = target_path(root, done.name)
     published = about(target)

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pyarrow as pa
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 
 from recgan.errors import RecganError
-from recgan.registry.asking import ask
+from recgan.registry.asking import QUESTIONS, ask
 from recgan.registry.tracking import CHAMPION, PREVIOUS, connect, critical_section, current
 
 log = logging.getLogger(__name__)
@@ -39,7 +40,7 @@ class Rollback:
 
 def trial_prediction(model_uri: str) -> str | None:
     """Say why a packaged model does not answer, or None."""
-    return ask(model_uri, [[]], 10, True).error
+    return ask(model_uri, pa.record_batch([[[]], [[]]], QUESTIONS), 10, True).error
 
 
 def rollback(

@@ -1,5 +1,10 @@
-"""The HTTP interface. Endpoints answer on the event loop: handing so little work to a thread costs more."""
+"""The HTTP interface.
 
+A fast model answers on the event loop: handing so little work to a thread costs more. One that takes
+milliseconds answers in a thread beside it, so that /health and /ready do not wait for it.
+"""
+
+import gc
 import json
 import logging
 import os
@@ -10,10 +15,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
+from anyio import CapacityLimiter, to_thread
 from fastapi import FastAPI, HTTPException, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException as StarletteHTTPException
+from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from recgan.environment import configure
@@ -21,7 +29,7 @@ from recgan.errors import RecganError
 from recgan.serving.champion import ChampionWatch
 from recgan.serving.explorer.routes import explorer
 from recgan.serving.metrics import Metrics
-from recgan.serving.model import Ranking, ServedModel
+from recgan.serving.model import History, Mask, Ranking, ServedModel
 from recgan.serving.schema import (
     MAX_BODY,
     Health,
@@ -30,16 +38,30 @@ from recgan.serving.schema import (
     RecommendAnswer,
     RecommendRequest,
     SimilarAnswer,
+    SimilarQuery,
     SimilarRequest,
 )
 from recgan.serving.server import Exposure
+
+SLOW = 0.001
+"""Seconds of the recommender from which on it answers beside the event loop."""
 
 VERSION_HEADER, FALLBACK_HEADER = "X-Recgan-Model-Version", "X-Recgan-Fallback"
 _PATHS = {"/recommend", "/similar", "/health", "/ready", "/metrics", "/openapi.json"}
 _Responses = dict[int | str, dict[str, Any]]
 _ASKED: _Responses = {
+    200: {
+        "headers": {
+            VERSION_HEADER: {"required": True, "schema": {"type": "string"}},
+            FALLBACK_HEADER: {"description": "Where popularity stood in.", "schema": {"const": "true"}},
+        }
+    },
     413: {"model": Problem, "description": f"The body is over {MAX_BODY} bytes."},
-    503: {"model": Problem, "description": "No champion is loaded."},
+    503: {
+        "model": Problem,
+        "description": "No champion is loaded.",
+        "headers": {"Retry-After": {"required": True, "schema": {"type": "integer"}}},
+    },
 }
 _NOT_JSON: _Responses = {400: {"model": Problem, "description": "The body is not JSON."}}
 
@@ -54,11 +76,16 @@ def app() -> FastAPI:
         os.environ.get("RECGAN_SERVE_NAME", "recgan"),
         poll_seconds=float(os.environ.get("RECGAN_SERVE_POLL_SECONDS", "5")),
         exposure="any" if asked == "any" else "local" if asked == "local" else "none",
+        freeze=True,
     )
 
 
 def create_app(
-    name: str, root: Path = Path(), poll_seconds: float = 5.0, exposure: Exposure = "none"
+    name: str,
+    root: Path = Path(),
+    poll_seconds: float = 5.0,
+    exposure: Exposure = "none",
+    freeze: bool = False,
 ) -> FastAPI:
     """Make the app for a registered model; its champion is loaded when the app starts.
 
@@ -67,6 +94,8 @@ def create_app(
         root: the project.
         poll_seconds: between two looks at the alias.
         exposure: to whom the explorer shows histories.
+        freeze: keep the garbage collector off what is there when the first request is taken: going through
+            all of it stops every request for a fifth of a second.
     """
     metrics = Metrics()
 
@@ -80,6 +109,9 @@ def create_app(
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         # Before the first request is taken: with several workers, one that is not ready would answer 503.
         await run_in_threadpool(watch.look)
+        if freeze:
+            gc.collect()
+            gc.freeze()
         watch.start()
         yield
         watch.stop()
@@ -97,6 +129,16 @@ def create_app(
     app.add_middleware(Measured, metrics=metrics, max_body=MAX_BODY)
     app.add_exception_handler(RequestValidationError, _unprocessable)
     app.add_exception_handler(RecganError, _refused)
+    app.add_exception_handler(405, _not_allowed)
+
+    beside = CapacityLimiter(1)  # more threads would take the cores of other workers
+
+    async def ranked(
+        served: ServedModel, history: History, k: int, exclude_seen: bool, allowed: Mask | None
+    ) -> Ranking:
+        if served.seconds < SLOW:
+            return served.rank(history, k, exclude_seen, allowed)
+        return await to_thread.run_sync(served.rank, history, k, exclude_seen, allowed, limiter=beside)
 
     def champion() -> ServedModel:
         served = watch.serving
@@ -118,7 +160,7 @@ def create_app(
         served = champion()
         allowed, unknown_categories = served.allowed(request)
         history = served.history(request.history, request.user_id)
-        ranking = served.rank(history, request.k, request.exclude_seen, allowed)
+        ranking = await ranked(served, history, request.k, request.exclude_seen, allowed)
         answer = RecommendAnswer(
             model=served.model,
             items=ranking.items,
@@ -130,14 +172,14 @@ def create_app(
         )
         return answered(served, ranking, answer)
 
-    def similar_to(request: SimilarRequest) -> Response:
+    async def similar_to(request: SimilarRequest) -> Response:
         served = champion()
         if not served.knows(request.item_id):
             raise HTTPException(
                 404, f"version {served.model.version} of {name} knows no item {request.item_id!a}"
             )
         allowed, unknown_categories = served.allowed(request)
-        ranking = served.rank(served.item(request.item_id), request.k, True, allowed)
+        ranking = await ranked(served, served.item(request.item_id), request.k, True, allowed)
         answer = SimilarAnswer(
             model=served.model,
             items=ranking.items,
@@ -150,14 +192,14 @@ def create_app(
     unknown_item: _Responses = {404: {"model": Problem, "description": "The model does not know the item."}}
 
     @app.get("/similar", response_model=SimilarAnswer, responses=_ASKED | unknown_item)
-    async def similar(request: Annotated[SimilarRequest, Query()]) -> Response:
+    async def similar(request: Annotated[SimilarQuery, Query()]) -> Response:
         """Find the items nearest to one: what the model recommends for a history of it alone."""
-        return similar_to(request)
+        return await similar_to(request)
 
     @app.post("/similar", response_model=SimilarAnswer, responses=_ASKED | _NOT_JSON | unknown_item)
     async def similar_by_post(request: SimilarRequest) -> Response:
         """Find the items nearest to one: what the model recommends for a history of it alone."""
-        return similar_to(request)
+        return await similar_to(request)
 
     @app.get("/health")
     async def health() -> Health:
@@ -256,6 +298,17 @@ async def _unprocessable(request: Request, error: Exception) -> Response:
         for fault in error.errors()[:20]
     ]
     return _json(422, faults)
+
+
+async def _not_allowed(request: Request, error: Exception) -> Response:
+    """Name all methods of a path; Starlette names those of its first route alone."""
+    assert isinstance(error, StarletteHTTPException)
+    routes = [route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE]
+    methods = {method for route in routes for method in getattr(route, "methods", None) or ()}
+    methods |= set((error.headers or {}).get("Allow", "").split(", ")) - {""}
+    answer = _json(405, error.detail)
+    answer.headers["Allow"] = ", ".join(sorted(methods))
+    return answer
 
 
 async def _refused(request: Request, error: Exception) -> Response:

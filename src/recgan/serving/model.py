@@ -2,6 +2,7 @@
 
 import logging
 import math
+import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,6 +19,8 @@ from recgan.serving.schema import Event, Filters, Item, Model
 log = logging.getLogger(__name__)
 
 _DAY = 86_400  # seconds
+
+_GROUP = 32  # items
 
 Mask = NDArray[np.bool_]
 
@@ -46,11 +49,13 @@ class Ranking:
 
 
 class ServedModel:
-    """A loaded version; nothing in it changes, so any number of requests may read it."""
+    """A loaded version; nothing in it changes once it is checked, so any number of requests may read it."""
 
     def __init__(self, name: str, version: str, packaged: PackagedRecommender) -> None:
         self.model = Model(name=name, version=version)
         self.packaged = packaged
+        self.seconds = 0.0
+        """What the recommender takes for one history, as `check` measured it."""
         catalogue, self._n_items = packaged.catalogue, len(packaged.item_ids)
         self._codes: dict[str, int] = {}
         self._categories: NDArray[np.int32] | None = None
@@ -212,10 +217,10 @@ class ServedModel:
             scores[~allowed] = -np.inf
         if left_out is not None:
             scores[left_out] = -np.inf
-        positions, best = top_k(scores[None, :], min(k, self._n_items))
+        positions, best = _top_k(scores, min(k, self._n_items))
         catalogue, item_ids = self.packaged.catalogue, self.packaged.item_ids
         items = []
-        for position, score in zip(positions[0].tolist(), best[0].tolist(), strict=True):
+        for position, score in zip(positions.tolist(), best.tolist(), strict=True):
             if position < 0:
                 break
             items.append(
@@ -238,7 +243,12 @@ class ServedModel:
         popular = np.argsort(-self.packaged.popularity, kind="stable")[:3].astype(np.int32)
         known = np.sort(popular)
         history = History(known, np.ones(len(known), dtype=np.float32), known)
-        self.score(history)
+        taken = []
+        for _ in range(3):
+            began = time.perf_counter()
+            self.score(history)
+            taken.append(time.perf_counter() - began)
+        self.seconds = min(taken)
         best = [item.item_id for item in self.rank(history, k).items]
         seen = set(self.packaged.item_ids[known])
         if len(set(best)) != len(best) or len(best) != min(k, self._n_items - len(known)) or seen & set(best):
@@ -249,3 +259,21 @@ class ServedModel:
                 f"version {self.model.version} answers an empty history and an unknown item differently, or "
                 f"with fewer than {min(k, self._n_items)} items"
             )
+
+
+def _top_k(scores: NDArray[np.float32], k: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """Return what `top_k` of the one row returns, a few times faster for a large catalogue.
+
+    The best scores of disjoint groups of items are so many items' scores. So at least k items reach the k-th
+    best of these, and whatever is below it is not among the k best.
+    """
+    n_groups = len(scores) // _GROUP
+    if n_groups < 2 * k:
+        positions, best = top_k(scores[None, :], k)
+        return positions[0], best[0]
+    of_groups = scores[: n_groups * _GROUP].reshape(_GROUP, n_groups).max(axis=0)
+    bound = np.partition(of_groups, n_groups - k)[n_groups - k]
+    reach = np.flatnonzero(scores >= bound)
+    places, best = top_k(scores[None, reach], k)
+    positions = np.where(places[0] < 0, -1, reach[places[0]]).astype(np.int32)
+    return positions, best[0]

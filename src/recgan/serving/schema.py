@@ -3,7 +3,15 @@
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
 
 from recgan.params import EventKind
 
@@ -14,18 +22,43 @@ MAX_CATEGORIES = 50
 MAX_BODY = 512 * 1024
 """Bytes of a request: 1,000 events with long ids fit."""
 
-_FIRST, _LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+_YEARS = range(1970, 2200)
+_SECONDS = range(int(datetime(2200, 1, 1, tzinfo=UTC).timestamp()))
 
 
-def _no_bool(value: Any) -> Any:
-    if isinstance(value, bool):
-        raise ValueError("should be a number, not true or false")
+def _number(value: Any) -> Any:
+    # In a query every number is text; Pydantic's own strictness would refuse 5.0 as a whole number too.
+    if isinstance(value, bool | str):
+        raise ValueError("should be a number, neither text nor true or false")
+    return value
+
+
+def _instant(value: Any) -> Any:
+    """Hold numbers to what the document says; Pydantic would take text of digits, and great ones as ms."""
+    if isinstance(value, bool) or (isinstance(value, str) and not value[4:5] == "-"):
+        raise ValueError("should be ISO 8601, or seconds since 1970 as a number")
+    if isinstance(value, int | float) and not 0 <= value < _SECONDS.stop:
+        raise ValueError(f"should be from {_YEARS.start} to {_YEARS.stop - 1}")
     return value
 
 
 Id = Annotated[str, Field(min_length=1, max_length=256)]
-K = Annotated[int, Field(ge=1, le=MAX_K), BeforeValidator(_no_bool)]
-Price = Annotated[float, Field(ge=0, allow_inf_nan=False), BeforeValidator(_no_bool)]
+AnyK = Annotated[int, Field(ge=1, le=MAX_K)]
+AnyPrice = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+K = Annotated[AnyK, BeforeValidator(_number)]
+Price = Annotated[AnyPrice, BeforeValidator(_number)]
+Instant = Annotated[
+    datetime,
+    BeforeValidator(_instant),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "format": "date-time", "pattern": "^(19[7-9]|20[0-9]|21[0-9])[0-9]-"},
+                {"type": "number", "minimum": 0, "exclusiveMaximum": _SECONDS.stop},
+            ]
+        }
+    ),
+]
 
 
 class Event(BaseModel):
@@ -35,7 +68,7 @@ class Event(BaseModel):
 
     item_id: Id
     event: EventKind = "purchase"
-    timestamp: datetime | None = Field(None, description="ISO 8601, or seconds since 1970; UTC without zone.")
+    timestamp: Instant | None = Field(None, description="ISO 8601, or seconds since 1970; UTC without zone.")
     value: Annotated[float, Field(strict=True, allow_inf_nan=False)] | None = Field(
         None, description="A rating's stars; else of no effect."
     )
@@ -45,10 +78,9 @@ class Event(BaseModel):
     def _in_range(cls, timestamp: datetime | None) -> datetime | None:
         if timestamp is None:
             return None
-        timestamp = timestamp if timestamp.tzinfo else timestamp.replace(tzinfo=UTC)
-        if not _FIRST <= timestamp < _LAST:
-            raise ValueError(f"should be from {_FIRST.year} to {_LAST.year - 1}")
-        return timestamp
+        if timestamp.year not in _YEARS:
+            raise ValueError(f"should be from {_YEARS.start} to {_YEARS.stop - 1}")
+        return timestamp if timestamp.tzinfo else timestamp.replace(tzinfo=UTC)
 
 
 class Filters(BaseModel):
@@ -76,16 +108,20 @@ class RecommendRequest(Filters):
     model_config = ConfigDict(
         extra="forbid",
         json_schema_extra={
+            "anyOf": [
+                {"required": ["history"], "properties": {"history": {"type": "array"}}},
+                {"required": ["user_id"], "properties": {"user_id": {"type": "string"}}},
+            ],
             "examples": [
                 {"history": [{"item_id": "50", "event": "purchase"}, {"item_id": "181", "event": "view"}]},
                 {"user_id": "7", "k": 5, "categories": ["Comedy"], "max_price": 20, "exclude_seen": False},
-            ]
+            ],
         },
     )
 
     history: Annotated[list[Event], Field(max_length=MAX_HISTORY)] | None = None
     user_id: Id | None = None
-    exclude_seen: bool = Field(True, description="Leave out the items of the history.")
+    exclude_seen: bool = Field(True, strict=True, description="Leave out the items of the history.")
 
     @model_validator(mode="after")
     def _someone(self) -> Self:
@@ -100,6 +136,14 @@ class SimilarRequest(Filters):
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"item_id": "50", "k": 5}]})
 
     item_id: Id
+
+
+class SimilarQuery(SimilarRequest):
+    """An item, in a query."""
+
+    k: AnyK = 10
+    min_price: AnyPrice | None = Field(None, description="Only items at this price or above.")
+    max_price: AnyPrice | None = Field(None, description="Only items at this price or below.")
 
 
 class Model(BaseModel):

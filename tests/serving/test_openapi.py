@@ -1,0 +1,76 @@
+"""Schemathesis: whatever the OpenAPI document allows or forbids, the answer is one that it documents.
+
+With more examples against a running server (the import registers the filter below):
+
+    SCHEMATHESIS_HOOKS=tests.serving.test_openapi schemathesis run http://127.0.0.1:8000/openapi.json -n 2000
+"""
+
+import pytest
+import schemathesis
+from hypothesis import settings
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from recgan.serving.app import create_app
+from tests.registry.conftest import store_uri  # noqa: F401
+
+CONFIG = {
+    # Without these hardly any generated item would be a known one.
+    "dictionaries": {
+        "items": {"values": [f"item-{item}" for item in range(48)]},
+        "categories": {"values": ["taste-0", "taste-1", "taste-2"]},
+    },
+    "parameters": {
+        "query.item_id": {"dictionary": "items", "probability": 0.7},
+        "body.item_id": {"dictionary": "items", "probability": 0.7},
+        "body.history[*].item_id": {"dictionary": "items", "probability": 0.7},
+        "body.categories[*]": {"dictionary": "categories", "probability": 0.5},
+    },
+}
+CONFORMS = [
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+]
+
+
+@schemathesis.hook
+def filter_failure(context, failure, case, response):
+    """Let a range of prices that is upside down be refused: JSON Schema cannot compare two fields."""
+    return not (response.status_code == 422 and "is above max_price" in response.text)
+
+
+# pytest collects one test for each operation, before any fixture is there; the document needs no champion.
+DOCUMENT = schemathesis.openapi.from_dict(
+    create_app("nobody").openapi(), config=schemathesis.Config.from_dict(CONFIG)
+)
+
+
+@pytest.fixture(scope="module")
+def without_champion(store_uri):  # noqa: F811
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", store_uri)
+        yield create_app("nobody", poll_seconds=3600)
+
+
+@DOCUMENT.parametrize()
+@settings(max_examples=150, deadline=None, derandomize=True)
+def test_every_answer_is_a_documented_one(case, client):
+    answer = case.call_and_validate(app=client.app)
+    if case.path in ("/recommend", "/similar") and answer.status_code == 200:
+        found = [item["item_id"] for item in answer.json()["items"]]
+        k = (case.body if case.method == "POST" else case.query).get("k", 10)
+        assert len(set(found)) == len(found) <= int(k)
+        assert not answer.json()["fallback"]
+
+
+@DOCUMENT.parametrize()
+@settings(max_examples=25, deadline=None, derandomize=True)
+def test_without_a_champion_every_answer_is_a_documented_one(case, without_champion):
+    answer = case.call_and_validate(app=without_champion, checks=CONFORMS)
+    assert answer.status_code != 200 or case.path in ("/health", "/metrics")
