@@ -8,9 +8,8 @@ import pytest
 from scipy.sparse import csr_array
 
 from recgan.errors import RecganError
-from recgan.recommenders.protocol import top_k
 from recgan.registry.packaged import Catalogue, Confidence, PackagedRecommender, Shoppers
-from recgan.serving.model import ServedModel, _top_k
+from recgan.serving.model import ServedModel
 from recgan.serving.schema import Event, Filters
 
 NOW = datetime(2026, 1, 31, tzinfo=UTC)
@@ -138,19 +137,6 @@ def test_a_range_of_prices_is_inclusive_and_leaves_out_what_has_none():
         True,
     ]
     assert not served.allowed(Filters(categories=[]))[0].any()
-
-
-@pytest.mark.parametrize("items", [1, 5, 64, 100, 641, 5000])
-@pytest.mark.parametrize("values", [3, 1000])
-def test_the_best_of_one_row_are_those_of_many(items, values):
-    rng = np.random.default_rng(items)
-    for share_left_out in (0.0, 0.5, 0.999, 1.0):
-        scores = rng.integers(0, values, items).astype(np.float32)
-        scores[rng.random(items) < share_left_out] = -np.inf
-        for k in {1, min(10, items), min(100, items)}:
-            expected = top_k(scores[None, :], k)
-            found = _top_k(scores, k)
-            assert [one.tolist() for one in found] == [one[0].tolist() for one in expected]
 
 
 def test_the_check_takes_the_recommenders_time():
