@@ -31,7 +31,7 @@ export const nameOf = (item) => item.title ?? item.item_id;
 export function describe(item, ...more) {
   const price = item.price === null ? null
     : item.price.toLocaleString("en", { minimumFractionDigits: 2, maximumFractionDigits: 2 });
-  return [item.category, price, ...more].filter((part) => part !== null && part !== undefined).join(" · ") || "\u00a0";
+  return [item.category, price, ...more].filter((part) => part !== null && part !== undefined).join(" ·\u00a0") || "\u00a0";
 }
 
 function label(item, ...more) {
@@ -154,7 +154,7 @@ export function column(name, answer, k, actions) {
   const rows = found.items.map((item, index) => {
     const slot = make("div", { class: "why", hidden: true });
     const key = `${name} ${item.item_id}`;
-    const facts = name === "popularity" ? describe(item, `${item.score.toLocaleString("en")} have it`) : describe(item);
+    const facts = name === "popularity" ? describe(item, `${item.score.toLocaleString("en")}\u00a0have\u00a0it`) : describe(item);
     return make("li", { "data-item": item.item_id },
       make("div", { class: "line" },
         make("span", { class: "rank" }, String(index + 1)),
