@@ -74,7 +74,8 @@ def closing(root: Path, params: Params, promotion: Promotion) -> str:
         "  reports/evaluation.html   every metric, the segments, the comparisons, the curves (.md: as text)",
         "  reports/validation.html   the expectations and the quarantine",
         f"  make ui                   runs, curves and versions of {name} ({tracking_uri(root)})",
+        f"  make serve NAME={name}".ljust(27)
+        + " http://127.0.0.1:8000/explorer: what shoppers would be shown"
+        + (", and POST /recommend" if promotion.champion else ""),
     ]
-    if promotion.champion:
-        lines.append(f"  make serve-model NAME={name}   ask the champion over HTTP")
     return "\n".join(lines) + "\n"

@@ -12,6 +12,8 @@ from recgan.environment import configure
 configure()
 
 ROOT = Path(__file__).parents[1]
+SHOP = ROOT / "examples" / "shop.yaml"
+"""The parameters that tests start from; params.yaml is whoever's project this is."""
 
 
 @pytest.fixture

@@ -9,12 +9,12 @@ from pydantic import ValidationError
 
 from recgan.errors import RecganError
 from recgan.params import check_params, load_params
-from tests.conftest import ROOT
+from tests.conftest import ROOT, SHOP
 
 
 @pytest.fixture
 def content():
-    return yaml.safe_load((ROOT / "params.yaml").read_text())
+    return yaml.safe_load(SHOP.read_text())
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def test_the_primary_k_must_be_measured(content):
 
 
 def test_params_are_frozen():
-    params = load_params(ROOT / "params.yaml")
+    params = load_params(SHOP)
     with pytest.raises(ValidationError):
         params.train.epochs = 1
 

@@ -8,6 +8,7 @@ from recgan.data.freshness import check_freshness
 from recgan.errors import RecganError
 from recgan.files import write_json
 from recgan.params import load_params
+from tests.conftest import SHOP
 
 NOW = datetime(2026, 1, 10, tzinfo=UTC)
 
@@ -23,7 +24,7 @@ NOW = datetime(2026, 1, 10, tzinfo=UTC)
 )
 def test_the_newest_event_may_be_so_old(tmp_path, request, days, newest, fresh):
     write_json(tmp_path / "metrics/validation.json", {"last_event": newest})
-    given = load_params(request.config.rootpath / "params.yaml").validate_
+    given = load_params(SHOP).validate_
     params = given.model_copy(update={"max_age_days": days})
     if fresh:
         check_freshness(tmp_path, params, NOW)

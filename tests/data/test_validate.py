@@ -19,8 +19,8 @@ from recgan.data.quarantine import QUARANTINE, REASONS, joined
 from recgan.data.validate import check, summarise, validate
 from recgan.errors import RecganError
 from recgan.params import ValidateParams, load_params
+from tests.conftest import SHOP
 
-ROOT = Path(__file__).parents[2]
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 START = datetime(2025, 12, 1, tzinfo=UTC)
 SECTION = {
@@ -62,7 +62,7 @@ def tables(rows, items=7, users=USER_ROWS):
 
 
 def project(root, given, **change):
-    content = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    content = yaml.safe_load(SHOP.read_text(encoding="utf-8"))
     content["validate"] = SECTION | change
     (root / "params.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
     (root / "data" / "ingested").mkdir(parents=True, exist_ok=True)
@@ -287,7 +287,7 @@ def test_a_missing_input_is_one_clear_error(tmp_path):
 
 
 def test_the_default_params_name_only_rules_that_exist():
-    assert set(load_params(ROOT / "params.yaml").validate_.drop) <= set(REASONS)
+    assert set(load_params(SHOP).validate_.drop) <= set(REASONS)
 
 
 def test_online_retail_raw_is_kept_plus_quarantined(real_data):

@@ -3,7 +3,6 @@
 import json
 import re
 from dataclasses import asdict, replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -19,8 +18,8 @@ from recgan.features.matrices import Features, HeldOut, write_features
 from recgan.recommenders.baselines import EASE, Popularity
 from recgan.recommenders.protocol import recommend
 from recgan.recommenders.ranking import ndcg
+from tests.conftest import SHOP
 
-ROOT = Path(__file__).parents[2]
 N_USERS, N_ITEMS = 90, 30
 
 
@@ -65,7 +64,7 @@ def features():
 @pytest.fixture
 def project(features, tmp_path, monkeypatch):
     """A project whose trained recommender is EASE, beside the rankings of two baselines."""
-    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    params = yaml.safe_load(SHOP.read_text())
     params["evaluate"] |= {"k": [5, 10], "primary_k": 10, "bootstrap_samples": 500, "new_item_days": 28}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
     write_project(tmp_path, features)

@@ -16,13 +16,13 @@ from recgan.errors import RecganError
 from recgan.features.build import features
 from recgan.features.matrices import read_features
 from recgan.files import read_json
+from tests.conftest import SHOP
 
 
 @pytest.fixture
-def project(tmp_path, random_log, request):
+def project(tmp_path, random_log):
     """A project's root with kept tables and parameters that suit them."""
-    root = request.config.rootpath
-    content = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8"))
+    content = yaml.safe_load(SHOP.read_text(encoding="utf-8"))
     content["features"] |= {
         "binary": False,
         "half_life_days": 3,

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from moto.server import ThreadedMotoServer
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, SHOP
 from tests.flows.github import Runner, lend_environment
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -62,7 +62,7 @@ def repository(tmp_path_factory):
     work.mkdir()
     for name in (
         *(".github", ".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitignore", "Makefile", "dvc.yaml"),
-        *("examples", "flows", "params.yaml", "pyproject.toml", "raw/README.md", "requirements.lock", "src"),
+        *("examples", "flows", "pyproject.toml", "raw/README.md", "requirements.lock", "src"),
     ):
         source, target = ROOT / name, work / name
         target.parent.mkdir(exist_ok=True)
@@ -70,6 +70,7 @@ def repository(tmp_path_factory):
             shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
         else:
             shutil.copy(source, target)
+    shutil.copy(SHOP, work / "params.yaml")
     change(work / "params.yaml", SMALL)
     git(work, "init", "-q", "-b", "main")
     commit(work, "A small shop")

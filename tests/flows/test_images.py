@@ -10,7 +10,7 @@ import yaml
 from mlflow import MlflowClient
 
 from recgan.registry.tracking import current
-from tests.conftest import ROOT
+from tests.conftest import ROOT, SHOP
 from tests.flows.test_retrain import artifacts, run
 from tests.images.data import images_params
 
@@ -24,8 +24,9 @@ def project(tmp_path, monkeypatch):
         ROOT / "src", tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info")
     )
     (tmp_path / "images").mkdir()
-    for name in ("images/dvc.yaml", "dvc.yaml", "params.yaml", ".gitignore", ".dvcignore"):
+    for name in ("images/dvc.yaml", "dvc.yaml", ".gitignore", ".dvcignore"):
         shutil.copy(ROOT / name, tmp_path / name)
+    shutil.copy(SHOP, tmp_path / "params.yaml")
     gate = {"draws": 3, "samples": 100, "alpha": 0.5, "min_coverage": 0, "max_copies": 1}
     params = images_params(register={"name": "tiny-digits", "gate": gate})
     (tmp_path / "images/params.yaml").write_text(

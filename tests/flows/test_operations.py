@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from recgan.errors import RecganError
+from recgan.params import load_params
 from recgan.registry import monitor as watch
 from recgan.registry.recommendations import Published
 from recgan.registry.rollback import Rollback
@@ -123,7 +124,8 @@ def test_rollback_says_what_is_live_and_a_refusal_fails_with_the_reason(monkeypa
     monkeypatch.setattr(rollback, "put_previous_back", put_back)
     state = rollback.rollback("empty lists", root=ROOT, return_state=True)
     assert state.name == "RolledBack"
-    assert "Live now: recgan version 2" in artifacts(state)["rollback"][1]
+    name = load_params(ROOT / "params.yaml").register_.name
+    assert f"Live now: {name} version 2" in artifacts(state)["rollback"][1]
     assert state.result().by == f"flow run {state.state_details.flow_run_id}"
 
     def refuse(*_):

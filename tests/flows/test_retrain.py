@@ -14,7 +14,7 @@ from mlflow import MlflowClient
 
 from recgan.params import load_params
 from recgan.registry.tracking import current
-from tests.conftest import ROOT
+from tests.conftest import ROOT, SHOP
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
 
@@ -23,11 +23,13 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
 def project(tmp_path_factory):
     """A copy of the project with a small shop, its own git and DVC, in the present working directory."""
     root = tmp_path_factory.mktemp("project")
-    for name in ("src", "dvc.yaml", "params.yaml", "raw", ".gitignore", ".dvcignore"):
+    shutil.copy(SHOP, root / "params.yaml")
+    for name in ("src", "dvc.yaml", "raw/README.md", ".gitignore", ".dvcignore"):
         source = ROOT / name
         if source.is_dir():
             shutil.copytree(source, root / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
         else:
+            (root / name).parent.mkdir(exist_ok=True)
             shutil.copy(source, root / name)
     run(root, "git", "init", "-q")
     run(root, sys.executable, "-m", "dvc", "init", "-q")

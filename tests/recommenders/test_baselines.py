@@ -3,7 +3,6 @@
 import json
 import logging
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -18,8 +17,7 @@ from recgan.recommenders.baselines import EASE, IALS, ItemKNN, Popularity, RP3be
 from recgan.recommenders.protocol import recommend
 from recgan.recommenders.ranking import ndcg
 from recgan.recommenders.tune import baselines, fitted, grids, tune
-
-ROOT = Path(__file__).parents[2]
+from tests.conftest import SHOP
 
 SMALL = csr_array(
     np.array(
@@ -230,7 +228,7 @@ def test_an_empty_grid_names_the_section(features):
 
 
 def test_the_stage_writes_rankings_and_metrics_twice_the_same(features, tmp_path):
-    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    params = yaml.safe_load(SHOP.read_text())
     params["baselines"] = grid().model_dump(mode="json")
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
     (tmp_path / "data" / "features").mkdir(parents=True)

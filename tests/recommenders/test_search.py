@@ -53,7 +53,7 @@ def features(seed=0):
 def project(tmp_path):
     """Make a project of tiny matrices whose GANs train for moments."""
 
-    def make(name="project", built=None, params="params.yaml", **spaces):
+    def make(name="project", built=None, params="examples/shop.yaml", **spaces):
         root = tmp_path / name
         (root / "data/features").mkdir(parents=True)
         write_features(built or features(), root / "data/features")
@@ -415,7 +415,9 @@ def test_a_baselines_winner_becomes_its_grid_and_nothing_else_changes(project):
     assert (root / "params.yaml.bak").read_text() == before
 
 
-@pytest.mark.parametrize("params", ["params.yaml", "examples/online-retail.yaml", "examples/own-files.yaml"])
+@pytest.mark.parametrize(
+    "params", ["examples/shop.yaml", "examples/online-retail.yaml", "examples/own-files.yaml"]
+)
 def test_a_gans_winner_is_written_where_it_stood(project, params):
     root = project(params=params)
     path = root / "params.yaml"

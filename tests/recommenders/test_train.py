@@ -19,6 +19,7 @@ from recgan.recommenders.loading import load_recommender
 from recgan.recommenders.protocol import recommend
 from recgan.recommenders.ranking import window_ndcg
 from recgan.recommenders.train import train
+from tests.conftest import SHOP
 
 
 def features(validation=True):
@@ -46,7 +47,7 @@ def features(validation=True):
 def project(tmp_path, request):
     def make(name="project", validation=True, gan="rcgan", **changes):
         root = tmp_path / name
-        content = yaml.safe_load((request.config.rootpath / "params.yaml").read_text())
+        content = yaml.safe_load(SHOP.read_text())
         if gan in ("rcgan", "student"):
             content["train"]["critic_shares"] = [0.5]
         else:

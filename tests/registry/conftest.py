@@ -17,14 +17,14 @@ from recgan.params import check_params
 from recgan.recommenders.cfgan import CFGAN
 from recgan.registry.lineage import folder_md5
 from recgan.registry.tracking import connect
-from tests.conftest import ROOT
+from tests.conftest import ROOT, SHOP
 
 TASTES, ITEMS, USERS = 6, 48, 150
 
 
 @pytest.fixture(scope="session")
 def params():
-    content = yaml.safe_load((ROOT / "params.yaml").read_text())
+    content = yaml.safe_load(SHOP.read_text())
     # Weights set by hand are easiest in the generator of CFGAN's user view.
     cfgan = yaml.safe_load((ROOT / "examples" / "cfgan-ml100k.yaml").read_text())["train"]
     content["train"] = {**cfgan, "view": "user"}
