@@ -178,12 +178,20 @@ def start_postgres(place: Place) -> None:
 def postgres(place: Place, tool: str, *arguments: str, may_fail: bool = False) -> int:
     """Run one of PostgreSQL's tools, as the user postgres where this is root, which it refuses to be."""
     command = [str(find(tool)), *arguments]
-    if not os.getuid():
-        command = ["runuser", "-u", "postgres", "--", *command]
+    is_root = not os.getuid()
     # Into a file: a server that inherits a pipe would keep its reader waiting for ever.
     log = place.folder / "postgres.log"
     with log.open("w") as output:
-        done = subprocess.run(command, stdout=output, stderr=output, cwd="/", check=False)
+        done = subprocess.run(
+            command,
+            stdout=output,
+            stderr=output,
+            cwd="/",
+            check=False,
+            user="postgres" if is_root else None,
+            group="postgres" if is_root else None,
+            extra_groups=[] if is_root else None,
+        )
     if done.returncode and not may_fail:
         raise RecganError(f"{tool} ended with code {done.returncode}: {log.read_text()[-800:].strip()}")
     return done.returncode
