@@ -123,6 +123,7 @@ Reason = Literal[
     "cancellation",
     "value_out_of_range",
     "price_out_of_range",
+    "not_a_product",
     "unknown_item",
     "fake_account",
     "duplicate",
@@ -146,6 +147,8 @@ class ValidateParams(Section):
     """Range of `value` by event kind; a kind not named here is not checked."""
     price: ValueRange | None
     """Range of `price` where an event has one; null leaves it unchecked."""
+    not_products: tuple[str, ...]
+    """Ids in the events that no shopper shall be recommended: postage, fees, corrections, vouchers."""
     drop: tuple[Reason, ...]
     """Reasons for which cleaning may drop a row into quarantine; any other broken rule stops the pipeline."""
     max_quarantined_share: Share

@@ -28,6 +28,7 @@ PARAMS = ValidateParams(
     period_end=datetime(2026, 12, 31, tzinfo=UTC),
     values={"purchase": {"low": 1, "high": 100}, "rating": {"low": 1, "high": 5}},
     price={"low": 0.01, "high": 1000},
+    not_products=("postage",),
     drop=(),
     max_quarantined_share=1,
     min_events=1,
@@ -39,7 +40,7 @@ PARAMS = ValidateParams(
 def tables(rows):
     return Tables(
         pa.Table.from_pylist(rows, schema=EVENTS),
-        pa.Table.from_pylist([{"item_id": "tea"}, {"item_id": "cup"}], schema=ITEMS),
+        pa.Table.from_pylist([{"item_id": "tea"}, {"item_id": "cup"}, {"item_id": "postage"}], schema=ITEMS),
         pa.Table.from_pylist(
             [
                 {"user_id": "anna", "fake": None},
@@ -86,6 +87,7 @@ def rules_broken(row, params=PARAMS):
         ({"price": 1000.5}, ["price_out_of_range"]),
         ({"price": None}, []),
         ({"item_id": "hat"}, ["unknown_item"]),
+        ({"item_id": "postage"}, ["not_a_product"]),
         ({"user_id": "bot"}, ["fake_account"]),
         ({"user_id": "stranger"}, []),  # not in the users table: nobody says that the account is fake
     ],
@@ -130,7 +132,7 @@ def dirty_rows(rng, rows=400):
     return [
         {
             "user_id": rng.choice(["anna", "ben", "bot", "stranger", None]),
-            "item_id": rng.choice(["tea", "cup", "hat", None]),
+            "item_id": rng.choice(["tea", "cup", "hat", "postage", None]),
             "event": rng.choice(["view", "cart", "purchase", "rating", "refund", None]),
             "timestamp": rng.choice(
                 [None, *(datetime(year, 6, 1, tzinfo=UTC) for year in (2024, 2025, 2026, 2027))]

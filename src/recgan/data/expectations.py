@@ -257,6 +257,14 @@ def _row_rules(params: ValidateParams, now: datetime, prefix: str, drop: Sequenc
                 ),
             )
         )
+    if params.not_products:
+        rules.append(
+            gxe.ExpectColumnValuesToNotBeInSet(
+                column="item_id",
+                value_set=list(params.not_products),
+                **about("not_a_product", "the item of an event is none of " + ", ".join(params.not_products)),
+            )
+        )
     flags: tuple[tuple[Reason, str, bool, str], ...] = (
         ("unknown_item", "known_item", True, "the item of an event is in the items table"),
         ("fake_account", "fake", False, "no event comes from a labelled fake account"),

@@ -88,6 +88,7 @@ def broken_rules(frame: pd.DataFrame, params: ValidateParams, now: datetime) -> 
         "price_out_of_range": price.notna() & ~price.between(params.price.low, params.price.high)
         if params.price
         else nothing,
+        "not_a_product": frame["item_id"].isin(params.not_products),
         "unknown_item": ~frame["known_item"],
         "fake_account": frame["fake"],
         "duplicate": frame["copy"],
