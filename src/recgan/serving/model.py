@@ -200,11 +200,23 @@ class ServedModel:
         """
         indptr = np.array([0, len(history.positions)], dtype=np.int32)
         row = csr_array((history.confidences, history.positions, indptr), shape=(1, self._n_items))
-        scores = self.packaged.recommender.score(row)
-        if scores.shape != (1, self._n_items) or not np.isfinite(scores).all():
-            raise RecganError(f"the scores of version {self.model.version} are not {self._n_items} numbers")
-        found: NDArray[np.float32] = scores[0]
+        found: NDArray[np.float32] = self.scores(row)[0]
         return found
+
+    def scores(self, user_items: csr_array) -> NDArray[np.float32]:
+        """Return the recommender's scores (rows, items) for histories of that shape.
+
+        Raises:
+            RecganError: a score is not a number; or whatever the recommender raises.
+        """
+        scores = self.packaged.recommender.score(user_items)
+        if scores.shape != user_items.shape or not np.isfinite(scores).all():
+            n_rows, n_items = user_items.shape
+            raise RecganError(
+                f"the scores of version {self.model.version} are not {n_items} numbers for each of "
+                f"{n_rows} histories"
+            )
+        return scores
 
     def best(
         self, scores: NDArray[np.float32], k: int, left_out: NDArray[np.int32] | None, allowed: Mask | None

@@ -32,10 +32,9 @@ class Standing:
     champion: ServedModel | None
     problem: str | None
     """Why there is no champion."""
-    contender: Contender
 
 
-def lists(request: ListsRequest, standing: Standing) -> Lists:
+def lists(request: ListsRequest, standing: Standing, contender: Contender) -> Lists:
     """Answer a history by champion, challenger and popularity.
 
     A model's list is what /recommend answers if that version is the champion, so each takes the stored
@@ -44,7 +43,7 @@ def lists(request: ListsRequest, standing: Standing) -> Lists:
     Raises:
         RecganError: the package that is shown cannot filter.
     """
-    shown, champion, contender = standing.shown, standing.champion, standing.contender
+    shown, champion = standing.shown, standing.champion
     stored = shown.history(None, request.user_id)
     removed = set(request.removed)
     packaged = shown.packaged

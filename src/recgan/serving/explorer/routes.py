@@ -95,8 +95,8 @@ def explorer(
             if contender.served is None:
                 details = [str(error.detail), contender.problem]
                 raise HTTPException(503, "; ".join(filter(None, details)), error.headers) from None
-            return Standing(contender.served, None, str(error.detail), contender)
-        return Standing(served, served, None, challenger.look())
+            return Standing(contender.served, None, str(error.detail))
+        return Standing(served, served, None)
 
     def shown() -> ServedModel:
         return standing().shown
@@ -137,7 +137,7 @@ def explorer(
 
     @api.post("/lists")
     def three_lists(request: ListsRequest) -> Lists:
-        return lists(request, standing())
+        return lists(request, standing(), challenger.look())
 
     @api.post("/why")
     def explain(request: WhyRequest) -> Why:

@@ -18,7 +18,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from recgan.errors import RecganError
 from recgan.serving.explorer.schema import MAX_TRIED, Influence, Why
 from recgan.serving.explorer.search import known
 from recgan.serving.model import History, Mask, ServedModel
@@ -93,7 +92,4 @@ def _scores(
     indptr = np.cumsum([0, *(len(positions) for positions, _ in rows)]).astype(np.int32)
     positions, confidences = (np.concatenate(parts) for parts in zip(*rows, strict=True))
     shape = (len(rows), len(served.packaged.item_ids))
-    scores = served.packaged.recommender.score(csr_array((confidences, positions, indptr), shape=shape))
-    if scores.shape != shape or not np.isfinite(scores).all():
-        raise RecganError(f"the scores of version {served.model.version} are not {shape} numbers")
-    return scores
+    return served.scores(csr_array((confidences, positions, indptr), shape=shape))
