@@ -1,5 +1,6 @@
 # The environment of flow runs and servers. The project itself, with .git and the DVC cache, is mounted at /project.
-FROM python:3.11-slim
+# The tag is for the reader; Docker takes the digest. Dependabot proposes newer ones (.github/dependabot.yml).
+FROM python:3.11-slim-bookworm@sha256:a36c24f9cbdf4fd0f52d67f0823eeac19c2028c637cecc392d97f980d4fec56b
 
 # CPU builds of torch; for CUDA: --build-arg TORCH_INDEX=https://pypi.org/simple
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu

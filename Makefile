@@ -49,6 +49,7 @@ check: $(INSTALLED)  ## lint, format, types, imports, workflows, compose file
 	$(BIN)/zizmor --offline --quiet .github/workflows
 	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec compose.yaml
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.dependabot .github/dependabot.yml
 
 format: $(INSTALLED)  ## put the code in its format
 	$(BIN)/ruff check --fix .

@@ -147,3 +147,12 @@ def test_the_image_has_no_secret_and_runs_as_nobody_special():
     assert all((ROOT / name).exists() for name in copied)
     allowed = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line[:1] == "!"}
     assert copied == allowed
+
+
+def test_every_foreign_image_is_pinned_by_its_digest():
+    services = compose()["services"].values()
+    lines = (ROOT / "Dockerfile").read_text().splitlines()
+    images = [service["image"] for service in services if "build" not in service]
+    images += [line.split()[1] for line in lines if line.startswith("FROM ")]
+    assert len(images) >= 2
+    assert all(re.fullmatch(r"[\w./-]+:[\w.-]+@sha256:[0-9a-f]{64}", image) for image in images), images
