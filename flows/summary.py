@@ -6,6 +6,7 @@ from recgan.evaluation.evaluate import evaluation_table
 from recgan.files import read_json
 from recgan.images.params import ImagesParams
 from recgan.params import Params
+from recgan.redact import clean
 from recgan.registry.store import Promotion
 from recgan.registry.tracking import tracking_uri
 
@@ -73,7 +74,7 @@ def closing(root: Path, params: Params, promotion: Promotion) -> str:
         "Where to look:",
         "  reports/evaluation.html   every metric, the segments, the comparisons, the curves (.md: as text)",
         "  reports/validation.html   the expectations and the quarantine",
-        f"  make ui                   runs, curves and versions of {name} ({tracking_uri(root)})",
+        f"  make ui                   runs, curves and versions of {name} ({clean(tracking_uri(root))})",
         f"  make serve NAME={name}".ljust(27)
         + " http://127.0.0.1:8000/explorer: what shoppers would be shown"
         + (", and POST /recommend" if promotion.champion else ""),

@@ -2,6 +2,7 @@
 
 import logging
 import sys
+import traceback
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,7 @@ import typer
 
 from recgan.environment import configure
 from recgan.errors import RecganError
+from recgan.redact import clean
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 
@@ -244,10 +246,13 @@ def main() -> None:
         sys.exit(1)
     except OSError as error:
         print(
-            f"error: {error}; see to free space and to write permission there, then run it again: "
-            "what was there before is unchanged",
+            clean(f"error: {error}; see to free space and to write permission there, then run it again: ")
+            + "what was there before is unchanged",
             file=sys.stderr,
         )
+        sys.exit(1)
+    except Exception:
+        print(clean(traceback.format_exc()), end="", file=sys.stderr)
         sys.exit(1)
 
 

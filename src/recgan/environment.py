@@ -1,6 +1,8 @@
-"""Settings of the process: no tool phones home, no folder is assumed."""
+"""Settings of the process: no tool phones home, no folder is assumed, no log shows a password."""
 
 import os
+
+from recgan.redact import install
 
 _SETTINGS = {
     "DO_NOT_TRACK": "true",
@@ -20,6 +22,10 @@ _SETTINGS = {
 
 
 def configure() -> None:
-    """Turn every tool's telemetry off and point MLflow at a local database, unless already set."""
+    """Turn every tool's telemetry off and point MLflow at a local database, unless already set.
+
+    What this process logs is cleaned of passwords from here on.
+    """
+    install()
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)

@@ -10,8 +10,9 @@ from recgan.errors import RecganError
 
 def ui(port: int) -> NoReturn:
     """Become MLflow's tracking server over the store that MLFLOW_TRACKING_URI names."""
-    # `python -m`, so that the interpreter's own mlflow is found whatever PATH says.
-    _become("server", "--backend-store-uri", os.environ["MLFLOW_TRACKING_URI"], "--port", str(port))
+    # Not on the command line, which every user of the machine can read.
+    os.environ["MLFLOW_BACKEND_STORE_URI"] = os.environ["MLFLOW_TRACKING_URI"]
+    _become("server", "--port", str(port))
 
 
 def serve_model(name: str, port: int) -> NoReturn:
@@ -42,5 +43,6 @@ def serve_model(name: str, port: int) -> NoReturn:
 def _become(*arguments: str) -> NoReturn:
     # MLflow starts its scoring server by the name `uvicorn`, which only an activated environment has on PATH.
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+    # `python -m`, so that the interpreter's own mlflow is found whatever PATH says.
     command = [sys.executable, "-m", "mlflow", *arguments, "--host", "127.0.0.1"]
     os.execve(sys.executable, command, os.environ | {"PATH": path})

@@ -50,7 +50,7 @@ def connect(root: Path = Path()) -> MlflowClient:
     try:
         client.search_experiments(max_results=1)
     except (MlflowException, sqlalchemy.exc.SQLAlchemyError) as error:
-        raise Unavailable(f"MLflow's store at {_without_password(uri)} does not answer: {error}") from None
+        raise Unavailable(f"MLflow's store at {uri} does not answer: {error}") from None
     return client
 
 
@@ -72,7 +72,7 @@ def artifact_location(root: Path, experiment: str) -> str | None:
     path = _sqlite_path(uri)
     if path is None:
         raise RecganError(
-            f"the tracking store is {_without_password(uri)}, which keeps no files; "
+            f"the tracking store is {uri}, which keeps no files; "
             "set MLFLOW_DEFAULT_ARTIFACT_ROOT to a shared folder or s3://bucket/path"
         )
     return (path.parent / "mlartifacts" / experiment).as_uri()
@@ -155,8 +155,3 @@ def _postgres_lock(uri: str, name: str, timeout: float, busy: Unavailable) -> It
 
 def _sqlite_path(uri: str) -> Path | None:
     return Path(uri.removeprefix("sqlite:///")) if uri.startswith("sqlite:///") else None
-
-
-def _without_password(uri: str) -> str:
-    scheme, separator, rest = uri.partition("://")
-    return f"{scheme}{separator}{rest.rpartition('@')[2]}"
