@@ -10,6 +10,7 @@ import typer
 
 from recgan.environment import configure
 from recgan.errors import RecganError
+from recgan.processes import end_with_dvc
 from recgan.redact import clean
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
@@ -237,6 +238,7 @@ def serve(
 def main() -> None:
     """Run the command line; a RecganError becomes one clear message and exit code 1."""
     configure()
+    end_with_dvc()
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stdout)
     logging.getLogger("recgan").setLevel(logging.INFO)
     try:

@@ -1,7 +1,6 @@
 """Split the kept events and build the matrices: the `features` stage."""
 
 import logging
-import tempfile
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -37,6 +36,7 @@ from recgan.features.split import (
 from recgan.features.vocabulary import k_core
 from recgan.files import replacing, write_json
 from recgan.params import FeaturesParams, Split, load_params
+from recgan.temporary import temporary_folder
 
 logger = logging.getLogger(__name__)
 
@@ -57,10 +57,10 @@ def features(root: Path = Path()) -> None:
     check_table(kept / "events.parquet", EVENTS)
     check_table(kept / "quarantine.parquet", QUARANTINE)
     items = read_table(kept / "items.parquet", ITEMS).to_pandas()
-    with tempfile.TemporaryDirectory(prefix="recgan-") as spill:
+    with temporary_folder() as spill:
         connection = ibis.duckdb.connect(
             memory_limit=f"{psutil.virtual_memory().total // 2**21}MiB",  # half; what is more spills to disk
-            temp_directory=spill,
+            temp_directory=str(spill),
             preserve_insertion_order=False,
         )
         try:

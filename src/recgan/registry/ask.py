@@ -1,15 +1,17 @@
 """Ask a packaged model in a process of its own, as a server would run it: with the code packaged with it.
 
 A process that has imported recgan already would run its own recgan instead of the packaged one. So this
-file is a script that imports nothing of recgan: `python -P ask.py MODEL K EXCLUDE_SEEN` reads batches of
-questions from standard input and writes a batch of answers for each to standard output, both as Arrow
-streams. It ends with its input, so it does not outlive the process that asks.
+file is a script that imports nothing of recgan: `python -P ask.py MODEL K EXCLUDE_SEEN ASKER` reads batches
+of questions from standard input and writes a batch of answers for each to standard output, both as Arrow
+streams. It ends with its input, and in the midst of an answer when ASKER, the process that asks, is gone.
 """
 
 import math
 import os
 import sys
+import time
 import traceback
+from threading import Thread
 from typing import Any
 
 import pyarrow as pa
@@ -17,8 +19,9 @@ import pyarrow as pa
 ANSWERS = pa.schema({"item_ids": pa.list_(pa.string()), "scores": pa.list_(pa.float64())})
 
 
-def main(model_path: str, k: str, exclude_seen: str) -> None:
+def main(model_path: str, k: str, exclude_seen: str, asker: str) -> None:
     """Answer every batch, or say why the trial prediction failed in the metadata of an empty stream."""
+    Thread(target=_end_with, args=(int(asker),), daemon=True).start()
     with os.fdopen(os.dup(1), "wb") as answers:
         os.dup2(2, 1)  # what a library prints must not come between the answers
         questions = pa.ipc.open_stream(sys.stdin.buffer)
@@ -42,6 +45,12 @@ def main(model_path: str, k: str, exclude_seen: str) -> None:
                 stream.write_batch(pa.record_batch(columns, ANSWERS))
                 answers.flush()
                 batch = next(questions, None)
+
+
+def _end_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(1)
 
 
 def _smoke(model: Any, asked: list[dict[str, Any]], params: dict[str, Any], pd: Any) -> str | None:

@@ -17,6 +17,7 @@ import pyarrow as pa
 from scipy.sparse import csr_array
 
 from recgan.files import read_json
+from recgan.temporary import temporary_folder
 
 QUESTIONS = pa.schema({"history": pa.list_(pa.string()), "confidence": pa.list_(pa.float64())})
 """A row for each shopper: the item ids of the history, and what each is worth."""
@@ -70,7 +71,7 @@ def fetched(model_uri: str) -> Iterator[Path]:
     Raises:
         NoAnswerError: the registry does not have it.
     """
-    with tempfile.TemporaryDirectory(prefix="recgan-") as folder:
+    with temporary_folder() as folder:
         try:
             model = mlflow.artifacts.download_artifacts(model_uri, dst_path=f"{folder}/model")
         except (mlflow.exceptions.MlflowException, OSError) as error:
@@ -103,7 +104,7 @@ def asking(model: Path, k: int, exclude_seen: bool) -> Iterator[Callable[[pa.Rec
         k: length of a list.
         exclude_seen: leave out the items of the history.
     """
-    with tempfile.TemporaryDirectory(prefix="recgan-") as folder, tempfile.TemporaryFile() as said:
+    with temporary_folder() as folder, tempfile.TemporaryFile() as said:
         child = subprocess.Popen(
             [
                 sys.executable,
@@ -112,6 +113,7 @@ def asking(model: Path, k: int, exclude_seen: bool) -> Iterator[Callable[[pa.Rec
                 str(model.resolve()),
                 str(k),
                 str(exclude_seen).lower(),
+                str(os.getpid()),
             ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

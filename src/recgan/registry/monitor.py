@@ -1,7 +1,6 @@
 """Monitor: how far the newest events and the published recommendations are from what the champion knew."""
 
 import logging
-import tempfile
 import time
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
@@ -34,6 +33,7 @@ from recgan.params import MonitorParams, Params
 from recgan.registry.publish import about
 from recgan.registry.recommendations import target_path
 from recgan.registry.tracking import connect, current
+from recgan.temporary import temporary_folder
 
 log = logging.getLogger(__name__)
 
@@ -224,10 +224,10 @@ def observe(root: Path, params: Params, champion: ModelVersion) -> Observation:
 def _read_reference(champion: ModelVersion) -> tuple[dict[str, Any], dict[str, Any]]:
     """Fetch the champion's reference, and its vocabulary with the popularity of each item."""
     name, version = champion.name, champion.version
-    with tempfile.TemporaryDirectory(prefix="recgan-") as folder:
+    with temporary_folder() as folder:
         try:
             reference, items = (
-                mlflow.artifacts.download_artifacts(uri, dst_path=folder)
+                mlflow.artifacts.download_artifacts(uri, dst_path=str(folder))
                 for uri in (
                     f"runs:/{champion.run_id}/{REFERENCE}",
                     f"models:/{name}/{version}/artifacts/items.json",

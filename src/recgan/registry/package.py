@@ -1,6 +1,5 @@
 """Package a recommender for MLflow: code, weights, ids and an explicit signature; no pickle."""
 
-import tempfile
 import warnings
 from importlib.metadata import version as installed
 from pathlib import Path
@@ -15,6 +14,7 @@ import recgan
 from recgan.features.matrices import Features
 from recgan.params import FeaturesParams
 from recgan.registry.packaged import SHOPPERS, write_items, write_shoppers
+from recgan.temporary import temporary_folder
 
 SIGNATURE = ModelSignature(
     inputs=Schema(
@@ -45,10 +45,10 @@ def log_package(
         params: the features section.
         tags: of the logged model.
     """
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+    with temporary_folder() as folder, warnings.catch_warnings():
         # MLflow wants an example to check the signature; the gate's trial prediction does.
         warnings.filterwarnings("ignore", ".*input example was not provided", UserWarning)
-        items, shoppers = Path(folder) / "items.json", Path(folder) / SHOPPERS
+        items, shoppers = folder / "items.json", folder / SHOPPERS
         write_items(features.items, items, params)
         write_shoppers(features, shoppers)
         package: ModelInfo = mlflow.pyfunc.log_model(

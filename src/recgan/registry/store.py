@@ -6,7 +6,6 @@ import json
 import logging
 import math
 import re
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -40,6 +39,7 @@ from recgan.registry.tracking import (
     critical_section,
     current,
 )
+from recgan.temporary import temporary_folder
 
 log = logging.getLogger(__name__)
 
@@ -430,7 +430,7 @@ def challenger(root: Path, name: str) -> Challenger | None:
 
 def load_version(name: str, version: str) -> PackagedRecommender:
     """Load a version's package from the store that `connect` has pointed MLflow at."""
-    with tempfile.TemporaryDirectory() as folder:
+    with temporary_folder() as folder:
         uri = f"models:/{name}/{version}/artifacts"
-        model = Path(mlflow.artifacts.download_artifacts(uri, dst_path=folder))
+        model = Path(mlflow.artifacts.download_artifacts(uri, dst_path=str(folder)))
         return PackagedRecommender.load(model / "recommender", model / "items.json")

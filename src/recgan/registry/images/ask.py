@@ -1,17 +1,22 @@
 """Ask a packaged generator in a process of its own, as a server would run it: with the code packaged with it.
 
 Like registry/ask.py a script that imports nothing of recgan:
-`python -P ask.py MODEL CLASSES ANSWERS N DRAWS`, CLASSES a JSON list of names, empty for a generator without.
+`python -P ask.py MODEL CLASSES ANSWERS N DRAWS ASKER`, CLASSES a JSON list of names, empty for a generator
+without. It ends when ASKER, the process that asks, is gone.
 """
 
 import json
+import os
 import sys
+import time
 import traceback
 from pathlib import Path
+from threading import Thread
 
 
-def main(model_path: str, classes: str, answers: str, n: str, draws: str) -> None:
+def main(model_path: str, classes: str, answers: str, n: str, draws: str, asker: str) -> None:
     """Write the images of each draw (lists of base64 PNG), or the error, as JSON."""
+    Thread(target=_end_with, args=(int(asker),), daemon=True).start()
     try:
         import mlflow.pyfunc
         import pandas as pd
@@ -28,6 +33,12 @@ def main(model_path: str, classes: str, answers: str, n: str, draws: str) -> Non
         traceback.print_exc()
         error, found = f"{type(fault).__name__}: {fault}", []
     Path(answers).write_text(json.dumps({"error": error, "images": found}), encoding="utf-8")
+
+
+def _end_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(1)
 
 
 if __name__ == "__main__":

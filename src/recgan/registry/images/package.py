@@ -1,7 +1,6 @@
 """Package an image generator for MLflow: code, weights and an explicit signature; no pickle."""
 
 import shutil
-import tempfile
 import warnings
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from recgan.images.train import GENERATOR
 from recgan.registry.images.packaged import write_taste
 from recgan.registry.package import requirements
 from recgan.registry.packaged import write_items
+from recgan.temporary import temporary_folder
 
 SIGNATURE = ModelSignature(
     inputs=Schema(
@@ -41,12 +41,12 @@ def log_package(root: Path, params: ImagesParams, tags: dict[str, str]) -> Model
         params: of the images.
         tags: of the logged model.
     """
-    with tempfile.TemporaryDirectory() as name, warnings.catch_warnings():
+    with temporary_folder() as holder, warnings.catch_warnings():
         # MLflow wants an example to check the signature; the gate asks the package.
         warnings.filterwarnings("ignore", ".*input example was not provided", UserWarning)
         artifacts = {"generator": str(root / GENERATOR)}
         if why_not(params, root) is None:
-            folder = Path(name) / "taste"
+            folder = holder / "taste"
             folder.mkdir()
             items = read_features(root / FEATURES).items
             shutil.copytree(root / RECOMMENDER, folder / "recommender")

@@ -8,7 +8,6 @@ import logging
 import os
 import subprocess
 import sys
-import tempfile
 import zlib
 from pathlib import Path
 
@@ -41,6 +40,7 @@ from recgan.registry.store import (
     settle,
 )
 from recgan.registry.tracking import connect, current
+from recgan.temporary import temporary_folder
 
 log = logging.getLogger(__name__)
 
@@ -170,15 +170,18 @@ def ask(
     """
     classes = images.classes if params.train.conditional else ()
     n = -(-samples // max(1, len(classes)))
-    with tempfile.TemporaryDirectory() as folder:
-        answers = Path(folder) / "answers.json"
+    with temporary_folder() as folder:
+        answers = folder / "answers.json"
         try:
             model = mlflow.artifacts.download_artifacts(model_uri, dst_path=f"{folder}/model")
         except (mlflow.exceptions.MlflowException, OSError) as error:
             return [], f"the package cannot be fetched: {error}"
         script = Path(__file__).with_name("ask.py")
         done = subprocess.run(
-            [sys.executable, "-P", str(script), model, json.dumps(classes), str(answers), str(n), str(draws)],
+            [
+                *(sys.executable, "-P", str(script), model, json.dumps(classes)),
+                *(str(answers), str(n), str(draws), str(os.getpid())),
+            ],
             capture_output=True,
             text=True,
             timeout=_ASK_TIMEOUT,
