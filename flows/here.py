@@ -1,13 +1,25 @@
 """Run a flow in this process and say what came of it."""
 
 import logging
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
+import httpx
+from prefect.client.orchestration import get_client
+from prefect.settings import (
+    PREFECT_API_URL,
+    PREFECT_HOME,
+    PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS,
+    PREFECT_UI_URL,
+    temporary_settings,
+)
 from prefect.states import State
 
-from recgan.errors import RecganError
+from flows.temporary_server import temporary_server
+from recgan.errors import RecganError, Unavailable
 
 T = TypeVar("T")
 
@@ -20,19 +32,65 @@ class OneLinePerFault(logging.Filter):
         return not (record.exc_info and isinstance(record.exc_info[1], RecganError))
 
 
-def run_here(run: Callable[[], State[T]], closing: Callable[[T], str]) -> int:
+def run_here(
+    run: Callable[[], State[T]], closing: Callable[[T], str], check: Callable[[], object] = lambda: None
+) -> int:
     """Run a flow, print its closing lines or its one error, and return the exit code.
 
     Args:
         run: runs the flow and returns its state.
         closing: what to print about the result.
+        check: raises a RecganError where a server need not be started first to know it.
     """
     for name in ("prefect.flow_runs", "prefect.task_runs"):
         logging.getLogger(name).addFilter(OneLinePerFault())
     try:
-        result = run().result()
+        check()
+        with prefect_api():
+            result = run().result()
     except RecganError as error:
         sys.stderr.write(f"\nerror: {error}\n")
         return 1
+    except KeyboardInterrupt:
+        sys.stderr.write("\nstopped; what was finished is kept\n")
+        return 130
     sys.stdout.write(closing(result))
     return 0
+
+
+@contextmanager
+def prefect_api() -> Iterator[None]:
+    """Have a Prefect server that answers: the one that is named, else one for the length of the block.
+
+    Raises:
+        RecganError: no temporary server starts, or the named one is of another version.
+        Unavailable: the named server does not answer.
+    """
+    if PREFECT_API_URL.value():
+        _check_api(str(PREFECT_API_URL.value()))
+        yield
+        return
+    home, starts_within = PREFECT_HOME.value(), PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS.value()
+    with (
+        temporary_server(home, starts_within) as url,
+        temporary_settings({PREFECT_API_URL: url, PREFECT_UI_URL: ""}),  # it serves no pages to point at
+    ):
+        yield
+
+
+def _check_api(url: str) -> None:
+    named = "PREFECT_API_URL" + (
+        "" if os.environ.get("PREFECT_API_URL") else " (of .env, prefect.toml or a profile)"
+    )
+    try:
+        with httpx.Client(timeout=10) as client:
+            client.get(f"{url.rstrip('/')}/health")  # Prefect's own client tries for longer and says less
+        with get_client(sync_client=True):  # compares the versions
+            pass
+    except httpx.InvalidURL as error:
+        raise RecganError(f"{named} is {url!r}, which is no address ({error}); write http://…/api") from None
+    except (httpx.HTTPError, RuntimeError) as error:
+        raise Unavailable(
+            f"{named} is {url}, where no Prefect server answers as it should ({error}); start that server, "
+            "name another, or name none: the flow then runs by itself"
+        ) from None

@@ -3,9 +3,9 @@
 import sys
 from pathlib import Path
 
-from recgan.environment import configure
+from flows.preflight import prepare
 
-configure()  # before Prefect and MLflow read their settings
+prepare(__name__ == "__main__")  # before Prefect and MLflow read their settings
 
 from prefect import flow, get_run_logger, task  # noqa: E402
 from prefect.artifacts import create_markdown_artifact  # noqa: E402
@@ -18,6 +18,7 @@ from flows.here import run_here  # noqa: E402
 from flows.outside import OUTSIDE  # noqa: E402
 from flows.retrain import push  # noqa: E402
 from flows.stages import run_stage, stage_order  # noqa: E402
+from recgan.alone import alone  # noqa: E402
 from recgan.images import taste  # noqa: E402
 from recgan.images.evaluate import REPORT  # noqa: E402
 from recgan.images.params import ImagesParams, load_images_params  # noqa: E402
@@ -81,15 +82,17 @@ def images(root: Path = Path()) -> State[Promotion]:
     Args:
         root: the project, a folder with images/params.yaml and images/dvc.yaml.
     """
-    params = load_images_params(root)
-    for stage in stage_order(root, STAGES):
-        bring_up_to_date.with_options(name=stage, task_run_name=stage)(stage, root)
-    picture_taste(root, params)
-    registered = register(root, params)
-    judgement = judge(root, params, registered.version)
-    promotion = promote(root, params, registered.version, judgement)
-    push(root)
-    publish(root, params, promotion)
+    # Not the lock of the recommender's stages: neither chain writes what the other reads.
+    with alone(root / ".recgan/images.lock", "images", get_run_logger().info):
+        params = load_images_params(root)
+        for stage in stage_order(root, STAGES):
+            bring_up_to_date.with_options(name=stage, task_run_name=stage)(stage, root)
+        picture_taste(root, params)
+        registered = register(root, params)
+        judgement = judge(root, params, registered.version)
+        promotion = promote(root, params, registered.version, judgement)
+        push(root)
+        publish(root, params, promotion)
     return Completed(
         name=summary.state_name(promotion), message=summary.sentence(params, promotion), data=promotion
     )
@@ -98,12 +101,11 @@ def images(root: Path = Path()) -> State[Promotion]:
 def main() -> int:
     """Run the flow here and print what came of it."""
     root = Path()
-
-    def run() -> State[Promotion]:
-        load_images_params(root)  # a mistyped parameter should not wait for a server
-        return images(root, return_state=True)
-
-    return run_here(run, lambda promotion: closing(root, load_images_params(root), promotion))
+    return run_here(
+        lambda: images(root, return_state=True),
+        lambda promotion: closing(root, load_images_params(root), promotion),
+        check=lambda: load_images_params(root),
+    )
 
 
 def closing(root: Path, params: ImagesParams, promotion: Promotion) -> str:

@@ -3,9 +3,9 @@
 import sys
 from pathlib import Path
 
-from recgan.environment import configure
+from flows.preflight import prepare
 
-configure()  # before Prefect and MLflow read their settings
+prepare(__name__ == "__main__")  # before Prefect and MLflow read their settings
 
 from prefect import flow, get_run_logger, task  # noqa: E402
 from prefect.artifacts import create_markdown_artifact, create_table_artifact  # noqa: E402
@@ -74,6 +74,7 @@ def main() -> int:
     return run_here(
         lambda: monitor(return_state=True),
         lambda report: watch.as_markdown(report, load_params().monitor),
+        check=load_params,
     )
 
 

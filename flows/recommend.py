@@ -3,9 +3,9 @@
 import sys
 from pathlib import Path
 
-from recgan.environment import configure
+from flows.preflight import prepare
 
-configure()  # before Prefect and MLflow read their settings
+prepare(__name__ == "__main__")  # before Prefect and MLflow read their settings
 
 from prefect import flow, task  # noqa: E402
 from prefect.artifacts import create_markdown_artifact  # noqa: E402
@@ -58,6 +58,8 @@ def recommend(
 if __name__ == "__main__":
     sys.exit(
         run_here(
-            lambda: recommend(return_state=True), lambda published: f"{recommendations.sentence(published)}\n"
+            lambda: recommend(return_state=True),
+            lambda published: f"{recommendations.sentence(published)}\n",
+            check=load_params,
         )
     )

@@ -4,9 +4,9 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-from recgan.environment import configure
+from flows.preflight import prepare
 
-configure()  # before Prefect and MLflow read their settings
+prepare(__name__ == "__main__")  # before Prefect and MLflow read their settings
 
 from prefect import flow, get_run_logger, task  # noqa: E402
 from prefect.artifacts import create_markdown_artifact  # noqa: E402
@@ -19,6 +19,7 @@ from flows import summary, workplace  # noqa: E402
 from flows.here import run_here  # noqa: E402
 from flows.outside import OUTSIDE  # noqa: E402
 from flows.stages import push_cache, run_stage, stage_order  # noqa: E402
+from recgan.alone import alone  # noqa: E402
 from recgan.data.freshness import check_freshness  # noqa: E402
 from recgan.params import Params, load_params  # noqa: E402
 from recgan.registry import store  # noqa: E402
@@ -98,18 +99,21 @@ def retrain(
     """
     workplace.end_with_worker()
     workplace.keep_the_registry(root)
-    place = worktree(root, ref) if isolated else root
-    params = load_params(place / "params.yaml")
-    for stage in stage_order(place):
-        timed = bring_up_to_date.with_options(
-            name=stage, task_run_name=stage, timeout_seconds=60 * stage_timeout_minutes
-        )
-        timed(stage, place, params)
-    registered = register(place, params)
-    judgement = judge(place, params, registered.version)
-    promotion = promote(place, params, registered.version, judgement)
-    push(place)
-    publish(place, params, promotion)
+    place = workplace.place_of(root, "retrain") if isolated else root
+    with alone(workplace.lock_of(place), "retrain", get_run_logger().info):
+        if isolated:
+            worktree(root, ref)
+        params = load_params(place / "params.yaml")
+        for stage in stage_order(place):
+            timed = bring_up_to_date.with_options(
+                name=stage, task_run_name=stage, timeout_seconds=60 * stage_timeout_minutes
+            )
+            timed(stage, place, params)
+        registered = register(place, params)
+        judgement = judge(place, params, registered.version)
+        promotion = promote(place, params, registered.version, judgement)
+        push(place)
+        publish(place, params, promotion)
     return Completed(
         name=summary.state_name(promotion), message=summary.sentence(params, promotion), data=promotion
     )
@@ -118,13 +122,10 @@ def retrain(
 def main() -> int:
     """Run the flow here and print what came of it."""
     root = Path()
-
-    def run() -> State[store.Promotion]:
-        load_params(root / "params.yaml")  # a mistyped parameter should not wait for a server
-        return retrain(root, return_state=True)
-
     return run_here(
-        run, lambda promotion: summary.closing(root, load_params(root / "params.yaml"), promotion)
+        lambda: retrain(root, return_state=True),
+        lambda promotion: summary.closing(root, load_params(root / "params.yaml"), promotion),
+        check=lambda: load_params(root / "params.yaml"),
     )
 
 

@@ -4,9 +4,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from recgan.environment import configure
+from flows.preflight import prepare
 
-configure()  # before Prefect and MLflow read their settings
+prepare(__name__ == "__main__")  # before Prefect and MLflow read their settings
 
 from prefect import flow, task  # noqa: E402
 from prefect.artifacts import create_markdown_artifact  # noqa: E402
@@ -59,6 +59,7 @@ def main() -> int:
     return run_here(
         lambda: rollback(options.reason, options.by or this_user(), return_state=True),
         lambda done: f"{live_now(Path(), done)}\n",
+        check=load_params,
     )
 
 

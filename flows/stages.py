@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from enum import StrEnum
@@ -14,8 +15,10 @@ from typing import IO
 
 import yaml
 
+from flows.dvc_locks import drop_dead, holder
 from recgan.errors import RecganError, Unavailable
 
+_LOOKS_EVERY = 2.0  # seconds, while another DVC command holds what a stage needs
 _GUARD = Path(__file__).with_name("guard.py")
 
 
@@ -75,12 +78,23 @@ def _paths(entries: list[str | dict[str, object]]) -> list[str]:
 def run_stage(stage: str, root: Path, on_line: Callable[[str], None]) -> Outcome:
     """Bring one stage up to date with `dvc repro --single-item`, handing on each line it prints.
 
-    A stage of another file than dvc.yaml is named with it: images/dvc.yaml:train.
+    It waits while another DVC command, of a person or of another flow, holds the same files. A stage of
+    another file than dvc.yaml is named with it: images/dvc.yaml:train.
 
     Raises:
         RecganError: the stage failed; the message is what it said.
     """
-    code, said = run_dvc(["repro", "--single-item", stage], root, on_line)
+    waits_for = None
+    while True:
+        code, said = run_dvc(["repro", "--single-item", stage], root, on_line)
+        busy = holder(said) if code != 0 else None
+        if busy is None:
+            break
+        if busy != waits_for:
+            on_line(f"{stage} waits for {busy} to end in {root.resolve()}")
+        waits_for = busy
+        time.sleep(_LOOKS_EVERY)
+        drop_dead(root)
     if code != 0:
         raise RecganError(_failure(stage, code, said))
     unchanged = any("didn't change, skipping" in line for line in said)
@@ -139,6 +153,8 @@ def run_dvc(arguments: list[str], root: Path, on_line: Callable[[str], None]) ->
             try:
                 line = lines.get(timeout=0.2)
             except Empty:
+                if child.poll() is not None:  # a killed dvc leaves its stage, which keeps the pipe open
+                    _kill(child)
                 continue  # a place where a timeout or a cancellation can be raised
             if line is None:
                 break
@@ -147,12 +163,16 @@ def run_dvc(arguments: list[str], root: Path, on_line: Callable[[str], None]) ->
                 on_line(line)
         return child.wait(), said
     finally:
-        with suppress(ProcessLookupError):
-            os.killpg(child.pid, signal.SIGKILL)
+        _kill(child)
         child.wait()
         reader.join()
         child.stdout.close()
         child.stdin.close()
+
+
+def _kill(child: "subprocess.Popen[str]") -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGKILL)
 
 
 def _forward(output: IO[str], lines: "Queue[str | None]") -> None:

@@ -34,7 +34,7 @@ def prepare(root: Path, name: str, ref: str) -> Path:
         RecganError: the project is no git repository, or has no such commit.
     """
     root = root.resolve()
-    place = root / PLACES / name
+    place = place_of(root, name)
     commit = _git(root, "rev-parse", "--verify", f"{ref}^{{commit}}").strip()
     if place.exists():
         _git(place, "checkout", "--quiet", "--detach", "--force", commit)
@@ -56,6 +56,19 @@ def prepare(root: Path, name: str, ref: str) -> Path:
         (root / "recommendations").mkdir(exist_ok=True)
         published.symlink_to(root / "recommendations")
     return place
+
+
+def place_of(root: Path, name: str) -> Path:
+    """Return the folder of a deployment's worktree."""
+    return root.resolve() / PLACES / name
+
+
+def lock_of(place: Path) -> Path:
+    """Return the lock of the stages in a folder; a worktree's lies beside it, since it is there before it."""
+    place = place.resolve()
+    if place.parent.parts[-len(PLACES.parts) :] == PLACES.parts:
+        return place.with_name(f"{place.name}.lock")
+    return place / ".recgan" / "stages.lock"
 
 
 def keep_the_registry(root: Path) -> None:

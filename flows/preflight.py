@@ -1,0 +1,145 @@
+"""What a flow needs, seen to before Prefect is imported and before anything is started.
+
+prepare(__name__ == "__main__")      first in a module with a flow
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+import tomllib
+from collections.abc import Iterator
+from contextlib import suppress
+from importlib import import_module
+from pathlib import Path
+
+from recgan.environment import configure
+from recgan.errors import RecganError
+from recgan.redact import clean
+from recgan.registry.reachable import check_registry
+from recgan.temporary import sweep
+
+PREFECT_HOME = Path(".recgan/prefect")
+_CHOSEN = ("PREFECT_API_URL", "PREFECT_HOME", "PREFECT_PROFILE", "PREFECT_PROFILES_PATH")
+"""Variables by which somebody has said which Prefect it shall be."""
+
+
+def prepare(program: bool) -> None:
+    """Set the process up for a flow; where it is the program, check that it can run, or end with one error.
+
+    Args:
+        program: whether this process was started to run the flow here. One that a worker starts, or that
+            imports the flow, has its Prefect already.
+    """
+    configure()
+    if not program:
+        return
+    try:
+        for line in look_around(Path()):
+            sys.stderr.write(f"{clean(line)}\n")
+    except RecganError as error:
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(1)
+
+
+def look_around(root: Path) -> Iterator[str]:
+    """Make ready what a flow needs in a project; yield a line for each thing that is not as usual.
+
+    Raises:
+        RecganError: the flow cannot run here.
+    """
+    check_folder(root)
+    sweep()
+    yield from settle_git(root)
+    yield from settle_prefect(root)
+    check_registry(root)
+
+
+def check_folder(root: Path) -> None:
+    """Refuse a folder that is no project, or in which nothing can be written.
+
+    Raises:
+        RecganError: it is, with the remedy.
+    """
+    missing = [name for name in ("params.yaml", "dvc.yaml", ".dvc") if not (root / name).exists()]
+    if missing:
+        raise RecganError(
+            f"no {missing[0]} in {root.resolve()}; run the flow from the root of the project, "
+            "with all that is in its repository"
+        )
+    try:
+        (root / ".recgan").mkdir(exist_ok=True)
+        with tempfile.TemporaryFile(dir=root / ".recgan") as trial:
+            trial.write(bytes(2**16))
+            trial.flush()
+    except OSError as error:
+        raise RecganError(
+            f"nothing can be written in {root.resolve()}: {error.strerror}; "
+            "see to write permission and free space there"
+        ) from None
+    try:
+        tempfile.gettempdir()
+    except FileNotFoundError:
+        raise RecganError(
+            "no folder for temporary files can be written to; set TMPDIR to one that can"
+        ) from None
+
+
+# --- git ------------------------------------------------------------------------------------------------
+
+
+def settle_git(root: Path) -> Iterator[str]:
+    """Tell DVC whether there is a git repository; it takes a project without one only when told."""
+    in_git = any((folder / ".git").exists() for folder in (root.resolve(), *root.resolve().parents))
+    config, ours = root / ".dvc/config.local", root / ".recgan/no-git"
+    told = config.exists() and "no_scm" in config.read_text(encoding="utf-8")
+    if not in_git and not told:
+        _dvc_config(root, "core.no_scm", "true")
+        ours.touch()
+        yield "no git repository here: DVC works without (core.no_scm), and versions carry no commit"
+    elif in_git and ours.exists():
+        if told:
+            _dvc_config(root, "--unset", "core.no_scm")
+        ours.unlink()
+        yield "there is a git repository now: DVC uses it again (core.no_scm is unset)"
+
+
+def _dvc_config(root: Path, *arguments: str) -> None:
+    command = [sys.executable, "-m", "dvc", "config", "--local", *arguments]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RecganError(f"`dvc config --local {' '.join(arguments)}` failed: {done.stderr.strip()[-500:]}")
+
+
+# --- Prefect --------------------------------------------------------------------------------------------
+
+
+def settle_prefect(root: Path) -> Iterator[str]:
+    """Choose the Prefect that the flow runs in: the one that the environment names, else the project's own.
+
+    The user's own profile and database are of whatever version and content: a flow that nobody has told to
+    use them leaves them alone.
+    """
+    if not any(os.environ.get(name) for name in _CHOSEN):
+        os.environ["PREFECT_HOME"] = str((root / PREFECT_HOME).resolve())
+        (root / PREFECT_HOME).mkdir(parents=True, exist_ok=True)
+        if (server := _server_of_the_user()) is not None:
+            yield (
+                f"the Prefect server of your profile ({server}) is not used; "
+                f"to run there: PREFECT_API_URL={server} before the command"
+            )
+    try:
+        import_module("prefect.main")
+    except Exception as error:  # whatever its settings make it raise
+        raise RecganError(
+            f"Prefect does not take its settings: {' '.join(str(error).split())[:300]}; "
+            "mend them in the variables PREFECT_…, .env, prefect.toml, or profiles.toml of PREFECT_HOME"
+        ) from None
+
+
+def _server_of_the_user() -> str | None:
+    """Return PREFECT_API_URL of the user's active profile, None where there is none or it is not readable."""
+    with suppress(OSError, ValueError, KeyError, TypeError, RuntimeError):
+        profiles = tomllib.loads((Path.home() / ".prefect/profiles.toml").read_text(encoding="utf-8"))
+        return str(profiles["profiles"][profiles["active"]]["PREFECT_API_URL"])
+    return None
