@@ -26,7 +26,8 @@ from prefect.events.actions import (  # noqa: E402
     SendNotification,
 )
 from prefect.events.schemas.automations import EventTrigger, Posture  # noqa: E402
-from prefect.exceptions import ObjectNotFound  # noqa: E402
+
+from flows.deployments import RECOMMEND, find  # noqa: E402
 
 TROUBLE = {"Failed", "Crashed", "TimedOut"}
 ENDS = TROUBLE | {
@@ -61,7 +62,7 @@ def automations(webhook: str | None) -> list[Automation]:
             on("recgan: notify of failure", TROUBLE, notification(webhook, "failed")),
             on("recgan: notify of a refusal", {"NotPromoted"}, notification(webhook, "was not promoted")),
         ]
-    if (recommend := deployment("recommend/nightly")) is not None:
+    if (recommend := deployment(RECOMMEND)) is not None:
         found.append(
             on("recgan: recommend after a promotion", {"Promoted"}, RunDeployment(deployment_id=recommend))
         )
@@ -102,10 +103,8 @@ def notification(webhook: str, what: str) -> SendNotification:
 def deployment(name: str) -> UUID | None:
     """Return the id of a deployment, None where there is none of that name."""
     with get_client(sync_client=True) as client:
-        try:
-            return client.read_deployment_by_name(name).id
-        except ObjectNotFound:
-            return None
+        found = find(client, name)
+    return None if found is None else found.id
 
 
 def apply(automation: Automation) -> None:

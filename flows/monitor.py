@@ -11,11 +11,11 @@ from prefect import flow, get_run_logger, task  # noqa: E402
 from prefect.artifacts import create_markdown_artifact, create_table_artifact  # noqa: E402
 from prefect.cache_policies import NO_CACHE  # noqa: E402
 from prefect.client.orchestration import get_client  # noqa: E402
-from prefect.client.schemas.filters import FlowFilter  # noqa: E402
 from prefect.deployments import run_deployment  # noqa: E402
 from prefect.states import Completed, State  # noqa: E402
 
 from flows import workplace  # noqa: E402
+from flows.deployments import RETRAIN, of_this_project  # noqa: E402
 from flows.here import run_here  # noqa: E402
 from flows.outside import OUTSIDE  # noqa: E402
 from flows.retrain import retrain  # noqa: E402
@@ -41,16 +41,17 @@ def show(params: Params, report: watch.Report) -> None:
 
 
 def retrain_where_due(root: Path, report: watch.Report, act: bool) -> None:
-    """Start the deployment of `retrain` without waiting for it; where there is none, run the flow here."""
+    """Start this project's deployment of `retrain` without waiting for it; without one, run the flow here."""
     if not (act and report.verdict.retrain):
         return
     with get_client(sync_client=True) as client:
-        deployments = client.read_deployments(flow_filter=FlowFilter(name={"any_": ["retrain"]}), limit=1)
-    for deployment in deployments:
+        deployment, why_not = of_this_project(client, RETRAIN)
+    if deployment is None:
+        get_run_logger().info("%s; retraining here", why_not)
+        retrain(root)
+    else:
         run_deployment(deployment.id, timeout=0)
-        get_run_logger().info("started the deployment retrain/%s", deployment.name)
-        return
-    retrain(root)
+        get_run_logger().info("started the deployment %s", RETRAIN)
 
 
 @flow(name="monitor", flow_run_name="monitor")

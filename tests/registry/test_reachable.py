@@ -1,0 +1,79 @@
+"""A registry that cannot be used is one clear error, before any work."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from recgan.errors import RecganError, Unavailable
+from recgan.registry import reachable
+from recgan.registry.reachable import check_database, check_registry
+
+
+@pytest.fixture
+def database(tmp_path):
+    return tmp_path / "mlflow.db"
+
+
+def of_schema(path: Path, revision: str) -> None:
+    with closing(sqlite3.connect(path)) as made:
+        made.execute("CREATE TABLE alembic_version (version_num VARCHAR(32))")
+        made.execute("INSERT INTO alembic_version VALUES (?)", [revision])
+        made.commit()
+
+
+def test_a_missing_and_an_empty_database_will_be_made(database):
+    check_database(database)
+    assert not database.exists()
+    database.touch()
+    check_database(database)
+    assert database.stat().st_size == 0
+
+
+def test_the_database_that_mlflow_makes_is_one(tmp_path, monkeypatch):
+    from recgan.registry.tracking import connect
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")
+    connect(tmp_path)
+    check_registry(tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"not a database at all" * 500, b"SQLite format 3\0" + b"\xff" * 4000])
+def test_a_damaged_database_names_itself_and_stays(database, content):
+    database.write_bytes(content)
+    with pytest.raises(RecganError, match=r"mlflow\.db is damaged: .*backup"):
+        check_database(database)
+    assert database.read_bytes() == content
+
+
+def test_a_database_of_another_mlflow_is_refused_with_the_way_out(database):
+    of_schema(database, "ffffffffffff")
+    with pytest.raises(RecganError, match=r"newer MLflow.*ffffffffffff"):
+        check_database(database)
+    database.unlink()
+    of_schema(database, "0584bdc529eb")  # of 2025
+    with pytest.raises(RecganError, match=r"older MLflow.*mlflow db upgrade sqlite:///"):
+        check_database(database)
+
+
+def test_a_locked_database_may_be_free_later(database, monkeypatch):
+    monkeypatch.setattr(reachable, "_PATIENCE", 0.1)
+    with closing(sqlite3.connect(database, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(Unavailable, match="locked by another process"):
+            check_database(database)
+        other.execute("ROLLBACK")
+    check_database(database)
+
+
+def test_a_folder_in_place_of_the_database_is_named(database):
+    database.mkdir()
+    with pytest.raises(RecganError, match=r"mlflow\.db cannot be used"):
+        check_database(database)
+
+
+def test_a_server_that_is_not_there_may_be_there_later(monkeypatch, tmp_path):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    with pytest.raises(Unavailable, match=r"http://127.0.0.1:9, where nothing answers \(.*refused"):
+        check_registry(tmp_path)
