@@ -25,15 +25,17 @@ def find(client: SyncPrefectClient, name: str) -> DeploymentResponse | None:
 def of_this_project(client: SyncPrefectClient, name: str) -> tuple[DeploymentResponse | None, str]:
     """Return the deployment of a name if it works in this project, and else why there is none.
 
-    A server may serve several projects, and any project may have a flow named retrain. Ours works in the
-    folder that this process works in, or in RECGAN_ROOT where the worker sees it under another path.
+    A server may serve several projects, and any project may have a flow named retrain. Ours has the
+    entrypoint of prefect.yaml, and works in the folder that this process works in, or in RECGAN_ROOT where
+    the worker sees it under another path.
     """
-    found = find(client, name)
+    found, flow = find(client, name), name.partition("/")[0]
     if found is None:
-        flow = name.partition("/")[0]
         others = client.read_deployments(flow_filter=FlowFilter.model_validate({"name": {"any_": [flow]}}))
         listed = ", ".join(sorted(f"{flow}/{other.name}" for other in others))
         return None, f"the server has no deployment {name}" + (f", only {listed}" if listed else "")
+    if found.entrypoint != f"flows/{flow}.py:{flow}":
+        return None, f"the deployment {name} is another project's: it runs {found.entrypoint}"
     folders = [
         step[_FOLDER_STEP].get("directory", "") for step in found.pull_steps or [] if _FOLDER_STEP in step
     ]

@@ -5,6 +5,7 @@ that. It notes in .dvc/tmp/rwlock which process holds which path.
 """
 
 import json
+import re
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,18 +15,15 @@ from filelock import FileLock, Timeout
 from recgan.files import write_text
 
 _BUSY = ("is busy, it is being blocked by:", "Unable to acquire lock.", "Unable to read RWLock-file")
+_HOLDER = re.compile(r"\s*\(PID (?P<pid>\d+)\): .*?\bdvc(?:/__main__\.py)? (?P<arguments>.*)")
 
 
 def holder(said: list[str]) -> str | None:
     """Return who holds the lock that a DVC command failed at; None where it failed at something else."""
-    if not any(sign in line for line in said for sign in _BUSY):
+    if not any(line.startswith("ERROR: ") and sign in line for line in said for sign in _BUSY):
         return None
-    holders = [line.strip() for line in said if line.strip().startswith("(PID ")]
-    return (
-        f"`dvc {holders[0].partition('): ')[2]}` {holders[0].partition(':')[0]}"
-        if holders
-        else "a DVC command"
-    )
+    found = [match for line in said if (match := _HOLDER.match(line))]
+    return f"`dvc {found[0]['arguments']}` (process {found[0]['pid']})" if found else "another DVC command"
 
 
 def drop_dead(root: Path) -> None:

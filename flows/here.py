@@ -1,10 +1,11 @@
 """Run a flow in this process and say what came of it."""
 
+import atexit
 import logging
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TypeVar
 
 import httpx
@@ -44,10 +45,13 @@ def run_here(
     """
     for name in ("prefect.flow_runs", "prefect.task_runs"):
         logging.getLogger(name).addFilter(OneLinePerFault())
+    server = ExitStack()
+    # Prefect sends the last logs and events while the interpreter ends, just before this.
+    atexit.register(server.close)
     try:
         check()
-        with prefect_api():
-            result = run().result()
+        server.enter_context(prefect_api())
+        result = run().result()
     except RecganError as error:
         sys.stderr.write(f"\nerror: {error}\n")
         return 1

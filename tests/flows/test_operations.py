@@ -1,9 +1,11 @@
 """The flows around the champion: what they show, and when the monitor starts a retraining."""
 
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import yaml
 
 from recgan.errors import RecganError
 from recgan.params import load_params
@@ -69,25 +71,75 @@ def test_a_steady_champion_is_left_alone_and_its_figures_are_shown(started, monk
     assert shown["monitor"][1].startswith("# shop version 3: no drift")
 
 
-def test_drift_retrains_here_unless_there_is_a_deployment_or_one_only_looks(started, monkeypatch):
+FOLDER_STEP = "prefect.deployments.steps.set_working_directory"
+
+
+@contextmanager
+def deployed(name="nightly", entrypoint="flows/retrain.py:retrain", folder=None):
+    """Have a deployment of a flow named retrain, by default as prefect.yaml has it; yield its id."""
     from prefect.client.orchestration import get_client
 
     from flows.retrain import retrain
 
+    steps = [{FOLDER_STEP: {"directory": str(folder or Path.cwd())}}]
+    with get_client(sync_client=True) as client:
+        made = client.create_deployment(
+            client.create_flow(retrain), name, entrypoint=entrypoint, pull_steps=steps
+        )
+    try:
+        yield made
+    finally:
+        with get_client(sync_client=True) as client:
+            client.delete_deployment(made)
+
+
+def test_drift_retrains_here_unless_there_is_a_deployment_or_one_only_looks(started, monkeypatch):
     state = run_monitor(monkeypatch, due=True, act=False)
     assert (state.name, started) == ("Drifted", [])
     state = run_monitor(monkeypatch, due=True)
     assert (state.name, started) == ("Drifted", [("here", ROOT)])
     assert "retraining is due; events.kind: PSI 0.700 is above 0.25" in state.message
 
-    with get_client(sync_client=True) as client:
-        deployment = client.create_deployment(client.create_flow(retrain), "nightly")
-    try:
+    with deployed() as deployment, deployed("hourly"):
         run_monitor(monkeypatch, due=True)
-    finally:
-        with get_client(sync_client=True) as client:
-            client.delete_deployment(deployment)
     assert started[1:] == [(deployment, 0)]
+
+
+@pytest.mark.parametrize(
+    ("other", "says"),
+    [
+        ({"name": "hourly"}, "no deployment retrain/nightly, only retrain/hourly; retraining here"),
+        ({"entrypoint": "jobs.py:retrain"}, "is another project's: it runs jobs.py:retrain"),
+        ({"folder": "/srv/other-shop"}, "is another project's: it works in /srv/other-shop"),
+    ],
+)
+def test_what_another_project_has_deployed_is_not_started(started, monkeypatch, caplog, other, says):
+    monkeypatch.delenv("RECGAN_ROOT", raising=False)
+    with deployed(**other), caplog.at_level("INFO", logger="prefect.flow_runs"):
+        run_monitor(monkeypatch, due=True)
+    assert started == [("here", ROOT)]
+    assert says in caplog.text
+
+
+def test_a_worker_may_see_the_project_under_another_path(started, monkeypatch):
+    monkeypatch.setenv("RECGAN_ROOT", "/project")
+    with deployed(folder="/project") as deployment:
+        run_monitor(monkeypatch, due=True)
+    assert started == [(deployment, 0)]
+
+
+def test_the_names_are_those_of_prefect_yaml():
+    from flows.deployments import RECOMMEND, RETRAIN
+
+    content = yaml.safe_load((ROOT / "prefect.yaml").read_text())
+    flows = {
+        f"{entry['entrypoint'].partition(':')[2]}/{entry['name']}": entry for entry in content["deployments"]
+    }
+    assert {RETRAIN, RECOMMEND} <= flows.keys()
+    for name, entry in flows.items():
+        flow = name.partition("/")[0]
+        assert entry["entrypoint"] == f"flows/{flow}.py:{flow}"
+    assert [step for entry in content["pull"] for step in entry] == [FOLDER_STEP]
 
 
 @pytest.mark.parametrize(("unchanged", "name"), [(False, "Published"), (True, "Unchanged")])

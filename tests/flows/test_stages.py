@@ -1,5 +1,6 @@
 """Stages as children of a flow run: what DVC did is told, errors are short, nothing is left running."""
 
+import json
 import os
 import signal
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from flows.dvc_locks import drop_dead
 from flows.stages import Outcome, run_stage, stage_order
 from recgan.errors import RecganError
 from tests.conftest import ROOT
@@ -132,6 +134,62 @@ def test_nothing_is_left_running_when_the_flow_itself_is_killed(project):
     parent.kill()
     parent.wait()
     assert wait_until(lambda: not alive(stage), 10)
+
+
+def test_a_killed_dvc_ends_its_stage_and_the_flow_hears_of_it(project):
+    code = "import os, time; print('pids', os.getpid(), os.getppid(), flush=True); time.sleep(600)"
+    write_first(project, code)
+    stage: list[int] = []
+
+    def on_line(line: str) -> None:
+        if line.startswith("pids "):
+            stage.append(int(line.split()[1]))
+            dvc = psutil.Process(stage[0]).parent()
+            while "dvc" not in dvc.cmdline():  # a shell may stand between
+                dvc = dvc.parent()
+            dvc.kill()
+
+    with pytest.raises(RecganError, match="ended with code"):
+        run_stage("first", project, on_line)
+    assert not alive(stage[0])
+
+
+def test_a_stage_waits_for_the_dvc_that_works_on_its_files(project):
+    write_first(project, "import time; time.sleep(6); open('first.txt', 'w').write('one')")
+    other = subprocess.Popen([sys.executable, "-m", "dvc", "repro", "-q"], cwd=project)
+    notes = project / ".dvc/tmp/rwlock"
+    assert wait_until(lambda: notes.exists() and "first.txt" in notes.read_text(), 60)
+    lines: list[str] = []
+    assert run_stage("first", project, lines.append) is Outcome.UNCHANGED
+    assert other.wait() == 0
+    [line] = [line for line in lines if "waits for" in line]
+    assert f"waits for `dvc repro -q` (process {other.pid}) to end in {project}" in line
+
+
+@pytest.mark.parametrize(
+    "notes",
+    [
+        '{"write": {"PATH/first.txt": {"pid": PID, "cmd": "repro"}}, "read": {}}',
+        '{"write": {}, "read": {"PATH/first.txt": [{"pid": PID, "cmd": "repro"}]}}',
+        '{"write": {"PATH/fir',
+    ],
+)
+def test_a_lock_whose_holder_is_dead_is_no_lock(project, notes):
+    """The id of the holder is another process's by now: one that is younger than the note."""
+    lock = project / ".dvc/tmp/rwlock"
+    lock.parent.mkdir(exist_ok=True)
+    lock.write_text(notes.replace("PATH", str(project)).replace("PID", str(os.getpid())))
+    os.utime(lock, (1, 1))
+    assert run_stage("first", project, lambda _: None) is Outcome.RAN
+
+
+def test_a_lock_whose_holder_may_live_stays(project):
+    lock = project / ".dvc/tmp/rwlock"
+    lock.parent.mkdir(exist_ok=True)
+    text = json.dumps({"write": {"first.txt": {"pid": os.getpid(), "cmd": "repro"}}, "read": {}})
+    lock.write_text(text)
+    drop_dead(project)
+    assert lock.read_text() == text
 
 
 def wait_until(done, seconds: float) -> bool:
