@@ -139,3 +139,32 @@ def test_a_retail_gan_must_have_something_to_learn_from():
     message = faults(content)
     assert "stability.feature_matching are 0: nothing is learned" in message
     assert "loss relativistic has no target for real rows" in message
+
+
+@pytest.fixture
+def own_files():
+    return yaml.safe_load((ROOT / "examples/own-files.yaml").read_text())
+
+
+def test_names_of_kinds_may_be_numbers(own_files):
+    own_files["ingest"]["event_names"] = {1: "view", "3": "cart", 4: "purchase"}
+    names = check_params(own_files, Path("params.yaml")).ingest.event_names
+    assert names == {"1": "view", "3": "cart", "4": "purchase"}
+
+
+@pytest.mark.parametrize("name", [True, None, 1.1])
+def test_a_name_that_yaml_reads_as_something_else_needs_quotes(own_files, name):
+    own_files["ingest"]["event_names"] = {name: "view"}
+    assert f"YAML reads the name {name!r} as no text; write it in quotes" in faults(own_files)
+
+
+@pytest.mark.parametrize("zone", ["Sydney", "UTC+10", "../etc/passwd", ""])
+def test_a_zone_has_an_iana_name(own_files, zone):
+    own_files["ingest"]["timezone"] = zone
+    assert "no such time zone; write an IANA name such as Europe/Berlin" in faults(own_files)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_example_refuses_times_that_are_none(path):
+    # Seconds read as milliseconds, days and small counts all lie in January 1970.
+    assert load_params(path).validate_.period_start.year >= 1995

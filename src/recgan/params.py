@@ -7,9 +7,18 @@ import difflib
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from recgan.errors import RecganError
 
@@ -28,6 +37,22 @@ class Section(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
+
+def _event_name(name: Any) -> Any:
+    # YAML reads an unquoted 1 as a number, and some readers yes, on and off as truth values.
+    if isinstance(name, str) or type(name) is int:
+        return str(name)
+    raise ValueError(f"YAML reads the name {name!r} as no text; write it in quotes, as the file has it")
+
+
+def _known_zone(name: str) -> str:
+    try:
+        return ZoneInfo(name).key
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError("no such time zone; write an IANA name such as Europe/Berlin") from None
+
+
+EventName = Annotated[str, BeforeValidator(_event_name)]
 
 # --- ingest ---------------------------------------------------------------------------------------------
 
@@ -84,7 +109,7 @@ class OwnFilesSource(Source):
 
     source: Literal["files"]
     events: str
-    """Name of the events file inside `path` (.csv, .csv.gz or .parquet)."""
+    """Name of the events file inside `path` (.csv, .csv.gz or .parquet), or of a folder of part files."""
     items: str | None
     """Name of the items file inside `path`; null makes the items from the events."""
     users: str | None
@@ -97,8 +122,14 @@ class OwnFilesSource(Source):
     """recgan's user column → the file's column; user_id is required where `users` is given."""
     event: EventKind | None
     """The kind of every event when the file has no such column; null when it has."""
-    event_names: dict[str, EventKind]
+    event_names: dict[EventName, EventKind]
     """The file's name of an event kind → ours, where they differ."""
+    null_words: tuple[str, ...]
+    """Words that stand for a missing value in any column, in upper or lower case; blank always does. Take one
+    out if it is an id or a title of yours."""
+    timezone: Annotated[str, AfterValidator(_known_zone)] | None
+    """IANA name of the zone (Europe/Berlin) of times that are written without one; null takes those as UTC,
+    and refuses a column where others have a zone."""
 
 
 IngestParams = Annotated[

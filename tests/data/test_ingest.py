@@ -50,6 +50,8 @@ OWN = {
     "user_columns": {},
     "event": "purchase",
     "event_names": {},
+    "null_words": [],
+    "timezone": None,
 }
 
 

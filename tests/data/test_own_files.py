@@ -11,9 +11,11 @@ import pytest
 from recgan.data.sources.own_files import read_own_files
 from recgan.data.sources.shop import simulate_shop
 from recgan.errors import RecganError
-from recgan.params import OwnFilesSource, ShopSource
+from recgan.params import OwnFilesSource, ShopSource, load_params
+from tests.conftest import ROOT
 
 COLUMNS = {"user_id": "customer", "item_id": "sku", "event": "action", "timestamp": "at"}
+NULL_WORDS = load_params(ROOT / "examples/own-files.yaml").ingest.null_words
 NOON = datetime(2024, 5, 1, 12, 0, tzinfo=UTC)
 
 
@@ -29,6 +31,8 @@ def source(**changes):
         "user_columns": {},
         "event": None,
         "event_names": {},
+        "null_words": NULL_WORDS,
+        "timezone": None,
     }
     return OwnFilesSource(**(settings | changes))
 
@@ -218,14 +222,16 @@ def test_a_value_of_the_wrong_type_is_shown_with_its_row(tmp_path):
 
 
 def test_numbers_too_large_for_a_time_are_refused(tmp_path):
-    assert "neither unix seconds nor milliseconds" in complaint(
-        tmp_path, HEADER + "a,x,view,1714564800000000\n"
-    )
+    message = complaint(tmp_path, HEADER + "a,x,view,17145648000000000000\n")
+    assert "1 of 1 values are larger than any unit of unix time" in message
 
 
 def test_dates_without_dashes_are_not_taken_for_seconds(tmp_path):
     rows = "a,x,view,20240501\na,x,view,20240430\n"
-    assert "20240501 looks like a date" in complaint(tmp_path, HEADER + rows)
+    assert (
+        "2 of 2 values are dates written as a number (row 1: 20240501); write all as 2024-05-01"
+        in complaint(tmp_path, HEADER + rows)
+    )
 
 
 def test_a_column_of_another_kind_is_refused(tmp_path):
@@ -242,7 +248,8 @@ def test_corrupt_files_are_named(tmp_path):
     (tmp_path / "events.csv.gz").write_bytes(b"no gzip")
     with pytest.raises(RecganError, match=r"events\.csv\.gz is not readable CSV"):
         read_own_files(source(events="events.csv.gz"), tmp_path)
-    assert "is not readable CSV" in complaint(tmp_path, HEADER + "a,x,view\n")
+    message = complaint(tmp_path, HEADER + "a,x,view\n")
+    assert "events.csv, line 2: 3 fields where the header has 4: 'a,x,view'" in message
     (tmp_path / "events.csv").write_bytes(HEADER.encode() + "a,é,view,0\n".encode("latin-1"))
     with pytest.raises(RecganError, match="not readable CSV in UTF-8"):
         read_own_files(source(), tmp_path)

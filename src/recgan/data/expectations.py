@@ -17,7 +17,7 @@ import pandas as pd
 from great_expectations.expectations.row_conditions import Column
 
 from recgan.data.events import EVENTS
-from recgan.data.quarantine import period
+from recgan.data.quarantine import ahead_by_zone, period
 from recgan.params import EVENT_KINDS, Reason, ValidateParams
 
 Severity = Literal["critical", "warning"]
@@ -66,7 +66,8 @@ def expect_raw(frame: pd.DataFrame, params: ValidateParams, now: datetime) -> li
             remedy="raise validate.max_quarantined_share",
         ),
     )
-    return _run("raw events", frame, [volume, *_row_rules(params, now, "", params.drop), quarantined_share])
+    rules = _row_rules(params, now, "", params.drop, ahead_by_zone(frame["timestamp"], now))
+    return _run("raw events", frame, [volume, *rules, quarantined_share])
 
 
 def expect_kept(frame: pd.DataFrame, params: ValidateParams, now: datetime) -> list[Outcome]:
@@ -175,10 +176,13 @@ def expect_ids(frame: pd.DataFrame, column: str, table: str) -> list[Outcome]:
     )
 
 
-def _row_rules(params: ValidateParams, now: datetime, prefix: str, drop: Sequence[Reason]) -> list[Any]:
+def _row_rules(
+    params: ValidateParams, now: datetime, prefix: str, drop: Sequence[Reason], ahead: str | None = None
+) -> list[Any]:
     def about(reason: Reason, sentence: str, name: str | None = None) -> dict[str, Any]:
         severity: Severity = "warning" if reason in drop else "critical"
-        return _about(prefix + (name or reason), sentence, severity, reason)
+        remedy = ahead if reason == "future_timestamp" else None
+        return _about(prefix + (name or reason), sentence, severity, reason, remedy)
 
     event, value = Column("event"), Column("value")
     rules = [

@@ -3,8 +3,9 @@
 Pure functions of tables, params and `now`; expectations.py checks the same rules with Great Expectations.
 """
 
+import math
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import get_args
 
 import numpy as np
@@ -16,6 +17,8 @@ from recgan.data.events import EVENTS, Tables
 from recgan.params import EVENT_KINDS, Reason, ValidateParams
 
 REASONS: tuple[Reason, ...] = get_args(Reason)
+
+_EASTERNMOST = timedelta(hours=14)  # Kiribati's clock before UTC
 
 QUARANTINE = EVENTS.append(pa.field("reason", pa.string()))
 """A raw row and the first reason, in the order of `REASONS`, for which it is not kept."""
@@ -120,6 +123,28 @@ def period(params: ValidateParams) -> tuple[datetime | None, datetime | None]:
         for instant in (params.period_start, params.period_end)
     )
     return start, end
+
+
+def ahead_by_zone(times: pd.Series, now: datetime) -> str | None:
+    """Say what future times look like local times without a zone, which were read as UTC.
+
+    Args:
+        times: the raw events' timestamps.
+        now: an aware instant.
+
+    Returns:
+        A remedy; None where no time is in the future, or one is further ahead than any zone's clock.
+    """
+    future = times[times > now]
+    if future.empty or (ahead := future.max() - now) > _EASTERNMOST:
+        return None
+    hours = ahead / timedelta(hours=1)
+    return (
+        f"the newest {len(future):,} events lie up to {hours:.1f} hours in the future, as local times of a "
+        f"zone at UTC+{math.ceil(hours)} do when they are read as UTC: if the source writes times without a "
+        "zone, name the zone in ingest.timezone, such as Australia/Sydney (source files); leaving these "
+        "events out would leave all others shifted"
+    )
 
 
 def _isin(ids: pa.ChunkedArray, table: pa.ChunkedArray) -> pd.Series:

@@ -72,6 +72,9 @@ def validate(root: Path = Path(), now: datetime | None = None) -> None:
     reasons = ", ".join(f"{n:,} {reason}" for reason, n in summary["quarantined_by_reason"].items() if n)
     log.info("%s raw events: %s without a fault", f"{summary['raw']:,}", f"{summary['kept']:,}")
     log.info("%s in quarantine%s", f"{summary['quarantined']:,}", f": {reasons}" if reasons else "")
+    for outcome in result.outcomes:
+        if not outcome.success and outcome.severity == "warning" and outcome.remedy:
+            log.warning("%s: %s", outcome.name, outcome.remedy)
     if result.failures:
         raise RecganError(complaint(result))
     log.info("all critical expectations hold: reports/validation.html")
@@ -143,7 +146,7 @@ def complaint(result: Validation) -> str:
     )
     lines = [f"{number} broken:"]
     remedies = ["mend the source and run dvc repro"]
-    droppable = [o.reason for o in failures if o.reason]
+    droppable = [o.reason for o in failures if o.reason and not o.remedy]
     for failure in failures:
         lines.append(f"- {failure.name}: expected: {failure.sentence}; {found(failure)}")
         lines += [f"    {line}" for line in _details(failure, result)]

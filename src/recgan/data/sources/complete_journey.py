@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from recgan.data.events import Tables
 from recgan.data.sources.columns import make_tables
+from recgan.data.sources.csv_files import check_lines
 from recgan.errors import RecganError
 
 _TEXT = ("household_id", "product_id", "basket_id")
@@ -99,6 +100,8 @@ def _read(folder: Path, names: tuple[str, ...], columns: tuple[str, ...]) -> pd.
             raw = pd.read_csv(path, dtype=text, keep_default_na=False, na_values=["", "NA"])
     except (pa.ArrowInvalid, ValueError, OSError) as error:
         raise RecganError(f"{path} is not readable ({error}); export it anew, {_REMEDY}") from None
+    if path.suffix == ".csv":
+        check_lines(path, len(raw))
     missing = [column for column in columns if column not in raw.columns]
     if missing:
         raise RecganError(

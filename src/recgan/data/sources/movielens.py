@@ -87,7 +87,7 @@ def _events(content: bytes) -> dict[str, pa.ChunkedArray | pa.Scalar]:
     table = pacsv.read_csv(
         pa.BufferReader(content.replace(b"::", b"\t")),
         pacsv.ReadOptions(column_names=["user_id", "item_id", "value", "timestamp"]),
-        pacsv.ParseOptions(delimiter="\t"),
+        pacsv.ParseOptions(delimiter="\t", quote_char=False),  # a line is a row, whatever is in it
         pacsv.ConvertOptions(
             column_types={
                 "user_id": pa.string(),

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from recgan.data.events import Tables
 from recgan.data.sources.columns import make_tables
+from recgan.data.sources.csv_files import check_lines
 from recgan.data.sources.download import fetch_members
 from recgan.errors import RecganError
 
@@ -66,6 +67,8 @@ def _read(path: Path) -> pd.DataFrame:
             )
     except (pa.ArrowInvalid, ValueError, OSError) as error:
         raise RecganError(f"{path} is not readable ({error}); put the file there anew") from None
+    if path.suffix == ".csv":
+        check_lines(path, len(raw), "latin-1")
     return _checked(raw, str(path))
 
 

@@ -1,5 +1,6 @@
 """A fixed published split, to compare with a paper's numbers: two files of `user item rating`."""
 
+import csv
 from pathlib import Path
 
 import pandas as pd
@@ -34,7 +35,15 @@ def _read(path: Path, name: str) -> pd.DataFrame:
     if not path.is_file():
         raise RecganError(f"no file {path}; put the split there or mend ingest.path and ingest.{name}")
     try:
-        frame = pd.read_csv(path, sep=r"\s+", header=None, dtype=str, keep_default_na=False, na_values=[""])
+        frame = pd.read_csv(
+            path,
+            sep=r"\s+",
+            header=None,
+            dtype=str,
+            keep_default_na=False,
+            na_values=[""],
+            quoting=csv.QUOTE_NONE,  # else a quote sign swallows lines
+        )
     except (ValueError, UnicodeDecodeError) as error:  # pandas' parser errors are ValueErrors
         raise RecganError(
             f"{path} is no text file of `user item rating` ({str(error).strip()}); replace it"

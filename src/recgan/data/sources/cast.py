@@ -1,0 +1,39 @@
+"""Casts that name the first value that cannot be cast."""
+
+import pyarrow as pa
+
+from recgan.errors import RecganError
+
+
+def cast(
+    column: pa.ChunkedArray, wanted: pa.DataType, where: str, words: str, shown: pa.ChunkedArray | None = None
+) -> pa.ChunkedArray:
+    """Cast a column, or name the first value and row that cannot be.
+
+    Args:
+        column: the values.
+        wanted: their type afterwards.
+        where: the file and column, for messages.
+        words: what a value should be, as in "is not a number".
+        shown: the values as the file has them, where `column` has been changed.
+
+    Raises:
+        RecganError: a value, or the type as a whole, cannot be cast.
+    """
+    try:
+        return column.cast(wanted)
+    except pa.ArrowNotImplementedError:
+        raise RecganError(f"{where} is of type {column.type}, not {words}; convert it") from None
+    except pa.ArrowInvalid:
+        low, high = 0, len(column)  # the first bad row is in [low, high)
+        while high - low > 1:
+            middle = (low + high) // 2
+            try:
+                column.slice(low, middle - low).cast(wanted)
+                low = middle
+            except pa.ArrowInvalid:
+                high = middle
+        value = (column if shown is None else shown)[low].as_py()
+        raise RecganError(
+            f"{where}, row {low + 1}: {value!r} is not {words}; mend or remove that row"
+        ) from None

@@ -1,0 +1,247 @@
+"""CSV files, their lines counted beside the parser: a stray quote sign must not swallow rows.
+
+A parser that follows RFC 4180 takes everything from a quote sign at the start of a value to the next one,
+line breaks included. Two titles that begin with a quote sign so hide all rows between them.
+"""
+
+import csv
+import gzip
+import io
+import logging
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, cast
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pacsv
+
+from recgan.errors import RecganError
+
+logger = logging.getLogger(__name__)
+
+_BLOCK = 1 << 24  # bytes
+_LONGEST = 1 << 21  # characters of a value; pyarrow refuses rows of more than 1 MB
+_DAMAGE = (OSError, EOFError, zlib.error, UnicodeError)  # a gzip file cut short is an EOFError
+
+
+@dataclass(frozen=True)
+class Lines:
+    """The lines of a text file as its bytes have them, whatever stands in quotes."""
+
+    filled: int
+    """With something in them; the header is one."""
+    blank: int
+    quotes: bool
+    """There is a quote sign somewhere."""
+    last: bytes
+    """The last line with something in it."""
+
+
+def read_header(path: Path, encoding: str = "utf-8-sig") -> list[str]:
+    """Read the names of the columns.
+
+    Raises:
+        RecganError: the file is not text in that encoding.
+    """
+    with _reading(path), _open(path, encoding, "strict") as file:
+        return next((row for row in csv.reader(file) if row), [])
+
+
+def read_csv(path: Path, columns: Sequence[str]) -> pa.Table:
+    """Read some columns as text; an empty field is null.
+
+    Args:
+        path: a .csv or .csv.gz in UTF-8, with commas.
+        columns: names that the header has once.
+
+    Raises:
+        RecganError: the file is not readable, or lines are lost in quotes.
+    """
+    with _reading(path):
+        lines = count_lines(path)
+    try:
+        table = pacsv.read_csv(
+            path,
+            parse_options=pacsv.ParseOptions(newlines_in_values=lines.quotes),
+            convert_options=pacsv.ConvertOptions(
+                include_columns=list(columns),
+                column_types=dict.fromkeys(columns, pa.string()),
+                strings_can_be_null=True,
+                null_values=[""],
+            ),
+        )
+    except (pa.ArrowInvalid, OSError) as error:
+        _scan(path, "utf-8-sig")  # which can say on which line
+        raise _unreadable(path, error) from None
+    check_lines(path, table.num_rows, lines=lines)
+    return table
+
+
+def check_lines(path: Path, rows: int, encoding: str = "utf-8-sig", lines: Lines | None = None) -> None:
+    """Hold the rows that a parser found against the lines that the file has.
+
+    Args:
+        path: a CSV file with a header and commas.
+        rows: that the parser found, without the header.
+        encoding: of the file.
+        lines: what `count_lines` says of it; None counts now.
+
+    Raises:
+        RecganError: a value in quotes swallows lines that are rows, or is never closed.
+    """
+    with _reading(path):
+        lines = lines or count_lines(path)
+    inside, blank = 0, lines.blank
+    if lines.filled != rows + 1 or lines.last.count(b'"') % 2:
+        counted, inside, blank = _scan(path, encoding)
+        if counted != rows:
+            raise RecganError(
+                f"{path} has {counted:,} rows by its lines, but {rows:,} were read; save it anew"
+            )
+    logger.info(
+        "%s: %s lines are 1 header, %s rows, %s blank, %s inside values",
+        path, f"{lines.filled + lines.blank:,}", f"{rows:,}", f"{blank:,}", f"{inside:,}",
+    )  # fmt: skip
+
+
+def count_lines(path: Path) -> Lines:
+    r"""Count the lines of a text file by its bytes; \n, \r\n and \r end one."""
+    filled = blank = 0
+    quotes = False
+    last, held, tail = b"\n", b"", b""
+    with _open_bytes(path) as file:
+        while block := file.read(_BLOCK):
+            block = held + block
+            held = b"\r" if block.endswith(b"\r") else b""  # its \n may come with the next block
+            block = block[: len(block) - len(held)]
+            if b"\r" in block:
+                block = block.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+            ends = np.frombuffer(last + block, np.uint8) == ord("\n")
+            empty = int(np.count_nonzero(ends[1:] & ends[:-1]))
+            filled += int(np.count_nonzero(ends[1:])) - empty
+            blank += empty
+            quotes = quotes or b'"' in block
+            last = block[-1:] or last
+            tail = (tail + block)[-_LONGEST:]
+    unended = last != b"\n"
+    last_line = tail.rstrip(b"\n").rsplit(b"\n", 1)[-1]
+    return Lines(filled + unended, blank + (bool(held) and not unended), quotes, last_line)
+
+
+def _scan(path: Path, encoding: str) -> tuple[int, int, int]:
+    """Read the rows one by one with another parser, and judge each that has several lines.
+
+    A line inside a value that has as many fields as the header is taken for a row. So is the last line of a
+    value, when what stands before the value's first line break makes a whole row too.
+
+    Returns:
+        The rows without the header, the line breaks inside values, the blank lines between rows.
+
+    Raises:
+        RecganError: a value swallows rows or is never closed, or a line has too many or too few fields.
+    """
+    header: list[str] = []
+    held: list[str] = []  # the lines of the row that is being read
+    rows = inside = blank = ended = 0  # ended: lines of the rows that are complete
+
+    def lines(file: IO[str]) -> Iterator[str]:
+        for line in file:
+            held.append(line)
+            yield line
+            # The parser asks on: what is held is no whole row, so the latest line lies inside a value.
+            if len(held) > 1 and len(header) in _widths(held[-1]):
+                raise _swallowed(path, held, header, ended, len(held) - 1)
+
+    limit = csv.field_size_limit(_LONGEST)
+    try:
+        with _reading(path), _open(path, encoding, "replace") as file:
+            for row in csv.reader(lines(file)):
+                if not header:
+                    header = row
+                elif not row:
+                    blank += 1
+                else:
+                    _judge(path, held, row, header, ended)
+                    rows += 1
+                    inside += len(held) - 1
+                ended += len(held)
+                held.clear()
+    except csv.Error:
+        raise _swallowed(path, held, header, ended, None) from None
+    finally:
+        csv.field_size_limit(limit)
+    return rows, inside, blank
+
+
+def _judge(path: Path, held: list[str], row: list[str], header: list[str], ended: int) -> None:
+    """Judge one complete row by the lines that it has."""
+    if len(held) > 1 and all(len(header) in _widths(line) for line in (held[0], held[-1])):
+        raise _swallowed(path, held, header, ended, len(held) - 1)
+    fault = _fault(held) if len(held) > 1 or held[0].count('"') % 2 else None
+    if fault and (len(held) > 1 or "end of data" in fault):
+        raise _swallowed(path, held, header, ended, None)
+    if len(row) != len(header):
+        raise RecganError(
+            f"{path}, line {ended + 1:,}: {len(row)} fields where the header has {len(header)}: "
+            f"{_short(held[0])}; mend that line (a comma in a value needs quotes around the value)"
+        )
+
+
+def _swallowed(path: Path, held: list[str], header: list[str], ended: int, inner: int | None) -> RecganError:
+    """Say which value swallows lines; `inner` is the place of one that looks like a row."""
+    start = next(csv.reader(held[:1]))
+    column = header[len(start) - 1] if len(start) <= len(header) else "?"
+    evidence = (
+        "is not closed before a comma or the end of a line"
+        if inner is None
+        else f"swallows rows: line {ended + inner + 1:,} has {len(header)} fields too: {_short(held[inner])}"
+    )
+    value = _short('"' + start[-1])
+    return RecganError(
+        f"{path}, line {ended + 1:,}, column {column}: the value that begins with {value} {evidence}; "
+        "on export write each quote sign of a value twice and put the value in quotes, "
+        "or leave out that column, or the line breaks inside its values"
+    )
+
+
+def _widths(line: str) -> set[int]:
+    """Count the fields of one line, as commas alone and as quotes have it."""
+    return {line.count(",") + 1, len(next(csv.reader([line]), []))}
+
+
+def _fault(held: list[str]) -> str | None:
+    """Say what is wrong with the quotes of one row's lines: never closed, or closed inside a value."""
+    try:
+        list(csv.reader(held, strict=True))
+    except csv.Error as error:
+        return str(error)
+    return None
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except _DAMAGE as error:
+        raise _unreadable(path, error) from None
+
+
+def _unreadable(path: Path, error: Exception) -> RecganError:
+    return RecganError(f"{path} is not readable CSV in UTF-8 with commas ({error}); save it anew")
+
+
+def _open_bytes(path: Path) -> IO[bytes]:
+    return cast(IO[bytes], gzip.open(path)) if path.suffix == ".gz" else path.open("rb")
+
+
+def _open(path: Path, encoding: str, errors: str) -> io.TextIOWrapper:
+    return io.TextIOWrapper(_open_bytes(path), encoding=encoding, errors=errors, newline="")
+
+
+def _short(text: str) -> str:
+    text = text.rstrip("\r\n")
+    return repr(text if len(text) <= 60 else text[:60] + "…")

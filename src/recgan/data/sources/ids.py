@@ -1,0 +1,194 @@
+"""Ids as their shop knows them: what an export surely did to them is undone, what it destroyed is refused.
+
+One id is often written in several ways: padded, as a number with a fraction, in another Unicode form. Each
+way would be a shopper or a product of its own.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from unicodedata import normalize
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from recgan.errors import RecganError
+
+logger = logging.getLogger(__name__)
+
+# Unicode's white space, and what has no width: zero-width space to joiner, word joiner, BOM; NUL pads too.
+_AROUND = (
+    " \t\n\r\v\f\x00\x1c\x1d\x1e\x1f\x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008"
+    "\u2009\u200a\u2028\u2029\u202f\u205f\u3000\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
+)
+_FRACTION = r"^-?\d+\.\d+$"
+_WHOLE_FRACTION = r"^-?(0|[1-9]\d*)\.0$"
+_LEADING_ZERO = r"^-?0\d+$"
+_EXPONENT = r"^-?\d(\.\d+)?[eE]\+\d+$"
+_EXACT = {pa.float64(): 2**53, pa.float32(): 2**24, pa.float16(): 2**11}
+
+
+def without_null_words(column: pa.ChunkedArray, words: Sequence[str], where: str) -> pa.ChunkedArray:
+    """Turn blank text and words that stand for a missing value into nulls, and say how many of each.
+
+    Args:
+        column: text.
+        words: compared without blanks around and without regard to case.
+        where: the file and column, for the log.
+    """
+    bare = pc.utf8_lower(pc.utf8_trim(column, _AROUND))
+    missing = pc.is_in(bare, value_set=pa.array(["", *(word.lower() for word in words)], pa.string()))
+    written = pc.value_counts(column.filter(pc.fill_null(missing, False)))
+    if not len(written):
+        return column
+    counts = ", ".join(
+        f"{count['counts']:,} {count['values']!r}"
+        for count in sorted(written.to_pylist(), key=lambda count: (-count["counts"], count["values"]))[:20]
+    )
+    logger.info("%s: read as missing: %s", where, counts)
+    return pc.if_else(missing, None, column)
+
+
+def ids_as_text(column: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
+    """Write numbers as text: 17850, although pandas keeps whole numbers with gaps as 17850.0.
+
+    Raises:
+        RecganError: a floating number is too large to be exact, or the type is none that ids have.
+    """
+    if pa.types.is_floating(column.type):
+        column = pc.if_else(pc.is_nan(column), None, column)
+        largest, exact = pc.max(pc.abs(column)).as_py() or 0, _EXACT[column.type]
+        if largest >= exact:
+            raise RecganError(
+                f"{where}: {largest:.0f} is a floating number, and those from {exact} on have lost "
+                "their last digits; export the ids as text or whole numbers"
+            )
+        if pc.all(pc.equal(column, pc.round(column))).as_py() is not False:
+            column = column.cast(pa.int64())
+    elif pa.types.is_decimal(column.type):
+        text = column.cast(pa.string())
+        whole = pc.replace_substring_regex(text, r"\.0*$", "")
+        column = text if pc.any(pc.match_substring(whole, ".")).as_py() else whole
+    if (
+        pa.types.is_binary(column.type)
+        or pa.types.is_nested(column.type)
+        or pa.types.is_temporal(column.type)
+    ):
+        raise RecganError(f"{where} is of type {column.type}, not text or whole numbers; convert it")
+    return column.cast(pa.string())
+
+
+def clean_ids(columns: Mapping[str, pa.ChunkedArray], cased: bool = True) -> list[pa.ChunkedArray]:
+    """Clean the columns that hold one kind of id, all by the same decisions, so that they still join.
+
+    Blanks and invisible characters around an id go, and text takes Unicode's form NFC. `17850.0` becomes
+    17850 where that is certain: all ids with a fraction in all the columns end in exactly `.0` (so not where
+    there is `1.10`), and no id begins with a zero that a number would have lost. How many rows changed is
+    logged. Ids that differ by upper and lower case alone are left, with a warning.
+
+    Args:
+        columns: file and column, for messages → text.
+        cased: False where upper and lower case need no warning.
+
+    Returns:
+        The columns in their order.
+
+    Raises:
+        RecganError: digits are lost: `1.23457E+11`, or a fraction on a number that doubles do not hold.
+    """
+    cleaned = [_stripped(where, column) for where, column in columns.items()]
+    distinct = pc.drop_null(
+        pc.unique(pa.chunked_array([pc.unique(column) for column in cleaned], pa.string()))
+    )
+    names = " and ".join(columns)
+
+    lost = _matching(distinct, _EXPONENT)
+    if len(lost):
+        raise RecganError(
+            f"{names}: {len(lost):,} id(s) such as {lost[0]} have lost their digits, as long numbers do in a "
+            "spreadsheet; export the column as text"
+        )
+    fractions = _matching(distinct, _FRACTION)
+    whole = _matching(fractions, _WHOLE_FRACTION)
+    if len(whole) == len(fractions) > 0:
+        cleaned = [
+            _without_fraction(where, column, distinct, whole)
+            for where, column in zip(columns, cleaned, strict=True)
+        ]
+        distinct = pc.unique(pc.replace_substring_regex(distinct, r"\.0$", ""))
+    elif len(whole):
+        other = fractions.filter(pc.invert(pc.is_in(fractions, value_set=whole)))[0]
+        logger.info(
+            "%s: %s ids such as %s end in .0 and are left so, as there is also %s",
+            names, f"{len(whole):,}", whole[0], other,
+        )  # fmt: skip
+    if cased:
+        _warn_of_case(names, distinct)
+    return cleaned
+
+
+def _stripped(where: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
+    written = pc.drop_null(pc.unique(column))
+    stripped = pc.utf8_trim(written, _AROUND)
+    composed = _composed(stripped)
+    for before, after, what in (
+        (written, stripped, "without the blanks or invisible characters around them"),
+        (stripped, composed, "in Unicode's form NFC"),
+    ):
+        changed = written.filter(pc.not_equal(before, after))
+        if len(changed):
+            rows = pc.sum(pc.is_in(column, value_set=changed)).as_py()
+            logger.warning(
+                "%s: %s of %s ids were read %s, such as %r",
+                where, f"{rows:,}", f"{len(column):,}", what, changed[0].as_py(),
+            )  # fmt: skip
+    return column if composed.equals(written) else _replaced(column, written, composed)
+
+
+def _composed(texts: pa.Array) -> pa.Array:
+    # pc.utf8_normalize(form="NFC") of Arrow 25 decomposes.
+    foreign = texts.filter(pc.invert(pc.string_is_ascii(texts)))
+    composed = pa.array([normalize("NFC", text) for text in foreign.to_pylist()], pa.string())
+    return pc.coalesce(pc.take(composed, pc.index_in(texts, value_set=foreign)), texts)
+
+
+def _without_fraction(
+    where: str, column: pa.ChunkedArray, distinct: pa.Array, whole: pa.Array
+) -> pa.ChunkedArray:
+    lost = pc.filter(whole, pc.greater_equal(pc.abs(whole.cast(pa.float64())), float(2**53)))
+    zeros = _matching(distinct, _LEADING_ZERO)
+    if len(lost):
+        raise RecganError(
+            f"{where}: {lost[0]} was a floating number, and those from {2**53} on have lost their last "
+            "digits; export the ids as text or whole numbers"
+        )
+    if len(zeros):
+        raise RecganError(
+            f"{where}: ids such as {whole[0]} were numbers, which cannot begin with zeros as {zeros[0]} "
+            "does; export the ids as text"
+        )
+    rows = pc.sum(pc.is_in(column, value_set=whole)).as_py()
+    if rows:
+        logger.warning(
+            "%s: %s of %s ids were whole numbers with a fraction, such as %s, and are read without it",
+            where, f"{rows:,}", f"{len(column):,}", whole[0],
+        )  # fmt: skip
+    return _replaced(column, whole, pc.replace_substring_regex(whole, r"\.0$", ""))
+
+
+def _warn_of_case(names: str, distinct: pa.Array) -> None:
+    counts = pc.value_counts(pc.utf8_lower(distinct))
+    alike = counts.filter(pc.greater(counts.field("counts"), 1)).field("values")
+    if len(alike):
+        pair = distinct.filter(pc.equal(pc.utf8_lower(distinct), alike[0]))
+        logger.warning(
+            "%s: %s ids differ from another by upper and lower case alone, such as %s and %s: they stay",
+            names, f"{len(distinct) - len(counts):,}", pair[0], pair[1],
+        )  # fmt: skip
+
+
+def _matching(texts: pa.Array, pattern: str) -> pa.Array:
+    return texts.filter(pc.match_substring_regex(texts, pattern))
+
+
+def _replaced(column: pa.ChunkedArray, before: pa.Array, after: pa.Array) -> pa.ChunkedArray:
+    return pc.coalesce(pc.take(after, pc.index_in(column, value_set=before)), column)
