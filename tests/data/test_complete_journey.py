@@ -131,3 +131,15 @@ def test_the_real_sample_has_its_published_counts(real_data):
     assert str(events["timestamp"].min()) == "2017-01-01 12:30:27+00:00"
     assert str(events["timestamp"].max()) == "2018-01-01 03:47:38+00:00"
     assert items["price"].between(0.5, 20).sum() > 0.9 * items["price"].notna().sum()
+
+
+def test_a_stray_quote_sign_swallows_no_products(tmp_path):
+    write(tmp_path, "csv", products=pd.concat([PRODUCTS.assign(product_type="ICE")] * 3))
+    path = tmp_path / "products.csv"
+    lines = path.read_text().split("\n")
+    lines[2], lines[8] = (line.replace("ICE,", '"ICE,') for line in (lines[2], lines[8]))
+    path.write_text("\n".join(lines))
+    with pytest.raises(
+        RecganError, match=r"products\.csv, line 3, column product_type: .* swallows rows: line 4"
+    ):
+        read_complete_journey(tmp_path)

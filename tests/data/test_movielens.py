@@ -77,6 +77,12 @@ def test_a_damaged_file_is_named(tmp_path):
         read_movielens(SMALL, tmp_path)
 
 
+def test_a_quote_sign_swallows_no_ratings(tmp_path):
+    put_small(tmp_path)
+    (tmp_path / "u.data").write_text('"7\t2\t5\t881250949\n8\t2\t5\t881250949\n"9\t2\t5\t881250949\n')
+    assert read_movielens(SMALL, tmp_path).events["user_id"].to_pylist() == ['"7', "8", '"9']
+
+
 def test_the_real_set_has_its_published_counts(real_data):
     tables = read_movielens(SMALL, real_data("ml-100k"))
     assert (tables.users.num_rows, tables.items.num_rows, tables.events.num_rows) == (943, 1682, 100_000)

@@ -1,6 +1,8 @@
 from datetime import UTC, datetime
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from recgan.data.sources import online_retail
@@ -100,3 +102,28 @@ def test_the_real_log_has_its_published_counts(real_data):
     assert events["item_id"].nunique() == 4070
     assert (events["price"] <= 0).sum() == 2517
     assert events["session_id"].str.startswith("C").sum() == 9288
+
+
+def test_a_stray_quote_sign_swallows_no_rows(tmp_path):
+    path = tmp_path / "online_retail.csv"
+    write(path, pd.concat([RAW.assign(Description="CAF\xc9")] * 4))
+    lines = path.read_text(encoding="latin-1").split("\n")
+    lines[3] = lines[3].replace("CAF\xc9", '"BEST OF')
+    lines[9] = lines[9].replace("CAF\xc9", '"BEST OF')
+    path.write_text("\n".join(lines), encoding="latin-1")
+    with pytest.raises(
+        RecganError, match="line 4, column Description: the value that begins with '\"BEST OF,-1"
+    ):
+        read_online_retail(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["online_retail.csv", "online_retail.parquet"])
+def test_a_column_that_stands_twice_is_refused(tmp_path, name):
+    doubled = pd.concat([RAW, RAW[["CustomerID"]]], axis=1)
+    if name.endswith("csv"):
+        write(tmp_path / name, doubled)
+    else:
+        table = pa.Table.from_pandas(RAW)
+        pq.write_table(table.append_column("CustomerID", table["CustomerID"]), tmp_path / name)
+    with pytest.raises(RecganError, match="CustomerID"):
+        read_online_retail(tmp_path)

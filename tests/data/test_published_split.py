@@ -56,3 +56,9 @@ def test_the_split_of_the_cfgan_paper_has_its_counts(real_data):
     assert tables.events["split"].to_pylist().count("train") == 80_000
     assert tables.events.num_rows == 99_963
     assert (tables.users.num_rows, tables.items.num_rows) == (943, 1653)
+
+
+def test_a_quote_sign_is_a_sign_like_any_other(tmp_path):
+    write(tmp_path, train='"0 0 3.0\n1 1 2.0\n"2 2 4.0\n')
+    events = read_published_split(PARAMS, tmp_path).events
+    assert events["user_id"].to_pylist() == ['"0', "1", '"2', "0"]

@@ -20,7 +20,7 @@ EVENTS = pa.schema(
         "split": pa.string(),  # train or test in a published split, else null
     }
 )
-"""A raw row as the source has it, faults included: cleaning comes after ingest."""
+"""A raw row as the source has it, faults included; only ids and times are read as what they surely mean."""
 
 ITEMS = pa.schema(
     {

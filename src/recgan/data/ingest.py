@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 
 def ingest(root: Path = Path()) -> None:
-    """Write events, items and users of the source into data/ingested, as raw as they come.
+    """Write events, items and users of the source into data/ingested, a row for each raw row.
 
     Raises:
         RecganError: the source is missing or cannot be read; nothing is written then.

@@ -1,12 +1,13 @@
 """What the sources share: raw columns become the three tables."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from recgan.data.events import EVENTS, ITEMS, USERS, Tables
+from recgan.errors import RecganError
 
 Column: TypeAlias = pa.Array | pa.ChunkedArray | pa.Scalar
 
@@ -31,6 +32,19 @@ def make_tables(
         _table(items, ITEMS, len(items["item_id"])),
         _table(users, USERS, len(users["user_id"])),
     )
+
+
+def check_columns(found: Sequence[str], needed: Sequence[str], name: str, remedy: str) -> None:
+    """Check that a frame of pandas has each column that is needed, once.
+
+    Raises:
+        RecganError: a column is missing, or stands twice in the file.
+    """
+    for column in needed:
+        if column not in found:
+            raise RecganError(f"{name} has no column {column}, only {', '.join(found)}; {remedy}")
+        if list(found).count(column) > 1 or f"{column}.1" in found:  # so pandas renames a second one
+            raise RecganError(f"{name} has more than one column {column}; {remedy}")
 
 
 def _distinct(ids: pa.ChunkedArray) -> pa.Array:

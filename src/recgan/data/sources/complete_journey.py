@@ -7,7 +7,7 @@ import pandas as pd
 import pyarrow as pa
 
 from recgan.data.events import Tables
-from recgan.data.sources.columns import make_tables
+from recgan.data.sources.columns import check_columns, make_tables
 from recgan.data.sources.csv_files import check_lines
 from recgan.errors import RecganError
 
@@ -102,11 +102,7 @@ def _read(folder: Path, names: tuple[str, ...], columns: tuple[str, ...]) -> pd.
         raise RecganError(f"{path} is not readable ({error}); export it anew, {_REMEDY}") from None
     if path.suffix == ".csv":
         check_lines(path, len(raw))
-    missing = [column for column in columns if column not in raw.columns]
-    if missing:
-        raise RecganError(
-            f"{path} has no column {missing[0]}, only {', '.join(raw.columns)}; export it anew, {_REMEDY}"
-        )
+    check_columns(list(raw.columns), columns, str(path), f"export it anew, {_REMEDY}")
     try:
         return _typed(raw[list(columns)])
     except (ValueError, TypeError) as error:

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from recgan.data.events import Tables
-from recgan.data.sources.columns import make_tables
+from recgan.data.sources.columns import check_columns, make_tables
 from recgan.data.sources.csv_files import check_lines
 from recgan.data.sources.download import fetch_members
 from recgan.errors import RecganError
@@ -88,11 +88,7 @@ def _need_openpyxl(otherwise: str) -> None:
 
 
 def _checked(raw: pd.DataFrame, name: str) -> pd.DataFrame:
-    missing = [column for column in _COLUMNS if column not in raw.columns]
-    if missing:
-        raise RecganError(
-            f"{name} has no column {missing[0]}, only {', '.join(raw.columns)}; put UCI's file there"
-        )
+    check_columns(list(raw.columns), _COLUMNS, name, "put UCI's file there")
     try:
         return raw.assign(
             InvoiceDate=pd.to_datetime(raw["InvoiceDate"]),

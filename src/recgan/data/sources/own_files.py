@@ -152,5 +152,8 @@ def _check_ids(ids: pa.ChunkedArray, where: str) -> None:
 def _renamed(kinds: pa.ChunkedArray, names: Mapping[str, str]) -> pa.ChunkedArray:
     if not names:
         return kinds
+    names = {name.removesuffix(".0"): kind for name, kind in names.items()} | dict(
+        names
+    )  # as ids are cleaned
     renamed = pc.index_in(kinds, pa.array(names.keys(), pa.string()))
     return pc.coalesce(pa.array(names.values(), pa.string()).take(renamed.combine_chunks()), kinds)

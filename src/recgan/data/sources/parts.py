@@ -1,5 +1,6 @@
 """One table in one file, or in a folder of part files such as Spark writes."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,8 @@ import pyarrow.parquet as pq
 
 from recgan.data.sources.csv_files import read_csv, read_header
 from recgan.errors import RecganError
+
+logger = logging.getLogger(__name__)
 
 _CSV = (".csv", ".csv.gz")
 _NULL = "__HIVE_DEFAULT_PARTITION__"
@@ -50,6 +53,8 @@ def read_parts(path: Path, name: str, columns: Mapping[str, str], parameter: str
                 f"{part.path}: column {differing} is of type {table[differing].type}, but of type "
                 f"{whole[differing].type} in the parts before; write all parts in one type"
             ) from None
+    if others:
+        logger.info("%s: %s parts, %s rows", path, f"{len(tables):,}", f"{whole.num_rows:,}")
     if whole.num_rows == 0:
         raise RecganError(f"{path} has a header but no rows; replace it, or mend ingest.{name}")
     return whole
