@@ -80,6 +80,11 @@ CLEAR = {
         "write ' sku' as in the header",
     ),
     "no header": (text(ROWS[1:], ROWS[0]), "has no column customer, only u0"),
+    "a quote in the header": (
+        text(names=['"customer', *NAMES[1:]]),
+        "goes on over the end of the line: 'customer,sku",
+    ),
+    "a quote in the header of a long file": ('"' + text(ROWS * 500), "not readable CSV"),
     "the header again": (text([*ROWS, NAMES, *ROWS]), "row 13: 'customer' is the header again"),
     "a quote before an id": (
         text(replaced(0, '"u2')),
@@ -215,3 +220,11 @@ def test_kinds_that_are_numbers_are_named_as_the_file_or_a_person_writes_them(tm
     rows = [[*row[:2], kind, row[3]] for row, kind in zip(ROWS, ["1.0", "4.0", "1"] * 4, strict=True)]
     kinds = [row[2] for row in events(tmp_path, text(rows), event_names=names)]
     assert kinds == ["view", "purchase", "view"] * 4
+
+
+@pytest.mark.parametrize("users", ["customer\na\n\nb\n", 'customer\r\n"a"\r\n"b"\r\n', "customer\na\nb"])
+def test_a_file_of_one_column_is_counted_like_any_other(tmp_path, users):
+    (tmp_path / "users.csv").write_text(users)
+    (tmp_path / "events.csv").write_text(text())
+    given = source(users="users.csv", user_columns={"user_id": "customer"})
+    assert read_own_files(given, tmp_path).users["user_id"].to_pylist() == ["a", "b"]

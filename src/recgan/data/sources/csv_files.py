@@ -45,10 +45,19 @@ def read_header(path: Path, encoding: str = "utf-8-sig") -> list[str]:
     """Read the names of the columns.
 
     Raises:
-        RecganError: the file is not text in that encoding.
+        RecganError: the file is not text in that encoding, or a name swallows lines.
     """
-    with _reading(path), _open(path, encoding, "strict") as file:
-        return next((row for row in csv.reader(file) if row), [])
+    try:
+        with _reading(path), _open(path, encoding, "strict") as file:
+            header = next((row for row in csv.reader(file) if row), [])
+    except csv.Error as error:  # a name longer than 131,072 characters
+        raise _unreadable(path, error) from None
+    if (broken := next((name for name in header if "\n" in name or "\r" in name), None)) is not None:
+        raise RecganError(
+            f"{path}: a column's name goes on over the end of the line: {_short(broken)}; "
+            "mend the quotes of the header"
+        )
+    return header
 
 
 def read_csv(path: Path, columns: Sequence[str]) -> pa.Table:

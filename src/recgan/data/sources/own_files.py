@@ -98,7 +98,8 @@ def _read(
         where, column = f"{path}, column {theirs}", _plain(table[theirs])
         if pa.types.is_string(column.type):
             column = without_null_words(column, params.null_words, where)
-            _check_no_header(column, theirs, where)
+            if ours in ("user_id", "item_id"):
+                _check_no_header(column, theirs, where)
         converted[ours] = _converted(ours, column, schema.field(ours).type, where, params.timezone)
     return converted
 
