@@ -1,4 +1,4 @@
-"""A stage ends with the dvc that runs it, whatever shell stands between; one started by hand does not."""
+"""A stage ends with its dvc and a packaged model with its asker; a command of a person with nobody."""
 
 import os
 import signal
@@ -68,3 +68,20 @@ def wait_until(done, seconds):
     while not done() and time.monotonic() < deadline:
         time.sleep(0.05)
     return bool(done())
+
+
+def test_a_packaged_model_ends_with_who_asks_though_its_questions_could_still_come():
+    """The pipe of questions stays open here, as while a long answer is being computed."""
+    asker = (
+        "import os, subprocess, sys, time\n"
+        "ask = [sys.executable, '-P', 'src/recgan/registry/ask.py', 'model', '5', 'true', str(os.getpid())]\n"
+        "print(subprocess.Popen(ask, stdin=0).pid, flush=True); time.sleep(600)"
+    )
+    middle = subprocess.Popen(
+        [sys.executable, "-c", asker], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    model = psutil.Process(int(middle.stdout.readline()))
+    middle.kill()
+    middle.wait()
+    assert wait_until(lambda: not is_alive(model), 60)
+    middle.communicate()
