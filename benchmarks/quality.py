@@ -29,6 +29,7 @@ from scipy.sparse import csr_array
 
 from recgan.evaluation.metrics import user_metrics
 from recgan.evaluation.significance import Comparison, compare
+from recgan.features.draw import draws, pair_hashes
 from recgan.features.matrices import Features, HeldOut, read_features
 from recgan.features.split import TRAIN, VALIDATION, published_windows
 from recgan.params import (
@@ -68,7 +69,9 @@ def read(folder: Path, split: PublishedSplit) -> Features:
         return csr_array((np.ones(len(chosen), np.float32), (chosen[:, 0], chosen[:, 1])), shape=shape)
 
     given = pairs["train"]
-    windows = published_windows(*given.T, np.full(len(given), TRAIN, np.int8), split)
+    ids = [np.arange(size).astype(str).tolist() for size in shape]
+    drawn = draws(pair_hashes(*ids, *given.T, split.seed))
+    windows = published_windows(drawn, given[:, 1], np.full(len(given), TRAIN, np.int8), split)
     train, held_out = matrix(given[windows == TRAIN]), matrix(given[windows == VALIDATION])
     everyone = np.arange(shape[0]).astype(str).astype(object)
     return Features(

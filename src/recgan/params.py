@@ -202,12 +202,21 @@ class TimeSplit(Section):
 
 
 class RandomSplit(Section):
-    """Random shares of each user's items; only to compare with papers."""
+    """Random shares of all interactions, each drawn by itself; only to compare with papers."""
 
     kind: Literal["random"]
     validation_share: Annotated[float, Field(ge=0, lt=1)]
     test_share: Annotated[float, Field(gt=0, lt=1)]
     seed: Seed
+
+    @model_validator(mode="after")
+    def _something_is_left_for_train(self) -> "RandomSplit":
+        if self.validation_share + self.test_share >= 1:
+            raise ValueError(
+                f"validation_share {self.validation_share:g} and test_share {self.test_share:g} leave "
+                "nothing for train; together they must be below 1"
+            )
+        return self
 
 
 class LeaveLastOutSplit(Section):
@@ -217,7 +226,7 @@ class LeaveLastOutSplit(Section):
 
 
 class PublishedSplit(Section):
-    """The source's own test rows; validation is a random share of each user's train items."""
+    """The source's own test rows; validation is a random share of its train interactions."""
 
     kind: Literal["published"]
     validation_share: Annotated[float, Field(ge=0, lt=1)]

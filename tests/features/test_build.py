@@ -414,7 +414,9 @@ def test_a_published_split_without_its_column_is_named(build, params, log):
 
 def test_a_split_that_spares_nothing_is_named(build, params, log):
     events = log([("a", "x", "view", 0), ("b", "y", "view", 1)])
-    with pytest.raises(RecganError, match=r"test window of the random split is empty.*raise features"):
+    with pytest.raises(
+        RecganError, match=r"test window of the random split is empty: none of.*raise features"
+    ):
         build(events, params(split=KINDS["random"]))
     two = log([("a", "x", "view", 0), ("a", "y", "view", 1), ("b", "y", "view", 1)])
     with pytest.raises(RecganError, match="validation window of the leave-last-out split is empty"):
@@ -441,29 +443,62 @@ def test_leave_last_out_by_hand(build, params, log, cells):
     assert built.summary["validation"]["unknown_interactions"] == 1
 
 
-def test_random_shares_are_drawn_of_each_users_items(build, params, log):
-    rows = [(user, f"i{item}", "view", None) for user in "abc" for item in range(10)]
+def windows_of(built, cells):
+    """Name the window of every pair that train knows, in ids: 0 train, 1 validation, 2 test."""
+    tables = [
+        (built.train, built.user_ids),
+        *((w.held_out, w.user_ids) for w in (built.validation, built.test)),
+    ]
+    return {
+        pair: window
+        for window, (matrix, users) in enumerate(tables)
+        for pair in cells(matrix, users, built.items)
+    }
+
+
+def test_a_random_split_is_another_with_another_seed(build, params, random_log):
     split = {"kind": "random", "validation_share": 0.2, "test_share": 0.3, "seed": 1}
-    built = build(log(rows), params(split=split))
-    assert [window["interactions"] for window in built.summary["windows"].values()] == [15, 6, 9]
-    other = build(log(rows), params(split=split | {"seed": 2}))
+    built, other = (build(random_log(8), params(split=split | {"seed": seed})) for seed in (1, 2))
     assert other.summary["md5"] != built.summary["md5"]
 
 
-def test_a_published_test_is_kept_and_validation_comes_from_train(build, params, log, cells):
-    rows = [(user, f"i{item}", "rating", None) for user in "abc" for item in range(10)]
-    split = ["test" if item >= 8 and user != "c" else "train" for user in "abc" for item in range(10)]
-    built = build(
-        log(rows, split=split), params(split={"kind": "published", "validation_share": 0.25, "seed": 1})
+def test_no_pair_of_a_random_split_moves_when_events_come(build, params, log, random_log, cells):
+    """Tomorrow's log: more events of everyone, new shoppers and items, and ids that sort before all."""
+    today = random_log(9)
+    more = random_log(10, events=200, users=60, items=45)
+    newcomer = more.slice(0, 3)
+    newcomer = newcomer.set_column(0, "user_id", pa.array([" a"] * 3)).set_column(
+        1, "item_id", pa.array(["!", "i0", "i1"])
     )
+    parameters = params(split=KINDS["random"])
+    before = windows_of(build(today, parameters), cells)
+    after = windows_of(build(pa.concat_tables([today, more, newcomer]), parameters), cells)
+    assert len(after) > len(before) > 300
+    assert {pair: after[pair] for pair in before} == before
+
+
+def test_a_shopper_whose_items_are_all_held_out_is_a_new_one(build, params, random_log):
+    split = {"kind": "random", "validation_share": 0.1, "test_share": 0.8, "seed": 1}
+    built = build(random_log(12), params(split=split))
+    assert built.summary["test"]["new_users"] > 0
+    assert np.isfinite(built.test.history.data).all()
+
+
+def test_a_published_test_is_kept_and_validation_comes_from_train(build, params, log, cells):
+    rows = [(user, f"i{item}", "rating", None) for user in "abcdefgh" for item in range(20)]
+    split = ["test" if item >= 16 and user != "c" else "train" for user in "abcdefgh" for item in range(20)]
+    published = {"kind": "published", "validation_share": 0.25, "seed": 1}
+    built = build(log(rows, split=split), params(split=published))
     held_out = cells(built.test.held_out, built.test.user_ids, built.items)
-    assert set(held_out) == {(user, item) for user in "ab" for item in ("i8", "i9")}
-    assert [window["interactions"] for window in built.summary["windows"].values()] == [
-        6 + 6 + 7,
-        2 + 2 + 3,
-        4,
-    ]
-    assert built.test.history.nnz == 16  # train and validation
+    assert set(held_out) == {(user, f"i{item}") for user in "abdefgh" for item in range(16, 20)}
+    train, validation, test = (window["interactions"] for window in built.summary["windows"].values())
+    assert (train + validation, test) == (7 * 16 + 20, 7 * 4)
+    assert validation == pytest.approx(0.25 * (7 * 16 + 20), abs=12)  # 2.4 standard deviations
+    assert built.test.history.nnz == 7 * 16  # train and validation
+    # One more train row moves none of the others.
+    grown = build(log([*rows, ("z", "i0", "rating", None)], split=[*split, "train"]), params(split=published))
+    before, after = (windows_of(one, cells) for one in (built, grown))
+    assert {pair: after[pair] for pair in before} == before
 
 
 def test_an_item_drawn_whole_for_validation_comes_back_to_train(build, params, log):

@@ -19,6 +19,8 @@ from recgan.errors import RecganError
 from recgan.features.clean import Log, counting_events, describe
 from recgan.features.cold import first_events, new_items
 from recgan.features.confidence import FIXED_POINT, NO_TIME, Pairs, code_pairs, decay_between, pair_events
+from recgan.features.draw import pair_draws
+from recgan.features.identity import split_identity
 from recgan.features.matrices import ColdStart, Features, HeldOut, content_md5, to_csr, write_features
 from recgan.features.split import (
     TEST,
@@ -141,14 +143,14 @@ def build_features(
 
 
 def assign_windows(pairs: Pairs, split: Split) -> NDArray[np.int8]:
-    """Name the window of each pair: as its events have it, or drawn from the user's items."""
-    users, windows = pairs.rows["user"].to_numpy(), pairs.rows["window"].to_numpy()
+    """Name the window of each pair: as its events have it, as it is drawn, or by the user's last items."""
+    windows = pairs.rows["window"].to_numpy()
     if split.kind == "random":
-        return random_windows(users, split)
+        return random_windows(pair_draws(pairs, split.seed), split)
     if split.kind == "leave-last-out":
-        return leave_last_out_windows(users, pairs.rows["last"].to_numpy())
+        return leave_last_out_windows(pairs.rows["user"].to_numpy(), pairs.rows["last"].to_numpy())
     if split.kind == "published":
-        return published_windows(users, pairs.rows["item"].to_numpy(), windows, split)
+        return published_windows(pair_draws(pairs, split.seed), pairs.rows["item"].to_numpy(), windows, split)
     return windows
 
 
@@ -213,9 +215,11 @@ def _check_windows(windows: NDArray[np.int8], split: Split, cuts: Cuts | None) -
     wanted = {TEST: True, VALIDATION: getattr(split, "validation_share", 1) > 0}
     for window in (TEST, VALIDATION):
         if wanted[window] and not (windows == window).any():
+            drawn = split.kind == "random" or (split.kind == "published" and window == VALIDATION)
+            why = "none of the interactions is drawn" if drawn else "no user has an item to spare"
             raise RecganError(
-                f"the {WINDOWS[window]} window of the {split.kind} split is empty: no user has an item to "
-                f"spare for it; {_remedy(split, window)}"
+                f"the {WINDOWS[window]} window of the {split.kind} split is empty: {why} for it; "
+                f"{_remedy(split, window)}"
             )
 
 
@@ -393,6 +397,7 @@ def _summary(
     n_users, n_items = built.train.shape
     return {
         "split": params.split.kind,
+        "split_identity": split_identity(pairs, cells.windows, params.split, cuts),
         "repeat_purchases": params.repeat_purchases,
         "log": {
             "events": log.events,

@@ -1,4 +1,4 @@
-"""Train, validation and test: by global instants, or by each user's items.
+"""Train, validation and test: by global instants, by a draw of each pair, or by each user's items.
 
 A split by items (random, leave-last-out, a published one's validation) puts all events of a user with an
 item into one window; a split by events (time, a published one's test) can show an item in two windows.
@@ -99,48 +99,42 @@ def event_window(events: ibis.Table, split: Split, cuts: Cuts | None) -> ibis.Va
     return window.cast("int8")
 
 
-def random_windows(users: NDArray[np.int32], split: RandomSplit) -> NDArray[np.int8]:
-    """Draw a share of each user's items for test and for validation; one item at least stays in train.
+def random_windows(draws: NDArray[np.float64], split: RandomSplit) -> NDArray[np.int8]:
+    """Put each pair into the window that its own draw names.
+
+    So a pair never changes its window when other events come, and a champion of yesterday was not trained on
+    what is held out today. The price: a user's share varies, and one with no item in train is a new user.
 
     Args:
-        users: (pairs,) one entry a user and item, sorted by user and then item, so that the draw depends on
-            what the log says and not on the order of its rows.
-        split: the shares and the seed.
+        draws: (pairs,) of [0, 1).
+        split: the shares.
     """
-    sizes = np.bincount(users)
-    n_test = np.minimum(_round(sizes * split.test_share), np.maximum(sizes - 1, 0))
-    n_validation = np.minimum(_round(sizes * split.validation_share), np.maximum(sizes - 1 - n_test, 0))
-    draw = np.random.default_rng(split.seed).random(len(users))
-    return _windows_by_rank(_rank(users, draw), users, n_test, n_validation)
+    in_test = draws < split.test_share
+    in_validation = ~in_test & (draws < split.test_share + split.validation_share)
+    return np.where(in_test, TEST, np.where(in_validation, VALIDATION, TRAIN)).astype(np.int8)
 
 
 def published_windows(
-    users: NDArray[np.int32], items: NDArray[np.int32], windows: NDArray[np.int8], split: PublishedSplit
+    draws: NDArray[np.float64], items: NDArray[np.int32], windows: NDArray[np.int8], split: PublishedSplit
 ) -> NDArray[np.int8]:
-    """Draw a share of each user's published train items for validation; one at least stays in train.
+    """Draw a share of the published train pairs for validation; the published test stays as it is.
 
-    An item whose every train pair is drawn gets one back: the vocabulary comes from train, and without it
-    the published test would lose items that the paper's own train has.
+    An item whose every train pair is drawn gets the one with the highest draw back: the vocabulary comes from
+    train, and without it the published test would lose items that the paper's own train has.
 
     Args:
-        users: (pairs,) sorted by user and then item.
+        draws: (pairs,) of [0, 1).
         items: (pairs,)
         windows: (pairs,) the published train or test.
-        split: the share and the seed.
+        split: the share.
     """
-    given = np.flatnonzero(windows == TRAIN)
-    users, items = users[given], items[given]
-    sizes = np.bincount(users)
-    n_validation = np.minimum(_round(sizes * split.validation_share), np.maximum(sizes - 1, 0))
-    draw = np.random.default_rng(split.seed).random(len(given))
-    drawn = _windows_by_rank(_rank(users, draw), users, np.zeros_like(sizes), n_validation)
-    lost = np.setdiff1d(items, items[drawn == TRAIN])
-    for item in lost:
-        pairs = np.flatnonzero(items == item)
-        drawn[pairs[draw[pairs].argmax()]] = TRAIN
-    assigned = windows.copy()
-    assigned[given] = drawn
-    return assigned
+    given = windows == TRAIN
+    drawn = given & (draws < split.validation_share)
+    lost = drawn & ~np.isin(items, items[given & ~drawn])
+    order = np.flatnonzero(lost)[np.lexsort((draws[lost], items[lost]))]
+    last = np.append(np.diff(items[order]) != 0, True)[: len(order)]
+    drawn[order[last]] = False
+    return np.where(drawn, VALIDATION, windows).astype(np.int8)
 
 
 def leave_last_out_windows(users: NDArray[np.int32], last: NDArray[np.int64]) -> NDArray[np.int8]:
@@ -158,11 +152,6 @@ def leave_last_out_windows(users: NDArray[np.int32], last: NDArray[np.int64]) ->
     place = np.empty(len(users))
     place[order] = -np.arange(len(users))  # the latest has the lowest rank
     return _windows_by_rank(_rank(users, place), users, (sizes >= 2).astype(int), (sizes >= 3).astype(int))
-
-
-def _round(counts: NDArray[np.floating]) -> NDArray[np.int64]:
-    """Round halves up, so that a share of .2 of 5 items and of 3 is 1."""
-    return np.asarray(np.floor(counts + 0.5), dtype=np.int64)
 
 
 def _rank(users: NDArray[np.int32], key: NDArray[np.float64]) -> NDArray[np.int64]:
