@@ -6,10 +6,13 @@ from math import log2
 import ir_measures
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from scipy.sparse import csr_array
 
 from recgan.evaluation.metrics import USER_METRICS, item_popularity, system_metrics, user_metrics
-from recgan.recommenders.ranking import ndcg
+from recgan.recommenders.ranking import ndcg, once
 
 
 def held(items, n_items=8):
@@ -18,7 +21,7 @@ def held(items, n_items=8):
     return csr_array(dense)
 
 
-# Six rows by hand at k = 4: a perfect one, a late hit, none, more held out than k, a short ranking, a gap.
+# By hand at k = 4: a perfect one, a late hit, none, more held out than k, a short ranking, repeats, a gap.
 HAND = [
     ([0, 1, 2, 3], [0, 1], {"hr": 1, "ndcg": 1, "recall": 1, "precision": 1 / 2, "mrr": 1, "map": 1}),
     (
@@ -43,6 +46,23 @@ HAND = [
         [6, 5, -1, -1],
         [5],
         {"hr": 1, "ndcg": 1 / log2(3), "recall": 1, "precision": 1 / 4, "mrr": 1 / 2, "map": 1 / 2},
+    ),
+    (
+        [0, 0, 0, 0],  # one item four times is one hit and three misses
+        [0, 2],
+        {"hr": 1, "ndcg": 1 / (1 + 1 / log2(3)), "recall": 1 / 2, "precision": 1 / 4, "mrr": 1, "map": 1 / 2},
+    ),
+    (
+        [5, 2, 2, 0],  # what comes after a repeat keeps its place
+        [0, 2],
+        {
+            "hr": 1,
+            "ndcg": (1 / log2(3) + 1 / log2(5)) / (1 + 1 / log2(3)),
+            "recall": 1,
+            "precision": 1 / 2,
+            "mrr": 1 / 2,
+            "map": (1 / 2 + 2 / 4) / 2,
+        },
     ),
     (
         [4, 2, 6, 0],
@@ -83,9 +103,17 @@ def random_case():
     return ranking, held_out
 
 
+def with_repeats(ranking):
+    """Draw each place anew from the row's first five items, so that most are repeats."""
+    places = np.random.default_rng(1).integers(0, 5, ranking.shape)
+    return np.where(ranking < 0, ranking, np.take_along_axis(ranking, places, axis=1))
+
+
+@pytest.mark.parametrize("repeats", [False, True])
 @pytest.mark.parametrize("k", [1, 5, 20])
-def test_agreement_with_ir_measures(random_case, k):
+def test_agreement_with_ir_measures(random_case, k, repeats):
     ranking, held_out = random_case
+    ranking = with_repeats(ranking) if repeats else ranking
     oracle = {
         "hr": ir_measures.Success @ k,
         "ndcg": ir_measures.nDCG @ k,
@@ -96,8 +124,10 @@ def test_agreement_with_ir_measures(random_case, k):
     }
     rows, items = held_out.nonzero()
     qrels = [ir_measures.Qrel(str(row), str(item), 1) for row, item in zip(rows, items, strict=True)]
-    run = [
-        ir_measures.ScoredDoc(str(row), str(item), float(-place))
+    run = [  # a repeated item is another document, which nobody wants
+        ir_measures.ScoredDoc(
+            str(row), f"{item} at {place}" if item in ranking[row, :place] else str(item), float(-place)
+        )
         for row in range(60)
         for place, item in enumerate(ranking[row])
         if item >= 0
@@ -107,6 +137,23 @@ def test_agreement_with_ir_measures(random_case, k):
     for row in np.unique(rows):
         for metric, measure in oracle.items():
             assert measured[f"{metric}_at_{k}"][row] == pytest.approx(expected[str(row), measure]), metric
+
+
+def test_repeats_add_nothing_to_what_all_users_are_shown():
+    history = csr_array((2, 4))
+    plain, repeated = (
+        system_metrics(np.array(ranking, dtype=np.int32), history, np.array([8, 4, 2, 1]), n_users=16, k=[3])
+        for ranking in ([[0, 1, -1], [2, -1, -1]], [[0, 1, 0], [2, 2, 2]])
+    )
+    assert repeated == plain
+
+
+@given(arrays(np.int32, st.tuples(st.integers(0, 4), st.integers(0, 6)), elements=st.integers(-1, 3)))
+def test_once_keeps_the_first_place_of_each_item(ranking):
+    found = once(ranking)
+    for row, kept in zip(ranking.tolist(), found.tolist(), strict=True):
+        expected = [item if item not in row[:place] else -1 for place, item in enumerate(row)]
+        assert kept == expected
 
 
 def test_metrics_stay_in_0_to_1_and_grow_with_k_where_they_must(random_case):

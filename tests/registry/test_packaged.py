@@ -127,6 +127,17 @@ def test_an_unknown_answer_is_a_miss_that_keeps_its_place():
     np.testing.assert_array_equal(ranking, [[1, -1, 0], [0, -1, -1], [-1, -1, -1]])
 
 
+def test_a_repeated_answer_is_a_miss_that_keeps_its_place(caplog):
+    ranking = to_positions([["b", "b", "a"], ["a"] * 3, ["gone", "gone", "b"]], ["a", "b"], k=3)
+    np.testing.assert_array_equal(ranking, [[1, -1, 0], [0, -1, -1], [-1, -1, 1]])
+    assert "3 items stand in a list a second time" in caplog.text
+
+
+def test_a_package_that_names_an_item_twice_is_refused(packaged):
+    with pytest.raises(RecganError, match="names 3 items by 2 ids, so some stand twice"):
+        PackagedRecommender(packaged.recommender, ["a", "b", "a"], np.ones(3, dtype=np.float32))
+
+
 def test_histories_become_ids_row_by_row():
     history = shop_features().test.history
     item_ids = [f"id {position}" for position in range(ITEMS)]

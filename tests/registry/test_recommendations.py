@@ -131,6 +131,32 @@ def test_the_same_again_is_not_computed_again_and_anything_else_is(versions, nam
         recommend(versions, named, k=0)
 
 
+@contextmanager
+def repeating(model, k, exclude_seen):
+    def answer(asked):
+        lists = [["a", "b", "a", "c", "c"], [], ["b"] * 5][: asked.num_rows]
+        lists += [["d"]] * (asked.num_rows - len(lists))
+        scores = [[float(-place) for place, _ in enumerate(items)] for items in lists]
+        return pa.record_batch(
+            [pa.array(lists, pa.list_(pa.string())), pa.array(scores, pa.list_(pa.float64()))],
+            ["item_ids", "scores"],
+        )
+
+    yield answer
+
+
+@pytest.mark.usefixtures("without_a_process")
+def test_a_repeated_item_is_published_once_at_its_first_place(versions, named, monkeypatch, caplog):
+    monkeypatch.setattr(recommendations, "asking", repeating)
+    found = pq.read_table(recommend(versions, named, k=5).path).to_pydict()
+    rows = list(zip(found["user_id"], found["rank"], found["item_id"], found["score"], strict=True))
+    first, third = sorted(f"user-{user}" for user in range(USERS))[0:3:2]
+    expected = [(first, 1, "a", 0), (first, 2, "b", -1), (first, 3, "c", -3), (third, 1, "b", 0)]
+    assert rows[:4] == expected
+    assert len(rows) == 4 + USERS - 3
+    assert "version 2 repeats items in its lists: 6 left out" in caplog.text
+
+
 @pytest.mark.usefixtures("without_a_process")
 def test_a_champion_that_changes_on_the_way_is_not_published(versions, named, monkeypatch):
     """A rollback takes the champion away after its last part: the file is the other version's, whole."""

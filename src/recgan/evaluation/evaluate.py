@@ -21,7 +21,7 @@ from recgan.files import read_json, replacing, write_json, write_text
 from recgan.params import EvaluateParams, load_params
 from recgan.recommenders.loading import load_recommender
 from recgan.recommenders.protocol import recommend
-from recgan.recommenders.ranking import ndcg
+from recgan.recommenders.ranking import ndcg, once
 
 POPULARITY_PARTS = 20
 """Equal parts of the catalogue in which the popularity of what is shown and bought is told."""
@@ -79,7 +79,7 @@ def evaluate(root: Path = Path()) -> None:
 
 
 def read_rankings(root: Path, features: Features, longest: int) -> Rankings:
-    """Read the baselines' rankings, cut to the longest k.
+    """Read the baselines' rankings, cut to the longest k; an item repeated in a list counts once.
 
     Raises:
         RecganError: they are missing, not readable, too short, or of other features.
@@ -102,7 +102,7 @@ def read_rankings(root: Path, features: Features, longest: int) -> Rankings:
                 f"evaluate.k has {longest}, but the baselines' rankings are {ranking.shape[1]} long; "
                 f"choose no k above {ranking.shape[1]}"
             )
-    return {name: ranking[:, :longest] for name, ranking in rankings.items()}
+    return {name: once(ranking[:, :longest]) for name, ranking in rankings.items()}
 
 
 def measure(

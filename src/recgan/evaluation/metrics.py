@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from recgan.recommenders.ranking import held_out_sizes, hits, ndcg
+from recgan.recommenders.ranking import held_out_sizes, hits, ndcg, once
 
 USER_METRICS = ("hr", "ndcg", "recall", "precision", "mrr", "map")
 
@@ -16,8 +16,9 @@ def user_metrics(
 ) -> dict[str, NDArray[np.float64]]:
     """Measure each user's ranking at each k.
 
-    Relevance is binary; places missing up to k are misses; a user with nothing held out gets 0 throughout and
-    is to be left out by the caller. With hit_i = 1 where place i holds a held-out item:
+    Relevance is binary; places missing up to k are misses, and so is an item that stands further up already;
+    a user with nothing held out gets 0 throughout and is to be left out by the caller. With hit_i = 1 where
+    place i holds a held-out item:
 
     - hr: 1 if any of the first k is a hit (also called hit rate, success).
     - ndcg: Σ hit_i / log2(i + 1), over that of min(k, held out) hits at the top (Järvelin & Kekäläinen 2002).
@@ -62,7 +63,7 @@ def system_metrics(
     n_users: int,
     k: Iterable[int],
 ) -> dict[str, float]:
-    """Measure what a recommender shows to all users together, at each k.
+    """Measure what a recommender shows to all users together, at each k; repeats in a list count once.
 
     - coverage: distinct items shown / items (Herlocker et al. 2004).
     - gini: of the times each item is shown: Σ (2i − n − 1)·x_i / (n Σ x) over ascending x; 0 when all are
@@ -83,7 +84,7 @@ def system_metrics(
         `coverage_at_10` and so on → value; a metric that is not defined here (popularity_lift without any
         history, all where nothing is shown) is missing.
     """
-    n_items = popularity.size
+    ranking, n_items = once(ranking), popularity.size
     surprise = -np.log2(np.clip(popularity, 1, None) / max(n_users, 1))  # (items,)
     own = _row_means(history, popularity)  # (users,), NaN without a history
     metrics: dict[str, float] = {}

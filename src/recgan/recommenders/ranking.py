@@ -8,6 +8,19 @@ from recgan.features.matrices import HeldOut
 from recgan.recommenders.protocol import Recommender, recommend
 
 
+def once(ranking: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Let an item that a list repeats count at its first place alone; its later places become -1, misses.
+
+    Args:
+        ranking: (rows, places) item positions, best first; -1 where there is none.
+    """
+    order = np.argsort(ranking, axis=1, kind="stable")  # equal items side by side, the first place first
+    in_order = np.take_along_axis(ranking, order, axis=1)
+    repeated = np.zeros(ranking.shape, dtype=np.bool_)
+    np.put_along_axis(repeated, order[:, 1:], in_order[:, 1:] == in_order[:, :-1], axis=1)
+    return np.where(repeated, np.int32(-1), ranking)
+
+
 def hits(ranking: NDArray[np.int32], held_out: csr_array) -> NDArray[np.bool_]:
     """Tell which places of each ranking hold a held-out item.
 
@@ -16,8 +29,9 @@ def hits(ranking: NDArray[np.int32], held_out: csr_array) -> NDArray[np.bool_]:
         held_out: (rows, items), nonzero where an item is held out.
 
     Returns:
-        (rows, k), True at a hit.
+        (rows, k), True at a hit; an item that stands in a row twice is one hit, at its first place.
     """
+    ranking = once(ranking)
     n_rows, n_items = held_out.shape
     rows = np.arange(n_rows, dtype=np.int64)
     pairs = np.repeat(rows, np.diff(held_out.indptr)) * n_items + held_out.indices

@@ -13,7 +13,7 @@ from recgan.evaluation.evaluate import read_rankings
 from recgan.evaluation.significance import Comparison, compare
 from recgan.features.matrices import read_features
 from recgan.params import Params
-from recgan.recommenders.ranking import ndcg
+from recgan.recommenders.ranking import ndcg, once
 from recgan.registry.asking import ask, questions
 from recgan.registry.gate import CHAMPION as CHAMPION_NAME
 from recgan.registry.gate import Evidence
@@ -94,10 +94,16 @@ def gather_evidence(root: Path, params: Params, version: str) -> Evidence:
 
 
 def to_positions(answers: list[list[str]], item_ids: list[str], k: int) -> NDArray[np.int32]:
-    """Turn lists of item ids into positions (rows, k); -1 for an id unknown today and where a list ends."""
+    """Turn lists of item ids into positions (rows, k), -1 where a list ends.
+
+    An id unknown today and one that the list has named before are -1 too: misses that keep their place.
+    """
     positions = {item_id: position for position, item_id in enumerate(item_ids)}
     ranking = np.full((len(answers), k), -1, dtype=np.int32)
     for row, answer in enumerate(answers):
         for place, item_id in enumerate(answer[:k]):
             ranking[row, place] = positions.get(item_id, -1)
-    return ranking
+    first = once(ranking)
+    if repeats := np.count_nonzero(first != ranking):
+        log.warning("%s items stand in a list a second time; they count as misses", f"{repeats:,}")
+    return first

@@ -242,13 +242,17 @@ def _read_reference(champion: ModelVersion) -> tuple[dict[str, Any], dict[str, A
 
 
 def _published_items(path: Path, depth: int) -> "pd.Series[str]":
-    """Read the item ids of the first places of every list, a row group at a time."""
+    """Read the item ids of the first places of every list, each once a list, a row group at a time."""
     file = pq.ParquetFile(path)
+    groups = (
+        file.read_row_group(number, columns=["user_id", "rank", "item_id"])
+        for number in range(file.num_row_groups)
+    )
     kept = [
-        group.filter(pa.compute.less_equal(group["rank"], depth))["item_id"]
-        for group in (
-            file.read_row_group(number, columns=["rank", "item_id"]) for number in range(file.num_row_groups)
-        )
+        group.filter(pa.compute.less_equal(group["rank"], depth))
+        .group_by(["user_id", "item_id"])
+        .aggregate([])["item_id"]
+        for group in groups  # no list is in two of them
     ]
     item_ids: pd.Series[str] = pa.chunked_array(
         [chunk for part in kept for chunk in part.chunks], pa.string()

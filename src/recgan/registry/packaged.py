@@ -82,6 +82,9 @@ class PackagedRecommender:
             catalogue: None in a package that was made before it was kept, as the next two.
             confidence: of typed events.
             shoppers: whose histories are known.
+
+        Raises:
+            RecganError: an id stands for two positions.
         """
         self.recommender = recommender
         self.item_ids = np.array(item_ids, dtype=object)
@@ -90,6 +93,11 @@ class PackagedRecommender:
         self.confidence = confidence
         self.shoppers = shoppers
         self.positions = {item_id: position for position, item_id in enumerate(item_ids)}
+        if len(self.positions) < len(item_ids):  # a list of theirs could name one item twice
+            raise RecganError(
+                f"the package names {len(item_ids)} items by {len(self.positions)} ids, so some stand twice; "
+                "it is damaged: register the training again (make run)"
+            )
 
     @classmethod
     def load(cls, recommender: Path, items: Path) -> "PackagedRecommender":

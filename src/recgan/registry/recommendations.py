@@ -176,16 +176,21 @@ def _build(target: Path, content: dict[str, Any], shoppers: _Shoppers) -> Path:
 
 
 def _long(user_ids: NDArray[np.object_], answers: pa.RecordBatch, version: str) -> pa.RecordBatch:
-    """Turn lists into one row a shopper and item."""
-    lengths = np.diff(answers["item_ids"].offsets)
-    first = np.repeat(np.cumsum(lengths) - lengths, lengths)
+    """Turn lists into one row a shopper and item; an item that a list repeats stays at its first place."""
+    shoppers = np.repeat(np.arange(len(user_ids)), np.diff(answers["item_ids"].offsets))
+    items = answers["item_ids"].flatten().dictionary_encode()
+    _, kept = np.unique(shoppers * len(items.dictionary) + items.indices.to_numpy(), return_index=True)
+    if len(kept) < len(shoppers):
+        log.warning("version %s repeats items in its lists: %s left out", version, len(shoppers) - len(kept))
+    kept.sort()
+    shoppers = shoppers[kept]
     return pa.record_batch(
         [
-            pa.array(np.repeat(user_ids, lengths), pa.string()),
-            pa.array((np.arange(len(first)) - first + 1).astype(np.int32)),
-            answers["item_ids"].flatten(),
-            answers["scores"].flatten().cast(pa.float32()),
-            pa.repeat(version, len(first)),
+            pa.array(user_ids[shoppers], pa.string()),
+            pa.array((np.arange(len(kept)) - np.searchsorted(shoppers, shoppers) + 1).astype(np.int32)),
+            answers["item_ids"].flatten().take(pa.array(kept)),
+            answers["scores"].flatten().take(pa.array(kept)).cast(pa.float32()),
+            pa.repeat(version, len(kept)),
         ],
         schema=SCHEMA,
     )
