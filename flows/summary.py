@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from recgan.evaluation.evaluate import evaluation_table
+from recgan.evaluation.report import evaluation_table
 from recgan.files import read_json
 from recgan.images.params import ImagesParams
 from recgan.params import Params

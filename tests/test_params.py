@@ -74,6 +74,31 @@ def test_sections_must_fit_together(content):
     assert "set train.patience to null" in message
 
 
+@pytest.mark.parametrize(("must_beat", "least"), [(5, 240), (2, 120), (0, 40)])
+def test_samples_with_which_nothing_could_be_promoted_are_refused(content, must_beat, least):
+    """2 m / (B + 1) < .05, m with the champion."""
+    content["evaluate"]["bootstrap_samples"] = max(100, least - 1)
+    gate = content["register"]["gate"]
+    gate["must_beat"] = gate["must_beat"][:must_beat]
+    if least > 100:
+        message = faults(content)
+        assert f"with {must_beat + 1} comparisons" in message
+        assert f"raise evaluate.bootstrap_samples to {least} or more" in message
+    content["evaluate"]["bootstrap_samples"] = max(100, least)
+    check_params(content, Path("params.yaml"))
+
+
+def test_a_stricter_level_needs_more_samples(content):
+    content["register"]["gate"]["alpha"] = 0.001
+    content["evaluate"]["bootstrap_samples"] = 10_000
+    assert "smallest p after Holm is 0.0012" in faults(content)
+
+
+def test_shares_of_a_random_split_leave_something_for_train(content):
+    content["features"]["split"] = {"kind": "random", "validation_share": 0.6, "test_share": 0.4, "seed": 1}
+    assert "validation_share 0.6 and test_share 0.4 leave nothing for train" in faults(content)
+
+
 def test_the_primary_k_must_be_measured(content):
     content["evaluate"]["primary_k"] = 7
     assert "primary_k is 7" in faults(content)

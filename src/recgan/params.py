@@ -4,6 +4,7 @@ A stage reads its own section and those of the stages before it; DVC tracks the 
 """
 
 import difflib
+import math
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
@@ -682,8 +683,12 @@ class GateParams(Section):
     """What a challenger must show before it becomes the champion."""
 
     must_beat: tuple[BaselineName, ...]
+    """Each is one comparison, and the champion is one more."""
     alpha: Annotated[float, Field(gt=0, lt=1)]
     """Level of the paired bootstrap after Holm, over all comparisons."""
+    min_users: Count
+    """Fewer users with something held out are too few: below 20 the bootstrap calls luck a difference more
+    often than alpha says."""
     min_coverage: Share
     """Floor of catalogue coverage at primary_k."""
 
@@ -756,6 +761,17 @@ class Params(Section):
             faults.append(
                 "features.split.validation_share is 0, so nothing can stop training early; "
                 "set train.patience to null (a student's is train.teacher.patience)"
+            )
+        gate, samples = self.register_.gate, self.evaluate.bootstrap_samples
+        comparisons = len(gate.must_beat) + 1  # the champion
+        # As compare() and holm() have it: no p after Holm is below 2 * comparisons / (samples + 1).
+        least = math.floor(2 * comparisons / gate.alpha)
+        if samples < least:
+            faults.append(
+                f"evaluate.bootstrap_samples is {samples}, so with {comparisons} comparisons the smallest p "
+                f"after Holm is {2 * comparisons / (samples + 1):.3g}, never below register.gate.alpha "
+                f"{gate.alpha:g}: nothing could be promoted; "
+                f"raise evaluate.bootstrap_samples to {least} or more"
             )
         if faults:
             raise ValueError("; ".join(faults))

@@ -12,7 +12,8 @@ from scipy.sparse import csr_array, save_npz
 
 from recgan.errors import RecganError
 from recgan.evaluation import evaluate as stage
-from recgan.evaluation.evaluate import OURS, evaluate, evaluation_table
+from recgan.evaluation.evaluate import OURS, evaluate
+from recgan.evaluation.report import evaluation_table
 from recgan.evaluation.significance import intervals
 from recgan.features.matrices import Features, HeldOut, write_features
 from recgan.recommenders.baselines import EASE, Popularity

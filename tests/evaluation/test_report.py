@@ -70,6 +70,7 @@ def summary(name="rcgan", other="ease"):
                 "high": ndcg[OURS] - ndcg[one] + 0.02,
                 "p_value": 0.0123,
                 "p_holm": 0.0246,
+                "detectable": 0.0287,
             }
             for one in ("popularity", other)
         ],

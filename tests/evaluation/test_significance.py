@@ -7,6 +7,8 @@ from scipy import stats
 from recgan.errors import RecganError
 from recgan.evaluation.significance import (
     compare,
+    detectable_difference,
+    detectable_words,
     holm,
     intervals,
     p_greater,
@@ -105,6 +107,22 @@ def test_without_a_difference_p_is_below_alpha_about_alpha_of_the_time():
     rng = np.random.default_rng(2)
     p_values = [only(rng.random(120), rng.random(120), samples=400, seed=seed).p_value for seed in range(300)]
     assert 0.02 <= np.mean(np.array(p_values) < 0.05) <= 0.09
+
+
+def test_a_detectable_difference_by_hand():
+    means = np.array([0.1, 0.3])  # a standard deviation of .1
+    assert detectable_difference(means, 0.95) == pytest.approx(0.1 * (1.959964 + 0.841621), rel=1e-5)
+    assert detectable_difference(means, 0.9) == pytest.approx(0.1 * (1.644854 + 0.841621), rel=1e-5)
+    assert "1,234 users" in detectable_words(1234, 0.95)
+    assert "2.80 bootstrap standard errors (two-sided at 0.05" in detectable_words(1234, 0.95)
+
+
+def test_a_detectable_difference_is_detected_in_four_of_five_tests():
+    rng = np.random.default_rng(5)
+    noise = np.array([rng.normal(0, 0.1, 150) for _ in range(300)])
+    size = np.mean([only(one, np.zeros(150), samples=300).detectable for one in noise[:20]])
+    found = [only(one + size, np.zeros(150), samples=300).p_value < 0.05 for one in noise]
+    assert np.mean(found) == pytest.approx(0.8, abs=0.06)
 
 
 def test_holm_by_hand():

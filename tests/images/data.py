@@ -65,7 +65,7 @@ def images_params(**changes):
     content["classify"] = classify_settings().model_dump(mode="json")
     content["train"] = train_settings().model_dump(mode="json")
     content["evaluate"] = evaluate_settings().model_dump(mode="json")
-    content["register"]["gate"] |= {"draws": 3, "samples": 100}
+    content["register"]["gate"] |= {"draws": 4, "samples": 100}
     for name, value in changes.items():
         content[name] |= value
     return ImagesParams.model_validate(content)

@@ -32,7 +32,7 @@ def params():
     content["evaluate"]["bootstrap_samples"] = 500
     content["register"] = {
         "name": "shop",
-        "gate": {"must_beat": ["popularity", "ease"], "alpha": 0.05, "min_coverage": 0.3},
+        "gate": {"must_beat": ["popularity", "ease"], "alpha": 0.05, "min_users": 20, "min_coverage": 0.3},
     }
     return check_params(content, Path("params.yaml"))
 
@@ -78,7 +78,11 @@ def shop_features(order=None):
     history, held_out = history[:, order], held_out[:, order]
     items = pd.DataFrame({"item_id": [f"item-{item}" for item in order], "popularity": history.sum(axis=0)})
     users = np.array([f"user-{user}" for user in range(USERS)], dtype=object)
-    summary = {"md5": "0" * 32, "repeat_purchases": False}
+    summary = {
+        "md5": "0" * 32,
+        "repeat_purchases": False,
+        "split_identity": {"kind": "time", "trained_until": "2026-01-01T00:00:00+00:00"},
+    }
     window = HeldOut(users, csr_array(history), csr_array(held_out))
     return Features(csr_array(history), csr_array(history), users, items, None, window, summary)
 

@@ -1,6 +1,7 @@
 """Lineage: git, DVC's lock file and the outcome of validation."""
 
 import hashlib
+import json
 import subprocess
 
 import pytest
@@ -28,6 +29,9 @@ def project(tmp_path):
     (tmp_path / "dvc.lock").write_text(LOCK)
     (tmp_path / "metrics").mkdir()
     (tmp_path / "metrics" / "validation.json").write_text('{"success": false}')
+    (tmp_path / "data" / "features").mkdir(parents=True)
+    summary = {"split_identity": {"trained_until": "2026-01-01T00:00:00+00:00", "kind": "time"}}
+    (tmp_path / "data" / "features" / "summary.json").write_text(json.dumps(summary))
     return tmp_path
 
 
@@ -50,6 +54,7 @@ def test_tags_name_code_data_and_run(project):
     assert tags["dvc.lock.sha256"] == hashlib.sha256(LOCK.encode()).hexdigest()
     assert tags["prefect.flow_run_id"] == "run-1"
     assert tags["validation.passed"] == "false"
+    assert tags["features.split"] == '{"kind": "time", "trained_until": "2026-01-01T00:00:00+00:00"}'
     (project / "metrics").mkdir(exist_ok=True)
     (project / "metrics/new.json").write_text("{}")  # what the stages write makes no commit dirty
     assert lineage(project)["git.dirty"] == "false"

@@ -1,7 +1,7 @@
 """The evaluate stage: the recommender against the tuned baselines on the test window, user by user."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from scipy.sparse import csr_array
 from recgan.errors import RecganError
 from recgan.evaluation.metrics import item_popularity, popularity_shares, system_metrics, user_metrics
 from recgan.evaluation.page import OURS, page
+from recgan.evaluation.report import evaluation_table, report
 from recgan.evaluation.segments import FEW_USERS, segments
 from recgan.evaluation.significance import compare, intervals
 from recgan.features.matrices import Features, read_features
@@ -203,101 +204,6 @@ def flat_metrics(summary: Mapping[str, Any]) -> dict[str, float]:
     return flat
 
 
-def evaluation_table(root: Path = Path()) -> str:
-    """Return the table of the last evaluation: one line for each recommender, the best NDCG first.
-
-    Raises:
-        RecganError: there is no readable evaluation.
-    """
-    path = root / "data" / "evaluation" / "summary.json"
-    try:
-        return comparison_table(read_json(path))
-    except (OSError, ValueError, KeyError) as error:
-        raise RecganError(f"no readable evaluation in {path} ({error}); run dvc repro evaluate") from None
-
-
-def comparison_table(summary: Mapping[str, Any]) -> str:
-    """Return HR and NDCG with intervals, coverage and p against ours, as an aligned Markdown table."""
-    k = summary["primary_k"]
-    p_values = {comparison["name"]: comparison["p_holm"] for comparison in summary["comparisons"]}
-    head = [
-        "recommender",
-        f"HR@{k} [{summary['confidence']:.0%} CI]",
-        f"NDCG@{k} [{summary['confidence']:.0%} CI]",
-        f"coverage@{k}",
-        "p vs ours",
-    ]
-    by_ndcg = sorted(summary["recommenders"].items(), key=lambda item: -item[1]["metrics"][f"ndcg_at_{k}"])
-    rows = [
-        [
-            _label(name, summary),
-            _with_interval(measured, f"hr_at_{k}"),
-            _with_interval(measured, f"ndcg_at_{k}"),
-            f"{measured['metrics'].get(f'coverage_at_{k}', 0):.1%}",
-            "" if name == OURS else _p(p_values[name]),
-        ]
-        for name, measured in by_ndcg
-    ]
-    return _table(head, rows)
-
-
-def report(summary: Mapping[str, Any]) -> str:
-    """Write an evaluation as a Markdown page: every metric, the comparisons, the segments."""
-    k = summary["primary_k"]
-    names = list(summary["recommenders"])
-    metrics = {name: measured["metrics"] for name, measured in summary["recommenders"].items()}
-    comparisons = [
-        [
-            comparison["name"],
-            f"{comparison['difference']:+.4f} [{comparison['low']:+.4f}, {comparison['high']:+.4f}]",
-            _relative(comparison),
-            _p(comparison["p_value"]),
-            _p(comparison["p_holm"]),
-        ]
-        for comparison in summary["comparisons"]
-    ]
-    parts = [
-        [
-            segment.replace("_", " "),
-            f"{part['users']:,}" + (" (too few)" if part["too_few"] else ""),
-            *(_mean_and_range(part["intervals"][name]) for name in names),
-        ]
-        for segment, part in summary["segments"].items()
-    ]
-    every_metric = [
-        [metric.replace("_at_", "@"), *(_number(metrics[name].get(metric)) for name in names)]
-        for metric in metrics[OURS]
-    ]
-    return "\n".join(
-        [
-            "# Evaluation on the test window",
-            "",
-            f"{summary['users']:,} users with something held out ({summary['users_left_out']:,} without, "
-            f"left out), {summary['items']:,} items, the full catalogue ranked. Intervals and p by bootstrap "
-            f"over users ({summary['bootstrap_samples']:,} samples); p is two-sided, in the first table "
-            "after Holm over all baselines.",
-            "",
-            comparison_table(summary),
-            "",
-            f"## {_label(OURS, summary)} against each baseline, NDCG@{k}",
-            "",
-            _table(["baseline", "difference [CI]", "relative", "p", "p after Holm"], comparisons),
-            "",
-            f"## Segments, NDCG@{k}",
-            "",
-            "A segment of items is measured on its held-out items alone, over the users who have any. "
-            f"Intervals by bootstrap over these users; fewer than {FEW_USERS} are too few to tell anything.",
-            "",
-            _table(["segment", "users", *(_label(name, summary) for name in names)], parts),
-            "",
-            "## Every metric",
-            "",
-            _table(["metric", *(_label(name, summary) for name in names)], every_metric),
-            "",
-        ]
-    )
-
-
 def _segment(
     held_out: csr_array, rankings: Mapping[str, NDArray[np.int32]], params: EvaluateParams
 ) -> dict[str, Any]:
@@ -315,46 +221,3 @@ def _segment(
 
 def _times_shown(ranking: NDArray[np.int32], n_items: int) -> NDArray[np.int64]:
     return np.bincount(ranking[ranking >= 0], minlength=n_items)
-
-
-def _label(name: str, summary: Mapping[str, Any]) -> str:
-    return f"{summary['recommender']} (ours)" if name == OURS else name
-
-
-def _with_interval(measured: Mapping[str, Any], metric: str) -> str:
-    return _mean_and_range(measured["intervals"][metric])
-
-
-def _mean_and_range(interval: Mapping[str, float]) -> str:
-    return f"{interval['mean']:.4f} [{interval['low']:.4f}, {interval['high']:.4f}]"
-
-
-def _relative(comparison: Mapping[str, Any]) -> str:
-    if comparison["mean_other"] == 0:
-        return "–"
-    return f"{comparison['difference'] / comparison['mean_other']:+.1%}"
-
-
-def _p(value: float) -> str:
-    return "<0.001" if value < 0.001 else f"{value:.3f}"
-
-
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4f}"
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Lay cells out as Markdown: the first column to the left, numbers to the right."""
-    widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
-
-    def line(row: Sequence[str]) -> str:
-        cells = [
-            cell.ljust(width) if column == 0 else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        return f"| {' | '.join(cells)} |"
-
-    rule = [
-        "-" * (width + 2) if column == 0 else "-" * (width + 1) + ":" for column, width in enumerate(widths)
-    ]
-    return "\n".join([line(head), f"|{'|'.join(rule)}|", *(line(row) for row in rows)])

@@ -24,6 +24,7 @@ from recgan.evaluation.plots import (
     point_chart,
 )
 from recgan.evaluation.segments import FEW_USERS
+from recgan.evaluation.significance import detectable_words
 from recgan.files import read_json
 
 OURS = "recommender"
@@ -147,6 +148,7 @@ def render(
         mark=_mark(curves or {}, recommender or {}),
         accuracy=_accuracy(summary, by_ndcg),
         comparisons=_comparisons(summary),
+        detectable=detectable_words(summary["users"], summary["confidence"]),
         segments=_segments(summary, by_ndcg),
         few_users=FEW_USERS,
         beyond=_beyond(summary, by_ndcg),

@@ -23,7 +23,7 @@ def pair_draws(pairs: Pairs, seed: int) -> NDArray[np.float64]:
 
 def draws(hashes: NDArray[np.uint64]) -> NDArray[np.float64]:
     """Turn hashes into numbers of [0, 1): the upper 53 bits, as many as a double holds."""
-    return (hashes >> np.uint64(11)) * 2.0**-53
+    return np.asarray((hashes >> np.uint64(11)) * 2.0**-53, dtype=np.float64)
 
 
 def pair_hashes(

@@ -3,6 +3,7 @@
 A file of its own: the examples are complete params files of one log each, and images belong to none of them.
 """
 
+import math
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -147,7 +148,8 @@ class ImagesGateParams(Section):
     """What a new generator must show before it becomes the champion."""
 
     draws: Annotated[int, Field(ge=3, le=8)]
-    """Independent sets of images, on each of which the Fréchet distance of both is measured."""
+    """Independent sets of images, on each of which the Fréchet distance of both is measured. Equal sets of
+    one generator count once."""
     samples: Annotated[int, Field(ge=100, le=1000)]
     """Images in each."""
     alpha: Annotated[float, Field(gt=0, lt=1)]
@@ -156,6 +158,18 @@ class ImagesGateParams(Section):
     """Floor of the share of classes that the generator writes."""
     max_copies: Share
     """Ceiling of the share of generated images that are copies of training images."""
+
+    @model_validator(mode="after")
+    def _a_challenger_can_pass(self) -> "ImagesGateParams":
+        smallest = 1 / math.comb(2 * self.draws, self.draws)  # all of one's values below all of the other's
+        if smallest >= self.alpha:
+            enough = [n for n in range(self.draws, 9) if 1 / math.comb(2 * n, n) < self.alpha]
+            remedy = f"raise draws to {enough[0]} or more" if enough else "raise alpha"
+            raise ValueError(
+                f"with draws {self.draws} the smallest p is {smallest:.2g}, never below alpha "
+                f"{self.alpha:g}: no challenger could replace a champion; {remedy}"
+            )
+        return self
 
 
 class RegisterImagesParams(Section):

@@ -1,23 +1,30 @@
 """Evidence for the gate: challenger and champion scored anew on today's test window, in outside ids."""
 
+import json
 import logging
+import math
+from dataclasses import replace
 from pathlib import Path
 
+import mlflow
 import numpy as np
 import pyarrow as pa
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from recgan.errors import RecganError
+from recgan.errors import RecganError, Unavailable
 from recgan.evaluation.evaluate import read_rankings
-from recgan.evaluation.significance import Comparison, compare
+from recgan.evaluation.significance import compare
+from recgan.features.identity import Identity, unfair
 from recgan.features.matrices import read_features
 from recgan.params import Params
 from recgan.recommenders.ranking import ndcg, once
 from recgan.registry.asking import ask, questions
 from recgan.registry.gate import CHAMPION as CHAMPION_NAME
-from recgan.registry.gate import Evidence
-from recgan.registry.lineage import validation_passed
+from recgan.registry.gate import Evidence, may_compare
+from recgan.registry.lineage import SPLIT, split_identity, validation_passed
 from recgan.registry.tracking import connect, current
 
 log = logging.getLogger(__name__)
@@ -28,6 +35,7 @@ def gather_evidence(root: Path, params: Params, version: str) -> Evidence:
 
     Every packaged model gets the histories as item ids with the confidences of the features, as evaluate
     takes them, and answers with item ids; an id outside today's vocabulary is a miss that keeps its place.
+    Whoever may have been trained on what is held out today is not compared, nor is anyone on too few users.
 
     Args:
         root: the project.
@@ -55,42 +63,68 @@ def gather_evidence(root: Path, params: Params, version: str) -> Evidence:
 
     log.info("asking challenger %s for %s users", version, f"{len(rows):,}")
     ranking, smoke_error = rank(version)
-    comparisons: list[Comparison] = []
-    coverage = float("nan")
-    if smoke_error is None:
-        coverage = len(np.unique(ranking[ranking >= 0])) / len(item_ids)
-        others: dict[str, NDArray[np.float64]] = {
-            baseline: ndcg(baselines[baseline][rows], held_out, k)
-            for baseline in params.register_.gate.must_beat
-        }
-        if champion_version is not None:
-            log.info("asking champion %s", champion_version)
-            champion_ranking, error = rank(champion_version)
-            if error is not None:
-                raise RecganError(
-                    f"the champion (version {champion_version} of {name}) fails its trial prediction: "
-                    f"{error}; "
-                    "give the alias `champion` to a version that works, or remove it"
-                )
-            others[CHAMPION_NAME] = ndcg(champion_ranking, held_out, k)
-        settings = params.evaluate
-        comparisons = compare(
-            ndcg(ranking, held_out, k),
-            others,
-            settings.bootstrap_samples,
-            settings.confidence,
-            settings.seed,
-        )
-    return Evidence(
+    now = split_identity(root)
+    evidence = Evidence(
         version=version,
         champion_version=champion_version,
         primary_k=k,
         users=len(rows),
         expectations_passed=validation_passed(root),
-        comparisons=tuple(comparisons),
-        coverage=coverage,
+        comparisons=(),
+        coverage=len(np.unique(ranking[ranking >= 0])) / len(item_ids) if smoke_error is None else math.nan,
         smoke_error=smoke_error,
+        challenger_unfair=unfair(trained_under(client, name, version), now),
+        champion_unfair=None
+        if champion_version is None
+        else unfair(trained_under(client, name, champion_version), now),
     )
+    if smoke_error is not None or not may_compare(evidence, params.register_.gate):
+        return evidence
+    others: dict[str, NDArray[np.float64]] = {
+        baseline: ndcg(baselines[baseline][rows], held_out, k) for baseline in params.register_.gate.must_beat
+    }
+    if champion_version is not None and evidence.champion_unfair is None:
+        log.info("asking champion %s", champion_version)
+        champion_ranking, error = rank(champion_version)
+        if error is not None:
+            raise RecganError(
+                f"the champion (version {champion_version} of {name}) fails its trial prediction: "
+                f"{error}; "
+                "give the alias `champion` to a version that works, or remove it"
+            )
+        others[CHAMPION_NAME] = ndcg(champion_ranking, held_out, k)
+    settings = params.evaluate
+    comparisons = compare(
+        ndcg(ranking, held_out, k),
+        others,
+        settings.bootstrap_samples,
+        settings.confidence,
+        settings.seed,
+    )
+    return replace(evidence, comparisons=tuple(comparisons))
+
+
+def trained_under(client: MlflowClient, name: str, version: str) -> Identity | None:
+    """Return the identity of the split that a version was trained under; None where nothing tells.
+
+    A version that was registered before it was a tag tells of a split in time by the cuts in its run.
+
+    Raises:
+        Unavailable: the store of its files does not answer.
+    """
+    registered = client.get_model_version(name, version)
+    if SPLIT in registered.tags:
+        return dict(json.loads(registered.tags[SPLIT]))
+    run_id, path = str(registered.run_id), "metrics/features.json"
+    try:
+        if path not in [file.path for file in client.list_artifacts(run_id, "metrics")]:
+            return None
+        cuts = mlflow.artifacts.load_dict(f"runs:/{run_id}/{path}").get("cuts")
+    except (MlflowException, OSError) as error:
+        raise Unavailable(
+            f"the files of version {version} of {name} cannot be read ({error}); bring their store back"
+        ) from None
+    return {"kind": "time", "trained_until": cuts["test_start"]} if cuts else None
 
 
 def to_positions(answers: list[list[str]], item_ids: list[str], k: int) -> NDArray[np.int32]:

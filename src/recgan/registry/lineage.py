@@ -13,8 +13,11 @@ from recgan.errors import RecganError
 from recgan.files import read_json
 
 TRAIN_KEY = "train_key"
+SPLIT = "features.split"
+"""JSON: the identity of the split that a version was trained under."""
 LINEAGE = (
     TRAIN_KEY,
+    SPLIT,
     "git.sha",
     "git.dirty",
     "dvc.lock.sha256",
@@ -48,9 +51,10 @@ def lineage(root: Path = Path(), flow_run_id: str | None = None) -> dict[str, st
         flow_run_id: of the Prefect flow run; None for a run by hand.
 
     Raises:
-        RecganError: dvc.lock is missing or has no stage `train`.
+        RecganError: dvc.lock is missing or has no stage `train`, or the features do not name their split.
     """
     return origin(root, root, flow_run_id) | {
+        SPLIT: json.dumps(split_identity(root), sort_keys=True),
         "features.md5": _output_md5(root, "features", "data/features"),
         "validation.passed": str(validation_passed(root)).lower(),
     }
@@ -117,6 +121,21 @@ def folder_md5(folder: Path) -> str:
         for name in sorted(files)
     ]
     return f"{hashlib.md5(json.dumps(entries).encode(), usedforsecurity=False).hexdigest()}.dir"
+
+
+def split_identity(root: Path = Path()) -> dict[str, Any]:
+    """Return what tells the split of the features from others.
+
+    Raises:
+        RecganError: there is no readable data/features/summary.json, or one of an earlier version.
+    """
+    path = root / "data" / "features" / "summary.json"
+    try:
+        return dict(read_json(path)["split_identity"])
+    except (OSError, ValueError, KeyError) as error:
+        raise RecganError(
+            f"{path} does not say what the split holds out ({error!r}); run dvc repro"
+        ) from None
 
 
 def validation_passed(root: Path = Path()) -> bool:

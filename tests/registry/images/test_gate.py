@@ -86,5 +86,28 @@ def test_reasons_carry_the_figures():
     reasons = decide(GOOD, GATE).reasons
     assert reasons[1] == (
         "✓ The challenger is better than the champion (version 1): Fréchet distance 2.05 against 3.05 over "
-        "4 draws each, p 0.0143 < 0.05."
+        "4 and 4 different draws, p 0.0143 < 0.05."
     )
+
+
+def test_one_draw_that_is_written_again_and_again_is_no_evidence():
+    decision = decide(replace(GOOD, frechet=(2.0,)), GATE)
+    assert "over 1 and 4 different draws, p 0.2000 ≥ 0.05" in decision.failures[0]
+
+
+def test_who_may_have_been_trained_on_the_test_images_is_refused():
+    champion = decide(replace(GOOD, champion_unfair="ingest.seed was 1"), GATE)
+    assert champion.failures[0].startswith(
+        "The champion (version 1) may have been trained on today's test images: ingest.seed was 1; to replace"
+    )
+    challenger = decide(replace(GOOD, challenger_unfair="ingest.seed was 1"), GATE)
+    assert challenger.failures[0].startswith("The challenger may have been trained on today's test images")
+
+
+@pytest.mark.parametrize(
+    ("draws", "alpha", "remedy"), [(3, 0.05, "raise draws to 4"), (8, 1e-5, "raise alpha")]
+)
+def test_draws_with_which_nothing_could_pass_are_refused(draws, alpha, remedy):
+    """1 / 20 of 3 and 3, 1 / 70 of 4 and 4, 1 / 12,870 of 8 and 8."""
+    with pytest.raises(ValueError, match=remedy):
+        ImagesGateParams(draws=draws, samples=100, alpha=alpha, min_coverage=0.9, max_copies=0.05)

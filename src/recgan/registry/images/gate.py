@@ -18,7 +18,7 @@ class ImageEvidence:
     champion_version: str | None
     """The champion at the time the evidence was gathered; None when there was none."""
     frechet: tuple[float, ...]
-    """Fréchet distance to the test images of each draw of the challenger; smaller is better."""
+    """Fréchet distance to the test images of each different draw of the challenger; smaller is better."""
     champion_frechet: tuple[float, ...]
     """The same of the champion; empty when there was none."""
     gaussian_frechet: float
@@ -29,6 +29,10 @@ class ImageEvidence:
     """Share of its images that are copies of training images."""
     smoke_error: str | None
     """Why the packaged generator did not answer; None when it did."""
+    challenger_unfair: str | None = None
+    """Why the challenger may have been trained on today's test images; None where it cannot."""
+    champion_unfair: str | None = None
+    """The same of the champion."""
 
 
 def decide(evidence: ImageEvidence, gate: ImagesGateParams) -> Decision:
@@ -41,6 +45,7 @@ def decide(evidence: ImageEvidence, gate: ImagesGateParams) -> Decision:
     criteria = [
         _gaussians(evidence),
         *([] if evidence.champion_version is None else [_champion(evidence, gate.alpha)]),
+        *([] if evidence.challenger_unfair is None else [_unfair(evidence.challenger_unfair)]),
         _coverage(evidence.coverage, gate.min_coverage),
         _copies(evidence.copies, gate.max_copies),
         _smoke(evidence.smoke_error),
@@ -64,6 +69,11 @@ def _gaussians(evidence: ImageEvidence) -> tuple[bool, str]:
 
 def _champion(evidence: ImageEvidence, alpha: float) -> tuple[bool, str]:
     name = f"the champion (version {evidence.champion_version})"
+    if evidence.champion_unfair is not None:
+        return False, (
+            f"T{name[1:]} may have been trained on today's test images: {evidence.champion_unfair}; "
+            "to replace it, give the alias `champion` to this version by hand."
+        )
     mean, other = _mean(evidence.frechet), _mean(evidence.champion_frechet)
     if not (math.isfinite(mean) and math.isfinite(other)):
         return False, f"The comparison with {name} is not a number."
@@ -71,8 +81,16 @@ def _champion(evidence: ImageEvidence, alpha: float) -> tuple[bool, str]:
     passed = mean < other and p < alpha
     return passed, (
         f"The challenger is {'' if passed else 'not '}better than {name}: Fréchet distance {mean:.2f} "
-        f"against {other:.2f} over {len(evidence.frechet)} draws each, p {p:.4f} "
+        f"against {other:.2f} over {len(evidence.frechet)} and {len(evidence.champion_frechet)} different "
+        f"draws, p {p:.4f} "
         f"{'<' if p < alpha else '≥'} {alpha:g}."
+    )
+
+
+def _unfair(why: str) -> tuple[bool, str]:
+    return False, (
+        f"The challenger may have been trained on today's test images: {why}; train and register it anew "
+        "(make images)."
     )
 
 

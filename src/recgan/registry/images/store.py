@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import zlib
+from functools import partial
 from pathlib import Path
 
 import mlflow
@@ -23,7 +24,7 @@ from recgan.images.evaluate import Measures, measure
 from recgan.images.gan import even_labels
 from recgan.images.labelled import Images, read_images
 from recgan.images.measures import class_gaussians, frechet_distance, gaussian
-from recgan.images.params import PARAMS, EvaluateImagesParams, ImagesParams
+from recgan.images.params import PARAMS, EvaluateImagesParams, ImagesParams, IngestImagesParams
 from recgan.images.pictures import Pixels, from_png
 from recgan.images.train import CURVES
 from recgan.registry.images.gate import ImageEvidence, decide
@@ -92,7 +93,7 @@ def judge(root: Path, params: ImagesParams, version: str) -> Judgement:
     known = judged_before(client, name, version, champion_version, key)
     if known is not None:
         return known
-    evidence = gather_evidence(root, params, version, champion_version)
+    evidence = gather_evidence(root, params, version, champion_version, client)
     return Judgement(champion_version, decide(evidence, params.register_.gate), evidence, key)
 
 
@@ -106,7 +107,7 @@ def promote(root: Path, params: ImagesParams, version: str, judgement: Judgement
 
 
 def gather_evidence(
-    root: Path, params: ImagesParams, version: str, champion_version: str | None
+    root: Path, params: ImagesParams, version: str, champion_version: str | None, client: MlflowClient
 ) -> ImageEvidence:
     """Ask both packages for several draws of images and measure all of them by one classifier.
 
@@ -122,15 +123,20 @@ def gather_evidence(
     real = gaussian(classifier.see(images.test.pixels).features)
 
     def distances(draws: list[Pixels]) -> tuple[float, ...]:
-        return tuple(frechet_distance(gaussian(classifier.see(draw).features), real) for draw in draws)
+        different = {draw.tobytes(): draw for draw in draws}.values()  # the same set again tells nothing new
+        if len(different) < len(draws):
+            log.warning("only %d of %d draws differ", len(different), len(draws))
+        return tuple(frechet_distance(gaussian(classifier.see(draw).features), real) for draw in different)
 
     log.info("asking challenger %s for %d draws of %d images", version, gate.draws, gate.samples)
     draws, error = ask(f"models:/{name}/{version}", images, params, gate.draws, gate.samples)
     first: Measures | None = None
     others: tuple[float, ...] = ()
+    unfair = partial(_held_out_otherwise, client, name, params.ingest)
+    champion_unfair = None if champion_version is None else unfair(champion_version)
     if error is None:
         first = measure(draws[0], None, images, classifier, settings)
-        if champion_version is not None:
+        if champion_version is not None and champion_unfair is None:
             log.info("asking champion %s", champion_version)
             answers, fault = ask(
                 f"models:/{name}/{champion_version}", images, params, gate.draws, gate.samples
@@ -150,7 +156,22 @@ def gather_evidence(
         coverage=float("nan") if first is None else first.coverage,
         copies=float("nan") if first is None else first.copies,
         smoke_error=error,
+        challenger_unfair=unfair(version),
+        champion_unfair=champion_unfair,
     )
+
+
+def _held_out_otherwise(
+    client: MlflowClient, name: str, today: IngestImagesParams, version: str
+) -> str | None:
+    """Say how the test images of a version differ from today's, by the parameters in its run."""
+    run = client.get_run(str(client.get_model_version(name, version).run_id))
+    drawn = ("test_share", "seed") if today.source == "digits" else ()  # the others bring a test of their own
+    for key in ("source", *drawn):
+        then, now = run.data.params.get(f"ingest.{key}"), str(getattr(today, key))
+        if then != now:
+            return f"ingest.{key} was {then} when it was trained, and is {now} now"
+    return None
 
 
 def ask(
