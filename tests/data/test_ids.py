@@ -98,7 +98,8 @@ def test_whole_numbers_of_parquet_keep_all_their_digits(column, text):
 
 
 @pytest.mark.parametrize(
-    "column", [pa.array([b"\xff"]), pa.array([["x"]]), pa.array([0]).cast(pa.timestamp("s"))]
+    "column",
+    [pa.array([b"\xff"]), pa.array([["x"]]), pa.array([True]), pa.array([0]).cast(pa.timestamp("s"))],
 )
 def test_other_types_are_no_ids(column):
     with pytest.raises(RecganError, match=r"is of type .*, not text or whole numbers; convert it"):

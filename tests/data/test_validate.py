@@ -3,7 +3,6 @@
 import json
 import logging
 import re
-import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -308,9 +307,7 @@ def test_online_retail_raw_is_kept_plus_quarantined(real_data):
             "max_quarantined_share": 0.3,
         }
     )
-    start = time.perf_counter()
     result = check(given, params, NOW)
-    assert time.perf_counter() - start < 30
     assert result.failures == []
     found = summarise(result)
     assert found["raw"] == 541_909 == found["kept"] + found["quarantined"]

@@ -68,12 +68,10 @@ def ids_as_text(column: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
         text = column.cast(pa.string())
         whole = pc.replace_substring_regex(text, r"\.0*$", "")
         column = text if pc.any(pc.match_substring(whole, ".")).as_py() else whole
-    if (
-        pa.types.is_binary(column.type)
-        or pa.types.is_nested(column.type)
-        or pa.types.is_temporal(column.type)
-    ):
-        raise RecganError(f"{where} is of type {column.type}, not text or whole numbers; convert it")
+    kind = column.type
+    others = (pa.types.is_binary, pa.types.is_nested, pa.types.is_temporal, pa.types.is_boolean)
+    if any(is_other(kind) for is_other in others):
+        raise RecganError(f"{where} is of type {kind}, not text or whole numbers; convert it")
     return column.cast(pa.string())
 
 
