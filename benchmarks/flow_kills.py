@@ -2,9 +2,9 @@
 
 Each `python -m flows.retrain` works in a copy of the project on other simulated events than the one before,
 so that its stages have something to do, and is killed with -9 within a second of a drawn line of its log (a
-drawn time would fall on the start of most runs where the machine is busy). Counted are the processes that live
-on, the temporary folders, those that are still there after the next start, and the locks that are held. At the
-end an undisturbed run must come to its end.
+drawn time would fall on the start of most runs where the machine is busy). Counted are the processes that
+live on, the temporary folders, those that are still there after the next start, and the locks that are held.
+At the end an undisturbed run must come to its end.
 """
 
 import argparse
