@@ -33,7 +33,7 @@ def alone(lock: Path, what: str, say: Callable[[str], object], seconds: float = 
             break
         except Timeout:
             if not waits:
-                say(f"waiting for {_holder(lock)} to end in {lock.parent.resolve()}; Ctrl-C ends the waiting")
+                say(f"waiting for {_holder(lock)} to end; Ctrl-C ends the waiting")
             waits = True
             time.sleep(seconds)
     try:
