@@ -280,6 +280,8 @@ def write_environment(place: Place) -> None:
 def main() -> int:
     """Do what the command line says."""
     configure()
+    # The user's own Prefect settings may be of any version and content.
+    os.environ.setdefault("PREFECT_HOME", str(Path(".recgan/prefect").resolve()))
     doing = {"up": up, "down": down, "status": status}
     if len(sys.argv) != 2 or sys.argv[1] not in doing:
         sys.stderr.write(__doc__ or "")
