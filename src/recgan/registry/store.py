@@ -126,8 +126,8 @@ def register(root: Path, params: Params, flow_run_id: str | None = None) -> Regi
         RecganError: a stage has not run yet, recommender or features are not those of dvc.lock, or the
             tracking store does not answer.
     """
-    tags = lineage(root, flow_run_id)
     check_locked(root)
+    tags = lineage(root, flow_run_id)
 
     def package(client: MlflowClient, run_id: str) -> ModelInfo:
         mlflow.log_params(dict(flat(params.model_dump(mode="json", by_alias=True), ".")))
