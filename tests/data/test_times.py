@@ -45,6 +45,11 @@ def test_a_date_is_no_number(written):
         assert f"are dates written as a number (row 1: {written})" in complaint(*values)
 
 
+def test_a_date_with_an_hour_is_one_where_all_are():
+    assert "2 of 3 values are dates written as a number" in complaint(2024050112, None, 2024123123)
+    assert read(1_900_010_111, 1_899_999_999)[0] == datetime.fromtimestamp(1_900_010_111, UTC)
+
+
 @pytest.mark.parametrize("written", [45413, 45413.52, 20_000, 79_999.5])
 def test_a_spreadsheets_day_is_no_second(written):
     for values in ((written, None), (f"{written}",), (float(written), float(SECOND))):

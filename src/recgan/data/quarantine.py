@@ -140,10 +140,10 @@ def ahead_by_zone(times: pd.Series, now: datetime) -> str | None:
         return None
     hours = ahead / timedelta(hours=1)
     return (
-        f"the newest {len(future):,} events lie up to {hours:.1f} hours in the future, as local times of a "
-        f"zone at UTC+{math.ceil(hours)} do when they are read as UTC: if the source writes times without a "
-        "zone, name the zone in ingest.timezone, such as Australia/Sydney (source files); leaving these "
-        "events out would leave all others shifted"
+        "if the source writes local times without a zone, name the zone in ingest.timezone, such as "
+        f"Australia/Sydney (source files): the newest {len(future):,} events lie up to {hours:.1f} hours in "
+        f"the future, as local times at UTC+{math.ceil(hours)} do when they are read as UTC, and leaving "
+        "them out would leave all others shifted"
     )
 
 

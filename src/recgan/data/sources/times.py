@@ -98,25 +98,29 @@ def _unix_times(column: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
 
 
 def _numbered_dates(values: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Say which numbers are yyyymmdd, yyyymmddHHMM or yyyymmddHHMMSS of 1900 to 2100."""
-    rows = np.zeros(len(values), bool)
-    whole = np.where(np.isfinite(values) & (np.abs(values) < 1e15) & (values == np.floor(values)), values, 0)
-    whole = whole.astype(np.int64)
-    for below in (1, 10**4, 10**6):  # what stands after the day
-        day, clock = np.divmod(whole, below)
-        clock = clock * (10**6 // below) if below > 1 else clock
-        rows |= (
-            (day // 10_000 >= 1900)
-            & (day // 10_000 <= 2100)
-            & (day // 100 % 100 >= 1)
-            & (day // 100 % 100 <= 12)
-            & (day % 100 >= 1)
-            & (day % 100 <= 31)
-            & (clock // 10_000 < 24)
-            & (clock // 100 % 100 < 60)
-            & (clock % 100 < 60)
-        )
-    return rows
+    """Say which numbers are yyyymmdd, yyyymmddHHMM or yyyymmddHHMMSS of 1900 to 2100, or all yyyymmddHH."""
+    present = np.isfinite(values) & (np.abs(values) < 1e15)
+    number = np.where(present & (values == np.floor(values)), values, 0).astype(np.int64)
+    days, hours, minutes, seconds = (
+        _is_date(*np.divmod(number, 10**digits), digits) for digits in (0, 2, 4, 6)
+    )
+    # Ten digits also are unix seconds from March 2030 on, few of which look like a date.
+    return days | minutes | seconds | (hours if hours[present].all() else False)
+
+
+def _is_date(day: NDArray[np.int64], clock: NDArray[np.int64], digits: int) -> NDArray[np.bool_]:
+    year, month, clock = day // 10_000, day // 100 % 100, clock * 10 ** (6 - digits)
+    return (
+        (year >= 1900)
+        & (year <= 2100)
+        & (month >= 1)
+        & (month <= 12)
+        & (day % 100 >= 1)
+        & (day % 100 <= 31)
+        & (clock < 240_000)
+        & (clock // 100 % 100 < 60)
+        & (clock % 100 < 60)
+    )
 
 
 def _listed(values: NDArray[np.float64], found: dict[str, NDArray[np.bool_]]) -> str:
