@@ -153,6 +153,12 @@ def test_a_hostile_id_is_shown_in_one_harmless_line() -> None:
     assert len(shown("x" * 10_000)) == 81
 
 
+def test_an_error_gives_a_terminal_no_orders_and_keeps_its_lines() -> None:
+    assert str(RecganError("one\n\ttwo \x1b[2J \x9b31m \r\u202ethree")) == (
+        "one\n\ttwo \\x1b[2J \\x9b31m \\r\\u202ethree"
+    )
+
+
 def test_an_address_in_an_id_is_masked_and_numbers_stay() -> None:
     assert shown("anna@shop.example") == "a…@…"
     assert shown("mailto:anna@shop.example") == "m…@…"

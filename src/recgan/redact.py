@@ -61,7 +61,7 @@ def clean(text: str) -> str:
 
     Two ways, since neither finds all: by form (the user in an address, ?password=, an Authorization header),
     and by value, for every secret that this process was given in its environment or in DVC's configuration,
-    percent-encoded or not.
+    percent-encoded or not. Orders to a terminal are escaped; lines stay lines.
     """
     text = _secrets(frozenset(os.environ.items()), _dvc_configs()).sub(HIDDEN, text)
     text = _USERINFO.sub(rf"\1{HIDDEN}@", text)
@@ -69,7 +69,7 @@ def clean(text: str) -> str:
     text = _PARAMETER.sub(rf"\1{HIDDEN}", text)
     text = _QUOTED.sub(rf"\1\2{HIDDEN}\2", text)
     text = _HEADER.sub(rf"\1{HIDDEN}", text)
-    return _AWS_KEY.sub(HIDDEN, text)
+    return _printed(_AWS_KEY.sub(HIDDEN, text), "\n\t")
 
 
 def shown(identifier: object) -> str:
@@ -82,10 +82,7 @@ def shown(identifier: object) -> str:
     text = str(identifier)
     if len(text) > _LONGEST_ID:
         text = f"{text[:_LONGEST_ID]}…"
-    text = _PHONE.sub(r"\1…", _EMAIL.sub(r"\1…@…", text))
-    if not text.isprintable():
-        text = "".join(one if one.isprintable() else repr(one)[1:-1] for one in text)
-    return text
+    return _printed(_PHONE.sub(r"\1…", _EMAIL.sub(r"\1…@…", text)))
 
 
 def install() -> None:
@@ -110,6 +107,12 @@ def install() -> None:
         return made
 
     logging.setLogRecordFactory(record)
+
+
+def _printed(text: str, kept: str = "") -> str:
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() or one in kept else repr(one)[1:-1] for one in text)
 
 
 class _Uncaught:

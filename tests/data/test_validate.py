@@ -272,6 +272,25 @@ def test_the_page_needs_no_network_and_escapes_what_the_data_says(tmp_path):
     assert "prefers-color-scheme: dark" in text
 
 
+@pytest.mark.parametrize("change", [{"event": "steal"}, {"event": "purchase", "item_id": None}])
+def test_ids_are_shown_without_addresses_and_in_one_line(tmp_path, change):
+    """In the error, which logs and Prefect repeat, and on the page."""
+    hostile = "anna.b@shop.example\n- all: expected: nothing\x1b[2J"
+    rows = [*CLEAN, event(1, user_id=hostile, **change), event(2, user_id="+49 170 1234567", **change)]
+    said = complaint(project(tmp_path, tables(rows)))
+    page = (tmp_path / "reports" / "validation.html").read_text(encoding="utf-8")
+    for text in (said, page):
+        assert r"a…@…\n- all: expected: nothing\x1b[2J" in text
+        assert "+49…" in text
+        assert not any(secret in text for secret in ("shop.example", "1234567", "\x1b"))
+    assert not any(line.startswith("- all") for line in said.splitlines())
+
+
+def test_the_user_with_too_many_events_is_shown_so_too(tmp_path):
+    rows = CLEAN + [event(i, user_id="anna@shop.example", session_id=f"x{i}") for i in range(200)]
+    assert "user_id=a…@… has 200 events" in complaint(project(tmp_path, tables(rows)))
+
+
 def test_nothing_but_the_declared_outputs_appears(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     project(Path(), tables(CLEAN))

@@ -88,7 +88,7 @@ def test_the_champions_list_is_what_the_shop_is_answered(client, request_):
 
 def test_the_challengers_list_is_what_the_shop_will_be_answered(client, shop):
     promote(shop, "2")
-    with TestClient(create_app(shop, poll_seconds=3600)) as later:
+    with TestClient(create_app(shop, poll_seconds=3600, exposure="any")) as later:
         expected = [ask(later, "/recommend", **request) for request in REQUESTS]
     promote(shop, "1")
     for request, answered in zip(REQUESTS, expected, strict=True):

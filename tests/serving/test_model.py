@@ -139,13 +139,15 @@ def test_a_range_of_prices_is_inclusive_and_leaves_out_what_has_none():
     assert not served.allowed(Filters(categories=[]))[0].any()
 
 
-def test_the_check_takes_the_recommenders_time():
+def test_the_check_takes_the_recommenders_time_by_the_length_of_a_history():
     class Slow(Echo):
         def score(self, user_items):
-            time.sleep(0.02)
+            time.sleep(0.02 * user_items.nnz)
             return super().score(user_items)
 
     slow, fast = model(Slow()), model()
     slow.check()
     fast.check()
-    assert slow.seconds > 0.02 > fast.seconds
+    assert slow.takes(1) > 0.015
+    assert slow.takes(50) > 0.75
+    assert fast.takes(50) < 0.75

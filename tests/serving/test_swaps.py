@@ -141,7 +141,7 @@ def test_health_does_not_wait_for_a_slow_model(shop):
     promote(shop, "1")
     with TestClient(create_app(shop, poll_seconds=3600)) as client:
         served = client.app.state.watch.serving
-        served.seconds = 1.0
+        served.takes = lambda length: 1.0
         begun, go_on, score = threading.Event(), threading.Event(), served.packaged.recommender.score
 
         def slow(user_items):

@@ -20,6 +20,7 @@ from recgan.data.quarantine import REASONS, Partition, broken_rules, joined, par
 from recgan.errors import RecganError
 from recgan.files import replacing, write_json, write_text
 from recgan.params import ValidateParams, load_params
+from recgan.redact import shown
 
 log = logging.getLogger(__name__)
 
@@ -165,18 +166,18 @@ def _details(failure: Outcome, result: Validation) -> list[str]:
     if failure.reason:
         return [_compact(row) for row in result.examples.get(failure.reason, [])]
     if failure.name == "quarantined_share":
-        shown = {other.reason for other in result.failures}  # their rows are named already
+        named = {other.reason for other in result.failures}  # their rows are shown already
         counts = result.partition.quarantined["reason"].value_counts().to_pylist()
         return [
             f"{count['counts']:,} {reason}"
-            + ("" if reason in shown else f", such as {_compact(result.examples[reason][0])}")
+            + ("" if reason in named else f", such as {_compact(result.examples[reason][0])}")
             for count in sorted(counts, key=lambda count: -count["counts"])
             for reason in [count["values"]]
         ]
     if failure.name == "kept_user_share":
         counts = result.kept.events["user_id"].value_counts().to_pylist()
         largest = sorted(counts, key=lambda count: -count["counts"])[:EXAMPLES]
-        return [f"user_id={count['values']} has {count['counts']:,} events" for count in largest]
+        return [f"user_id={shown(count['values'])} has {count['counts']:,} events" for count in largest]
     return []
 
 
@@ -200,7 +201,7 @@ def page(result: Validation, summary: dict[str, Any]) -> str:
     groups = {"Raw events, items and users": [o for o in result.outcomes if not o.name.startswith("kept_")]}
     if any(o.name.startswith("kept_") for o in result.outcomes):
         groups["Kept events"] = [o for o in result.outcomes if o.name.startswith("kept_")]
-    shown = {
+    examples = {
         reason: [{name: _text(value) for name, value in row.items()} for row in rows]
         for reason, rows in result.examples.items()
     }
@@ -209,7 +210,7 @@ def page(result: Validation, summary: dict[str, Any]) -> str:
         failures=result.failures,
         groups=groups,
         found=found,
-        examples=shown,
+        examples=examples,
         columns=EVENTS.names,
         largest=max(summary["quarantined_by_reason"].values()),
     )
@@ -228,4 +229,4 @@ def _text(value: Any) -> str:
         return ""
     if isinstance(value, pd.Timestamp):
         return f"{value:%Y-%m-%d %H:%M:%S}"
-    return f"{value:.10g}" if isinstance(value, float) else str(value)
+    return f"{value:.10g}" if isinstance(value, float) else shown(value)

@@ -26,6 +26,7 @@ from recgan.images.pictures import png
 from recgan.images.train import GENERATOR
 from recgan.recommenders.loading import load_recommender
 from recgan.recommenders.protocol import Recommender, recommend
+from recgan.redact import shown
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +60,7 @@ class Shopper:
     """A shopper on the page."""
 
     user_id: str
+    """As people may see it."""
     history_length: int
     history_categories: list[tuple[str, int]]
     """Categories of the history, the most frequent first."""
@@ -154,7 +156,7 @@ def ask(settings: TasteParams, features: Features, recommender: Recommender, gan
         ]
         shoppers.append(
             Shopper(
-                str(features.test.user_ids[row]),
+                shown(features.test.user_ids[row]),
                 len(seen),
                 Counter(product.category for product in seen).most_common(),
                 recommended,

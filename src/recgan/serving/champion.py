@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from recgan.redact import clean
 from recgan.registry import store
 from recgan.serving.model import ServedModel
 
@@ -13,6 +14,8 @@ log = logging.getLogger(__name__)
 
 RETRY_AFTER = 60.0
 """Seconds until a version that could not be loaded is tried again."""
+SILENT_AFTER = 120.0
+"""Seconds without the end of a look from which on /ready says so, beside the time between two looks."""
 
 
 class ChampionWatch:
@@ -29,6 +32,7 @@ class ChampionWatch:
         poll_seconds: float = 5.0,
         on_swap: Callable[[ServedModel], None] = lambda served: None,
         on_problem: Callable[[], None] = lambda: None,
+        on_look: Callable[[], None] = lambda: None,
     ) -> None:
         """Say what to watch; `start` begins.
 
@@ -38,15 +42,31 @@ class ChampionWatch:
             poll_seconds: between two looks at the alias.
             on_swap: called with a version that now answers.
             on_problem: called for each look that failed.
+            on_look: called at the end of each look.
         """
         self.name = name
         self.serving: ServedModel | None = None
-        self.problem: str | None = f"the champion of {name} is not loaded yet; ask again in a few seconds"
+        self._problem: str | None = f"the champion of {name} is not loaded yet; ask again in a few seconds"
         self._root, self._poll_seconds = root, poll_seconds
-        self._on_swap, self._on_problem = on_swap, on_problem
+        self._on_swap, self._on_problem, self._on_look = on_swap, on_problem, on_look
+        self._looked = time.monotonic()
         self._refused: tuple[str, float] | None = None
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
+
+    @property
+    def problem(self) -> str | None:
+        """What is the matter with finding the newest champion, or None."""
+        if self._thread is not None and not self._stopping.is_set():
+            if not self._thread.is_alive():
+                return "the thread that looks for a new champion has ended; restart the server"
+            silent = time.monotonic() - self._looked
+            if silent > SILENT_AFTER + self._poll_seconds:
+                return (
+                    f"the thread that looks for a new champion has not come back for {silent:.0f} s: the "
+                    "registry does not answer, or a large version is being loaded; see the registry"
+                )
+        return self._problem
 
     def start(self) -> None:
         """Begin to look, at once and then every few seconds."""
@@ -69,7 +89,7 @@ class ChampionWatch:
                     "(other data, other names: --name)"
                 )
             elif self.serving is not None and version == self.serving.model.version:
-                self.problem = None
+                self._problem = None
             elif self._refused is None or self._refused[0] != version or time.monotonic() > self._refused[1]:
                 self._swap(version)
         except Exception as error:
@@ -86,17 +106,23 @@ class ChampionWatch:
             self._refused = version, time.monotonic() + RETRY_AFTER
             self._tell(f"version {version} of {self.name} does not work: {type(error).__name__}: {error}")
             return
-        self.serving, self.problem, self._refused = served, None, None
+        self.serving, self._problem, self._refused = served, None, None
         self._on_swap(served)
         log.info("%s version %s answers, loaded in %.1f s", self.name, version, time.monotonic() - began)
 
     def _tell(self, problem: str) -> None:
-        if problem != self.problem:
+        problem = clean(problem)
+        if problem != self._problem:
             log.warning("%s", problem)
-        self.problem = problem
+        self._problem = problem
         self._on_problem()
 
     def _run(self) -> None:
         while not self._stopping.is_set():
-            self.look()
+            try:
+                self.look()
+            except BaseException as error:  # a library that calls sys.exit must not end the looking
+                self._tell(f"the thread that looks for a new champion met {type(error).__name__}: {error}")
+            self._looked = time.monotonic()
+            self._on_look()
             self._stopping.wait(self._poll_seconds)

@@ -33,6 +33,19 @@ class Metrics:
             "recgan_registry_problems", "Looks at the registry that failed.", registry=registry
         )
 
+        self.looked = Gauge(
+            "recgan_registry_looked_timestamp_seconds",
+            "When the last look at the registry ended, well or not; the oldest of all workers.",
+            registry=registry,
+            multiprocess_mode="livemin",
+        )
+        self.refused = Counter(
+            "recgan_connections_refused",
+            "Connections ended with this status before there was a request.",
+            ["status"],
+            registry=registry,
+        )
+
     def text(self) -> bytes:
         """Return all metrics in Prometheus' text format."""
         if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:

@@ -14,7 +14,7 @@ from scipy.sparse import csr_array
 from recgan.errors import RecganError
 from recgan.recommenders.protocol import top_k
 from recgan.registry.packaged import PackagedRecommender
-from recgan.serving.schema import Event, Filters, Item, Model
+from recgan.serving.schema import MAX_HISTORY, Event, Filters, Item, Model
 
 log = logging.getLogger(__name__)
 
@@ -52,8 +52,8 @@ class ServedModel:
     def __init__(self, name: str, version: str, packaged: PackagedRecommender) -> None:
         self.model = Model(name=name, version=version)
         self.packaged = packaged
-        self.seconds = 0.0
-        """What the recommender takes for one history, as `check` measured it."""
+        self._seconds: tuple[float, float] = (0.0, 0.0)
+        """What the recommender takes for an empty history, and for each item of one; `check` measures it."""
         catalogue, self._n_items = packaged.catalogue, len(packaged.item_ids)
         self._codes: dict[str, int] = {}
         self._categories: NDArray[np.int32] | None = None
@@ -66,6 +66,11 @@ class ServedModel:
             self._prices = np.array(
                 [math.nan if price is None else price for price in catalogue.prices], dtype=np.float64
             )
+
+    def takes(self, length: int) -> float:
+        """Return the seconds that the recommender takes for a history of so many items, about."""
+        base, each = self._seconds
+        return base + each * length
 
     def knows(self, item_id: str) -> bool:
         """Tell whether an item is in the vocabulary."""
@@ -179,6 +184,12 @@ class ServedModel:
             mask &= self._prices <= filters.max_price
         return mask, unknown
 
+    def unseen(self, history: History, allowed: Mask | None) -> int:
+        """Return how many items a filter lets through that the history does not name."""
+        if allowed is None:
+            return self._n_items - len(history.seen)
+        return int(np.count_nonzero(allowed) - np.count_nonzero(allowed[history.seen]))
+
     def rank(
         self, history: History, k: int, exclude_seen: bool = True, allowed: Mask | None = None
     ) -> Ranking:
@@ -250,15 +261,9 @@ class ServedModel:
         Raises:
             RecganError: an answer is wrong; or whatever the recommender raises.
         """
-        popular = np.argsort(-self.packaged.popularity, kind="stable")[:3].astype(np.int32)
-        known = np.sort(popular)
-        history = History(known, np.ones(len(known), dtype=np.float32), known)
-        taken = []
-        for _ in range(3):
-            began = time.perf_counter()
-            self.score(history)
-            taken.append(time.perf_counter() - began)
-        self.seconds = min(taken)
+        history = self._popular(3)
+        known = history.seen
+        self._seconds = self._measured()
         best = [item.item_id for item in self.rank(history, k).items]
         seen = set(self.packaged.item_ids[known])
         if len(set(best)) != len(best) or len(best) != min(k, self._n_items - len(known)) or seen & set(best):
@@ -269,3 +274,20 @@ class ServedModel:
                 f"version {self.model.version} answers an empty history and an unknown item differently, or "
                 f"with fewer than {min(k, self._n_items)} items"
             )
+
+    def _measured(self) -> tuple[float, float]:
+        """Time a short history and the longest that a request may hold; between them a straight line."""
+        lengths, taken = (3, min(MAX_HISTORY, self._n_items)), []
+        for length in lengths:
+            history, times = self._popular(length), []
+            for _ in range(3):
+                began = time.perf_counter()
+                self.score(history)
+                times.append(time.perf_counter() - began)
+            taken.append(min(times))
+        each = max(0.0, taken[1] - taken[0]) / max(1, lengths[1] - lengths[0])
+        return max(0.0, taken[0] - each * lengths[0]), each
+
+    def _popular(self, length: int) -> History:
+        known = np.sort(np.argsort(-self.packaged.popularity, kind="stable")[:length].astype(np.int32))
+        return History(known, np.ones(len(known), dtype=np.float32), known)

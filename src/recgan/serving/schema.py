@@ -114,14 +114,19 @@ class RecommendRequest(Filters):
             ],
             "examples": [
                 {"history": [{"item_id": "50", "event": "purchase"}, {"item_id": "181", "event": "view"}]},
-                {"user_id": "7", "k": 5, "categories": ["Comedy"], "max_price": 20, "exclude_seen": False},
+                {"user_id": "7", "k": 5, "categories": ["Comedy"], "max_price": 20},
             ],
         },
     )
 
     history: Annotated[list[Event], Field(max_length=MAX_HISTORY)] | None = None
     user_id: Id | None = None
-    exclude_seen: bool = Field(True, strict=True, description="Leave out the items of the history.")
+    exclude_seen: bool = Field(
+        True,
+        strict=True,
+        description="Leave out the items of the history. false beside a user_id is for those who may see "
+        "histories: this machine, or whoever asks a server with --explorer.",
+    )
 
     @model_validator(mode="after")
     def _someone(self) -> Self:
@@ -164,7 +169,11 @@ class Item(BaseModel):
 
 
 class Answer(BaseModel):
-    """The best items, best first; fewer than k where fewer are left."""
+    """The best items, best first; fewer than k where fewer are left.
+
+    For a user_id, and a caller who may not see histories, at most half of what is left: where nearly all is
+    listed, what is missing is the history.
+    """
 
     model: Model
     items: list[Item]

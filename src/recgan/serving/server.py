@@ -1,15 +1,22 @@
 """Start the server: one process, or several workers that share a port."""
 
+import fnmatch
 import ipaddress
 import os
+import re
 import tempfile
 from contextlib import ExitStack
 from typing import Literal
 
 import uvicorn
 
+from recgan.serving.connection import BoundedConnection
+
 Exposure = Literal["none", "local", "any"]
-"""Who is shown the explorer: nobody; this machine, asking by address or localhost; whoever reaches it."""
+"""Who may see histories: nobody; this machine, asking by address or localhost; whoever reaches the server."""
+
+SHUTDOWN_SECONDS = 30
+"""For requests that have begun when the server is told to end."""
 
 
 def host() -> str:
@@ -34,6 +41,34 @@ def exposure(explorer: bool | None) -> Exposure:
     if explorer is None:
         return "local" if is_loopback(host()) else "none"
     return "any" if explorer else "none"
+
+
+def allowed_hosts() -> tuple[str, ...] | None:
+    """Return by which hosts the server may be asked, beside this machine's own; None for any.
+
+    RECGAN_ALLOWED_HOSTS as MLflow's server has it: names with * and with or without a port, which is not
+    looked at. On loopback it is held to even where it is not set: else any page in this machine's browser
+    could lend its own name to 127.0.0.1 (DNS rebinding) and ask.
+    """
+    named = [one.strip() for one in os.environ.get("RECGAN_ALLOWED_HOSTS", "").split(",") if one.strip()]
+    if not named and not is_loopback(host()):
+        return None
+    return tuple(_name(one) for one in named)
+
+
+def is_allowed(host: str, allowed: tuple[str, ...]) -> bool:
+    """Tell whether a Host header is one of the allowed or this machine itself; HTTP/1.0 may send none."""
+    name = _name(host)
+    return is_loopback(name) or not name or any(fnmatch.fnmatchcase(name, one) for one in allowed)
+
+
+def may_see_histories(exposure: Exposure, host: str) -> bool:
+    """Tell whether whoever sends this Host header may see histories."""
+    return exposure == "any" or (exposure == "local" and is_loopback(_name(host)))
+
+
+def _name(host: str) -> str:
+    return re.sub(r":(\d+|\*)$", "", host.lower()).strip("[]")
 
 
 def serve(
@@ -66,7 +101,10 @@ def serve(
             host=host(),
             port=port,
             workers=workers,
+            http=BoundedConnection,
+            ws="none",
             access_log=False,
             server_header=False,
-            log_level="warning",
+            log_level="error",  # a warning for each bad request would fill the log; they are counted
+            timeout_graceful_shutdown=SHUTDOWN_SECONDS,
         )

@@ -10,6 +10,7 @@ from recgan.data.events import Tables
 from recgan.data.sources.columns import make_tables
 from recgan.errors import RecganError
 from recgan.params import PublishedSplitSource
+from recgan.redact import shown
 
 
 def read_published_split(params: PublishedSplitSource, folder: Path) -> Tables:
@@ -57,5 +58,5 @@ def _read(path: Path, name: str) -> pd.DataFrame:
     if value.isna().any():
         row = int(value.isna().to_numpy().argmax())
         line = " ".join(str(part) for part in frame.iloc[row].dropna())
-        raise RecganError(f"{path}, row {row + 1}: `{line}` is not `user item rating`; mend that line")
+        raise RecganError(f"{path}, row {row + 1}: `{shown(line)}` is not `user item rating`; mend that line")
     return frame.assign(value=value)

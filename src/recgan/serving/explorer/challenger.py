@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from recgan.redact import clean
 from recgan.registry import store
 from recgan.serving.champion import RETRY_AFTER
 from recgan.serving.model import ServedModel
@@ -63,7 +64,9 @@ class ChallengerWatch:
         except Exception as error:
             # As with the champion: what is loaded stays, whatever is the matter with the registry.
             if self._now.served is None:
-                self._now = Contender(problem=f"the challenger of {self._name} cannot be read: {error}")
+                self._now = Contender(
+                    problem=clean(f"the challenger of {self._name} cannot be read: {error}")
+                )
             return
         before = self._now
         same = (
@@ -93,8 +96,9 @@ class ChallengerWatch:
                 version,
                 time.monotonic() - began,
             )
-        except Exception as error:
-            served, problem = None, f"version {version} does not work: {type(error).__name__}: {error}"
+        except BaseException as error:  # whatever it is: a thread that ends in silence would load for ever
+            served = None
+            problem = clean(f"version {version} does not work: {type(error).__name__}: {error}")
             log.warning("%s: %s", self._name, problem)
         with self._lock:
             if self._now.registered is not None and self._now.registered.version == version:

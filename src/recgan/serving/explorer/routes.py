@@ -5,7 +5,6 @@ are not in the OpenAPI document, since they change with the page.
 """
 
 import logging
-import re
 from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
@@ -31,7 +30,7 @@ from recgan.serving.explorer.schema import (
 from recgan.serving.explorer.search import Indexes, categories
 from recgan.serving.explorer.why import why
 from recgan.serving.model import ServedModel
-from recgan.serving.server import Exposure, is_loopback
+from recgan.serving.server import Exposure, may_see_histories
 
 log = logging.getLogger(__name__)
 
@@ -162,8 +161,8 @@ def explorer(
 
 def _by_address(request: Request) -> None:
     """Refuse names: any page in this machine's browser could lend its own to 127.0.0.1 (DNS rebinding)."""
-    host = re.sub(r":\d+$", "", request.headers.get("host", "")).strip("[]")
-    if not is_loopback(host):
+    host = request.headers.get("host", "")
+    if not may_see_histories("local", host):
         raise HTTPException(
             403,
             f"the explorer is shown to this machine alone, as localhost or 127.0.0.1, not as {host!a}; "

@@ -1,0 +1,55 @@
+"""Answers that refuse: always JSON, without passwords, and never the input itself."""
+
+import json
+from typing import Any
+
+from fastapi import Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.routing import Match
+
+from recgan.redact import clean
+
+RETRY_AFTER = "5"  # seconds
+
+
+def refusal(status: int, detail: Any, headers: dict[str, str] | None = None) -> Response:
+    """Return an answer that refuses; one that may be tried again says when."""
+    headers = dict(headers or {})
+    if status in (408, 503):
+        headers.setdefault("Retry-After", RETRY_AFTER)
+        headers.setdefault("Connection", "close")
+    # In ASCII: a name from the request may hold half a surrogate pair, which is no UTF-8.
+    return Response(json.dumps({"detail": detail}), status, headers, "application/json")
+
+
+async def http_exception(request: Request, error: Exception) -> Response:
+    """Say what an endpoint refuses with; a fault of ours may quote what a library said."""
+    assert isinstance(error, HTTPException)
+    detail = clean(error.detail) if error.status_code >= 500 else error.detail
+    headers = dict(error.headers or {})
+    return Response(json.dumps({"detail": detail}), error.status_code, headers, "application/json")
+
+
+async def unprocessable(request: Request, error: Exception) -> Response:
+    """Say what is wrong and where, without repeating the input: that may not even be JSON."""
+    assert isinstance(error, RequestValidationError)
+    faults = [
+        {"loc": list(fault["loc"]), "msg": fault["msg"].removeprefix("Value error, "), "type": fault["type"]}
+        for fault in error.errors()[:20]
+    ]
+    return refusal(422, faults)
+
+
+async def not_allowed(request: Request, error: Exception) -> Response:
+    """Name all methods of a path; Starlette names those of its first route alone."""
+    assert isinstance(error, HTTPException)
+    routes = [route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE]
+    methods = {method for route in routes for method in getattr(route, "methods", None) or ()}
+    methods |= set((error.headers or {}).get("Allow", "").split(", ")) - {""}
+    return refusal(405, error.detail, {"Allow": ", ".join(sorted(methods))})
+
+
+async def beyond_the_model(request: Request, error: Exception) -> Response:
+    """Say what this version cannot answer."""
+    return refusal(422, [{"loc": ["body"], "msg": str(error), "type": "value_error"}])
