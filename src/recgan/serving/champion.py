@@ -95,6 +95,9 @@ class ChampionWatch:
         except Exception as error:
             # The old version goes on answering, whatever is the matter with the registry.
             self._tell(f"the champion of {self.name} cannot be read: {error}")
+        finally:
+            self._looked = time.monotonic()
+            self._on_look()
 
     def _swap(self, version: str) -> None:
         began = time.monotonic()
@@ -123,6 +126,4 @@ class ChampionWatch:
                 self.look()
             except BaseException as error:  # a library that calls sys.exit must not end the looking
                 self._tell(f"the thread that looks for a new champion met {type(error).__name__}: {error}")
-            self._looked = time.monotonic()
-            self._on_look()
             self._stopping.wait(self._poll_seconds)
