@@ -47,6 +47,22 @@ def test_a_damaged_database_names_itself_and_stays(database, content):
     assert database.read_bytes() == content
 
 
+def test_every_command_that_connects_says_so(database, monkeypatch):
+    from recgan.registry.tracking import connect
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")
+    database.write_bytes(b"not a database at all" * 500)
+    with pytest.raises(RecganError, match="is damaged"):
+        connect(database.parent)
+
+
+def test_a_database_that_another_may_not_write_can_be_read(database):
+    of_schema(database, next(iter(set.difference(*reachable._revisions()))))
+    with closing(sqlite3.connect(database, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        check_database(database, writes=False)
+
+
 def test_a_database_of_another_mlflow_is_refused_with_the_way_out(database):
     of_schema(database, "ffffffffffff")
     with pytest.raises(RecganError, match=r"newer MLflow.*ffffffffffff"):

@@ -35,8 +35,12 @@ def check_registry(root: Path = Path()) -> None:
         connect(root)
 
 
-def check_database(path: Path) -> None:
+def check_database(path: Path, writes: bool = True) -> None:
     """Look whether this MLflow can use an SQLite file; a missing one will be made.
+
+    Args:
+        path: of the file.
+        writes: whether it must be possible to write there; a server only reads.
 
     Raises:
         RecganError: it is damaged, read-only, or of another version of MLflow.
@@ -46,9 +50,9 @@ def check_database(path: Path) -> None:
         return
     found = None
     try:
-        address = f"file:{quote(str(path.resolve()))}?mode=rw"
+        address = f"file:{quote(str(path.resolve()))}?mode={'rw' if writes else 'ro'}"
         with closing(sqlite3.connect(address, uri=True, timeout=_PATIENCE)) as database:
-            database.execute("BEGIN IMMEDIATE")  # what a write needs
+            database.execute("BEGIN IMMEDIATE" if writes else "BEGIN")
             tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master")}
             if "alembic_version" in tables:
                 found = next((row[0] for row in database.execute("SELECT * FROM alembic_version")), None)

@@ -16,6 +16,7 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from recgan.errors import RecganError, Unavailable
+from recgan.registry.reachable import check_database
 
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
 
@@ -33,7 +34,7 @@ def connect(root: Path = Path()) -> MlflowClient:
     """Point MLflow at the tracking store and return a client; a new SQLite database is made quietly.
 
     Raises:
-        RecganError: the store is a folder, which MLflow no longer takes.
+        RecganError: the store is a folder, which MLflow no longer takes, or a damaged database.
         Unavailable: it does not answer.
     """
     uri = tracking_uri(root)
@@ -42,6 +43,8 @@ def connect(root: Path = Path()) -> MlflowClient:
             f"MLFLOW_TRACKING_URI is {uri}, but MLflow needs a database or a server; "
             "set it to sqlite:///mlflow.db, postgresql://… or http://…"
         )
+    if (path := _sqlite_path(uri)) is not None:
+        check_database(path, writes=False)
     for name in ("alembic", "mlflow.store.db.utils"):  # some thirty lines for every new database
         logging.getLogger(name).setLevel(logging.WARNING)
     mlflow.set_tracking_uri(uri)
