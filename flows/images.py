@@ -15,7 +15,7 @@ from prefect.states import Completed, State  # noqa: E402
 
 from flows import summary  # noqa: E402
 from flows.here import run_here  # noqa: E402
-from flows.outside import OUTSIDE  # noqa: E402
+from flows.outside import OUTSIDE, told_cleanly  # noqa: E402
 from flows.retrain import push  # noqa: E402
 from flows.stages import run_stage, stage_order  # noqa: E402
 from recgan.alone import alone  # noqa: E402
@@ -48,18 +48,21 @@ def picture_taste(root: Path, params: ImagesParams) -> State[str]:
 
 
 @task(task_run_name="register", **OUTSIDE)
+@told_cleanly
 def register(root: Path, params: ImagesParams) -> Registered:
     """Register what was trained; a training that has a version keeps it."""
     return store.register(root, params, flow_run.get_id())
 
 
 @task(task_run_name="judge", **OUTSIDE)
+@told_cleanly
 def judge(root: Path, params: ImagesParams, version: str) -> Judgement:
     """Measure challenger and champion anew and let the gate decide."""
     return store.judge(root, params, version)
 
 
 @task(task_run_name="promote", **OUTSIDE)
+@told_cleanly
 def promote(root: Path, params: ImagesParams, version: str, judgement: Judgement) -> Promotion:
     """Move the aliases as the gate decided."""
     return store.promote(root, params, version, judgement)

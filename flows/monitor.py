@@ -17,13 +17,14 @@ from prefect.states import Completed, State  # noqa: E402
 from flows import workplace  # noqa: E402
 from flows.deployments import RETRAIN, of_this_project  # noqa: E402
 from flows.here import run_here  # noqa: E402
-from flows.outside import OUTSIDE  # noqa: E402
+from flows.outside import OUTSIDE, told_cleanly  # noqa: E402
 from flows.retrain import retrain  # noqa: E402
 from recgan.params import Params, load_params  # noqa: E402
 from recgan.registry import monitor as watch  # noqa: E402
 
 
 @task(task_run_name="observe", **OUTSIDE)
+@told_cleanly
 def observe(root: Path, params: Params) -> watch.Report:
     """Measure the drift and let the limits decide."""
     return watch.monitor(root, params)

@@ -1,6 +1,8 @@
-"""How tasks that need something outside are run: tried again where it did not answer."""
+"""How tasks that need something outside are run: tried again where it did not answer, and told cleanly."""
 
-from typing import Any
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
 from prefect import Task
 from prefect.cache_policies import NO_CACHE
@@ -8,7 +10,11 @@ from prefect.client.schemas.objects import TaskRun
 from prefect.states import State
 from prefect.tasks import exponential_backoff
 
-from recgan.errors import Unavailable
+from recgan.errors import RecganError, Unavailable
+from recgan.redact import clean
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 def is_transient(task: Task[..., object], run: TaskRun, state: State) -> bool:
@@ -24,3 +30,22 @@ OUTSIDE: dict[str, Any] = {
     "retry_condition_fn": is_transient,
 }
 """Options of a task that needs something outside; every such task may run twice without harm."""
+
+
+def told_cleanly(function: Callable[P, T]) -> Callable[P, T]:
+    """Raise what quotes a password without it: Prefect keeps an error's text as the state's message."""
+
+    @wraps(function)
+    def told(*arguments: P.args, **named: P.kwargs) -> T:
+        try:
+            return function(*arguments, **named)
+        except RecganError:
+            raise
+        except Exception as error:
+            said = f"{type(error).__name__}: {error}"
+            if clean(said) == said:
+                raise
+            kind = Unavailable if isinstance(error, ConnectionError) else RecganError
+            raise kind(said) from None
+
+    return told

@@ -14,12 +14,13 @@ from prefect.states import Completed, State  # noqa: E402
 
 from flows import workplace  # noqa: E402
 from flows.here import run_here  # noqa: E402
-from flows.outside import OUTSIDE  # noqa: E402
+from flows.outside import OUTSIDE, told_cleanly  # noqa: E402
 from recgan.params import Params, load_params  # noqa: E402
 from recgan.registry import recommendations  # noqa: E402
 
 
 @task(task_run_name="publish", **OUTSIDE)
+@told_cleanly
 def publish(
     root: Path, params: Params, k: int | None, exclude_seen: bool | None
 ) -> recommendations.Published:

@@ -17,7 +17,7 @@ from pydantic import Field  # noqa: E402
 
 from flows import summary, workplace  # noqa: E402
 from flows.here import run_here  # noqa: E402
-from flows.outside import OUTSIDE  # noqa: E402
+from flows.outside import OUTSIDE, told_cleanly  # noqa: E402
 from flows.stages import push_cache, run_stage, stage_order  # noqa: E402
 from recgan.alone import alone  # noqa: E402
 from recgan.data.freshness import check_freshness  # noqa: E402
@@ -42,24 +42,28 @@ def bring_up_to_date(stage: str, root: Path, params: Params) -> State[str]:
 
 
 @task(task_run_name="register", **OUTSIDE)
+@told_cleanly
 def register(root: Path, params: Params) -> store.Registered:
     """Register what was trained; a training that has a version keeps it."""
     return store.register(root, params, flow_run.get_id())
 
 
 @task(task_run_name="judge", **OUTSIDE)
+@told_cleanly
 def judge(root: Path, params: Params, version: str) -> store.Judgement:
     """Score challenger and champion anew and let the gate decide."""
     return store.judge(root, params, version)
 
 
 @task(task_run_name="promote", **OUTSIDE)
+@told_cleanly
 def promote(root: Path, params: Params, version: str, judgement: store.Judgement) -> store.Promotion:
     """Move the aliases as the gate decided."""
     return store.promote(root, params, version, judgement)
 
 
 @task(task_run_name="push", **OUTSIDE)
+@told_cleanly
 def push(root: Path) -> State[str]:
     """Send what was computed to the DVC remote, where one is configured."""
     pushed = push_cache(root, get_run_logger().info)

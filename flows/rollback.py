@@ -15,7 +15,7 @@ from prefect.runtime import flow_run  # noqa: E402
 from prefect.states import Completed, State  # noqa: E402
 
 from flows.here import run_here  # noqa: E402
-from flows.outside import OUTSIDE  # noqa: E402
+from flows.outside import OUTSIDE, told_cleanly  # noqa: E402
 from recgan.params import Params, load_params  # noqa: E402
 from recgan.registry.recommendations import live_now  # noqa: E402
 from recgan.registry.rollback import Rollback, this_user  # noqa: E402
@@ -23,6 +23,7 @@ from recgan.registry.rollback import rollback as put_previous_back  # noqa: E402
 
 
 @task(task_run_name="put back", **OUTSIDE)
+@told_cleanly
 def put_back(root: Path, params: Params, reason: str, by: str | None) -> Rollback:
     """Make the version with the alias `previous` the champion."""
     return put_previous_back(root, params.register_.name, reason, by or f"flow run {flow_run.get_id()}")

@@ -13,7 +13,7 @@ import urllib.request
 
 import pytest
 
-from recgan.registry import store
+from recgan.registry import servers, store
 from recgan.registry.tracking import connect
 from tests.registry.conftest import ITEMS, TASTES, make_project
 
@@ -91,3 +91,16 @@ def test_the_champion_answers_over_http(server):
         post(server, {"dataframe_records": [{"history": ["item-1"]}], "params": {"k": 0}})
     assert refused.value.code == 400
     assert "k is 0; ask for at least 1 item" in refused.value.read().decode()
+
+
+def test_the_pages_take_the_registrys_address_from_the_environment(monkeypatch):
+    """Every user of the machine can read a command line, and the address may hold a password."""
+    address = "postgresql://bob:hunter2SECRET@127.0.0.1/mlflow"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+    monkeypatch.setenv("MLFLOW_BACKEND_STORE_URI", "")
+    became = []
+    monkeypatch.setattr(os, "execve", lambda *given: became.append(given))
+    servers.ui(5000)
+    [(_, command, environment)] = became
+    assert not any("hunter2SECRET" in word for word in command)
+    assert environment["MLFLOW_BACKEND_STORE_URI"] == address
