@@ -4,6 +4,7 @@ The stage runs in a process of its own, so its peak is its own; simulating is no
 """
 
 import argparse
+import json
 import os
 import resource
 import subprocess
@@ -15,13 +16,13 @@ from pathlib import Path
 
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-import yaml
 
 from recgan.data.events import Tables, write_tables
 from recgan.data.quarantine import QUARANTINE
 from recgan.data.sources.shop import simulate_shop
 from recgan.files import read_json
 from recgan.params import ShopSource
+from recgan.yaml12 import read_yaml
 
 ROOT = Path(__file__).parents[1]
 
@@ -42,10 +43,10 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="recgan-") as folder:
         root = Path(folder)
-        params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+        params = read_yaml(ROOT / "params.yaml")
         if options.half_life is not None:
             params["features"] |= {"binary": False, "half_life_days": options.half_life}
-        (root / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+        (root / "params.yaml").write_text(json.dumps(params), encoding="utf-8")
         (root / "data" / "kept").mkdir(parents=True)
         write_tables(kept_tables(options.events, options.days), root / "data" / "kept")
         pq.write_table(QUARANTINE.empty_table(), root / "data" / "kept" / "quarantine.parquet")

@@ -17,7 +17,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import yaml
 
 from recgan.images.classifier import Classifier
 from recgan.images.evaluate import Measures, measure
@@ -28,6 +27,7 @@ from recgan.images.params import ImagesParams
 from recgan.images.pictures import grid, png
 from recgan.images.sources import read_source
 from recgan.images.train import fit
+from recgan.yaml12 import read_yaml
 
 PARAMS = Path(__file__).parents[1] / "images/params.yaml"
 
@@ -44,7 +44,7 @@ WIDTHS = {"dcgan": ([256, 128, 64], [64, 128]), "dense": ([256, 512, 1024], [512
 
 def params(source: str, arguments: argparse.Namespace) -> ImagesParams:
     """Return images/params.yaml for another source."""
-    content = yaml.safe_load(PARAMS.read_text(encoding="utf-8"))
+    content = read_yaml(PARAMS)
     content["ingest"] |= {"source": source, "path": str(arguments.data / source), "limit": arguments.limit}
     content["classify"]["epochs"] = 4
     return ImagesParams.model_validate(content)

@@ -13,10 +13,9 @@ from queue import Empty, Queue
 from threading import Thread
 from typing import IO
 
-import yaml
-
 from flows.dvc_locks import drop_dead, holder
 from recgan.errors import RecganError, Unavailable
+from recgan.yaml12 import read_yaml
 
 _LOOKS_EVERY = 2.0  # seconds, while another DVC command holds what a stage needs
 _GUARD = Path(__file__).with_name("guard.py")
@@ -46,11 +45,13 @@ def stage_order(root: Path, file: str = "dvc.yaml") -> list[str]:
         RecganError: dvc.yaml is missing or its stages depend on each other in a circle.
     """
     try:
-        stages = yaml.safe_load((root / file).read_text(encoding="utf-8"))["stages"]
+        stages = read_yaml(root / file)["stages"]
     except FileNotFoundError:
         raise RecganError(
             f"no {file} in {root.resolve()}; run the flow from the root of the project"
         ) from None
+    except KeyError:
+        raise RecganError(f"{root / file} has no stages; restore it with `git checkout {file}`") from None
     maker = {
         path: name
         for name, stage in stages.items()

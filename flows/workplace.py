@@ -9,10 +9,9 @@ import threading
 import time
 from pathlib import Path
 
-import yaml
-
 from recgan.errors import RecganError
 from recgan.registry.tracking import tracking_uri
+from recgan.yaml12 import read_yaml
 
 PLACES = Path(".recgan/worktrees")
 
@@ -46,11 +45,11 @@ def prepare(root: Path, name: str, ref: str) -> Path:
         shutil.copy(root / ".dvc/config.local", config)
     cache = _dvc(root, "cache", "dir").strip()
     _dvc(place, "config", "--local", "cache.dir", cache)
-    _lend(
-        root,
-        place,
-        Path(yaml.safe_load((place / "params.yaml").read_text(encoding="utf-8"))["ingest"]["path"]),
-    )
+    try:
+        raw = Path(read_yaml(place / "params.yaml")["ingest"]["path"])
+    except (FileNotFoundError, KeyError, TypeError):
+        raise RecganError(f"params.yaml as of {ref} does not say ingest.path; commit one that does") from None
+    _lend(root, place, raw)
     published = place / "recommendations"
     if not published.is_symlink():
         (root / "recommendations").mkdir(exist_ok=True)

@@ -88,10 +88,11 @@ def tune(
 ) -> None:
     """Search a recommender's settings within search.yaml on validation; goes on where it stopped."""
     from recgan.recommenders.search import search, write_winner
+    from recgan.use import sentence
 
     found = search(recommender, trials=trials, minutes=minutes, seed=seed)
     if write:
-        print(f"{write_winner(found)} now holds the best settings; the file before is params.yaml.bak")
+        print(sentence(write_winner(found), "the best settings"))
 
 
 @app.command()
@@ -142,10 +143,11 @@ def use(
     example: Annotated[str, typer.Argument(help="A name in examples/, or the path of a params file.")],
     folder: Annotated[Path | None, typer.Option(help="Where the raw files are; becomes ingest.path.")] = None,
 ) -> None:
-    """Put an example's parameters in place of params.yaml (the one before is kept as params.yaml.bak)."""
+    """Put an example's parameters in place of params.yaml; what it held stays in params.yaml.bak*."""
+    from recgan.use import sentence
     from recgan.use import use as put_in_place
 
-    print(f"{put_in_place(example, folder)} now holds {example}; back again: git checkout params.yaml")
+    print(sentence(put_in_place(example, folder), example))
 
 
 @app.command()

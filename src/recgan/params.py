@@ -3,25 +3,15 @@
 A stage reads its own section and those of the stages before it; DVC tracks the same sections.
 """
 
-import difflib
 import math
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, get_args
+from typing import Annotated, Any, Literal, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-import yaml
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-    model_validator,
-)
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from recgan.errors import RecganError
+from recgan.sections import Section, check_section, is_number, load_section
 
 EventKind = Literal["view", "cart", "purchase", "rating"]
 EVENT_KINDS: tuple[EventKind, ...] = get_args(EventKind)
@@ -33,10 +23,15 @@ Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 
-class Section(BaseModel):
-    """A part of params.yaml: frozen, and a name it does not know is an error."""
+def _no_number(value: Any) -> Any:
+    """Refuse what pydantic would take for seconds since 1970, such as 20260101."""
+    if isinstance(value, int | float) or (isinstance(value, str) and is_number(value)):
+        raise ValueError('is a number, not a time; write it as "2026-01-31T00:00:00Z"')
+    return value
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+Instant = Annotated[datetime, BeforeValidator(_no_number)]
+"""A time in quotes; without a zone it is UTC."""
 
 
 def _event_name(name: Any) -> Any:
@@ -73,7 +68,7 @@ class ShopSource(Source):
     events: Annotated[int, Field(ge=1000)]
     """Rows to simulate, the dirty ones included."""
     days: Annotated[int, Field(ge=7)]
-    end: datetime
+    end: Instant
     """The instant (UTC) at which the simulated log ends."""
 
 
@@ -172,18 +167,20 @@ class ValueRange(Section):
 class ValidateParams(Section):
     """What is expected of the events, and what cleaning may drop."""
 
-    period_start: datetime | None
+    period_start: Instant | None
     """The declared period of the log; null leaves that side open."""
-    period_end: datetime | None
+    period_end: Instant | None
     values: dict[EventKind, ValueRange]
     """Range of `value` by event kind; a kind not named here is not checked."""
     price: ValueRange | None
     """Range of `price` where an event has one; null leaves it unchecked."""
     not_products: tuple[str, ...]
-    """Ids in the events that no shopper shall be recommended: postage, fees, corrections, vouchers."""
+    """Ids in the events that no shopper shall be recommended: postage, fees, corrections, vouchers. Their
+    rows are left out, whatever `drop` says, and no other rule judges them."""
     drop: tuple[Reason, ...]
-    """Reasons for which cleaning may drop a row into quarantine; any other broken rule stops the pipeline."""
+    """Faults for which cleaning may drop a row into quarantine; any other broken rule stops the pipeline."""
     max_quarantined_share: Share
+    """The largest share of faulty rows among those that are judged, which leaves out the expected ones."""
     min_events: Count
     max_age_days: Positive | None
     """Freshness: how old the newest event may be, in days before now; null for a historical log."""
@@ -778,9 +775,6 @@ class Params(Section):
         return self
 
 
-Whole = TypeVar("Whole", bound=Section)
-
-
 def load_params(path: Path = Path("params.yaml")) -> Params:
     """Read and check params.yaml, naming every fault at once.
 
@@ -797,90 +791,3 @@ def check_params(content: Any, path: Path) -> Params:
         RecganError: unknown, missing or impossible values.
     """
     return check_section(content, path, Params)
-
-
-def load_section(path: Path, whole: type[Whole]) -> Whole:
-    """Read and check a params file of any kind, naming every fault at once.
-
-    Raises:
-        RecganError: the file is missing, is no YAML, or has unknown, missing or impossible values.
-    """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise RecganError(f"no {path} in {Path.cwd()}; run recgan from the root of the project") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise RecganError(f"{path} is not readable YAML: {error}; mend the line it names") from None
-    return check_section(content, path, whole)
-
-
-def check_section(content: Any, path: Path, whole: type[Whole]) -> Whole:
-    """Turn the content of a params file into its sections, naming every fault at once.
-
-    Raises:
-        RecganError: unknown, missing or impossible values.
-    """
-    if not isinstance(content, dict):
-        raise RecganError(f"{path} holds no sections; restore it with `git checkout {path}`")
-    try:
-        return whole.model_validate(content)
-    except ValidationError as error:
-        lines = "\n".join(f"  {_fault(fault, content)}" for fault in error.errors())
-        raise RecganError(f"{path} has {error.error_count()} fault(s):\n{lines}") from None
-
-
-def _fault(fault: Any, content: dict[str, Any]) -> str:
-    """One line for one fault, with the likely name where one was mistyped."""
-    place = [str(part) for part in fault["loc"]]
-    value: Any = content
-    known = True
-    for part in place:  # discriminators (`shop`, `time`) stand in pydantic's path but not in the file
-        if isinstance(value, dict) and part in value:
-            value = value[part]
-        elif isinstance(value, list | tuple) and part.isdigit():
-            value = value[int(part)]
-        elif part is place[-1]:
-            known = False
-    written = [part for part in place if part not in _TAGS]
-    name = ".".join(written)
-    if fault["type"] == "extra_forbidden":
-        names = _field_names()
-        close = difflib.get_close_matches(written[-1], sorted(names), n=1)
-        # A name of another section or another recommender is no misspelling.
-        misspelt = close and written[-1] not in names
-        hint = f"did you mean `{close[0]}`?" if misspelt else "remove it"
-        return f"{name}: unknown parameter; {hint}"
-    if fault["type"] == "missing":
-        return f"{name}: missing; every parameter must be given"
-    message = str(fault["msg"]).removeprefix("Value error, ")
-    shown = f" (given: {value!r})" if known and name and not isinstance(value, dict) else ""
-    hint = ""
-    if isinstance(value, str) and _is_number(value):
-        hint = "; YAML reads this as text: write 1.0e-4, not 1e-4 or quotes"
-    return f"{name}: {message}{shown}{hint}" if name else message
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
-_TAGS = frozenset(
-    {"shop", "movielens-100k", "movielens-1m", "online-retail", "completejourney"}
-    | {"published-split", "files"}
-    | {"time", "random", "leave-last-out", "published"}
-    | {"cfgan", "rcgan", "irgan", "student", "feature_gan"}
-)
-
-
-def _field_names() -> set[str]:
-    names: set[str] = set()
-    pending: list[type[Section]] = [Section]
-    while pending:
-        for section in pending.pop().__subclasses__():
-            names |= {field.alias or name for name, field in section.model_fields.items()}
-            pending.append(section)
-    return names

@@ -14,11 +14,10 @@ from recgan.params import (
     ConstraintParams,
     Count,
     Positive,
-    Section,
     Seed,
     Share,
-    load_section,
 )
+from recgan.sections import Section, load_section
 
 PARAMS = Path("images/params.yaml")
 

@@ -22,7 +22,7 @@ from filelock import FileLock, Timeout
 from recgan.errors import RecganError
 from recgan.features.matrices import Features, read_features
 from recgan.files import read_json, write_json
-from recgan.params import Params, load_params
+from recgan.params import Params, check_params, load_params
 from recgan.recommenders.ranking import window_ndcg
 from recgan.recommenders.search_space import (
     Choices,
@@ -34,7 +34,8 @@ from recgan.recommenders.search_space import (
     with_settings,
 )
 from recgan.recommenders.tune import fitted, grids
-from recgan.use import put_in_place, read_with_comments
+from recgan.use import Replaced, put_in_place, read_with_comments, written
+from recgan.yaml12 import read_yaml
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -205,8 +206,8 @@ def measure(params: Params, recommender: str, features: Features) -> float:
     return window_ndcg(fit, features.validation, params.baselines.metric_k, exclude_seen)
 
 
-def write_winner(found: Found, root: Path = Path()) -> Path:
-    """Put the best settings into params.yaml, keeping its layout, and itself as params.yaml.bak.
+def write_winner(found: Found, root: Path = Path()) -> Replaced:
+    """Put the best settings into params.yaml, keeping its layout and what it held.
 
     A baseline's become the only values of its grid. Where params.yaml trains another GAN, the train section
     is replaced by the base of search.yaml with the best settings in it.
@@ -215,10 +216,15 @@ def write_winner(found: Found, root: Path = Path()) -> Path:
         RecganError: the file would have faults; it is then untouched.
     """
     space, path = found.space, root / "params.yaml"
-    content = read_with_comments(path)
+    content, commented = read_yaml(path), read_with_comments(path)
     if space.base is not None:
-        content = put_base(content, read_with_comments(root / space.base))
-    return put_in_place(with_settings(content, space.recommender, found.best.settings), path, root)
+        content = put_base(content, read_yaml(root / space.base))
+        commented = put_base(commented, read_with_comments(root / space.base))
+    content, commented = (
+        with_settings(form, space.recommender, found.best.settings) for form in (content, commented)
+    )
+    check_params(content, path)
+    return put_in_place(written(commented, content, path), path, root)
 
 
 def _try(space: SearchSpace, settings: Settings, features: Features) -> Trial:

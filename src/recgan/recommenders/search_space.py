@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin
 
-import yaml
 from pydantic import BaseModel, Discriminator, Field, Tag, TypeAdapter, ValidationError, model_validator
 
 from recgan.errors import RecganError
@@ -15,12 +14,13 @@ from recgan.files import read_json
 from recgan.params import (
     BaselinesParams,
     Params,
-    Section,
     TrainingParams,
     TrainParams,
     check_params,
     load_params,
 )
+from recgan.sections import Section
+from recgan.yaml12 import read_yaml
 
 Settings = dict[str, Any]
 """Parameter → value, by its dotted name within the recommender's section."""
@@ -228,7 +228,7 @@ def load_space(recommender: str, root: Path = Path()) -> SearchSpace:
         )
         raise RecganError(f"{why}; {hint}")
     params = load_params(root / "params.yaml")
-    content = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8"))
+    content = read_yaml(root / "params.yaml")
     section = _read(root / "search.yaml", recommender, known)
     base = None
     if recommender in GANS and params.train.recommender != recommender:
@@ -244,7 +244,7 @@ def load_space(recommender: str, root: Path = Path()) -> SearchSpace:
             raise RecganError(
                 f"search.yaml's {recommender}.base, {base}, trains {trained}; name one that trains it"
             )
-        content = put_base(content, yaml.safe_load((root / base).read_text(encoding="utf-8")))
+        content = put_base(content, read_yaml(root / base))
     model = (BASELINES | GANS)[recommender]
     held = content["baselines"][recommender] if recommender in BASELINES else content["train"]
     names = set(_leaves(held)) - _NOT_TO_BE_SEARCHED
@@ -276,13 +276,9 @@ def load_space(recommender: str, root: Path = Path()) -> SearchSpace:
 
 def _read(path: Path, recommender: str, known: list[str]) -> _SpaceSection:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = read_yaml(path)
     except FileNotFoundError:
         raise RecganError(f"no {path}; restore it with `git checkout {path.name}`") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise RecganError(f"{path} is not readable YAML: {error}; mend the line it names") from None
-    if not isinstance(content, dict):
-        raise RecganError(f"{path} holds no sections; restore it with `git checkout {path.name}`")
     faults = []
     for name in content:
         if name not in known:

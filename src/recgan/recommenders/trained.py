@@ -13,7 +13,7 @@ from scipy.sparse import csr_array
 
 from recgan.errors import RecganError
 from recgan.files import read_json, write_json
-from recgan.params import Section
+from recgan.sections import Section
 
 if TYPE_CHECKING:
     from recgan.adversarial.diagnostics import Row  # its module imports torch

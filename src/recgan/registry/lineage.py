@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from recgan.errors import RecganError
 from recgan.files import read_json
+from recgan.yaml12 import read_yaml
 
 TRAIN_KEY = "train_key"
 SPLIT = "features.split"
@@ -156,10 +155,10 @@ def validation_passed(root: Path = Path()) -> bool:
 def _stages(root: Path) -> dict[str, Any]:
     path = root / "dvc.lock"
     try:
-        return dict(yaml.safe_load(path.read_text(encoding="utf-8"))["stages"])
+        return dict(read_yaml(path)["stages"])
     except FileNotFoundError:
         raise RecganError(f"no {path}: nothing was trained yet; run dvc repro") from None
-    except (yaml.YAMLError, TypeError, KeyError, ValueError):
+    except (RecganError, TypeError, KeyError, ValueError):
         raise RecganError(f"{path} is no lock file of DVC; restore it with `git checkout dvc.lock`") from None
 
 

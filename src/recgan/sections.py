@@ -1,0 +1,130 @@
+"""The sections of a params file: read, checked against their types, every fault named at once."""
+
+import difflib
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from recgan.errors import RecganError
+from recgan.yaml12 import read_yaml
+
+
+class Section(BaseModel):
+    """A part of params.yaml: frozen, and a name it does not know is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+Whole = TypeVar("Whole", bound=Section)
+
+
+def load_section(path: Path, whole: type[Whole]) -> Whole:
+    """Read and check a params file of any kind, naming every fault at once.
+
+    Raises:
+        RecganError: the file is missing, is no YAML, or has unknown, missing or impossible values.
+    """
+    try:
+        content = read_yaml(path)
+    except FileNotFoundError:
+        raise RecganError(f"no {path} in {Path.cwd()}; run recgan from the root of the project") from None
+    return check_section(content, path, whole)
+
+
+def check_section(content: Any, path: Path, whole: type[Whole]) -> Whole:
+    """Turn the content of a params file into its sections, naming every fault at once.
+
+    Raises:
+        RecganError: unknown, missing or impossible values.
+    """
+    untracked = [f"  {fault}" for fault in _untracked(content)]
+    if untracked:
+        raise RecganError(
+            "\n".join([f"{path} has {len(untracked)} value(s) that DVC cannot track:", *untracked])
+        )
+    try:
+        return whole.model_validate(content)
+    except ValidationError as error:
+        lines = "\n".join(f"  {_fault(fault, content)}" for fault in error.errors())
+        raise RecganError(f"{path} has {error.error_count()} fault(s):\n{lines}") from None
+
+
+def _untracked(value: Any, place: str = "") -> Iterator[str]:
+    """Yield what YAML can hold but DVC cannot, by which it would end without a word of the place."""
+    if isinstance(value, dict):
+        numbers = all(type(name) is int for name in value)  # DVC sorts the names: one kind, and no other
+        for name, below in value.items():
+            inside = f"{place}.{name}" if place else str(name)
+            if not isinstance(name, str) and not numbers:
+                yield f"{inside}: YAML reads the name {name!r} as no text; write it in quotes"
+            yield from _untracked(below, inside)
+    elif isinstance(value, list):
+        for number, below in enumerate(value):
+            yield from _untracked(below, f"{place}.{number}")
+    elif isinstance(value, date):  # a datetime is one
+        yield f"{place}: {value} is a time without quotes; put it in quotes"
+    elif not isinstance(value, str | int | float | None):
+        yield f"{place}: {value!r} is neither text, number, list nor section; write it without a tag (!!)"
+
+
+def _fault(fault: Any, content: dict[str, Any]) -> str:
+    """One line for one fault, with the likely name where one was mistyped."""
+    place = [str(part) for part in fault["loc"]]
+    value: Any = content
+    known = True
+    for part in place:  # discriminators (`shop`, `time`) stand in pydantic's path but not in the file
+        if isinstance(value, dict) and part in value:
+            value = value[part]
+        elif isinstance(value, list | tuple) and part.isdigit():
+            value = value[int(part)]
+        elif part is place[-1]:
+            known = False
+    written = [part for part in place if part not in _TAGS]
+    name = ".".join(written)
+    if fault["type"] == "extra_forbidden":
+        names = _field_names()
+        close = difflib.get_close_matches(written[-1], sorted(names), n=1)
+        # A name of another section or another recommender is no misspelling.
+        misspelt = close and written[-1] not in names
+        hint = f"did you mean `{close[0]}`?" if misspelt else "remove it"
+        return f"{name}: unknown parameter; {hint}"
+    if fault["type"] == "missing":
+        return f"{name}: missing; every parameter must be given"
+    message = str(fault["msg"]).removeprefix("Value error, ")
+    shown = f" (given: {value!r})" if known and name and not isinstance(value, dict) else ""
+    hint = ""
+    if fault["type"].endswith("_parsing") and isinstance(value, str) and is_number(value):
+        hint = "; this is text: write the number without quotes"
+    elif fault["type"] == "string_type" and value is not None and not isinstance(value, dict | list):
+        hint = "; put it in quotes, as it stands in your data"
+    return f"{name}: {message}{shown}{hint}" if name else message
+
+
+def is_number(text: str) -> bool:
+    """Tell whether Python would read a text as a number."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+_TAGS = frozenset(
+    {"shop", "movielens-100k", "movielens-1m", "online-retail", "completejourney"}
+    | {"published-split", "files"}
+    | {"time", "random", "leave-last-out", "published"}
+    | {"cfgan", "rcgan", "irgan", "student", "feature_gan"}
+)
+
+
+def _field_names() -> set[str]:
+    names: set[str] = set()
+    pending: list[type[Section]] = [Section]
+    while pending:
+        for section in pending.pop().__subclasses__():
+            names |= {field.alias or name for name, field in section.model_fields.items()}
+            pending.append(section)
+    return names
