@@ -74,7 +74,7 @@ def test_items_are_named_by_type_department_and_maker(tmp_path, suffix):
             "title": "ICE - CRUSHED/CUBED, 22 LB",
             "category": "GROCERY / FRZN ICE",
             "brand": "National 2",
-            "price": (2.75 + 3) / 2,  # what the shelf says, before the card and the coupon
+            "price": 2.75,  # what the shelf says, before the card and the coupon, at the first sale
         },
         {
             "item_id": "26081",
@@ -91,6 +91,15 @@ def test_items_are_named_by_type_department_and_maker(tmp_path, suffix):
             "price": 0.5,
         },
     ]
+
+
+def test_no_later_sale_changes_a_price(tmp_path):
+    write(tmp_path, sold=SOLD.assign(sales_value=[2.0, 1.0, 900.0, 4.0, 7.0], quantity=[1, 2, 3, 1, 1.0]))
+    prices = [row["price"] for row in read_complete_journey(tmp_path).items.to_pylist()]
+    assert prices == [2.75, None, 0.5]
+    free = SOLD.assign(sales_value=[0.0, 1.0, 9.0, 4.0, 0.0], retail_disc=0.0, coupon_match_disc=0.0)
+    write(tmp_path, sold=free.iloc[::-1])
+    assert read_complete_journey(tmp_path).items.to_pylist()[0]["price"] == 3
 
 
 def test_all_transactions_go_before_the_sample(tmp_path):

@@ -1,5 +1,6 @@
 from datetime import UTC, datetime
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -49,13 +50,49 @@ def test_every_raw_row_is_one_purchase(tmp_path, name):
     assert rows[2]["timestamp"] == datetime(2010, 12, 2, 9, 0, tzinfo=UTC)
 
 
-def test_items_have_the_usual_title_and_the_median_price(tmp_path):
-    write(tmp_path / "online_retail.parquet")
-    items = {row["item_id"]: row for row in read_online_retail(tmp_path).items.to_pylist()}
-    assert set(items) == {"85123A", "71053", "DOT"}
-    assert (items["85123A"]["title"], items["85123A"]["price"]) == ("HOLDER", 2.5)
-    assert (items["71053"]["title"], items["71053"]["price"]) == (None, None)
-    assert (items["DOT"]["title"], items["DOT"]["price"]) == (None, None)
+def items_of(folder, raw=RAW):
+    write(folder / "online_retail.parquet", raw)
+    return {
+        row["item_id"]: (row["title"], row["price"]) for row in read_online_retail(folder).items.to_pylist()
+    }
+
+
+def test_items_are_named_and_priced_by_their_first_sale(tmp_path):
+    assert items_of(tmp_path) == {"85123A": ("HOLDER", 2.5), "71053": (None, None), "DOT": (None, None)}
+    twice = pd.concat([RAW.assign(UnitPrice=[2.5, 0.0, 2.5, 3.5, -1.0]), RAW.iloc[:1].assign(UnitPrice=4.5)])
+    assert items_of(tmp_path, twice)["85123A"] == (
+        "HOLDER",
+        3.5,
+    )  # the median of the two at the first instant
+    given_away = RAW.assign(UnitPrice=[0.0, 0.0, 2.5, np.inf, -1.0])
+    assert items_of(tmp_path, given_away)["85123A"] == ("HOLDER", 2.5)  # not the row without a price
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_no_later_row_changes_an_item_that_was_sold(tmp_path, seed):
+    """Whatever the rows after an instant say, in whatever order: the items sold by then stay."""
+    rng = np.random.default_rng(seed)
+    n = 300
+    raw = pd.DataFrame(
+        {
+            "InvoiceNo": "1",
+            "StockCode": rng.choice([f"i{i}" for i in range(30)], n),
+            "Description": rng.choice(["cup", "mug", "bowl", None], n),
+            "Quantity": 1,
+            "InvoiceDate": pd.Timestamp("2011-01-01") + pd.to_timedelta(rng.integers(0, 60, n), "D"),
+            "UnitPrice": rng.choice([0.0, -1.0, 1.0, 2.0, 5.0], n),
+            "CustomerID": 1.0,
+        }
+    )
+    late = raw["InvoiceDate"] >= pd.Timestamp("2011-01-10")
+    known = set(raw["StockCode"][~late & (raw["UnitPrice"] > 0)])
+    changed = raw.copy()
+    changed.loc[late, "Description"] = rng.choice(["vase", "?"], late.sum())
+    changed.loc[late, "UnitPrice"] = rng.choice([7.0, 9.0], late.sum())
+    before, after = items_of(tmp_path, raw), items_of(tmp_path, changed.sample(frac=1, random_state=seed))
+    assert 5 < len(known) < 30
+    assert {item: before[item] for item in known} == {item: after[item] for item in known}
+    assert before != after
 
 
 def test_a_missing_column_is_named(tmp_path):

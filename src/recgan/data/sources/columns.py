@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -17,7 +18,7 @@ def make_tables(
     items: Mapping[str, Column] | None = None,
     users: Mapping[str, Column] | None = None,
 ) -> Tables:
-    """Put columns into the schemas; a column that is not given is null.
+    """Put columns into the schemas; a column that is not given is null, and so is NaN.
 
     Args:
         events: user_id, item_id and event at least; a scalar fills the whole column.
@@ -47,6 +48,21 @@ def check_columns(found: Sequence[str], needed: Sequence[str], name: str, remedy
             raise RecganError(f"{name} has more than one column {column}; {remedy}")
 
 
+def first_rows(rows: pd.DataFrame) -> pd.DataFrame:
+    """Take each item's rows at the instant of its first sale, from which its row of the items table is made.
+
+    Args:
+        rows: item_id, price (null where it is none) and time of each event.
+
+    Returns:
+        Of an item with a price, the rows with one at the first instant that has one; of any other, the rows
+        at its first instant.
+    """
+    priced = rows[rows["price"].notna()]
+    rows = pd.concat([priced, rows[~rows["item_id"].isin(priced["item_id"])]])
+    return rows[rows["time"] == rows.groupby("item_id")["time"].transform("min")]
+
+
 def _distinct(ids: pa.ChunkedArray) -> pa.Array:
     distinct = pc.unique(pc.drop_null(ids))
     return distinct.take(pc.sort_indices(distinct))
@@ -58,5 +74,8 @@ def _table(columns: Mapping[str, Column], schema: pa.Schema, n_rows: int) -> pa.
         column = columns.get(field.name, pa.scalar(None, field.type))
         if isinstance(column, pa.Scalar):
             column = pa.repeat(column, n_rows)
-        filled[field.name] = column.cast(field.type)
+        column = column.cast(field.type)
+        if pa.types.is_floating(field.type):  # NaN is a number to DuckDB and a null to pandas: a null to all
+            column = pc.if_else(pc.is_nan(column), pa.scalar(None, field.type), column)
+        filled[field.name] = column
     return pa.table(filled, schema=schema)

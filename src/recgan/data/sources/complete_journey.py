@@ -7,7 +7,7 @@ import pandas as pd
 import pyarrow as pa
 
 from recgan.data.events import Tables
-from recgan.data.sources.columns import check_columns, make_tables
+from recgan.data.sources.columns import check_columns, first_rows, make_tables
 from recgan.data.sources.csv_files import check_lines
 from recgan.errors import RecganError
 
@@ -34,8 +34,9 @@ def read_complete_journey(folder: Path) -> Tables:
 
     A time without a zone is UTC: the shops are in New York's zone, and R exports the instant. The price of
     a purchase is what the shop got for one piece, so a manufacturer's coupon counts as money; that of an item
-    is the median of its shelf prices, before the loyalty card's discount and coupons. A product
-    that the transactions do not sell has none. Gasoline comes in thousandths of a gallon.
+    is the median of its shelf prices at the instant of its first sale, before the loyalty card's discount and
+    coupons: later ones must not tell an earlier window what things will cost. A product that the
+    transactions do not sell has none. Gasoline comes in thousandths of a gallon.
 
     Args:
         folder: has transactions (all of get_transactions(), else transactions_sample) and products, each as
@@ -61,7 +62,14 @@ def read_complete_journey(folder: Path) -> Tables:
         "price": pa.array(sold["sales_value"] / pieces, pa.float64(), from_pandas=True),
         "session_id": pa.array(sold["basket_id"], pa.string()),
     }
-    return make_tables(events, _items(products, shelf.where(shelf > 0).groupby(sold["product_id"]).median()))
+    prices = pd.DataFrame(
+        {
+            "item_id": sold["product_id"],
+            "price": shelf.where((shelf > 0) & np.isfinite(shelf)),
+            "time": sold["transaction_timestamp"],
+        }
+    )
+    return make_tables(events, _items(products, first_rows(prices).groupby("item_id")["price"].median()))
 
 
 def _items(products: pd.DataFrame, prices: pd.Series) -> dict[str, pa.Array]:

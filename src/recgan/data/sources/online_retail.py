@@ -4,12 +4,13 @@ import io
 from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from recgan.data.events import Tables
-from recgan.data.sources.columns import check_columns, make_tables
+from recgan.data.sources.columns import check_columns, first_rows, make_tables
 from recgan.data.sources.csv_files import check_lines
 from recgan.data.sources.download import fetch_members
 from recgan.errors import RecganError
@@ -115,20 +116,29 @@ def _tables(raw: pd.DataFrame) -> Tables:
 
 
 def _items(item_ids: pa.Array, raw: pd.DataFrame) -> dict[str, pa.Array]:
+    """Name and price each item as its first sale does.
+
+    The log is all that says what an item is. Later rows must not: an average over all of them would tell the
+    train window what things cost in the test window.
+    """
+    price = raw["UnitPrice"]
     frame = pd.DataFrame(
         {
             "item_id": item_ids.to_pandas(),
             "title": raw["Description"].str.strip().replace("", None).to_numpy(),
-            "price": raw["UnitPrice"].where(raw["UnitPrice"] > 0).to_numpy(),
+            "price": price.where((price > 0) & np.isfinite(price)).to_numpy(),
+            "time": raw["InvoiceDate"].to_numpy(),
         }
     )
-    price = frame.groupby("item_id")["price"].median()  # null where an item never had a positive price
-    counts = frame.groupby(["item_id", "title"]).size().rename("rows").reset_index()
+    first = first_rows(frame)
+    ids = np.sort(frame["item_id"].dropna().unique())
+    prices = first.groupby("item_id")["price"].median().reindex(ids)  # null where it never was above zero
+    counts = first.groupby(["item_id", "title"]).size().rename("rows").reset_index()
     # The first in the alphabet of the most frequent ones.
     counts = counts.sort_values(["item_id", "rows", "title"], ascending=[True, False, True])
-    title = counts.drop_duplicates("item_id").set_index("item_id")["title"].reindex(price.index)
+    title = counts.drop_duplicates("item_id").set_index("item_id")["title"].reindex(ids)
     return {
-        "item_id": pa.array(price.index, pa.string()),
+        "item_id": pa.array(ids, pa.string()),
         "title": pa.array(title, pa.string()),
-        "price": pa.array(price, pa.float64(), from_pandas=True),
+        "price": pa.array(prices, pa.float64(), from_pandas=True),
     }
