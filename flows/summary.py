@@ -17,7 +17,9 @@ def data_quality(root: Path) -> str:
     lines = [
         f"# Data quality: {'every critical expectation holds' if outcome['success'] else 'broken'}",
         f"{outcome['raw']:,} raw events = {outcome['kept']:,} kept + {outcome['quarantined']:,} "
-        f"in quarantine ({outcome['quarantined_share']:.2%}).",
+        f"in quarantine ({outcome['quarantined_share']:.2%}): {outcome['expected']:,} as expected "
+        f"({outcome['expected_share']:.2%}), {outcome['faulty']:,} with a fault "
+        f"({outcome['faulty_share']:.2%} of the rest).",
         "",
         "| reason for quarantine | events |",
         "|---|---:|",

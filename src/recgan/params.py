@@ -177,6 +177,9 @@ class ValidateParams(Section):
     not_products: tuple[str, ...]
     """Ids in the events that no shopper shall be recommended: postage, fees, corrections, vouchers. Their
     rows are left out, whatever `drop` says, and no other rule judges them."""
+    expected: tuple[Reason, ...]
+    """Reasons for which rows are left out as a matter of course, such as null_user where guests may buy. Such
+    a row has no fault: no other rule judges it, and `max_quarantined_share` does not count it."""
     drop: tuple[Reason, ...]
     """Faults for which cleaning may drop a row into quarantine; any other broken rule stops the pipeline."""
     max_quarantined_share: Share

@@ -9,7 +9,15 @@ import pytest
 
 from recgan.data import expectations
 from recgan.data.events import EVENTS, ITEMS, USERS, Tables
-from recgan.data.quarantine import QUARANTINE, REASONS, broken_rules, joined, partition
+from recgan.data.quarantine import (
+    QUARANTINE,
+    REASONS,
+    broken_rules,
+    expected_reasons,
+    joined,
+    partition,
+    with_sound_prices,
+)
 from recgan.params import ValidateParams
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -29,6 +37,7 @@ PARAMS = ValidateParams(
     values={"purchase": {"low": 1, "high": 100}, "rating": {"low": 1, "high": 5}},
     price={"low": 0.01, "high": 1000},
     not_products=("postage",),
+    expected=(),
     drop=(),
     max_quarantined_share=1,
     min_events=1,
@@ -96,10 +105,72 @@ def test_each_rule_finds_its_row_and_no_other(change, expected):
     assert rules_broken(GOOD | change) == expected
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"price": 0.0, "value": -1.0},
+        {"user_id": None, "event": "refund", "timestamp": None},
+        {"user_id": "bot", "price": np.inf, "timestamp": datetime(1990, 1, 1, tzinfo=UTC)},
+    ],
+)
+def test_what_is_named_no_product_is_held_against_no_other_rule(change):
+    assert rules_broken(GOOD | {"item_id": "postage"} | change) == ["not_a_product"]
+    unlisted = PARAMS.model_copy(update={"not_products": ("stamp",)})
+    assert rules_broken(GOOD | {"item_id": "stamp"} | change, unlisted) == ["not_a_product"]
+
+
+def test_what_is_expected_is_held_against_no_other_rule_and_comes_first():
+    params = PARAMS.model_copy(update={"expected": ("cancellation", "null_user")})
+    guest = {"user_id": None, "item_id": "hat", "price": 0.0}
+    assert rules_broken(GOOD | guest, params) == ["null_user"]
+    assert rules_broken(GOOD | {"value": -1.0, "price": 0.0, "event": "purchase"}, params) == ["cancellation"]
+    assert rules_broken(GOOD | guest | {"value": -1.0, "item_id": "postage"}, params) == [
+        "null_user",
+        "cancellation",
+        "not_a_product",
+    ]
+    assert rules_broken(GOOD | {"item_id": "hat", "price": 0.0}, params) == [
+        "price_out_of_range",
+        "unknown_item",
+    ]
+    rows = [GOOD | {"item_id": "postage", "user_id": None, "timestamp": None, "event": None}]
+    parts = partition(tables(rows).events, broken_rules(joined(tables(rows)), PARAMS, NOW))
+    assert parts.quarantined["reason"].to_pylist() == ["not_a_product"]
+
+
+@pytest.mark.parametrize(
+    ("price", "limits", "expected"),
+    [
+        ([1.0, np.inf, -np.inf, np.nan, None, -1.0, 0.0, 2e4], None, [1.0, *[None] * 5, 0.0, 2e4]),
+        ([1.0, np.inf, 0.01, 0.0099, 1000.0, 1000.5], (0.01, 1000), [1.0, None, 0.01, None, 1000.0, None]),
+        ([], None, []),
+    ],
+)
+def test_a_price_of_an_item_that_is_none_is_left_out_and_counted(price, limits, expected):
+    limits = limits and {"low": limits[0], "high": limits[1]}
+    params = ValidateParams.model_validate(PARAMS.model_dump() | {"price": limits})
+    items = pa.table(
+        {name: [f"i{i}" for i in range(len(price))] for name in ITEMS.names} | {"price": price}
+    ).cast(ITEMS)
+    cleaned, left_out = with_sound_prices(items, params)
+    assert cleaned["price"].to_pylist() == expected
+    assert cleaned.drop_columns("price").equals(items.drop_columns("price"))
+    assert cleaned.schema == ITEMS
+    assert left_out == sum(p is not None and e is None for p, e in zip(price, expected, strict=True))
+    if price and np.nan not in price:  # to pandas NaN is a null, which make_tables has made of it before
+        (outcome,) = expectations.expect_prices(items.to_pandas(), params)
+        assert outcome.unexpected == left_out
+
+
 def test_open_periods_and_ranges_check_nothing():
     params = PARAMS.model_copy(update={"period_start": None, "period_end": None, "values": {}, "price": None})
     wild = {"timestamp": datetime(1990, 1, 1, tzinfo=UTC), "value": 1e9, "price": -1.0}
     assert rules_broken(GOOD | wild, params) == []
+    for number in (np.inf, -np.inf):  # which no range that is left open lets in
+        assert rules_broken(GOOD | {"price": number}, params) == ["price_out_of_range"]
+        assert rules_broken(GOOD | {"event": "view", "value": number}, params) == ["value_out_of_range"]
+    assert rules_broken(GOOD | {"value": np.inf}, params) == ["value_out_of_range"]
+    assert rules_broken(GOOD | {"value": -np.inf}, params) == ["cancellation"]
 
 
 def test_only_the_first_of_equal_rows_is_no_duplicate():
@@ -188,13 +259,20 @@ def test_no_events_at_all_are_nothing_kept_and_nothing_quarantined():
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_great_expectations_counts_the_same_rows_as_the_row_rules(seed):
+@pytest.mark.parametrize("expected", [(), ("null_user", "cancellation"), REASONS])
+def test_great_expectations_counts_the_same_rows_as_the_row_rules(seed, expected):
     given = tables(dirty_rows(np.random.default_rng(seed)))
     frame = joined(given)
-    broken = broken_rules(frame, PARAMS, NOW)
+    params = PARAMS.model_copy(update={"expected": expected, "max_quarantined_share": 0})
+    broken = broken_rules(frame, params, NOW)
+    left_out = broken[list(expected_reasons(params))].any(axis=1)
+    quarantined = broken.any(axis=1)
     outcomes = expectations.expect_raw(
-        frame.assign(quarantined=broken.any(axis=1).astype(float)), PARAMS, NOW
+        frame.assign(quarantined=quarantined.astype(float), expected=left_out), params, NOW
     )
+    (share,) = [outcome for outcome in outcomes if outcome.name == "quarantined_share"]
+    assert share.observed == pytest.approx(quarantined[~left_out].mean())
+    assert share.success == (set(expected) == set(REASONS))
     counted = dict.fromkeys(REASONS, 0)
     for outcome in outcomes:
         if outcome.reason:

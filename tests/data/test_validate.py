@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -28,6 +29,7 @@ SECTION = {
     "values": {"purchase": {"low": 1, "high": 100}, "rating": {"low": 1, "high": 5}},
     "price": {"low": 0.01, "high": 1000},
     "not_products": [],
+    "expected": [],
     "drop": ["null_user", "duplicate"],
     "max_quarantined_share": 0.1,
     "min_events": 100,
@@ -109,10 +111,64 @@ def test_droppable_rows_go_to_quarantine_with_their_reason(tmp_path, caplog):
     assert read_tables(root / "data" / "kept").events.equals(tables(CLEAN).events)
     found = metrics(root)
     assert (found["raw"], found["kept"], found["quarantined"]) == (203, 200, 3)
-    assert list(found["quarantined_by_reason"]) == list(REASONS)
+    assert list(found["quarantined_by_reason"]) == ["not_a_product"] + [
+        reason for reason in REASONS if reason != "not_a_product"
+    ]
     assert {k: v for k, v in found["quarantined_by_reason"].items() if v} == {"null_user": 1, "duplicate": 2}
     assert found["expectations"]["duplicate"] == {"success": False, "severity": "warning", "unexpected": 2}
     assert "2 duplicate" in caplog.text
+
+
+def test_what_is_expected_to_be_left_out_is_no_fault(tmp_path, caplog):
+    """Half of the rows are guests or postage that no items file lists; one row is faulty."""
+    guests = [event(i, user_id=None, session_id=f"g{i}") for i in range(150)]
+    postage = [event(i, item_id="post", price=1e9, session_id=f"p{i}") for i in range(50)]
+    rows = [*CLEAN, *guests, *postage, event(5)]
+    root = project(
+        tmp_path,
+        tables(rows),
+        expected=["null_user"],
+        drop=["duplicate"],
+        not_products=["post"],
+        max_quarantined_share=0.005,
+    )
+    with caplog.at_level(logging.INFO, "recgan"):
+        validate(root, NOW)
+    found = metrics(root)
+    assert found["success"]
+    assert (found["raw"], found["kept"], found["quarantined"]) == (401, 200, 201)
+    assert (found["expected"], found["faulty"]) == (200, 1)
+    assert (found["expected_share"], found["faulty_share"]) == (round(200 / 401, 6), round(1 / 201, 6))
+    assert {reason: n for reason, n in found["quarantined_by_reason"].items() if n} == {
+        "null_user": 150,
+        "not_a_product": 50,
+        "duplicate": 1,
+    }
+    assert found["expectations"]["quarantined_share"]["observed"] == pytest.approx(1 / 201)
+    assert found["expectations"]["unknown_item"]["success"]
+    assert "200 of them as expected, 1 with a fault (0.498 % of the rest)" in caplog.text
+    page = (root / "reports" / "validation.html").read_text("utf-8")
+    assert "200 left out as expected" in page
+    assert "of the rest: 1 with a fault" in page
+    validate(project(tmp_path, tables(rows), not_products=["post"], max_quarantined_share=0.5), NOW)
+    assert (metrics(root)["expected"], metrics(root)["faulty"]) == (50, 151)
+
+
+def test_a_price_of_an_item_that_is_none_is_left_out_counted_and_said(tmp_path, caplog):
+    given = tables(CLEAN)
+    prices = pa.array([math.inf, 2.0, -1.0, None, 0.0, 5000.0, 999.0], pa.float64())
+    given = Tables(given.events, given.items.set_column(4, "price", prices).cast(ITEMS), given.users)
+    root = project(tmp_path, given)
+    with caplog.at_level(logging.INFO, "recgan"):
+        validate(root, NOW)
+    assert read_tables(root / "data" / "kept").items["price"].to_pylist() == [None, 2.0, *[None] * 4, 999.0]
+    assert metrics(root)["item_prices_left_out"] == 4
+    assert metrics(root)["expectations"]["items_price"] == {
+        "success": False,
+        "severity": "warning",
+        "unexpected": 4,
+    }
+    assert "4 prices of items are none and left out" in caplog.text
 
 
 BROKEN = {
@@ -145,10 +201,18 @@ BROKEN = {
     "no stars": ([*CLEAN, event(9, event="rating", value=None)], {}, ["rating_without_value"]),
     "a price of zero": ([*CLEAN, event(9, price=0.0)], {}, ["price_out_of_range"]),
     "an unknown item": ([*CLEAN, event(9, item_id="hat")], {}, ["unknown_item"]),
-    "postage": (
-        [*CLEAN, event(9, item_id="post")],
-        {"not_products": ["post"]},
-        ["not_a_product", "unknown_item"],
+    "all are guests, as expected": (
+        [event(i, user_id=None) for i in range(200)],
+        {"expected": ["null_user"], "max_quarantined_share": 0},
+        ["kept_volume", "kept_users", "kept_items", "kept_user_share"],
+    ),
+    "many faults beside the guests": (
+        [
+            event(i, user_id=None if i < 160 else f"u{i % 10}", price=0.0 if i > 190 else 1.0)
+            for i in range(200)
+        ],
+        {"expected": ["null_user"], "drop": ["price_out_of_range"], "max_quarantined_share": 0.2},
+        ["quarantined_share"],
     ),
     "a duplicate that must not be": ([*CLEAN, event(9)], {"drop": []}, ["duplicate"]),
     "too few": (CLEAN[:99], {}, ["kept_volume"]),

@@ -55,7 +55,8 @@ def write_evaluation(root, params):
         json.dumps({**summary, "features_md5": None, **measured})
     )
     quality = {"quarantined_by_reason": {}, "expectations": {}, "first_event": None, "success": True}
-    counts = dict.fromkeys(("raw", "kept", "quarantined", "quarantined_share", "users", "items"), 0)
+    shares = ("quarantined_share", "expected", "expected_share", "faulty", "faulty_share")
+    counts = dict.fromkeys(("raw", "kept", "quarantined", *shares, "users", "items"), 0)
     (root / "metrics/validation.json").write_text(json.dumps(quality | counts))
 
 

@@ -17,8 +17,8 @@ import pandas as pd
 from great_expectations.expectations.row_conditions import Column
 
 from recgan.data.events import EVENTS
-from recgan.data.quarantine import ahead_by_zone, period
-from recgan.params import EVENT_KINDS, Reason, ValidateParams
+from recgan.data.quarantine import FINITE, ahead_by_zone, expected_reasons, period, price_range
+from recgan.params import EVENT_KINDS, Reason, ValidateParams, ValueRange
 
 Severity = Literal["critical", "warning"]
 
@@ -47,10 +47,13 @@ class Outcome:
 
 
 def expect_raw(frame: pd.DataFrame, params: ValidateParams, now: datetime) -> list[Outcome]:
-    """Check the row rules on the raw events; a rule that is in `validate.drop` only warns.
+    """Check the row rules on the raw events; one in `validate.drop` only warns, and so does an expected one.
+
+    The other rules judge the rows that no expected reason leaves out.
 
     Args:
-        frame: what `quarantine.joined` returns, beside `quarantined`: 1.0 where a row is not kept, else 0.0.
+        frame: what `quarantine.joined` returns, beside `quarantined`: 1.0 where a row is not kept, else 0.0;
+            and `expected`: true where that has an expected reason.
         params: ranges, period and limits.
         now: an aware instant.
     """
@@ -62,12 +65,19 @@ def expect_raw(frame: pd.DataFrame, params: ValidateParams, now: datetime) -> li
         max_value=params.max_quarantined_share,
         **_about(
             "quarantined_share",
-            f"the quarantined share of the raw events is at most {params.max_quarantined_share:.4g}",
+            f"the quarantined share of the raw events is at most {params.max_quarantined_share:.4g}, "
+            "those not counted that are expected to be left out",
             remedy="raise validate.max_quarantined_share",
         ),
     )
-    rules = _row_rules(params, now, "", params.drop, ahead_by_zone(frame["timestamp"], now))
-    return _run("raw events", frame, [volume, *rules, quarantined_share])
+    expected = expected_reasons(params)
+    ahead = ahead_by_zone(frame["timestamp"], now)
+    rules = _row_rules(params, now, "", (*params.drop, *expected), ahead)
+    left_out = [rule for rule in rules if rule.meta["reason"] in expected]
+    judged = [rule for rule in rules if rule.meta["reason"] not in expected] + [quarantined_share]
+    outcomes = _run("raw events", frame, [volume, *left_out])
+    rest = frame[~frame["expected"]]
+    return outcomes if rest.empty else outcomes + _run("judged events", rest, judged)
 
 
 def expect_kept(frame: pd.DataFrame, params: ValidateParams, now: datetime) -> list[Outcome]:
@@ -176,6 +186,24 @@ def expect_ids(frame: pd.DataFrame, column: str, table: str) -> list[Outcome]:
     )
 
 
+def expect_prices(items: pd.DataFrame, params: ValidateParams) -> list[Outcome]:
+    """Check the prices of the items; one that is none is left out, and stops nothing."""
+    limits = price_range(params)
+    expectation = gxe.ExpectColumnValuesToBeBetween(
+        column="price",
+        min_value=limits.low,
+        max_value=limits.high,
+        **_about("items_price", f"the price of an item is {_between(limits)}", severity="warning"),
+    )
+    return _run("prices of items", items, [expectation])
+
+
+def _between(limits: ValueRange) -> str:
+    if limits.high == FINITE.high:
+        return "finite" + (" and not negative" if limits.low == 0 else "")
+    return f"from {limits.low:,.10g} to {limits.high:,.10g}"
+
+
 def _row_rules(
     params: ValidateParams, now: datetime, prefix: str, drop: Sequence[Reason], ahead: str | None = None
 ) -> list[Any]:
@@ -226,7 +254,8 @@ def _row_rules(
                 **about("outside_period", f"an event is inside the declared period {bounds}"),
             )
         )
-    for kind, limits in params.values.items():
+    for kind in EVENT_KINDS:
+        limits = params.values.get(kind, FINITE)
         rules.append(
             gxe.ExpectColumnValuesToBeBetween(
                 column="value",
@@ -236,7 +265,7 @@ def _row_rules(
                 row_condition=(event == kind) & (value > 0) if kind == "purchase" else event == kind,
                 **about(
                     "value_out_of_range",
-                    f"the value of a {kind} is from {limits.low:,.10g} to {limits.high:,.10g}",
+                    f"the value of a {kind} is {_between(limits)}",
                     f"{kind}_value_out_of_range",
                 ),
             )
@@ -249,18 +278,15 @@ def _row_rules(
                 **about("value_out_of_range", "a rating has a value", "rating_without_value"),
             )
         )
-    if params.price:
-        rules.append(
-            gxe.ExpectColumnValuesToBeBetween(
-                column="price",
-                min_value=params.price.low,
-                max_value=params.price.high,
-                **about(
-                    "price_out_of_range",
-                    f"a price is from {params.price.low:,.10g} to {params.price.high:,.10g}",
-                ),
-            )
+    prices = params.price or FINITE
+    rules.append(
+        gxe.ExpectColumnValuesToBeBetween(
+            column="price",
+            min_value=prices.low,
+            max_value=prices.high,
+            **about("price_out_of_range", f"a price is {_between(prices)}"),
         )
+    )
     if params.not_products:
         rules.append(
             gxe.ExpectColumnValuesToNotBeInSet(

@@ -4,6 +4,7 @@ Pure functions of tables, params and `now`; expectations.py checks the same rule
 """
 
 import math
+import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import get_args
@@ -14,14 +15,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from recgan.data.events import EVENTS, Tables
-from recgan.params import EVENT_KINDS, Reason, ValidateParams
+from recgan.params import EVENT_KINDS, Reason, ValidateParams, ValueRange
 
 REASONS: tuple[Reason, ...] = get_args(Reason)
+"""In the order in which a row's reason is chosen, behind the expected ones."""
 
 _EASTERNMOST = timedelta(hours=14)  # Kiribati's clock before UTC
 
 QUARANTINE = EVENTS.append(pa.field("reason", pa.string()))
-"""A raw row and the first reason, in the order of `REASONS`, for which it is not kept."""
+"""A raw row and the first reason, in the order of `reasons`, for which it is not kept."""
+
+
+FINITE = ValueRange(low=-sys.float_info.max, high=sys.float_info.max)
+"""What holds where no range is declared: an infinite number spoils every sum that it gets into."""
 
 
 @dataclass(frozen=True)
@@ -54,15 +60,19 @@ def joined(tables: Tables) -> pd.DataFrame:
 def broken_rules(frame: pd.DataFrame, params: ValidateParams, now: datetime) -> pd.DataFrame:
     """Say which event breaks which rule.
 
+    A row that is left out for an expected reason is held against no other rule: whether a postage line is in
+    the items table, or what a guest paid, cannot matter.
+
     Args:
         frame: what `joined` returns.
         params: ranges and period.
         now: an aware instant; later events are from the future.
 
     Returns:
-        (events, reasons) bool, the reasons in their order.
+        (events, reasons) bool, the columns as `reasons` has them.
     """
     event, time, value, price = frame["event"], frame["timestamp"], frame["value"], frame["price"]
+    prices = params.price or FINITE
     start, end = period(params)
     cancelled = (event == "purchase") & (value <= 0)
     nothing = pd.Series(False, index=frame.index)
@@ -74,9 +84,10 @@ def broken_rules(frame: pd.DataFrame, params: ValidateParams, now: datetime) -> 
         outside_period = outside_period | (time > end)
 
     out_of_range = nothing
-    for kind, limits in params.values.items():
+    for kind in EVENT_KINDS:
+        limits = params.values.get(kind, FINITE)
         # A purchase without a quantity is one piece; a rating without stars says nothing.
-        present = value.notna() if kind != "rating" else True
+        present = value.notna() if kind != "rating" or limits is FINITE else True
         out_of_range = out_of_range | ((event == kind) & present & ~value.between(limits.low, limits.high))
 
     rules: dict[Reason, pd.Series] = {
@@ -88,15 +99,30 @@ def broken_rules(frame: pd.DataFrame, params: ValidateParams, now: datetime) -> 
         "outside_period": outside_period,
         "cancellation": cancelled,
         "value_out_of_range": out_of_range & ~cancelled,
-        "price_out_of_range": price.notna() & ~price.between(params.price.low, params.price.high)
-        if params.price
-        else nothing,
+        "price_out_of_range": price.notna() & ~price.between(prices.low, prices.high),
         "not_a_product": frame["item_id"].isin(params.not_products),
         "unknown_item": ~frame["known_item"],
         "fake_account": frame["fake"],
         "duplicate": frame["copy"],
     }
-    return pd.DataFrame({reason: rules[reason].astype(bool) for reason in REASONS}, index=frame.index)
+    broken = pd.DataFrame({r: rules[r].astype(bool) for r in reasons(params)}, index=frame.index)
+    expected = list(expected_reasons(params))
+    broken.loc[broken[expected].any(axis=1), broken.columns.difference(expected)] = False
+    return broken
+
+
+def expected_reasons(params: ValidateParams) -> tuple[Reason, ...]:
+    """Return the reasons for which rows are left out as a matter of course, in their order.
+
+    What `validate.not_products` names is left out because it is named.
+    """
+    return tuple(reason for reason in REASONS if reason in (*params.expected, "not_a_product"))
+
+
+def reasons(params: ValidateParams) -> tuple[Reason, ...]:
+    """Return all reasons, the expected ones first."""
+    expected = expected_reasons(params)
+    return (*expected, *(reason for reason in REASONS if reason not in expected))
 
 
 def partition(events: pa.Table, broken: pd.DataFrame) -> Partition:
@@ -108,12 +134,30 @@ def partition(events: pa.Table, broken: pd.DataFrame) -> Partition:
     """
     matrix = broken.to_numpy()
     out = matrix.any(axis=1)
-    reason = np.where(out, np.array(REASONS, object)[matrix.argmax(axis=1)], None)
+    reason = np.where(out, np.array(broken.columns, object)[matrix.argmax(axis=1)], None)
     events = events.select(EVENTS.names)
     kept = events.filter(pa.array(~out))
     quarantined = events.append_column("reason", pa.array(reason, pa.string())).filter(pa.array(out))
     assert len(kept) + len(quarantined) == len(events), "a row was lost or doubled"
     return Partition(kept, quarantined.cast(QUARANTINE))
+
+
+def price_range(params: ValidateParams) -> ValueRange:
+    """Return the range of an item's price: that of an event's, else any that is finite and not negative."""
+    return params.price or ValueRange(low=0, high=FINITE.high)
+
+
+def with_sound_prices(items: pa.Table, params: ValidateParams) -> tuple[pa.Table, int]:
+    """Return the items with null for a price that is none, and how many that were.
+
+    One bad price in a table of items must not stop a shop's night; a price is one of several things that are
+    known of an item, and may be missing.
+    """
+    price, limits = items["price"], price_range(params)
+    sound = pc.and_(pc.greater_equal(price, limits.low), pc.less_equal(price, limits.high))  # NaN is not
+    index = items.schema.get_field_index("price")
+    cleaned = pc.if_else(sound, price, pa.scalar(None, pa.float64()))
+    return items.set_column(index, items.schema.field(index), cleaned), cleaned.null_count - price.null_count
 
 
 def period(params: ValidateParams) -> tuple[datetime | None, datetime | None]:

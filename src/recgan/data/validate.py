@@ -16,10 +16,18 @@ import pyarrow.parquet as pq
 from recgan.data import expectations
 from recgan.data.events import EVENTS, Tables, read_tables, write_tables
 from recgan.data.expectations import Outcome
-from recgan.data.quarantine import REASONS, Partition, broken_rules, joined, partition
+from recgan.data.quarantine import (
+    Partition,
+    broken_rules,
+    expected_reasons,
+    joined,
+    partition,
+    reasons,
+    with_sound_prices,
+)
 from recgan.errors import RecganError
 from recgan.files import replacing, write_json, write_text
-from recgan.params import ValidateParams, load_params
+from recgan.params import Reason, ValidateParams, load_params
 from recgan.redact import shown
 
 log = logging.getLogger(__name__)
@@ -33,10 +41,16 @@ class Validation:
 
     partition: Partition
     kept: Tables
-    """The kept events, all items, and the users with a kept event."""
+    """The kept events, all items (with null for a price that is none), and the users with a kept event."""
     outcomes: tuple[Outcome, ...]
     examples: dict[str, list[dict[str, Any]]]
     """Reason → the first few rows that break that rule."""
+    reasons: tuple[Reason, ...]
+    """All reasons, in the order in which a row gets one."""
+    expected: tuple[Reason, ...]
+    """Those for which rows are left out as a matter of course."""
+    prices_left_out: int
+    """Items whose price is none, which are kept without it."""
 
     @property
     def failures(self) -> list[Outcome]:
@@ -70,9 +84,17 @@ def validate(root: Path = Path(), now: datetime | None = None) -> None:
     write_json(root / "metrics" / "validation.json", summary)
     write_text(root / "reports" / "validation.html", page(result, summary))
 
-    reasons = ", ".join(f"{n:,} {reason}" for reason, n in summary["quarantined_by_reason"].items() if n)
+    counts = ", ".join(f"{n:,} {reason}" for reason, n in summary["quarantined_by_reason"].items() if n)
     log.info("%s raw events: %s without a fault", f"{summary['raw']:,}", f"{summary['kept']:,}")
-    log.info("%s in quarantine%s", f"{summary['quarantined']:,}", f": {reasons}" if reasons else "")
+    log.info(
+        "%s in quarantine%s; %s of them as expected, %s with a fault (%.3g %% of the rest)",
+        f"{summary['quarantined']:,}",
+        f": {counts}" if counts else "",
+        f"{summary['expected']:,}",
+        f"{summary['faulty']:,}",
+        100 * summary["faulty_share"],
+    )
+    log.info("%s prices of items are none and left out", f"{summary['item_prices_left_out']:,}")
     for outcome in result.outcomes:
         if not outcome.success and outcome.severity == "warning" and outcome.remedy:
             log.warning("%s: %s", outcome.name, outcome.remedy)
@@ -100,18 +122,34 @@ def check(tables: Tables, params: ValidateParams, now: datetime) -> Validation:
         if rows.any()
     }
     users = tables.users.filter(pc.is_in(tables.users["user_id"], value_set=_distinct(parts.kept["user_id"])))
-    kept = Tables(parts.kept, tables.items, users)
+    items, prices_left_out = with_sound_prices(tables.items, params)
+    kept = Tables(parts.kept, items, users)
 
+    expected = expected_reasons(params)
     outcomes = expectations.expect_raw(
-        frame.assign(quarantined=broken.any(axis=1).astype(float)), params, now
+        frame.assign(
+            quarantined=broken.any(axis=1).astype(float), expected=broken[list(expected)].any(axis=1)
+        ),
+        params,
+        now,
     )
-    outcomes += expectations.expect_ids(tables.items.to_pandas(), "item_id", "items")
+    item_frame = tables.items.to_pandas()
+    outcomes += expectations.expect_ids(item_frame, "item_id", "items")
+    outcomes += expectations.expect_prices(item_frame, params)
     outcomes += expectations.expect_ids(tables.users.to_pandas(), "user_id", "users")
     if all(o.success or o.severity == "warning" for o in outcomes):
         kept_frame = joined(kept)
         outcomes += expectations.expect_kept(kept_frame, params, now)
         outcomes += expectations.expect_shoppers(kept_frame, params)
-    return Validation(parts, kept, tuple(outcomes), {str(k): v for k, v in examples.items()})
+    return Validation(
+        parts,
+        kept,
+        tuple(outcomes),
+        {str(k): v for k, v in examples.items()},
+        reasons(params),
+        expected,
+        prices_left_out,
+    )
 
 
 def summarise(result: Validation) -> dict[str, Any]:
@@ -119,6 +157,8 @@ def summarise(result: Validation) -> dict[str, Any]:
     kept, quarantined = len(result.partition.kept), len(result.partition.quarantined)
     counts = result.partition.quarantined["reason"].value_counts().to_pylist()
     by_reason = {count["values"]: count["counts"] for count in counts}
+    expected = sum(by_reason.get(reason, 0) for reason in result.expected)
+    faulty, judged = quarantined - expected, kept + quarantined - expected
     times = pc.min_max(result.partition.kept["timestamp"]).as_py()
     return {
         "success": not result.failures,
@@ -126,7 +166,13 @@ def summarise(result: Validation) -> dict[str, Any]:
         "kept": kept,
         "quarantined": quarantined,
         "quarantined_share": round(quarantined / max(kept + quarantined, 1), 6),
-        "quarantined_by_reason": {reason: by_reason.get(reason, 0) for reason in REASONS},
+        "expected_reasons": list(result.expected),
+        "expected": expected,
+        "expected_share": round(expected / max(kept + quarantined, 1), 6),
+        "faulty": faulty,
+        "faulty_share": round(faulty / max(judged, 1), 6),  # of the rows that are judged at all
+        "quarantined_by_reason": {reason: by_reason.get(reason, 0) for reason in result.reasons},
+        "item_prices_left_out": result.prices_left_out,
         "users": len(_distinct(result.partition.kept["user_id"])),
         "items": len(_distinct(result.partition.kept["item_id"])),
         "first_event": times["min"].isoformat() if times["min"] else None,
@@ -173,6 +219,7 @@ def _details(failure: Outcome, result: Validation) -> list[str]:
             + ("" if reason in named else f", such as {_compact(result.examples[reason][0])}")
             for count in sorted(counts, key=lambda count: -count["counts"])
             for reason in [count["values"]]
+            if reason not in result.expected
         ]
     if failure.name == "kept_user_share":
         counts = result.kept.events["user_id"].value_counts().to_pylist()
