@@ -447,7 +447,7 @@ def test_another_gans_winner_takes_the_train_section_over(project):
     path = root / "params.yaml"
     before, was = path.read_text(), load_params(path)
     found = search("cfgan", trials=2, root=root)
-    write_winner(found, root)
+    replaced = write_winner(found, root)
     now = load_params(path)
     assert now.train.recommender == "cfgan"
     assert now.train == found.space.params(found.best.settings).train
@@ -457,7 +457,7 @@ def test_another_gans_winner_takes_the_train_section_over(project):
     assert outside[0] == outside[1]
     ends = [text[text.index("\nevaluate:") :] for text in (before, path.read_text())]
     assert ends[0] == ends[1]
-    assert (root / "params.yaml.bak").read_text() == before
+    assert replaced.before.read_text() == before  # the example that it was
     again = search("cfgan", trials=3, root=root)  # now params.yaml's own, and still the same search
     assert came_to(again)[:2] == came_to(found)
     assert again.space.base is None
