@@ -1,5 +1,6 @@
 """The house itself: one vocabulary, lazy imports, a lock that fits every machine."""
 
+import ast
 import os
 import re
 import subprocess
@@ -9,6 +10,7 @@ import tomllib
 import pytest
 import yaml
 
+from recgan import closure
 from recgan.images.params import ImagesParams
 from recgan.params import Params
 from tests.conftest import ROOT
@@ -93,10 +95,56 @@ def test_every_output_outlives_a_failed_stage():
     assert all(settings["persist"] for out in outputs for settings in out.values())
 
 
-def test_every_dependency_of_a_stage_that_is_code_exists():
-    code = {dep for stage in STAGES.values() for dep in stage["deps"] if dep.startswith("src/")}
-    assert code
-    assert all((ROOT / path).exists() for path in code)
+def entries() -> dict[str, str]:
+    """Return each subcommand's function in the command line → the module that it imports its work from."""
+    body = ast.parse((ROOT / "src/recgan/__main__.py").read_text(encoding="utf-8"))
+    functions = [node for node in body.body if isinstance(node, ast.FunctionDef)]
+    imported = {
+        one.name: [node.module for node in ast.walk(one) if isinstance(node, ast.ImportFrom)]
+        for one in functions
+    }
+    return {name: modules[0] for name, modules in imported.items() if modules}
+
+
+CODE = {
+    **{stage: (entries()[stage], STAGES[stage]["deps"]) for stage in STAGES},
+    **{
+        f"images {stage}": (entries()[f"images_{stage}"], IMAGE_STAGES[stage]["deps"])
+        for stage in IMAGE_STAGES
+    },
+}
+"""Each stage → the module that it runs, and its dependencies."""
+
+
+def lacking(module: str, dependencies: list[str]) -> tuple[list[str], list[str]]:
+    """Return the sources that no dependency covers, and the dependencies on code that cover none."""
+    reached = [path.relative_to(ROOT).as_posix() for path in closure.sources(module)]
+    named = [one for one in dependencies if one.startswith("src/")]
+
+    def covers(dependency: str, path: str) -> bool:
+        return path == dependency or path.startswith(f"{dependency}/")
+
+    missing = [path for path in reached if not any(covers(one, path) for one in named)]
+    return missing, [one for one in named if not any(covers(one, path) for path in reached)]
+
+
+@pytest.mark.parametrize("stage", CODE)
+def test_dvc_knows_all_code_that_decides_a_stages_result_and_no_other(stage):
+    """A stage that DVC takes for unchanged although its code changed keeps yesterday's result."""
+    module, dependencies = CODE[stage]
+    missing, in_vain = lacking(module, dependencies)
+    assert not missing, f"put these into the deps of {stage}, or into closure.WITHOUT_RESULTS with a reason"
+    assert not in_vain, f"the stage {stage} does not reach these"
+
+
+def test_lists_that_were_once_remembered_lacked_much():
+    """The lists of before, so that this can fail."""
+    assert lacking("recgan.data.validate", ["src/recgan/data/validate.py"])[0]
+    trained = [one for one in STAGES["train"]["deps"] if not one.endswith(("nearest.py", "matrices.py"))]
+    assert lacking("recgan.recommenders.train", trained)[0] == [
+        "src/recgan/features/matrices.py",
+        "src/recgan/recommenders/nearest.py",
+    ]
 
 
 def test_the_lock_holds_every_dependency_and_no_cuda():

@@ -46,11 +46,14 @@ def assert_a_turn_leaves_the_opponent_untouched(game: Game) -> None:
         for network in (player, opponent):
             network.zero_grad()
         opponent.requires_grad_(False)
-        for loss in turn():
+        losses = 0
+        for losses, loss in enumerate(turn(), 1):  # noqa: B007
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
         opponent.requires_grad_(True)
+        if player is game.generator:
+            assert losses == game.generator_steps()
         assert all(weight.grad is None for weight in opponent.parameters())
         assert all(torch.equal(a, b) for a, b in zip(before, opponent.parameters(), strict=True))
         assert not any(torch.equal(a, b) for a, b in zip(own, player.parameters(), strict=True))

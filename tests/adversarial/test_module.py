@@ -3,11 +3,15 @@
 import logging
 import math
 
+import lightning
 import pytest
 import torch
+from lightning.pytorch.plugins.precision.amp import MixedPrecision
 from torch import nn
 
+from recgan.adversarial import module
 from recgan.adversarial.module import play
+from recgan.adversarial.schedule import Rules
 from recgan.errors import RecganError
 
 
@@ -161,3 +165,68 @@ def test_one_log_line_per_look_and_nothing_from_lightning(caplog, capfd):
     out, err = capfd.readouterr()
     assert "lightning" not in (out + err).lower()
     assert "TPU" not in out + err
+
+
+class Layer(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(4, 4, bias=False)
+        nn.init.ones_(self.linear.weight)
+
+    def forward(self, rows):
+        return self.linear(rows)
+
+
+class Squares(nn.Module):
+    """Each player makes its layer's answers small, three steps of plain gradient descent an epoch."""
+
+    def __init__(self):
+        super().__init__()
+        self.generator, self.discriminator = Layer(), Layer()
+        self.rng = torch.Generator()
+        self.seen = {"d": [], "g": []}
+
+    def optimizers(self):
+        return tuple(torch.optim.SGD(n.parameters(), lr=0.1) for n in (self.discriminator, self.generator))
+
+    def begin_epoch(self):
+        pass
+
+    def _turn(self, name, player):
+        for _ in range(3):
+            loss = player(torch.ones(2, 4)).float().square().mean()
+            self.seen[name].append(loss.item())
+            yield loss
+
+    def discriminator_turn(self):
+        return self._turn("d", self.discriminator)
+
+    def generator_turn(self):
+        return self._turn("g", self.generator)
+
+    def generator_steps(self):
+        return 3
+
+    def measured(self):
+        return {}
+
+
+@pytest.mark.parametrize("critic_steps", [None, 1])
+@pytest.mark.parametrize("cached", [True, False])
+def test_in_bfloat16_each_loss_is_of_the_weights_as_they_are(monkeypatch, cached, critic_steps):
+    """As on a GPU, with autocast's cache of weights as Lightning 2.5 has it, and without as 2.6."""
+    trainer = lightning.Trainer
+    monkeypatch.setattr(
+        module.lightning, "Trainer", lambda **options: trainer(**{**options, "precision": "bf16-mixed"})
+    )
+    monkeypatch.setattr(
+        MixedPrecision,
+        "autocast_context_manager",
+        lambda self: torch.autocast("cpu", dtype=torch.bfloat16, cache_enabled=cached),
+    )
+    game = Squares()
+    play(game, epochs=2, device=CPU, rules=Rules(critic_steps=critic_steps))
+    # The gradient of each weight is half the answer, so a step of .1 takes a fifth of it: in exact numbers
+    # the loss falls by .8² a step, from 16.
+    for losses in game.seen.values():
+        assert losses == pytest.approx([16 * 0.64**step for step in range(6)], rel=0.02)

@@ -44,6 +44,9 @@ class Walk(nn.Module):
             self.order.append("g")
             yield -self.pull * self.generator.value
 
+    def generator_steps(self):
+        return self.g_steps
+
     def measured(self):
         return {}
 
@@ -58,9 +61,10 @@ def test_a_turn_at_a_time_unless_told_otherwise():
     assert "".join(walked(Rules(), 2).order) == "|ddggg|ddggg"
 
 
-def test_critic_steps_go_with_each_generator_step():
+def test_critic_steps_go_before_each_generator_step():
+    """As in the first lines of algorithm 1 of Gulrajani et al. (2017)."""
     game = walked(Rules(critic_steps=3), 2)
-    assert "".join(game.order) == "|gdddgdddgddd|gdddgdddgddd"
+    assert "".join(game.order) == "|dddgdddgdddg|dddgdddgdddg"
     assert (game.discriminator.value.item(), game.generator.value.item()) == (18, 6)
 
 

@@ -1,7 +1,9 @@
 """The stage: files in, files out, byte for byte the same."""
 
 import hashlib
+import itertools
 import shutil
+import threading
 
 import numpy as np
 import pandas as pd
@@ -14,8 +16,8 @@ from recgan.data.events import ITEMS, USERS, Tables, write_tables
 from recgan.data.quarantine import QUARANTINE
 from recgan.errors import RecganError
 from recgan.features.build import features
-from recgan.features.matrices import read_features
-from recgan.files import read_json
+from recgan.features.matrices import content_md5, read_features
+from recgan.files import read_json, replacing
 from tests.conftest import SHOP
 
 
@@ -87,3 +89,59 @@ def test_missing_or_foreign_events_are_named(project):
     path.unlink()
     with pytest.raises(RecganError, match=r"no file .*events.parquet; run the stage"):
         features(root=project)
+
+
+# --- one version, or none -------------------------------------------------------------------------------
+
+
+def _other(project):
+    """Write the features of other events beside the project's; return both folders."""
+    features(root=project)
+    first = project / "data" / "features"
+    kept = project / "other" / "data" / "kept"
+    shutil.copytree(project / "data" / "kept", kept)
+    shutil.copy(project / "params.yaml", kept.parents[1])
+    events = pq.read_table(kept / "events.parquet")
+    pq.write_table(events.slice(0, len(events) - 100), kept / "events.parquet")
+    features(root=kept.parents[1])
+    return first, kept.parent / "features"
+
+
+def test_files_of_two_versions_are_refused(project):
+    first, second = _other(project)
+    names = sorted(path.name for path in first.iterdir())
+    assert names == sorted(path.name for path in second.iterdir())
+    read_features(second)
+    differ = [name for name in names if (first / name).read_bytes() != (second / name).read_bytes()]
+    assert {"train.npz", "test_held_out.npz", "summary.json", "train_times.npy"} <= set(differ)
+    for name in differ:
+        mixed = project / f"mixed-{name}"
+        shutil.copytree(first, mixed)
+        shutil.copy(second / name, mixed / name)
+        with pytest.raises(RecganError, match=r"do not belong together|are not readable"):
+            read_features(mixed)
+
+
+def test_readers_beside_a_writer_never_see_two_versions(project):
+    """Where each reader has to begin anew now and then: the writer swaps as quickly as it can copy."""
+    first, second = _other(project)
+    md5s = {read_json(folder / "summary.json")["md5"] for folder in (first, second)}
+    target = project / "data" / "swapped"
+    shutil.copytree(first, target)
+    stop = threading.Event()
+
+    def write():
+        for source in itertools.cycle((second, first)):
+            with replacing(target) as new:
+                shutil.copytree(source, new)
+            if stop.wait(0.03):
+                break
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        seen = [read_features(target) for _ in range(20)]
+    finally:
+        stop.set()
+        writer.join()
+    assert {content_md5(one) for one in seen} == {one.summary["md5"] for one in seen} <= md5s

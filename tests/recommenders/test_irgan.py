@@ -383,3 +383,8 @@ def test_what_crosses_its_line_is_reported():
     drawn = {**ALARMS, "effective_items": 1000.0}
     assert IRGAN(settings(alarms=drawn)).fit(histories()).training.alarms == {"effective_items": 2}
     assert IRGAN(settings()).fit(histories()).training.alarms == {}
+
+
+def test_a_turn_has_as_many_steps_as_it_says():
+    played = game()
+    assert sum(1 for _ in played.generator_turn()) == played.generator_steps() > 1

@@ -60,6 +60,10 @@ class Game(Protocol):
         """Yield the loss of each generator step."""
         ...
 
+    def generator_steps(self) -> int:
+        """Return how many losses the generator's turn yields."""
+        ...
+
     def measured(self) -> dict[str, Tensor]:
         """Return what the game measured in this epoch, as scalars on the device."""
         ...
@@ -109,14 +113,11 @@ class _Side:
             self._step(loss)
         self.opponent.requires_grad_(True)
 
-    def play_one(self, losses: Iterator[Tensor]) -> bool:
-        """Make one step, or return False where none is left."""
+    def play_one(self, losses: Iterator[Tensor]) -> None:
+        """Make one step."""
         self.opponent.requires_grad_(False)
-        loss = next(losses, None)
-        if loss is not None:
-            self._step(loss)
+        self._step(next(losses))
         self.opponent.requires_grad_(True)
-        return loss is not None
 
     def endless(self) -> Iterator[Tensor]:
         """Yield the turn's losses, and begin the turn anew where it ends."""
@@ -138,6 +139,9 @@ class _Side:
         if self.clip is not None:
             self.clipped_norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.clip)
         self.optimizer.step()
+        # Where Lightning lets autocast keep the weights' bfloat16 copies, the whole epoch is one region: the
+        # next loss would be that of the weights before this step.
+        torch.clear_autocast_cache()
         if self.after is not None:
             self.after()
         self.total += loss.detach()
@@ -182,9 +186,12 @@ class AdversarialModule(lightning.LightningModule):
             g_side.play_through()
         else:
             d_losses, g_losses = d_side.endless(), game.generator_turn()
-            while g_side.play_one(g_losses):
+            # Counted, as asking the turn whether there is one more loss would compute it before the critic
+            # has stepped.
+            for _ in range(game.generator_steps()):
                 for _ in range(rules.critic_steps):
                     d_side.play_one(d_losses)
+                g_side.play_one(g_losses)
         (d_loss, d_norm), (g_loss, g_norm) = d_side.result(), g_side.result()
         measured = {
             "d_loss": d_loss,

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from recgan.errors import RecganError
+from recgan.files import read_whole
 
 EVENTS = pa.schema(
     {
@@ -63,7 +64,12 @@ def read_tables(folder: Path) -> Tables:
 
     Raises:
         RecganError: a file is missing, is not readable Parquet, or has other columns.
+        Unavailable: the folder was replaced again and again meanwhile.
     """
+    return read_whole(folder, _read)
+
+
+def _read(folder: Path) -> Tables:
     return Tables(
         read_table(folder / "events.parquet", EVENTS),
         read_table(folder / "items.parquet", ITEMS),

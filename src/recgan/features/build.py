@@ -9,10 +9,10 @@ from typing import Any
 import ibis
 import numpy as np
 import pandas as pd
-import psutil
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from recgan import memory
 from recgan.data.events import EVENTS, ITEMS, check_table, read_table
 from recgan.data.quarantine import QUARANTINE
 from recgan.errors import RecganError
@@ -36,7 +36,7 @@ from recgan.features.split import (
     time_cuts,
 )
 from recgan.features.vocabulary import k_core
-from recgan.files import replacing, write_json
+from recgan.files import replacing, unchanged, write_json
 from recgan.params import FeaturesParams, Split, load_params
 from recgan.temporary import temporary_folder
 
@@ -53,15 +53,16 @@ def features(root: Path = Path()) -> None:
 
     Raises:
         RecganError: the kept tables are missing, or the parameters leave a window or the vocabulary empty.
+        Unavailable: another run replaced the kept tables meanwhile.
     """
     params = load_params(root / "params.yaml").features
     kept = root / "data" / "kept"
-    check_table(kept / "events.parquet", EVENTS)
-    check_table(kept / "quarantine.parquet", QUARANTINE)
-    items = read_table(kept / "items.parquet", ITEMS).to_pandas()
-    with temporary_folder() as spill:
+    with unchanged(kept), temporary_folder() as spill:
+        check_table(kept / "events.parquet", EVENTS)
+        check_table(kept / "quarantine.parquet", QUARANTINE)
+        items = read_table(kept / "items.parquet", ITEMS).to_pandas()
         connection = ibis.duckdb.connect(
-            memory_limit=f"{psutil.virtual_memory().total // 2**21}MiB",  # half; what is more spills to disk
+            memory_limit=f"{memory.total() // 2**21}MiB",  # half; what is more spills to disk
             temp_directory=str(spill),
             preserve_insertion_order=False,
         )

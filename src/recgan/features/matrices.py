@@ -4,6 +4,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array, load_npz, save_npz
 
 from recgan.errors import RecganError
-from recgan.files import read_json, write_json
+from recgan.files import read_json, read_whole, write_json
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,10 @@ def content_md5(features: Features) -> str:
 
 
 def write_features(features: Features, folder: Path) -> None:
-    """Write all matrices, vocabularies and the summary into an existing folder."""
+    """Write all matrices, vocabularies and the summary into an existing folder.
+
+    The summary's md5 is that of the files beside it, whatever it was: readers compare the two.
+    """
     save_npz(folder / "train.npz", features.train)
     save_npz(folder / "train_validation.npz", features.train_validation)
     _write_ids(features.user_ids, folder / "users.parquet")
@@ -133,7 +137,7 @@ def write_features(features: Features, folder: Path) -> None:
         if cold is not None:
             cold.items.to_parquet(folder / f"{name}_items.parquet", index=False)
             _write_window(cold, name, folder)
-    write_json(folder / "summary.json", features.summary)
+    write_json(folder / "summary.json", {**features.summary, "md5": content_md5(features)})
 
 
 def _write_window(window: HeldOut | ColdStart, name: str, folder: Path) -> None:
@@ -147,13 +151,18 @@ def _write_ids(user_ids: NDArray[np.object_], path: Path) -> None:
 
 
 def read_features(folder: Path) -> Features:
-    """Read what `write_features` wrote.
+    """Read what `write_features` wrote, all of it of one version.
 
     Raises:
-        RecganError: a file is missing or not readable.
+        RecganError: a file is missing or not readable, or the files do not belong together.
+        Unavailable: the folder was replaced again and again meanwhile.
     """
+    return read_whole(folder, _read)
+
+
+def _read(folder: Path) -> Features:
     try:
-        return Features(
+        features = Features(
             train=_matrix(folder / "train.npz"),
             train_validation=_matrix(folder / "train_validation.npz"),
             user_ids=_user_ids(folder / "users.parquet"),
@@ -168,10 +177,19 @@ def read_features(folder: Path) -> Features:
             cold_validation=_read_cold_start(folder, "cold_validation"),
             cold_test=_read_cold_start(folder, "cold_test"),
         )
-    except (OSError, ValueError, KeyError) as error:
+        recorded = str(features.summary["md5"])
+    except (OSError, ValueError, KeyError, BadZipFile) as error:
         raise RecganError(
             f"the features in {folder} are not readable ({error}); run dvc repro features"
         ) from None
+    found = content_md5(features)
+    if found != recorded:
+        raise RecganError(
+            f"the files in {folder} do not belong together: their md5 is {found}, but summary.json has "
+            f"{recorded}. Another run writes them at this moment, or one was changed by hand: run this again "
+            "when no other run is under way, and if it stays so, dvc repro --force features"
+        )
+    return features
 
 
 def _read_held_out(folder: Path, name: str) -> HeldOut:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from recgan.errors import RecganError
-from recgan.files import read_json, replacing, write_json
+from recgan.files import read_json, read_whole, replacing, write_json
 from recgan.images.labelled import Labelled, read_images
 from recgan.images.params import ClassifyParams, load_images_params
 from recgan.images.pictures import Pixels
@@ -128,7 +128,12 @@ class Classifier:
 
         Raises:
             RecganError: a file is missing or damaged.
+            Unavailable: the folder was replaced again and again meanwhile.
         """
+        return read_whole(folder, cls._load)
+
+    @classmethod
+    def _load(cls, folder: Path) -> Self:
         try:
             about = read_json(folder / "classifier.json")
             settings = ClassifyParams.model_validate(about["settings"])

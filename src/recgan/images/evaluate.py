@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from recgan.adversarial.diagnostics import effective_number
-from recgan.files import write_json, write_text
+from recgan.files import replacing, write_json, write_text
 from recgan.images.classifier import CLASSIFIER, Classifier
 from recgan.images.gan import ImageGAN, even_labels
 from recgan.images.labelled import Images, read_images
@@ -81,8 +81,8 @@ def evaluate(*, root: Path = Path()) -> None:
             "frechet_of_training_images": rows["training images"].frechet,
         },
     )
-    (root / COPIES).parent.mkdir(parents=True, exist_ok=True)
-    (root / COPIES).write_bytes(png(grid(pairs, 20, scale)))
+    with replacing(root / COPIES) as new:
+        new.write_bytes(png(grid(pairs, 20, scale)))
     write_text(root / REPORT, report(rows, images, gan, settings))
     found = rows["generator"]
     log.info(

@@ -18,7 +18,7 @@ from recgan.adversarial.losses import LOSSES, LossPair, smoothed
 from recgan.adversarial.networks import adam
 from recgan.adversarial.schedule import Rules
 from recgan.errors import RecganError
-from recgan.files import read_json, write_json
+from recgan.files import read_json, read_whole, write_json
 from recgan.images.labelled import Labelled
 from recgan.images.networks import networks
 from recgan.images.params import TrainImagesParams
@@ -101,6 +101,10 @@ class ImageGame(nn.Module):
         """Yield the generator's losses, as many as there are batches of images."""
         for real, labels in self._pass():
             yield self.generator_loss(real, labels)
+
+    def generator_steps(self) -> int:
+        """Return how many losses the generator's turn yields."""
+        return len(self.pixels) // self.settings.batch_size
 
     def generator_loss(self, real: Tensor, labels: Tensor | None) -> Tensor:
         """Return the adversarial loss of fresh images.
@@ -283,7 +287,12 @@ class ImageGAN:
 
         Raises:
             RecganError: a file is missing, damaged, or its sizes disagree.
+            Unavailable: the folder was replaced again and again meanwhile.
         """
+        return read_whole(folder, cls._load)
+
+    @classmethod
+    def _load(cls, folder: Path) -> Self:
         try:
             about = read_json(folder / _DESCRIPTION)
             settings = TrainImagesParams.model_validate(about["settings"])

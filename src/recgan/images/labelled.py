@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recgan.errors import RecganError
-from recgan.files import read_json, write_json
+from recgan.files import read_json, read_whole, write_json
 from recgan.images.params import SourceName
 from recgan.images.pictures import Pixels
 
@@ -61,7 +61,10 @@ def read_images(root: Path) -> Images:
     Raises:
         RecganError: there is nothing readable.
     """
-    folder = root / DATA
+    return read_whole(root / DATA, _read)
+
+
+def _read(folder: Path) -> Images:
     try:
         about = read_json(folder / "source.json")
         with np.load(folder / "images.npz") as arrays:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-import recgan.adversarial
+from recgan import closure
 from recgan.adversarial.diagnostics import effective_number
 from recgan.files import replacing, write_json, write_text
 from recgan.images.classifier import CLASSIFIER, Classifier
@@ -122,11 +122,9 @@ def fit(
 
 def fingerprint(settings: TrainImagesParams, root: Path) -> str:
     """Name a training by all that decides its result: settings, images, classifier, code, torch's version."""
-    digest = hashlib.sha256(f"{settings.model_dump_json()}\0{torch.__version__}".encode())
-    folders = [Path(path) for path in recgan.adversarial.__path__] + [Path(__file__).parent]
-    sources = sorted(source for folder in folders for source in folder.glob("*.py"))
-    inputs = [root / DATA / "images.npz", *sorted((root / CLASSIFIER).iterdir())]
-    for path in [*sources, *inputs]:
+    code = closure.digest("recgan.images.train")
+    digest = hashlib.sha256(f"{settings.model_dump_json()}\0{torch.__version__}\0{code}".encode())
+    for path in [root / DATA / "images.npz", *sorted((root / CLASSIFIER).iterdir())]:
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
 

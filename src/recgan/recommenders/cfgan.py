@@ -135,6 +135,11 @@ class CFGANGame(nn.Module):
             self._measure("zero_reconstruction", reconstruction.detach())
             yield self._share * adversarial + self.settings.zero_reconstruction * reconstruction
 
+    def generator_steps(self) -> int:
+        """Return how many losses the generator's turn yields."""
+        side = self.settings.generator
+        return side.steps * -(-self.rows.shape[0] // side.batch_size)
+
     def generator_losses(self, batch: SparseBatch, read: Tensor) -> tuple[Tensor, Tensor]:
         """Return the adversarial loss, feature matching included, and the mean row's Σ y_j² over the zeros.
 
@@ -161,7 +166,7 @@ class CFGANGame(nn.Module):
         settings = self.settings
         n_rows = self.rows.shape[0]
         d_steps = settings.discriminator.steps * -(-n_rows // settings.discriminator.batch_size)
-        g_steps = settings.generator.steps * -(-n_rows // settings.generator.batch_size)
+        g_steps = self.generator_steps()
         if settings.stability.schedule.critic_steps is not None:
             d_steps = settings.stability.schedule.critic_steps * g_steps
         steps = {"d_real": d_steps, "d_fake": d_steps, "win_rate": d_steps, "zero_reconstruction": g_steps}

@@ -236,6 +236,11 @@ class FeatureGANGame(nn.Module):
             heard = heard + settings.mode_seeking * seeking
             yield self._share * heard + settings.regression * regression
 
+    def generator_steps(self) -> int:
+        """Return how many losses the generator's turn yields."""
+        side = self.settings.generator
+        return side.steps * -(-len(self.histories.users) // side.batch_size)
+
     def adversarial_losses(self, condition: Tensor, real: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return the adversarial loss, feature matching and mode seeking of vectors drawn with noise.
 

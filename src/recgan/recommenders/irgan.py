@@ -152,6 +152,11 @@ class IRGANGame(nn.Module):
         for batch in self._passes(self.settings.generator):
             yield self.pretraining_loss(batch) if self._pretraining else self.adversarial_loss(batch)
 
+    def generator_steps(self) -> int:
+        """Return how many losses the generator's turn yields."""
+        side = self.settings.generator
+        return side.steps * -(-len(self.asked) // side.batch_size)
+
     def pretraining_loss(self, batch: SparseBatch) -> Tensor:
         """Return the mean user's -log p(i|u), the mean over the user's items."""
         log_p = torch.log_softmax(self.generator(batch.rows), dim=1)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from recgan.errors import RecganError
-from recgan.files import read_json
+from recgan.files import read_json, read_whole
 from recgan.recommenders.protocol import Recommender
 
 
@@ -12,7 +12,12 @@ def load_recommender(folder: Path) -> Recommender:
 
     Raises:
         RecganError: the folder is missing, damaged, or holds a recommender of an unknown name.
+        Unavailable: the folder was replaced again and again meanwhile.
     """
+    return read_whole(folder, _load)
+
+
+def _load(folder: Path) -> Recommender:
     try:
         name = read_json(folder / "recommender.json")["name"]
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -130,6 +130,10 @@ class RCGANGame(nn.Module):
             self._measure("reconstruction", reconstruction.detach())
             yield reconstruction + self.settings.adversarial * adversarial
 
+    def generator_steps(self) -> int:
+        """Return how many losses the generator's turn yields."""
+        return -(-self.users.rows.shape[0] // self.settings.generator.batch_size)
+
     def critic_loss(self, batch: SparseBatch, scores: Tensor) -> Tensor:
         """Return the mean row's D(c, y) - D(c, x) + γ/2 ‖d‖²_w.
 

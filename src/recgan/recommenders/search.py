@@ -22,7 +22,9 @@ from filelock import FileLock, Timeout
 from recgan.errors import RecganError
 from recgan.features.matrices import Features, read_features
 from recgan.files import read_json, write_json
+from recgan.memory import Need, refuse
 from recgan.params import Params, check_params, load_params
+from recgan.recommenders.footprint import of_baselines, of_training
 from recgan.recommenders.ranking import window_ndcg
 from recgan.recommenders.search_space import (
     Choices,
@@ -100,7 +102,8 @@ def search(
         root: the project.
 
     Raises:
-        RecganError: nothing to search or to judge by, the same search is running, or every trial failed.
+        RecganError: nothing to search or to judge by, the recommender needs more memory than is free, the
+            same search is running, or every trial failed.
     """
     for name, budget in (("trials", trials), ("minutes", minutes)):
         if budget is not None and budget <= 0:
@@ -114,6 +117,7 @@ def search(
             "there is no validation window to judge by; give features.split one and run dvc repro features"
         )
     _need_optuna()
+    refuse(_needs(recommender, space, features))
     name = f"{recommender}-{_key(space, features, seed)}.json"
     record = root / "tuning" / name
     with _alone(record, recommender):
@@ -280,6 +284,18 @@ def _outside(space: SearchSpace, name: str, value: Any) -> Any:
 
 def _ndcg(trial: Trial) -> float:
     return 0.0 if trial.ndcg is None else trial.ndcg
+
+
+def _needs(recommender: str, space: SearchSpace, features: Features) -> Iterator[Need]:
+    """Yield what a trial needs of memory, as far as what is there now tells."""
+    params = space.params(space.present)
+    if space.is_baseline:
+        needs = of_baselines(params.baselines, features)
+        yield from (need for need in needs if need.of == f"baselines.{recommender}")
+    else:
+        from recgan.recommenders.train import on_gpu  # takes torch along, which a baseline needs not
+
+        yield from of_training(params.train, features, on_gpu(params.train))
 
 
 def _key(space: SearchSpace, features: Features, seed: int) -> str:

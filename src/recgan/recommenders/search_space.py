@@ -247,6 +247,8 @@ def load_space(recommender: str, root: Path = Path()) -> SearchSpace:
         content = put_base(content, read_yaml(root / base))
     model = (BASELINES | GANS)[recommender]
     held = content["baselines"][recommender] if recommender in BASELINES else content["train"]
+    if held is None:
+        raise RecganError(f"baselines.{recommender} of params.yaml is null; give it a grid to search from")
     names = set(_leaves(held)) - _NOT_TO_BE_SEARCHED
     faults = [_unknown(recommender, name, names) for name in section.space if name not in names]
     if recommender in BASELINES:

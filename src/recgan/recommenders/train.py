@@ -15,11 +15,13 @@ import torch
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-import recgan.adversarial
+from recgan import closure
+from recgan.adversarial.devices import pick_device
 from recgan.adversarial.diagnostics import Row
 from recgan.errors import RecganError
 from recgan.features.matrices import Features, read_features
 from recgan.files import replacing, write_json, write_text
+from recgan.memory import refuse
 from recgan.params import (
     CFGANParams,
     FeatureGANParams,
@@ -31,6 +33,7 @@ from recgan.params import (
 )
 from recgan.recommenders.cfgan import CFGAN
 from recgan.recommenders.feature_gan import FeatureGAN
+from recgan.recommenders.footprint import of_training
 from recgan.recommenders.gan import Trained
 from recgan.recommenders.irgan import IRGAN
 from recgan.recommenders.protocol import Recommender
@@ -48,7 +51,8 @@ def train(*, root: Path = Path()) -> None:
     or lost its machine goes on from checkpoints/ when the same training is asked for again.
 
     Raises:
-        RecganError: the features are missing, nothing can choose an epoch, or training diverged.
+        RecganError: the features are missing, nothing can choose an epoch, the recommender needs more memory
+            than is free, or training diverged.
     """
     settings = load_params(root / "params.yaml").train
     features = read_features(root / "data/features")
@@ -57,6 +61,7 @@ def train(*, root: Path = Path()) -> None:
             "there is no validation window to stop training early; set train.patience to null "
             "(a student's is train.teacher.patience)"
         )
+    refuse(of_training(settings, features, on_gpu(settings)))
     checkpoints = root / "checkpoints" / fingerprint(settings, features)
     log.info(
         "training %s on %d users x %d items, %d interactions",
@@ -91,6 +96,16 @@ def train(*, root: Path = Path()) -> None:
         },
     )
     shutil.rmtree(checkpoints, ignore_errors=True)
+
+
+def on_gpu(settings: TrainParams) -> bool:
+    """Say whether a training of these settings plays on a GPU here.
+
+    Raises:
+        RecganError: a GPU is asked for and there is none.
+    """
+    players = settings.teacher if isinstance(settings, StudentParams) else settings
+    return pick_device(players.accelerator).type == "cuda"
 
 
 def unfitted(settings: TrainParams, features: Features) -> Trained:
@@ -136,25 +151,8 @@ def fit_and_choose(settings: TrainParams, features: Features, checkpoints: Path 
 
 def fingerprint(settings: TrainParams, features: Features) -> str:
     """Name a training by all that decides its result: settings, features, code and torch's version."""
-    parts = [settings.model_dump_json(), str(features.summary["md5"]), torch.__version__]
-    folders = [Path(path) for path in recgan.adversarial.__path__]
-    sources = sorted(source for folder in folders for source in folder.glob("*.py"))
-    here = Path(__file__).parent
-    for source in [
-        *sources,
-        here / "cfgan.py",
-        here / "feature_gan.py",
-        here / "gan.py",
-        here / "irgan.py",
-        here / "item_vectors.py",
-        here / "linear.py",
-        here / "rcgan.py",
-        here / "stability.py",
-        here / "student.py",
-        here / "train.py",
-        here / "trained.py",
-    ]:
-        parts.append(source.read_text(encoding="utf-8"))
+    code = closure.digest("recgan.recommenders.train")
+    parts = [settings.model_dump_json(), str(features.summary["md5"]), torch.__version__, code]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 

@@ -14,8 +14,10 @@ from scipy.sparse import csr_array
 from recgan.errors import RecganError
 from recgan.features.matrices import Features, read_features
 from recgan.files import replacing, write_json
+from recgan.memory import refuse
 from recgan.params import BaselinesParams, load_params
 from recgan.recommenders.baselines import EASE, IALS, ItemKNN, Popularity, RP3beta, item_gram
+from recgan.recommenders.footprint import of_baselines
 from recgan.recommenders.protocol import Recommender, recommend
 from recgan.recommenders.ranking import window_ndcg
 
@@ -43,9 +45,13 @@ def baselines(root: Path = Path()) -> None:
     """Tune each baseline on validation, refit it on train + validation, rank the test users.
 
     Writes data/baselines/rankings.npz (one array per baseline) and metrics/baselines.json.
+
+    Raises:
+        RecganError: the features are missing, or a baseline needs more memory than is free.
     """
     params = load_params(root / "params.yaml").baselines
     features = read_features(root / "data" / "features")
+    refuse(of_baselines(params, features))
     if features.validation is None:
         _log.warning("no validation window: each baseline takes the middle of its grid, untuned")
     tuned = {name: tune(name, grid, features, params) for name, grid in grids(params).items()}
@@ -57,14 +63,16 @@ def baselines(root: Path = Path()) -> None:
 
 
 def grids(params: BaselinesParams) -> dict[str, Grid]:
-    """Return the settings to try of each baseline; popularity has none."""
+    """Return the settings to try of each baseline that is not left out; popularity has none."""
     sections = {
         "itemknn": params.itemknn,
         "rp3beta": params.rp3beta,
         "ease": params.ease,
         "ials": params.ials,
     }
-    return {"popularity": {}} | {name: section.model_dump() for name, section in sections.items()}
+    return {"popularity": {}} | {
+        name: section.model_dump() for name, section in sections.items() if section is not None
+    }
 
 
 def tune(name: str, grid: Grid, features: Features, params: BaselinesParams) -> Tuned:

@@ -28,7 +28,7 @@ from recgan.evaluation.profile import (
     item_histograms,
 )
 from recgan.features.matrices import Features
-from recgan.files import read_json, write_json, write_text
+from recgan.files import read_json, read_whole, write_json, write_text
 from recgan.params import MonitorParams, Params
 from recgan.registry.publish import about
 from recgan.registry.recommendations import target_path
@@ -101,7 +101,7 @@ def describe_training(root: Path, features: Features, depth: int) -> dict[str, A
     """
     if not (root / "data" / "kept").is_dir():
         return None
-    events, items = _read_events(root), _read_items(root)
+    events, items = read_whole(root / "data" / "kept", _read_kept)
     cuts = features.summary.get("cuts")
     if events.empty:
         return None
@@ -127,18 +127,14 @@ def describe_training(root: Path, features: Features, depth: int) -> dict[str, A
     return content
 
 
-def _read_events(root: Path) -> pd.DataFrame:
-    """Read the kept events that have a timestamp."""
-    path = root / "data" / "kept" / "events.parquet"
+def _read_kept(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Read the kept events that have a timestamp, and the items."""
+    path = folder / "events.parquet"
     check_table(path, EVENTS)
     columns = ["user_id", "item_id", "event", "timestamp", "price"]
     events: pd.DataFrame = pq.read_table(path, columns=columns).to_pandas()
-    return events[events["timestamp"].notna()]
-
-
-def _read_items(root: Path) -> pd.DataFrame:
-    items: pd.DataFrame = read_table(root / "data" / "kept" / "items.parquet", ITEMS).to_pandas()
-    return items
+    items: pd.DataFrame = read_table(folder / "items.parquet", ITEMS).to_pandas()
+    return events[events["timestamp"].notna()], items
 
 
 def _after(instant: pd.Timestamp) -> datetime:
@@ -177,7 +173,7 @@ def observe(root: Path, params: Params, champion: ModelVersion) -> Observation:
     reference, vocabulary = _read_reference(champion)
     until = datetime.fromisoformat(reference["until"])
     bins = Bins(tuple(reference["bins"]["categories"]), tuple(reference["bins"]["price_edges"]))
-    events, items = _read_events(root), _read_items(root)
+    events, items = read_whole(root / "data" / "kept", _read_kept)
     known = catalogue(items, vocabulary["item_ids"], vocabulary["popularity"])
     end = until if events.empty else max(until, _after(events["timestamp"].max()))
     start = max(until, end - timedelta(days=params.monitor.days))

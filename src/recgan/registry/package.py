@@ -12,6 +12,7 @@ from mlflow.types.schema import Array
 
 import recgan
 from recgan.features.matrices import Features
+from recgan.files import unchanged
 from recgan.params import FeaturesParams
 from recgan.registry.packaged import SHOPPERS, write_items, write_shoppers
 from recgan.temporary import temporary_folder
@@ -44,6 +45,9 @@ def log_package(
         features: whose vocabulary and popularity the recommender was trained on.
         params: the features section.
         tags: of the logged model.
+
+    Raises:
+        Unavailable: another run replaced the recommender meanwhile.
     """
     with temporary_folder() as folder, warnings.catch_warnings():
         # MLflow wants an example to check the signature; the gate's trial prediction does.
@@ -51,15 +55,16 @@ def log_package(
         items, shoppers = folder / "items.json", folder / SHOPPERS
         write_items(features.items, items, params)
         write_shoppers(features, shoppers)
-        package: ModelInfo = mlflow.pyfunc.log_model(
-            name="recommender",
-            python_model=str(Path(__file__).with_name("pyfunc.py")),
-            artifacts={"recommender": str(recommender), "items": str(items), "shoppers": str(shoppers)},
-            code_paths=[str(Path(recgan.__file__).parent)],
-            signature=SIGNATURE,
-            pip_requirements=requirements(),
-            tags=tags,
-        )
+        with unchanged(recommender):
+            package: ModelInfo = mlflow.pyfunc.log_model(
+                name="recommender",
+                python_model=str(Path(__file__).with_name("pyfunc.py")),
+                artifacts={"recommender": str(recommender), "items": str(items), "shoppers": str(shoppers)},
+                code_paths=[str(Path(recgan.__file__).parent)],
+                signature=SIGNATURE,
+                pip_requirements=requirements(),
+                tags=tags,
+            )
     return package
 
 

@@ -12,6 +12,7 @@ from mlflow.types.schema import Array
 
 import recgan
 from recgan.features.matrices import read_features
+from recgan.files import unchanged
 from recgan.images.params import ImagesParams
 from recgan.images.taste import FEATURES, RECOMMENDER, why_not
 from recgan.images.train import GENERATOR
@@ -40,6 +41,9 @@ def log_package(root: Path, params: ImagesParams, tags: dict[str, str]) -> Model
         root: the project.
         params: of the images.
         tags: of the logged model.
+
+    Raises:
+        Unavailable: another run replaced the generator or the recommender meanwhile.
     """
     with temporary_folder() as holder, warnings.catch_warnings():
         # MLflow wants an example to check the signature; the gate asks the package.
@@ -49,17 +53,19 @@ def log_package(root: Path, params: ImagesParams, tags: dict[str, str]) -> Model
             folder = holder / "taste"
             folder.mkdir()
             items = read_features(root / FEATURES).items
-            shutil.copytree(root / RECOMMENDER, folder / "recommender")
+            with unchanged(root / RECOMMENDER):
+                shutil.copytree(root / RECOMMENDER, folder / "recommender")
             write_items(items, folder / "items.json")
             write_taste(items, params.taste.classes, folder / "taste.json")
             artifacts["taste"] = str(folder)
-        package: ModelInfo = mlflow.pyfunc.log_model(
-            name="generator",
-            python_model=str(Path(__file__).with_name("pyfunc.py")),
-            artifacts=artifacts,
-            code_paths=[str(Path(recgan.__file__).parent)],
-            signature=SIGNATURE,
-            pip_requirements=requirements(),
-            tags=tags,
-        )
+        with unchanged(root / GENERATOR):
+            package: ModelInfo = mlflow.pyfunc.log_model(
+                name="generator",
+                python_model=str(Path(__file__).with_name("pyfunc.py")),
+                artifacts=artifacts,
+                code_paths=[str(Path(recgan.__file__).parent)],
+                signature=SIGNATURE,
+                pip_requirements=requirements(),
+                tags=tags,
+            )
     return package

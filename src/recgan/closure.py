@@ -1,0 +1,87 @@
+"""Which source files a module's result depends on: what it imports, and what that imports, to the end."""
+
+import ast
+import hashlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+ROOT = Path(__file__).parent
+
+WITHOUT_RESULTS: Mapping[str, str] = {
+    "recgan.params": "checks values that DVC compares itself, section by section",
+    "recgan.images.params": "checks values that DVC compares itself, section by section",
+    "recgan.errors": "how a failure is shown",
+    "recgan.files": "how a result is put in its place",
+    "recgan.memory": "refuses what does not fit, or spills it to disk",
+    "recgan.recommenders.footprint": "refuses what does not fit",
+    "recgan.temporary": "where what is spilled lies, until it is removed",
+    "recgan.closure": "names checkpoints by the code that made them",
+}
+"""Modules whose changes make no other numbers, with the reason; whatever they import alone counts no more."""
+
+
+def sources(module: str) -> list[Path]:
+    """Return the files that decide what a module of recgan does: Python, and what it names beside itself.
+
+    Imports inside functions count; those for types alone, packages that hold only their docstring, and the
+    modules of `WITHOUT_RESULTS` do not.
+
+    Args:
+        module: such as recgan.recommenders.train.
+    """
+    found: dict[str, set[Path]] = {}
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        if name in found or name in WITHOUT_RESULTS:
+            continue
+        path = _path(name)
+        body = ast.parse(path.read_text(encoding="utf-8"))
+        found[name] = _files(body, path)
+        waiting += [*_imports(body, name, path), *filter(None, [name.rpartition(".")[0]])]
+    return sorted(set().union(*found.values()))
+
+
+def digest(module: str) -> str:
+    """Return the sha256 of all that decides what a module of recgan does, by name and content."""
+    content = hashlib.sha256()
+    for path in sources(module):
+        content.update(f"{path.relative_to(ROOT).as_posix()}\0".encode())
+        content.update(hashlib.sha256(path.read_bytes()).digest())
+    return content.hexdigest()
+
+
+def _path(name: str) -> Path:
+    place = ROOT.parent.joinpath(*name.split("."))
+    return place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
+
+
+def _files(body: ast.Module, path: Path) -> set[Path]:
+    """Return a module's file, unless a package's holds only a docstring, and the files it names beside."""
+    rest = body.body[1:] if ast.get_docstring(body) is not None else body.body
+    own = {path} if rest or path.name != "__init__.py" else set()
+    texts = (node.value for node in ast.walk(body) if isinstance(node, ast.Constant))
+    named = {text for text in texts if isinstance(text, str) and "." in text and len(text) < 100}
+    return own | {path.parent / name for name in named if (path.parent / name).is_file()}
+
+
+def _imports(body: ast.AST, name: str, path: Path) -> Iterator[str]:
+    """Yield the modules of recgan that a module imports, wherever it does."""
+    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+    for node in ast.iter_child_nodes(body):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if _is_ours(alias.name))
+        elif isinstance(node, ast.ImportFrom):
+            parts = package.split(".")
+            above = parts[: len(parts) - node.level + 1] if node.level else []
+            base = ".".join([*above, *filter(None, [node.module])])
+            if _is_ours(base):
+                yield base
+                yield from (one for one in (f"{base}.{alias.name}" for alias in node.names) if _is_ours(one))
+        yield from _imports(node, name, path)
+
+
+def _is_ours(name: str) -> bool:
+    return name.split(".")[0] == ROOT.name and _path(name).is_file()

@@ -1,0 +1,119 @@
+"""What does not fit is refused by name before anything begins."""
+
+import numpy as np
+import pytest
+import yaml
+
+from recgan import memory
+from recgan.errors import RecganError
+from recgan.memory import Need, refuse
+from recgan.params import check_params, load_params
+from recgan.recommenders import footprint
+from tests.conftest import ROOT, SHOP
+
+GIB = 2**30
+
+
+class Shapes:
+    """Features of a size, without the matrices."""
+
+    def __init__(self, users, items):
+        self.train = self.train_validation = np.broadcast_to(np.float32(0), (users, items))
+
+
+def shop(**changes):
+    content = yaml.safe_load(SHOP.read_text(encoding="utf-8"))
+    for section, values in changes.items():
+        content[section] |= values
+    return check_params(content, "params.yaml")
+
+
+def cgroup(root, place, stat="inactive_file 0\n", version=2, **values):
+    base = root / "sys/fs/cgroup" / ("memory" if version == 1 else "") / place
+    base.mkdir(parents=True, exist_ok=True)
+    for name, value in values.items():
+        (base / f"memory.{name}").write_text(f"{value}\n")
+    (base / "memory.stat").write_text(stat)
+    (root / "proc/self").mkdir(parents=True, exist_ok=True)
+    line = f"0::/{place}" if version == 2 else f"7:cpu,memory:/{place}"
+    (root / "proc/self/cgroup").write_text(f"{line}\n")
+
+
+@pytest.fixture
+def system(tmp_path, monkeypatch):
+    monkeypatch.setattr(memory, "_SYSTEM", tmp_path)
+    machine = type("Machine", (), {"total": 64 * GIB, "available": 50 * GIB})
+    monkeypatch.setattr(memory.psutil, "virtual_memory", lambda: machine)
+    return tmp_path
+
+
+def test_a_machine_without_limits_has_what_the_system_says(system):
+    assert (memory.total(), memory.free()) == (64 * GIB, 50 * GIB)
+    cgroup(system, "user", max="max", current=GIB)
+    assert (memory.total(), memory.free()) == (64 * GIB, 50 * GIB)
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_containers_limit_counts_and_its_cached_files_are_free(system, version):
+    names = ("max", "current") if version == 2 else ("limit_in_bytes", "usage_in_bytes")
+    stat = f"anon 5\n{'inactive_file' if version == 2 else 'total_inactive_file'} {2 * GIB}\n"
+    cgroup(system, "a/b", stat, version, **dict(zip(names, (8 * GIB, 5 * GIB), strict=True)))
+    assert (memory.total(), memory.free()) == (8 * GIB, 5 * GIB)
+    cgroup(system, "a", "", version, **dict(zip(names, (6 * GIB, 5 * GIB), strict=True)))  # the one around it
+    cgroup(system, "a/b", stat, version)
+    assert (memory.total(), memory.free()) == (6 * GIB, GIB)
+
+
+def test_all_that_does_not_fit_is_in_one_message(system):
+    refuse([Need("small", GIB, "little", "nothing")])
+    with pytest.raises(RecganError) as caught:
+        refuse(
+            [Need("one", 60 * GIB, "x", "lower x"), Need("small", GIB, "", ""), Need("two", 2**50, "y", "z")]
+        )
+    assert str(caught.value).splitlines() == [
+        "not enough memory: 50.0 GiB of 64.0 GiB are free here, but these need more:",
+        "  one: 60.0 GiB for x; lower x",
+        "  two: 1,048,576.0 GiB for y; z",
+    ]
+
+
+def test_a_large_catalogue_is_refused_by_name(system):
+    """52 * 41,000² bytes are 81.4 GiB; the widest of the shop's grid keeps 800 neighbours."""
+    large = Shapes(500_000, 41_000)
+    with pytest.raises(RecganError, match=r"baselines\.ease: 81\.4 GiB for .*41,000 x 41,000.*ease to null"):
+        refuse(footprint.of_baselines(shop().baselines, large))
+    without = shop(baselines={"ease": None}, register={**shop_register(), "gate": gate("popularity")})
+    refuse(footprint.of_baselines(without.baselines, large))
+    refuse(footprint.of_baselines(shop().baselines, Shapes(500_000, 8_000)))
+
+
+def shop_register():
+    return yaml.safe_load(SHOP.read_text(encoding="utf-8"))["register"]
+
+
+def gate(*must_beat):
+    return {**shop_register()["gate"], "must_beat": list(must_beat)}
+
+
+def test_a_baseline_that_is_left_out_cannot_be_one_to_beat():
+    register = {**shop_register(), "gate": gate("popularity", "ease")}
+    with pytest.raises(RecganError, match=r"must_beat names ease, but baselines\.ease is null; take it out"):
+        shop(baselines={"ease": None}, register=register)
+
+
+def test_the_students_need_is_that_of_its_blocks_and_its_teachers_scores():
+    """66 n² at once; in blocks 66 (2b)² and 48 n k; and 4 for each taught user and item."""
+    train = load_params(ROOT / "examples/student-ml100k.yaml").train
+    need = footprint._of_student
+    solved = train.model_copy(update={"block_items": None, "neighbours": None, "teacher_users": 100})
+    assert need(solved, 1000, 5000).bytes == 66 * 5000**2 + 4 * 100 * 5000
+    blocks = solved.model_copy(update={"block_items": 1000, "neighbours": 50, "teacher_users": None})
+    assert need(blocks, 1000, 5000).bytes == 66 * 2000**2 + 48 * 5000 * 50 + 4 * 1000 * 5000
+    alone = solved.model_copy(update={"generated_weights": (0.0,)})
+    assert need(alone, 1000, 5000).bytes == 66 * 5000**2
+
+
+def test_neighbours_turn_dense_where_they_are_many():
+    grid = shop().baselines.itemknn.model_copy(update={"neighbours": (20, 100)})
+    assert footprint._of_neighbours("x", grid, 1600).bytes == 48 * 1600 * 100
+    assert footprint._of_neighbours("x", grid, 1599).bytes == 48 * 1599 * 100 + 8 * 1599**2
