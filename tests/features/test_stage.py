@@ -1,5 +1,6 @@
 """The stage: files in, files out, byte for byte the same."""
 
+import contextlib
 import hashlib
 import itertools
 import shutil
@@ -14,7 +15,7 @@ import yaml
 
 from recgan.data.events import ITEMS, USERS, Tables, write_tables
 from recgan.data.quarantine import QUARANTINE
-from recgan.errors import RecganError
+from recgan.errors import RecganError, Unavailable
 from recgan.features.build import features
 from recgan.features.matrices import content_md5, read_features
 from recgan.files import read_json, replacing
@@ -123,7 +124,7 @@ def test_files_of_two_versions_are_refused(project):
 
 
 def test_readers_beside_a_writer_never_see_two_versions(project):
-    """Where each reader has to begin anew now and then: the writer swaps as quickly as it can copy."""
+    """A reader that is slower than the writer, as on a busy machine, may be refused, but not be misled."""
     first, second = _other(project)
     md5s = {read_json(folder / "summary.json")["md5"] for folder in (first, second)}
     target = project / "data" / "swapped"
@@ -134,14 +135,18 @@ def test_readers_beside_a_writer_never_see_two_versions(project):
         for source in itertools.cycle((second, first)):
             with replacing(target) as new:
                 shutil.copytree(source, new)
-            if stop.wait(0.03):
+            if stop.wait(0.1):
                 break
 
     writer = threading.Thread(target=write)
     writer.start()
     try:
-        seen = [read_features(target) for _ in range(20)]
+        seen = []
+        for _ in range(10):
+            with contextlib.suppress(Unavailable):
+                seen.append(read_features(target))
     finally:
         stop.set()
         writer.join()
+    assert seen
     assert {content_md5(one) for one in seen} == {one.summary["md5"] for one in seen} <= md5s

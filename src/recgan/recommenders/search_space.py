@@ -167,10 +167,10 @@ def _gans() -> dict[str, type[Section]]:
 
 
 def _grids() -> dict[str, type[Section]]:
-    fields = {name: field.annotation for name, field in BaselinesParams.model_fields.items()}
     return {
         name: model
-        for name, model in fields.items()
+        for name, field in BaselinesParams.model_fields.items()
+        for model in get_args(field.annotation)  # the grid, or null for none
         if isinstance(model, type) and issubclass(model, Section)
     }
 
