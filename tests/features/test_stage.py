@@ -135,14 +135,14 @@ def test_readers_beside_a_writer_never_see_two_versions(project):
         for source in itertools.cycle((second, first)):
             with replacing(target) as new:
                 shutil.copytree(source, new)
-            if stop.wait(0.1):
+            if stop.wait(0.3):
                 break
 
     writer = threading.Thread(target=write)
     writer.start()
     try:
         seen = []
-        for _ in range(10):
+        for _ in range(5):
             with contextlib.suppress(Unavailable):
                 seen.append(read_features(target))
     finally:
