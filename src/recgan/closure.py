@@ -10,6 +10,8 @@ ROOT = Path(__file__).parent
 WITHOUT_RESULTS: Mapping[str, str] = {
     "recgan.params": "checks values that DVC compares itself, section by section",
     "recgan.images.params": "checks values that DVC compares itself, section by section",
+    "recgan.sections": "checks values that DVC compares itself, section by section",
+    "recgan.yaml12": "reads values that DVC compares itself",
     "recgan.errors": "how a failure is shown",
     "recgan.files": "how a result is put in its place",
     "recgan.memory": "refuses what does not fit, or spills it to disk",
