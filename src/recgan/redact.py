@@ -52,7 +52,8 @@ _AWS_KEY = re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b")
 _DVC_CONFIGS = (".dvc/config", ".dvc/config.local", "~/.config/dvc/config")
 _DVC_LINE = re.compile(rf"^\s*(\w*(?:{_NAMES})\w*|url)\s*=\s*(.+?)\s*$", re.I | re.M)
 
-_EMAIL = re.compile(r"([^\s@%])[^\s@%]*(?:@|%40)[^\s@]+", re.I)
+# Within a line of a CSV file too: neither commas nor quote signs are part of an address.
+_EMAIL = re.compile(r"([^\s@%,;'\"])[^\s@%,;'\"]*(?:@|%40)[^\s@,;'\"]+", re.I)
 _PHONE = re.compile(r"(?<!\w)(\+\d{2})[\d ()./-]{5,}")
 
 

@@ -130,6 +130,14 @@ def test_rows_of_another_parser_are_held_against_the_lines(tmp_path):
         check_lines(path, 4)
 
 
+def test_a_line_is_quoted_without_addresses_and_orders_to_a_terminal(tmp_path):
+    lines = rows(5)
+    lines[2] = "anna@example.com,i2,\x1b[2J2024-05-01\n"
+    message = complaint(written(tmp_path, HEADER + "".join(lines)))
+    assert "line 4: 3 fields" in message
+    assert "'a…@…,i2,\\x1b[2J2024-05-01'" in message
+
+
 TEXT = st.text(st.sampled_from('ab ,"\n'), max_size=6)
 
 

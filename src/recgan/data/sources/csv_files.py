@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 
 from recgan.errors import RecganError
+from recgan.redact import shown
 
 logger = logging.getLogger(__name__)
 
@@ -253,4 +254,4 @@ def _open(path: Path, encoding: str, errors: str) -> io.TextIOWrapper:
 
 def _short(text: str) -> str:
     text = text.rstrip("\r\n")
-    return repr(text if len(text) <= 60 else text[:60] + "…")
+    return f"'{shown(text if len(text) <= 60 else text[:60] + '…')}'"

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from recgan.errors import RecganError
+from recgan.redact import shown
 
 logger = logging.getLogger(__name__)
 
@@ -102,8 +103,8 @@ def clean_ids(columns: Mapping[str, pa.ChunkedArray], cased: bool = True) -> lis
     lost = _matching(distinct, _EXPONENT)
     if len(lost):
         raise RecganError(
-            f"{names}: {len(lost):,} id(s) such as {lost[0]} have lost their digits, as long numbers do in a "
-            "spreadsheet; export the column as text"
+            f"{names}: {len(lost):,} id(s) such as {shown(lost[0])} have lost their digits, as long "
+            "numbers do in a spreadsheet; export the column as text"
         )
     fractions = _matching(distinct, _FRACTION)
     whole = _matching(fractions, _WHOLE_FRACTION)
@@ -117,7 +118,7 @@ def clean_ids(columns: Mapping[str, pa.ChunkedArray], cased: bool = True) -> lis
         other = fractions.filter(pc.invert(pc.is_in(fractions, value_set=whole)))[0]
         logger.info(
             "%s: %s ids such as %s end in .0 and are left so, as there is also %s",
-            names, f"{len(whole):,}", whole[0], other,
+            names, f"{len(whole):,}", shown(whole[0]), shown(other),
         )  # fmt: skip
     if cased:
         _warn_of_case(names, distinct)
@@ -136,8 +137,8 @@ def _stripped(where: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
         if len(changed):
             rows = pc.sum(pc.is_in(column, value_set=changed)).as_py()
             logger.warning(
-                "%s: %s of %s ids were read %s, such as %r",
-                where, f"{rows:,}", f"{len(column):,}", what, changed[0].as_py(),
+                "%s: %s of %s ids were read %s, such as '%s'",
+                where, f"{rows:,}", f"{len(column):,}", what, shown(changed[0]),
             )  # fmt: skip
     return column if composed.equals(written) else _replaced(column, written, composed)
 
@@ -168,7 +169,7 @@ def _without_fraction(
     if rows:
         logger.warning(
             "%s: %s of %s ids were whole numbers with a fraction, such as %s, and are read without it",
-            where, f"{rows:,}", f"{len(column):,}", whole[0],
+            where, f"{rows:,}", f"{len(column):,}", shown(whole[0]),
         )  # fmt: skip
     return _replaced(column, whole, pc.replace_substring_regex(whole, r"\.0$", ""))
 
@@ -180,7 +181,7 @@ def _warn_of_case(names: str, distinct: pa.Array) -> None:
         pair = distinct.filter(pc.equal(pc.utf8_lower(distinct), alike[0]))
         logger.warning(
             "%s: %s ids differ from another by upper and lower case alone, such as %s and %s: they stay",
-            names, f"{len(distinct) - len(counts):,}", pair[0], pair[1],
+            names, f"{len(distinct) - len(counts):,}", shown(pair[0]), shown(pair[1]),
         )  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from recgan.data.sources.parts import read_parts
 from recgan.data.sources.times import to_times
 from recgan.errors import RecganError
 from recgan.params import OwnFilesSource
+from recgan.redact import shown
 
 _IDS = ("user_id", "item_id", "session_id", "event")
 
@@ -145,7 +146,7 @@ def _check_ids(ids: pa.ChunkedArray, where: str) -> None:
     twice = counts.filter(pc.greater(counts.field("counts"), 1))
     if len(twice):
         raise RecganError(
-            f"{where}: {len(twice):,} id(s) more than once, such as {twice[0]['values']}; "
+            f"{where}: {len(twice):,} id(s) more than once, such as {shown(twice[0]['values'])}; "
             "keep one row of each"
         )
 
