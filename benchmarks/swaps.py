@@ -110,10 +110,10 @@ def kill_writers(folder: Path, kills: int) -> collections.Counter:
         os.waitpid(writer, 0)
         counts["there at once" if folder.exists() else "put back by the next reader"] += 1
         counts["mixed" if read_whole(folder, version_of) == "mixed" else "whole"] += 1
-        counts["left behind"] += len(list(folder.parent.glob(".*.tmp")))
+        counts["left behind"] += len(list(folder.parent.glob(f".{folder.name}.*.tmp")))
     with replacing(folder) as new:
         new.mkdir()
-    counts["left behind after the next writer"] = len(list(folder.parent.glob(".*.tmp")))
+    counts["left behind after the next writer"] = len(list(folder.parent.glob(f".{folder.name}.*.tmp")))
     return counts
 
 

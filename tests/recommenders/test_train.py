@@ -92,7 +92,7 @@ EXAMPLES = {"feature_gan": "feature-gan.yaml"}
 CURVES = {
     "rcgan": ["d_fake", "d_real", "adversarial", "reconstruction"],
     "cfgan": ["d_real", "d_fake", "win_rate", "zero_reconstruction"],
-    "feature_gan": ["adversarial", "regression", "d_real", "d_fake", "win_rate"],
+    "feature_gan": ["d_real", "d_fake", "win_rate", "adversarial", "regression"],
 }
 PROBED = ["effective_items", "effective_rank"]
 
