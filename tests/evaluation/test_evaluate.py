@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from scipy.sparse import csr_array, save_npz
+from scipy.sparse import csr_array
 
 from recgan.errors import RecganError
 from recgan.evaluation import evaluate as stage
@@ -252,7 +252,8 @@ def test_missing_rankings_name_the_remedy(project):
 
 
 def test_nothing_held_out_at_all_is_an_error_and_writes_nothing(project, features):
-    save_npz(project / "data" / "features" / "test_held_out.npz", csr_array(features.test.held_out.shape))
+    nothing = replace(features.test, held_out=csr_array(features.test.held_out.shape, dtype=np.float32))
+    write_features(replace(features, test=nothing), project / "data" / "features")
     with pytest.raises(RecganError, match="no test user has anything held out"):
         evaluate(root=project)
     assert not (project / "data" / "evaluation").exists()
