@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/installed-$(shell cat pyproject.toml requirements.lock | ck
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help install run images tune recommend monitor rollback test test-fast check format serve serve-model ui up down status deploy remote lock clean
+.PHONY: help install run images tune recommend monitor rollback promote test test-fast check format serve serve-model ui up down status deploy remote lock clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -63,6 +63,9 @@ monitor: $(INSTALLED)  ## drift against the champion's training data; retrains b
 
 rollback: $(INSTALLED)  ## the champion before becomes the champion again (REASON="…")
 	@$(BIN)/python -m flows.rollback --reason "$(REASON)"
+
+promote: $(INSTALLED)  ## a version becomes the champion by hand, without the gate (VERSION=3 REASON="…")
+	@$(BIN)/python -m recgan promote $(or $(VERSION),"") --reason "$(REASON)"
 
 serve: $(INSTALLED)  ## recommendations over HTTP on port 8000 with the champion, and the page /explorer (NAME=recgan WORKERS=1)
 	@$(BIN)/python -m recgan serve --name $(or $(NAME),recgan) --port $(or $(PORT),8000) --workers $(or $(WORKERS),1)

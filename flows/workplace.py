@@ -23,6 +23,8 @@ def prepare(root: Path, name: str, ref: str) -> Path:
     DVC's locks; what one of them computed the other finds in the cache. The worktree stays from run to run,
     and with it dvc.lock, so that an unchanged stage is not computed again. Files that git does not hold,
     such as those in raw/, are lent to it as links, and what is published goes to the project's own folder.
+    All of these are absolute paths, so a project that was moved or copied gets them anew: else a copy's run
+    would work in the original.
 
     Args:
         root: the project, the top folder of a git repository.
@@ -36,6 +38,7 @@ def prepare(root: Path, name: str, ref: str) -> Path:
     place = place_of(root, name)
     commit = _git(root, "rev-parse", "--verify", f"{ref}^{{commit}}").strip()
     if place.exists():
+        _take_over(root, place)
         _git(place, "checkout", "--quiet", "--detach", "--force", commit)
     else:
         _git(root, "worktree", "prune")
@@ -51,10 +54,28 @@ def prepare(root: Path, name: str, ref: str) -> Path:
         raise RecganError(f"params.yaml as of {ref} does not say ingest.path; commit one that does") from None
     _lend(root, place, raw)
     published = place / "recommendations"
+    if published.is_symlink() and published.resolve() != (root / "recommendations").resolve():
+        published.unlink()
     if not published.is_symlink():
         (root / "recommendations").mkdir(exist_ok=True)
         published.symlink_to(root / "recommendations")
     return place
+
+
+def _take_over(root: Path, place: Path) -> None:
+    """Let a worktree that came along with a moved or copied project belong to this project's repository."""
+    common = Path(_git(root, "rev-parse", "--path-format=absolute", "--git-common-dir").strip())
+    link = place / ".git"
+    named = Path(link.read_text(encoding="utf-8").removeprefix("gitdir:").strip())
+    own = common / "worktrees" / named.name
+    if named.resolve() == own.resolve():
+        return
+    if own.is_dir():
+        link.write_text(f"gitdir: {own}\n", encoding="utf-8")
+        (own / "gitdir").write_text(f"{link}\n", encoding="utf-8")
+    else:  # git has forgotten it
+        shutil.rmtree(place)
+        _git(root, "worktree", "add", "--quiet", "--force", "--detach", str(place), "HEAD")
 
 
 def place_of(root: Path, name: str) -> Path:
@@ -102,12 +123,16 @@ def _lend(root: Path, place: Path, path: Path) -> None:
         return
     source, target = root / path, place / path
     if source.is_dir() and target.is_dir() and not target.is_symlink():
-        for link in (entry for entry in target.iterdir() if entry.is_symlink() and not entry.exists()):
-            link.unlink()
+        for link in (entry for entry in target.iterdir() if entry.is_symlink()):
+            if not link.exists() or link.resolve() != (source / link.name).resolve():
+                link.unlink()
         for entry in source.iterdir():
             if not (target / entry.name).exists():
                 (target / entry.name).symlink_to(entry.resolve())
-    elif source.exists() and not target.exists():
+        return
+    if target.is_symlink() and target.resolve() != source.resolve():
+        target.unlink()
+    if source.exists() and not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
         target.symlink_to(source.resolve())
 

@@ -139,6 +139,33 @@ def rollback(
 
 
 @app.command()
+def promote(
+    version: Annotated[str, typer.Argument(help="Its number in the registered model.")],
+    reason: Annotated[str, typer.Option(help="Why, for the record.")],
+    by: Annotated[str | None, typer.Option(help="Who; this user on this machine when not given.")] = None,
+) -> None:
+    """Make a version the champion by hand, without the gate."""
+    from recgan.params import load_params
+    from recgan.registry.by_hand import promote_by_hand
+    from recgan.registry.recommendations import live_by_hand
+
+    print(live_by_hand(Path(), promote_by_hand(Path(), load_params().register_.name, version, reason, by)))
+
+
+@app.command()
+def relocate() -> None:
+    """Make a registry whose folder was moved or copied use the files beside its database."""
+    from recgan.registry.relocation import relocate as mend
+    from recgan.registry.relocation import sentence
+    from recgan.registry.tracking import database_file
+
+    database = database_file()
+    if database is None:
+        raise RecganError("MLFLOW_TRACKING_URI names a server: it knows where its files are; nothing to do")
+    print(sentence(mend(database)))
+
+
+@app.command()
 def use(
     example: Annotated[str, typer.Argument(help="A name in examples/, or the path of a params file.")],
     folder: Annotated[Path | None, typer.Option(help="Where the raw files are; becomes ingest.path.")] = None,

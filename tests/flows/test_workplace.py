@@ -1,6 +1,7 @@
 """Scheduled runs work in a worktree of their own, on the project's cache, and end with their worker."""
 
 import os
+import shutil
 import subprocess
 import sys
 
@@ -83,6 +84,38 @@ def test_it_is_kept_so_that_unchanged_stages_are_not_run_again(project):
     workplace.prepare(project, "nightly", "main")
     dvc(place, "repro", "-q")
     assert (place / "out.txt").read_text() == "two\n"
+
+
+@pytest.mark.parametrize("how", ["copied", "moved"])
+def test_in_a_project_that_was_moved_or_copied_it_works_in_that_project_alone(project, tmp_path, how):
+    place = workplace.prepare(project, "nightly", "HEAD")
+    dvc(place, "repro", "-q")
+    before = (place / "when.txt").read_text()
+    other = tmp_path / "other"
+    if how == "copied":
+        shutil.copytree(project, other, symlinks=True)
+    else:
+        project.rename(other)
+    (other / "raw/events.txt").write_text("two\n")
+    (other / "code.txt").write_text("the other's")
+    commit(other)
+    there = workplace.prepare(other, "nightly", "main")
+    assert there == other / ".recgan/worktrees/nightly"
+    assert (there / "code.txt").exists()
+    assert run(there, "git", "rev-parse", "--path-format=absolute", "--git-common-dir") == str(other / ".git")
+    dvc(there, "repro", "-q")
+    assert (there / "out.txt").read_text() == "two\n"
+    (there / "recommendations/shop.parquet").write_text("the other's")
+    assert (other / "recommendations/shop.parquet").exists()
+    if how == "moved":
+        assert not project.exists()
+    else:  # as it was
+        assert run(place, "git", "status", "--porcelain") == "?? dvc.lock"
+        assert run(place, "git", "rev-parse", "HEAD") == run(project, "git", "rev-parse", "main")
+        assert not (project / "recommendations/shop.parquet").exists()
+        assert workplace.prepare(project, "nightly", "HEAD") == place
+        dvc(place, "repro", "-q")
+        assert ((place / "out.txt").read_text(), (place / "when.txt").read_text()) == ("one\n", before)
 
 
 def test_a_persons_run_at_the_same_time_disturbs_neither(project):

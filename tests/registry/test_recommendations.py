@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from recgan.errors import RecganError
+from recgan.errors import RecganError, Unavailable
 from recgan.features.matrices import read_features
 from recgan.features.newest import newest_histories
 from recgan.registry import asking, recommendations, store
@@ -191,6 +191,14 @@ def test_a_champion_that_does_not_answer_leaves_the_file_as_it_was(versions, nam
         before = recommend(versions, named)
     content = before.path.read_bytes()
     monkeypatch.setattr(recommendations, "fetched", asking.fetched)
+    with pytest.raises(Unavailable, match="cannot be fetched") as passing:
+        recommend(versions, named, k=3)
+    assert "rollback" not in str(passing.value)
+
+    def wrong(model_uri):
+        raise NoAnswerError("an item stands twice")
+
+    monkeypatch.setattr(recommendations, "fetched", wrong)
     with pytest.raises(RecganError, match=r"the champion \(version 2 of .*; recgan rollback"):
         recommend(versions, named, k=3)
     assert before.path.read_bytes() == content

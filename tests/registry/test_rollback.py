@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from recgan.errors import RecganError
+from recgan.errors import RecganError, Unavailable
 from recgan.registry import store
 from recgan.registry.gate import Decision
 from recgan.registry.recommendations import live_now
@@ -75,8 +75,10 @@ def test_without_a_champion_or_one_before_or_a_reason_nothing_moves(client, name
 
 
 def test_a_version_that_does_not_answer_does_not_come_back(client, name, tmp_path):
-    """By the real trial: these versions have no package."""
-    with pytest.raises(RecganError, match=r"version 1 .* does not answer .*so version 2 stays"):
+    """The second time by the real trial: the artifact store does not have these versions' packages."""
+    with pytest.raises(RecganError, match=r"version 1 .* does not answer \(empty lists\), so version 2"):
+        rollback(tmp_path, name, "empty lists", trial=lambda uri: "empty lists")
+    with pytest.raises(Unavailable, match=r"version 1 .* cannot be asked .*so version 2 stays"):
         rollback(tmp_path, name, "empty lists")
     assert aliases(client, name) == {"champion": "2", "previous": "1"}
 

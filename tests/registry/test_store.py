@@ -14,7 +14,7 @@ import yaml
 from markupsafe import escape
 from scipy.sparse import csr_array
 
-from recgan.errors import RecganError
+from recgan.errors import RecganError, Unavailable
 from recgan.evaluation.evaluate import OURS, measure
 from recgan.features.matrices import write_features
 from recgan.recommenders.loading import load_recommender
@@ -24,7 +24,7 @@ from recgan.registry import store
 from recgan.registry.asking import QUESTIONS, ask
 from recgan.registry.gate import Decision
 from recgan.registry.lineage import folder_md5
-from recgan.registry.tracking import connect, current
+from recgan.registry.tracking import artifact_location, connect, current
 from tests.registry.conftest import ITEMS, TASTES, make_project, shop_features, taste_recommender, write_lock
 
 
@@ -234,10 +234,31 @@ def test_a_package_that_cannot_answer_is_refused(client, named, tmp_path):
     assert aliases(client, named) == {"challenger": "1"}
 
 
-def test_a_missing_package_is_an_error_of_the_smoke_prediction(store_env):
-    connect()
+def test_a_package_that_cannot_be_fetched_is_no_verdict_on_it(client, named, tmp_path):
     asked = pa.record_batch([[["item-1"]], [[1.0]]], QUESTIONS)
-    assert ask("models:/nothing/1", asked, 5, True).error.startswith("the package cannot be fetched")
+    with pytest.raises(Unavailable, match="models:/nothing/1 cannot be fetched"):
+        ask("models:/nothing/1", asked, 5, True)
+    root = make_project(tmp_path / "project", named, good_tastes=TASTES)
+    version = store.register(root, named).version
+    location = client.get_experiment_by_name(named.register_.name).artifact_location
+    place = Path(location.removeprefix("file://"))
+    place.rename(place.with_name("away"))
+    with pytest.raises(Unavailable, match="the artifact store does not have its files"):
+        store.judge(root, named, version)
+    assert "gate.decision" not in client.get_model_version(named.register_.name, version).tags
+    place.with_name("away").rename(place)
+    assert store.judge(root, named, version).decision.promote
+
+
+def test_a_run_that_was_killed_is_not_shown_as_running_for_good(client, named, tmp_path):
+    root = make_project(tmp_path / "project", named, good_tastes=TASTES)
+    name = named.register_.name
+    experiment = client.create_experiment(name, artifact_location(root, name))
+    dead = client.create_run(experiment, tags={"train_key": "of a killed registration"}).info.run_id
+    somebodys = client.create_run(experiment).info.run_id
+    store.register(root, named)
+    assert client.get_run(dead).info.status == "KILLED"
+    assert client.get_run(somebodys).info.status == "RUNNING"
 
 
 def test_only_a_change_of_the_train_stage_makes_a_new_version(client, named, tmp_path):

@@ -526,7 +526,8 @@ def test_the_challenger_is_the_last_registered_that_is_not_the_champion(shop, mo
     assert store.challenger(Path(), shop).decision is None
     client.set_model_version_tag(shop, "2", "gate.decision", "refuse")
     client.set_model_version_tag(shop, "2", "gate.reasons", "✓ One.\n✗ Another.")
-    assert store.challenger(Path(), shop) == store.Challenger("2", "refuse", ("✓ One.", "✗ Another."))
+    identity = store.VersionId("2", client.get_model_version(shop, "2").run_id)
+    assert store.challenger(Path(), shop) == store.Challenger(identity, "refuse", ("✓ One.", "✗ Another."))
     with looking(shop) as looker:
         assert lists(looker, history=[])["verdict"] == {
             "decision": "refuse",

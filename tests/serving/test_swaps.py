@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -25,7 +26,7 @@ from recgan.serving import champion as champion_module
 from recgan.serving.app import create_app
 from recgan.serving.champion import ChampionWatch
 from tests.registry.conftest import shop_features
-from tests.serving.conftest import LIMIT, buying, ids, promote, until
+from tests.serving.conftest import LIMIT, buying, ids, promote, register, until
 
 
 def metric(client, name):
@@ -120,6 +121,39 @@ def test_a_registry_that_does_not_answer_leaves_the_old_version_serving(shop, mo
     assert watch.problem is None
 
 
+def test_a_registry_that_was_made_anew_or_restored_is_noticed_by_the_run_behind_the_number(
+    params,
+    empty_database,
+    tmp_path,
+    monkeypatch,
+):
+    """A server's open connection would go on reading the removed file, and version 1 is version 1 again."""
+    database, away = tmp_path / "mlflow.db", tmp_path / "backup.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{database}")
+    shutil.copy(empty_database, database)
+    promote("restored", register(tmp_path / "good", params, "restored"))
+    watch = ChampionWatch("restored")
+    watch.look()
+    first = watch.serving
+    assert (first.model.version, watch.problem) == ("1", None)
+    database.rename(away)
+    watch.look()
+    assert watch.serving is first
+    assert "is gone" in watch.problem
+    shutil.copy(empty_database, database)
+    promote("restored", register(tmp_path / "poor", params, "restored", good_tastes=3))
+    watch.look()
+    assert (watch.serving.model.version, watch.problem) == ("1", None)
+    assert watch.serving is not first
+    away.replace(database)
+    newer = watch.serving
+    watch.look()
+    assert watch.serving is not newer
+    seen = watch.serving
+    watch.look()
+    assert watch.serving is seen  # the same one is not loaded again
+
+
 def test_a_failing_model_is_answered_by_popularity_and_counted(shop):
     promote(shop, "1")
     with TestClient(create_app(shop, poll_seconds=3600)) as client:
@@ -205,9 +239,9 @@ from recgan.registry import store
 from recgan.registry.packaged import PackagedRecommender
 from recgan.serving.app import create_app
 folder = Path(sys.argv[1])
-store.champion_version = lambda root, name: "1"
+store.champion_version = lambda root, name: store.VersionId("1", "run")
 store.load_champion = lambda root, name: store.Champion(
-    "1", PackagedRecommender.load(folder / "recommender", folder / "items.json")
+    store.VersionId("1", "run"), PackagedRecommender.load(folder / "recommender", folder / "items.json")
 )
 app = create_app("shop")
 app.state.watch.look()

@@ -6,6 +6,7 @@ of questions from standard input and writes a batch of answers for each to stand
 streams. It ends with its input, and in the midst of an answer when ASKER, the process that asks, is gone.
 """
 
+import errno
 import math
 import os
 import sys
@@ -15,6 +16,8 @@ from threading import Thread
 from typing import Any
 
 import pyarrow as pa
+
+_PASSING = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ESTALE}
 
 ANSWERS = pa.schema({"item_ids": pa.list_(pa.string()), "scores": pa.list_(pa.float64())})
 
@@ -34,6 +37,8 @@ def main(model_path: str, k: str, exclude_seen: str, asker: str) -> None:
             model = mlflow.pyfunc.load_model(model_path)
             error = _smoke(model, first.slice(0, 100).to_pylist(), params, pd)
         except Exception as fault:
+            if passes(fault):
+                raise
             traceback.print_exc()
             error = f"{type(fault).__name__}: {fault}"
         schema = ANSWERS if error is None else ANSWERS.with_metadata({"error": error})
@@ -78,5 +83,22 @@ def _smoke(model: Any, asked: list[dict[str, Any]], params: dict[str, Any], pd: 
     return None
 
 
+def passes(fault: BaseException | None) -> bool:
+    """Tell whether memory, disk or files ran out, which says nothing about the package."""
+    while fault is not None:
+        if isinstance(fault, MemoryError) or type(fault).__name__ == "OutOfMemoryError":
+            return True
+        if isinstance(fault, RuntimeError) and "not enough memory" in str(fault):  # torch on a CPU
+            return True
+        if isinstance(fault, OSError) and fault.errno in _PASSING:
+            return True
+        fault = fault.__cause__ or fault.__context__
+    return False
+
+
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    try:
+        main(*sys.argv[1:])
+    except Exception as fault:
+        traceback.print_exc()
+        sys.exit(os.EX_TEMPFAIL if passes(fault) else 1)

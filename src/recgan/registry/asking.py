@@ -1,14 +1,15 @@
 """Ask a packaged model from here: its process, its answers, and what is wrong when there are none."""
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Timer
+from threading import Event, Timer
 from typing import IO
 
 import mlflow
@@ -16,7 +17,10 @@ import numpy as np
 import pyarrow as pa
 from scipy.sparse import csr_array
 
+from recgan.errors import RecganError, Unavailable
 from recgan.files import read_json
+from recgan.registry.manifest import DamagedPackageError, check_package
+from recgan.registry.outage import outside, unavailable
 from recgan.temporary import temporary_folder
 
 QUESTIONS = pa.schema({"history": pa.list_(pa.string()), "confidence": pa.list_(pa.float64())})
@@ -25,8 +29,11 @@ QUESTIONS = pa.schema({"history": pa.list_(pa.string()), "confidence": pa.list_(
 _TIMEOUT = 3600.0  # seconds for one batch
 
 
+_ENDS = 30.0  # seconds for a process to end whose answers have ended
+
+
 class NoAnswerError(Exception):
-    """Why a packaged model does not answer."""
+    """What a packaged model answers wrongly, or why it cannot be loaded: a fault of the package itself."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +63,10 @@ def ask(model_uri: str, asked: pa.RecordBatch, k: int, exclude_seen: bool) -> An
         asked: of QUESTIONS.
         k: length of a list.
         exclude_seen: leave out the items of the history.
+
+    Raises:
+        Unavailable: the package cannot be fetched, or its process was killed or took too long.
+        DamagedPackageError: a file of it is not the one that was packaged.
     """
     try:
         with fetched(model_uri) as model, asking(model, k, exclude_seen) as answer:
@@ -69,14 +80,40 @@ def fetched(model_uri: str) -> Iterator[Path]:
     """Yield the folder of a packaged model, there for the length of the block.
 
     Raises:
-        NoAnswerError: the registry does not have it.
+        Unavailable: it cannot be fetched.
+        DamagedPackageError: a file of it is not the one that was packaged.
     """
-    with temporary_folder() as folder:
+    with ExitStack() as stack:
+        with outside():
+            folder = stack.enter_context(temporary_folder())
+        model = _fetch(model_uri, f"{folder}/model")
         try:
-            model = mlflow.artifacts.download_artifacts(model_uri, dst_path=f"{folder}/model")
-        except (mlflow.exceptions.MlflowException, OSError) as error:
-            raise NoAnswerError(f"the package cannot be fetched: {error}") from None
-        yield Path(model)
+            check_package(model)
+        except DamagedPackageError:  # perhaps on the way: what arrives damaged twice is damaged in the store
+            model = _fetch(model_uri, f"{folder}/again")
+            try:
+                check_package(model)
+            except DamagedPackageError as fault:
+                fault.model_uri = model_uri
+                raise
+        yield model
+
+
+def _fetch(model_uri: str, folder: str) -> Path:
+    """Download a package; whatever hinders that is no fault of the package."""
+    try:
+        with outside():
+            model = Path(mlflow.artifacts.download_artifacts(model_uri, dst_path=folder))
+    except Unavailable as fault:
+        raise Unavailable(f"the package {model_uri} cannot be fetched: {fault}") from fault
+    except Exception as error:
+        raise Unavailable(f"the package {model_uri} cannot be fetched: {unavailable(error)}") from error
+    if not (model / "MLmodel").exists():  # MLflow takes a missing folder for an empty one
+        raise Unavailable(
+            f"the package {model_uri} cannot be fetched: the artifact store does not have its files; see "
+            "that the store is there, then run this again"
+        )
+    return model
 
 
 def catalogue_size(model: Path) -> int:
@@ -97,30 +134,34 @@ def asking(model: Path, k: int, exclude_seen: bool) -> Iterator[Callable[[pa.Rec
 
     The function takes a batch of QUESTIONS and returns the columns `item_ids` and `scores`. A package that
     was made before it took confidences ignores them. The first call makes the trial prediction too. It raises
-    NoAnswerError when the trial fails or the process ends.
+    NoAnswerError when the trial fails or the process ends by itself, and Unavailable when something killed
+    it, memory or disk ran out, or a batch took longer than an hour.
 
     Args:
         model: the folder of the package.
         k: length of a list.
         exclude_seen: leave out the items of the history.
     """
-    with temporary_folder() as folder, tempfile.TemporaryFile() as said:
-        child = subprocess.Popen(
-            [
-                sys.executable,
-                "-P",
-                str(Path(__file__).with_name("ask.py")),
-                str(model.resolve()),
-                str(k),
-                str(exclude_seen).lower(),
-                str(os.getpid()),
-            ],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=said,
-            cwd=folder,
-            env=os.environ | {"MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false"},
-        )
+    with ExitStack() as stack:
+        with outside():
+            folder = stack.enter_context(temporary_folder())
+            said = stack.enter_context(tempfile.TemporaryFile())
+            child = subprocess.Popen(
+                [
+                    sys.executable,
+                    "-P",
+                    str(Path(__file__).with_name("ask.py")),
+                    str(model.resolve()),
+                    str(k),
+                    str(exclude_seen).lower(),
+                    str(os.getpid()),
+                ],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=said,
+                cwd=folder,
+                env=os.environ | {"MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false"},
+            )
         assert child.stdin is not None
         assert child.stdout is not None
         to_child = pa.ipc.new_stream(child.stdin, QUESTIONS)
@@ -129,7 +170,13 @@ def asking(model: Path, k: int, exclude_seen: bool) -> Iterator[Callable[[pa.Rec
         def answer(asked: pa.RecordBatch) -> pa.RecordBatch:
             nonlocal answers
             assert child.stdin is not None
-            watch = Timer(_TIMEOUT, child.kill)
+            late = Event()
+
+            def give_up() -> None:
+                late.set()
+                child.kill()
+
+            watch = Timer(_TIMEOUT, give_up)
             watch.start()
             try:
                 to_child.write_batch(asked)
@@ -139,8 +186,12 @@ def asking(model: Path, k: int, exclude_seen: bool) -> Iterator[Callable[[pa.Rec
                 if error is None:
                     return answers.read_next_batch()
             except (OSError, pa.ArrowInvalid, StopIteration):  # the pipe is closed, or ends within a batch
-                child.kill()
-                raise NoAnswerError(f"its process ended with {child.wait()}: {_last_line(said)}") from None
+                if late.is_set():
+                    raise Unavailable(
+                        f"the packaged model took longer than {_TIMEOUT:g} s for a batch; run this again "
+                        "when the machine is less busy"
+                    ) from None
+                raise ended(_end_of(child), _last_line(said)) from None
             finally:
                 watch.cancel()
             raise NoAnswerError(error.decode())
@@ -153,6 +204,38 @@ def asking(model: Path, k: int, exclude_seen: bool) -> Iterator[Callable[[pa.Rec
             with suppress(OSError):  # a pipe that the child left full
                 child.stdin.close()
             child.stdout.close()
+
+
+def ended(code: int | None, last_line: str) -> RecganError | NoAnswerError:
+    """Tell what hindered a packaged model's process from what the package itself did.
+
+    Args:
+        code: its exit code, below 0 for a signal; None where it went on after its answers had ended.
+        last_line: what it said last.
+
+    Returns:
+        The error to raise.
+    """
+    if code is None:
+        return NoAnswerError(f"what it writes are no answers: {last_line}")
+    if code < 0:
+        return Unavailable(
+            f"the packaged model's process was killed by {signal.Signals(-code).name}, which is what happens "
+            "where memory runs out; free some, then run this again"
+        )
+    if code == os.EX_TEMPFAIL:
+        return Unavailable(
+            f"the packaged model ran out of memory, disk or files: {last_line}; make room, then run this "
+            "again"
+        )
+    return NoAnswerError(f"its process ended with {code}: {last_line}")
+
+
+def _end_of(child: "subprocess.Popen[bytes]") -> int | None:
+    try:
+        return child.wait(_ENDS)
+    except subprocess.TimeoutExpired:
+        return None
 
 
 def _last_line(said: IO[bytes]) -> str:

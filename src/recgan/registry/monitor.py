@@ -17,7 +17,7 @@ from mlflow.entities import Metric
 from mlflow.entities.model_registry import ModelVersion
 
 from recgan.data.events import EVENTS, ITEMS, check_table, read_table
-from recgan.errors import RecganError
+from recgan.errors import RecganError, Unavailable
 from recgan.evaluation.drift import jensen_shannon, psi
 from recgan.evaluation.profile import (
     Bins,
@@ -30,6 +30,7 @@ from recgan.evaluation.profile import (
 from recgan.features.matrices import Features
 from recgan.files import read_json, read_whole, write_json, write_text
 from recgan.params import MonitorParams, Params
+from recgan.registry.outage import outside
 from recgan.registry.publish import about
 from recgan.registry.recommendations import target_path
 from recgan.registry.tracking import connect, current
@@ -145,6 +146,7 @@ def _after(instant: pd.Timestamp) -> datetime:
 # --- the observation ------------------------------------------------------------------------------------
 
 
+@outside()
 def monitor(root: Path, params: Params) -> Report:
     """Compare the newest events and the published recommendations with the champion's training data.
 
@@ -153,6 +155,7 @@ def monitor(root: Path, params: Params) -> Report:
 
     Raises:
         RecganError: there is no champion, it was registered without a reference, or data/kept is missing.
+        Unavailable: the registry or its files do not answer.
     """
     client, name = connect(root), params.register_.name
     champion = current(client, name)
@@ -170,7 +173,7 @@ def monitor(root: Path, params: Params) -> Report:
 def observe(root: Path, params: Params, champion: ModelVersion) -> Observation:
     """Look at the events after the champion's training and at the published recommendations."""
     name, version, notes = params.register_.name, str(champion.version), []
-    reference, vocabulary = _read_reference(champion)
+    reference, vocabulary = _read_reference(connect(root), champion)
     until = datetime.fromisoformat(reference["until"])
     bins = Bins(tuple(reference["bins"]["categories"]), tuple(reference["bins"]["price_edges"]))
     events, items = read_whole(root / "data" / "kept", _read_kept)
@@ -192,7 +195,7 @@ def observe(root: Path, params: Params, champion: ModelVersion) -> Observation:
         shares["unknown_items"] = float((~newest["item_id"].isin(known.deciles.index)).mean())
         shares["unknown_shoppers"] = float((~shoppers.isin(trained_on.unique())).mean())
     published = about(target_path(root, name))
-    if published is None or published["version"] != version:
+    if published is None or published["run_id"] != str(champion.run_id):
         holds = "nothing" if published is None else f"version {published['version']}"
         notes.append(f"{holds} is published, not the champion (version {version}): make recommend")
     else:
@@ -217,23 +220,24 @@ def observe(root: Path, params: Params, champion: ModelVersion) -> Observation:
     )
 
 
-def _read_reference(champion: ModelVersion) -> tuple[dict[str, Any], dict[str, Any]]:
+def _read_reference(client: MlflowClient, champion: ModelVersion) -> tuple[dict[str, Any], dict[str, Any]]:
     """Fetch the champion's reference, and its vocabulary with the popularity of each item."""
-    name, version = champion.name, champion.version
-    with temporary_folder() as folder:
-        try:
-            reference, items = (
-                mlflow.artifacts.download_artifacts(uri, dst_path=str(folder))
-                for uri in (
-                    f"runs:/{champion.run_id}/{REFERENCE}",
-                    f"models:/{name}/{version}/artifacts/items.json",
-                )
+    name, version, run_id = champion.name, champion.version, str(champion.run_id)
+    if REFERENCE not in [file.path for file in client.list_artifacts(run_id, str(Path(REFERENCE).parent))]:
+        if not client.list_artifacts(run_id):  # every run of a registered version has files
+            raise Unavailable(
+                f"the files of the champion (version {version} of {name}) are not in the artifact store; see "
+                "that the store is there, then run this again"
             )
-        except (mlflow.exceptions.MlflowException, OSError):
-            raise RecganError(
-                f"the champion (version {version} of {name}) was registered without a reference, so there is "
-                "nothing to compare with; the next version that is promoted has one: make run"
-            ) from None
+        raise RecganError(
+            f"the champion (version {version} of {name}) was registered without a reference, so there is "
+            "nothing to compare with; the next version that is promoted has one: make run"
+        )
+    with temporary_folder() as folder:
+        reference, items = (
+            mlflow.artifacts.download_artifacts(uri, dst_path=str(folder))
+            for uri in (f"runs:/{run_id}/{REFERENCE}", f"models:/{name}/{version}/artifacts/items.json")
+        )
         return read_json(Path(reference)), read_json(Path(items))
 
 

@@ -14,6 +14,7 @@ import recgan
 from recgan.features.matrices import Features
 from recgan.files import unchanged
 from recgan.params import FeaturesParams
+from recgan.registry.manifest import MANIFEST, write_manifest
 from recgan.registry.packaged import SHOPPERS, write_items, write_shoppers
 from recgan.temporary import temporary_folder
 
@@ -52,15 +53,22 @@ def log_package(
     with temporary_folder() as folder, warnings.catch_warnings():
         # MLflow wants an example to check the signature; the gate's trial prediction does.
         warnings.filterwarnings("ignore", ".*input example was not provided", UserWarning)
-        items, shoppers = folder / "items.json", folder / SHOPPERS
+        items, shoppers, manifest = (folder / name for name in ("items.json", SHOPPERS, MANIFEST))
+        code = Path(recgan.__file__).parent
         write_items(features.items, items, params)
         write_shoppers(features, shoppers)
         with unchanged(recommender):
+            write_manifest(manifest, (recommender, items, shoppers), code)
             package: ModelInfo = mlflow.pyfunc.log_model(
                 name="recommender",
                 python_model=str(Path(__file__).with_name("pyfunc.py")),
-                artifacts={"recommender": str(recommender), "items": str(items), "shoppers": str(shoppers)},
-                code_paths=[str(Path(recgan.__file__).parent)],
+                artifacts={
+                    "recommender": str(recommender),
+                    "items": str(items),
+                    "shoppers": str(shoppers),
+                    "manifest": str(manifest),
+                },
+                code_paths=[str(code)],
                 signature=SIGNATURE,
                 pip_requirements=requirements(),
                 tags=tags,

@@ -17,6 +17,7 @@ from recgan.files import read_json, write_json
 from recgan.params import FeaturesParams
 from recgan.recommenders.loading import load_recommender
 from recgan.recommenders.protocol import Recommender, recommend
+from recgan.registry.manifest import check_artifacts
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,12 @@ class PackagedRecommender:
 
     @classmethod
     def load(cls, recommender: Path, items: Path) -> "PackagedRecommender":
-        """Load from the recommender's folder and the JSON file that `write_items` wrote."""
+        """Load from the recommender's folder and the JSON file that `write_items` wrote.
+
+        Raises:
+            DamagedPackageError: a file beside a manifest is not the one that was packaged.
+        """
+        check_artifacts(items.parent)
         content = read_json(items)
         catalogue, confidence = content.get("catalogue"), content.get("confidence")
         return cls(

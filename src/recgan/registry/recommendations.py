@@ -19,6 +19,9 @@ from recgan.features.matrices import read_features
 from recgan.features.newest import newest_histories
 from recgan.params import Params
 from recgan.registry.asking import NoAnswerError, asking, catalogue_size, fetched, questions
+from recgan.registry.by_hand import PromotedByHand
+from recgan.registry.manifest import DamagedPackageError
+from recgan.registry.outage import outside
 from recgan.registry.publish import METADATA, about, build, drop_parts, publishing, put_in_place
 from recgan.registry.rollback import Rollback
 from recgan.registry.tracking import connect, critical_section, current
@@ -57,6 +60,7 @@ def target_path(root: Path, name: str) -> Path:
     return root / "recommendations" / f"{name}.parquet"
 
 
+@outside()
 def recommend(
     root: Path,
     params: Params,
@@ -80,6 +84,7 @@ def recommend(
 
     Raises:
         RecganError: there is no champion, it does not answer, the features are missing, or k is below 1.
+        Unavailable: the registry does not answer, or the champion's process was hindered.
     """
     name = params.register_.name
     k = params.recommend.k if k is None else k
@@ -115,7 +120,7 @@ def recommend(
             whole = _build(target, content, shoppers)
             with critical_section(root, name):  # a promotion or a rollback comes before this, or after
                 holder = current(client, name)
-                if holder is not None and holder.version == champion.version:
+                if holder is not None and holder.run_id == champion.run_id:
                     put_in_place(whole, target)
                     log.info("%s: version %s", target, champion.version)
                     return Published(target, content, False)
@@ -168,7 +173,7 @@ def _build(target: Path, content: dict[str, Any], shoppers: _Shoppers) -> Path:
                 )
 
             return build(target, key, shoppers.parts, compute, schema)
-    except NoAnswerError as fault:
+    except (NoAnswerError, DamagedPackageError) as fault:
         raise RecganError(
             f"the champion (version {version} of {name}) does not answer: {fault}; "
             "recgan rollback puts the version before it back"
@@ -224,10 +229,28 @@ def live_now(root: Path, done: Rollback) -> str:
         f"Live now: {done.name} version {done.champion}, in place of version {done.withdrawn}.",
         f"{done.when:%Y-%m-%d %H:%M:%S} UTC by {done.by}: {done.reason}",
         f"Version {done.withdrawn} is withdrawn: the gate will not promote it again.",
-        "`make serve` follows within seconds; another server keeps the version it started with: restart it.",
+        *_not_yet(root, done.name, done.champion),
     ]
-    target = target_path(root, done.name)
-    published = about(target)
-    if published is not None and published["version"] != done.champion:
-        lines.append(f"{target} still holds version {published['version']}: make recommend.")
     return "\n".join(lines)
+
+
+def live_by_hand(root: Path, done: PromotedByHand) -> str:
+    """Say what is live after a promotion by hand, and what is not yet."""
+    before = "" if done.previous is None else f", in place of version {done.previous}"
+    lines = [
+        f"Live now: {done.name} version {done.champion}{before}.",
+        f"{done.when:%Y-%m-%d %H:%M:%S} UTC by {done.by}: {done.reason}",
+        *_not_yet(root, done.name, done.champion),
+    ]
+    return "\n".join(lines)
+
+
+def _not_yet(root: Path, name: str, champion: str) -> list[str]:
+    lines = [
+        "`make serve` follows within seconds; another server keeps the version it started with: restart it."
+    ]
+    target = target_path(root, name)
+    published = about(target)
+    if published is not None and published["version"] != champion:
+        lines.append(f"{target} still holds version {published['version']}: make recommend.")
+    return lines

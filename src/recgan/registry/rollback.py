@@ -13,13 +13,14 @@ import pyarrow as pa
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 
-from recgan.errors import RecganError
+from recgan.errors import RecganError, Unavailable
+from recgan.registry.aliases import RESTORED, WITHDRAWN, mend
 from recgan.registry.asking import QUESTIONS, ask
+from recgan.registry.manifest import DamagedPackageError
+from recgan.registry.outage import outside
 from recgan.registry.tracking import CHAMPION, PREVIOUS, connect, critical_section, current
 
 log = logging.getLogger(__name__)
-
-_WITHDRAWN, _RESTORED = "withdrawn", "restored"  # prefixes of a version's tags
 
 Trial = Callable[[str], str | None]
 
@@ -39,10 +40,47 @@ class Rollback:
 
 
 def trial_prediction(model_uri: str) -> str | None:
-    """Say why a packaged model does not answer, or None."""
-    return ask(model_uri, pa.record_batch([[[]], [[]]], QUESTIONS), 10, True).error
+    """Say why a packaged model does not answer, or None.
+
+    Raises:
+        Unavailable: it cannot be fetched, or the process that answers was hindered.
+    """
+    try:
+        return ask(model_uri, pa.record_batch([[[]], [[]]], QUESTIONS), 10, True).error
+    except DamagedPackageError as fault:
+        return str(fault)
 
 
+def check_answers(name: str, version: str, champion: str | None, trial: Trial) -> None:
+    """Refuse to make a version the champion that does not answer.
+
+    Args:
+        name: of the registered model.
+        version: of it.
+        champion: the version that stays the champion otherwise.
+        trial: says why a model does not answer, or None.
+
+    Raises:
+        RecganError: it does not answer.
+        Unavailable: it cannot be asked now.
+    """
+    stays = (
+        f"so version {champion} stays the champion"
+        if champion is not None
+        else "so there is still no champion"
+    )
+    try:
+        error = trial(f"models:/{name}/{version}")
+    except Unavailable as fault:
+        raise Unavailable(f"version {version} of {name} cannot be asked ({fault}), {stays}") from fault
+    if error is not None:
+        raise RecganError(
+            f"version {version} of {name} does not answer ({error}), {stays}; promote a version that works "
+            '(recgan promote VERSION --reason "…"), or retrain'
+        )
+
+
+@outside()
 def rollback(
     root: Path,
     name: str,
@@ -66,24 +104,18 @@ def rollback(
     Raises:
         RecganError: no reason is given, there is no champion or no version before it, the version before
             does not answer, or another process holds the critical section too long.
+        Unavailable: the store does not answer, or the version before cannot be asked now.
     """
     if not reason.strip():
         raise RecganError('a rollback needs a reason for the record; give --reason "…"')
     client = connect(root)
     with critical_section(root, name):
-        champion, previous = current(client, name), current(client, name, PREVIOUS)
+        champion, previous = mend(client, name), current(client, name, PREVIOUS)
         if champion is None:
             raise RecganError(f"{name} has no champion, so there is nothing to roll back")
-        # Equal where a promotion or a rollback was killed between its two aliases.
-        if previous is None or previous.version == champion.version:
+        if previous is None:
             raise RecganError(_nothing_before(name, champion))
-        error = trial(f"models:/{name}/{previous.version}")
-        if error is not None:
-            raise RecganError(
-                f"version {previous.version} of {name} does not answer ({error}), so version "
-                f"{champion.version} stays the champion; give the alias `champion` to a version that works "
-                "(make ui), or retrain"
-            )
+        check_answers(name, str(previous.version), str(champion.version), trial)
         done = Rollback(
             name=name,
             withdrawn=str(champion.version),
@@ -95,18 +127,18 @@ def rollback(
         # The tags come first: from here on the gate refuses the version, however this process ends.
         _record(client, done)
         client.set_registered_model_alias(name, CHAMPION, done.champion)
-        client.delete_registered_model_alias(name, PREVIOUS)
+        mend(client, name)
     log.info("%s version %s is the champion again; %s is withdrawn", name, done.champion, done.withdrawn)
     return done
 
 
 def _nothing_before(name: str, champion: ModelVersion) -> str:
     message = f"{name} has no version before its champion (version {champion.version}), so it stays"
-    if f"{_RESTORED}.when" in champion.tags:
-        of = champion.tags.get(f"{_RESTORED}.instead_of")
+    if f"{RESTORED}.when" in champion.tags:
+        of = champion.tags.get(f"{RESTORED}.instead_of")
         message += (
-            f"; it came back in place of version {of} at {champion.tags[f'{_RESTORED}.when']}, by "
-            f"{champion.tags.get(f'{_RESTORED}.by')}: {champion.tags.get(f'{_RESTORED}.reason')}"
+            f"; it came back in place of version {of} at {champion.tags[f'{RESTORED}.when']}, by "
+            f"{champion.tags.get(f'{RESTORED}.by')}: {champion.tags.get(f'{RESTORED}.reason')}"
         )
     return f"{message}; `previous` comes with the next promotion: make run"
 
@@ -114,23 +146,19 @@ def _nothing_before(name: str, champion: ModelVersion) -> str:
 def _record(client: MlflowClient, done: Rollback) -> None:
     common = {"when": done.when.isoformat(timespec="seconds"), "by": done.by, "reason": done.reason}
     for key, value in {**common, "for": done.champion}.items():
-        client.set_model_version_tag(done.name, done.withdrawn, f"{_WITHDRAWN}.{key}", value)
+        client.set_model_version_tag(done.name, done.withdrawn, f"{WITHDRAWN}.{key}", value)
     for key, value in {**common, "instead_of": done.withdrawn}.items():
-        client.set_model_version_tag(done.name, done.champion, f"{_RESTORED}.{key}", value)
-    # Withdrawn once, made champion by hand, and now what one falls back to.
-    for key in client.get_model_version(done.name, done.champion).tags:
-        if key.startswith(f"{_WITHDRAWN}."):
-            client.delete_model_version_tag(done.name, done.champion, key)
+        client.set_model_version_tag(done.name, done.champion, f"{RESTORED}.{key}", value)
 
 
 def withdrawal(version: ModelVersion) -> str | None:
     """Say when, by whom and why a version was withdrawn; None where it was not."""
     tags = version.tags
-    if f"{_WITHDRAWN}.when" not in tags:
+    if f"{WITHDRAWN}.when" not in tags:
         return None
     return (
-        f"Version {version.version} was withdrawn at {tags[f'{_WITHDRAWN}.when']} "
-        f"by {tags.get(f'{_WITHDRAWN}.by')}: {tags.get(f'{_WITHDRAWN}.reason')}"
+        f"Version {version.version} was withdrawn at {tags[f'{WITHDRAWN}.when']} "
+        f"by {tags.get(f'{WITHDRAWN}.by')}: {tags.get(f'{WITHDRAWN}.reason')}"
     )
 
 

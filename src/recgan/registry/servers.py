@@ -21,9 +21,12 @@ def serve_model(name: str, port: int) -> NoReturn:
     Raises:
         RecganError: there is no champion.
     """
+    from recgan.registry.outage import outside
     from recgan.registry.tracking import connect, current  # mlflow, which the process about to start brings
 
-    if current(connect(), name) is None:
+    with outside():
+        champion = current(connect(), name)
+    if champion is None:
         raise RecganError(
             f"{name} has no champion yet; a version becomes one by passing the gate: make run "
             "(other data, other names: --name)"

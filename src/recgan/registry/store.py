@@ -1,50 +1,35 @@
 """The registry: one MLflow run and one version per training, and the aliases that a gate moves."""
 
-import csv
 import hashlib
-import json
 import logging
-import math
-import re
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import mlflow
 from mlflow import MlflowClient
-from mlflow.entities import Metric
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.models.model import ModelInfo
 
 from recgan.errors import RecganError
-from recgan.evaluation.page import Verdict, page
 from recgan.features.matrices import read_features
-from recgan.files import read_json
 from recgan.params import Params
+from recgan.registry.aliases import mend
 from recgan.registry.evidence import gather_evidence
-from recgan.registry.gate import Decision, Evidence, decide
-from recgan.registry.lineage import LINEAGE, TRAIN_KEY, check_locked, lineage
+from recgan.registry.figures import flat, log_figures
+from recgan.registry.gate import decide
+from recgan.registry.lineage import TRAIN_KEY, check_locked, lineage
 from recgan.registry.monitor import REFERENCE, describe_training
+from recgan.registry.outage import outside
 from recgan.registry.package import log_package
 from recgan.registry.packaged import PackagedRecommender
+from recgan.registry.promotion import DECISION, REASONS, Judgement, Promotion, judged, judged_before, settle
 from recgan.registry.rollback import withdrawal
-from recgan.registry.tracking import (
-    CHALLENGER,
-    CHAMPION,
-    PREVIOUS,
-    artifact_location,
-    connect,
-    critical_section,
-    current,
-)
+from recgan.registry.tracking import CHALLENGER, artifact_location, connect, critical_section, current
 from recgan.temporary import temporary_folder
 
 log = logging.getLogger(__name__)
-
-_DECISION, _REASONS, _KEY = "gate.decision", "gate.reasons", "gate.key"  # tags of a version
-_METRICS_AT_ONCE = 1000  # MLflow's limit for one call
 
 
 @dataclass(frozen=True)
@@ -57,60 +42,51 @@ class Registered:
     """True where this training had been registered before."""
 
 
-@dataclass(frozen=True)
-class Judgement:
-    """A decision of the gate and what it was made on."""
-
-    champion_version: str | None
-    """The champion that the version was compared with; None when there was none."""
-    decision: Decision
-    evidence: Any
-    """A dataclass; None for a version that is the champion already, or was judged before."""
-    key: str
-    """Hash of all that the decision depends on: the same key, the same decision."""
-
-
-@dataclass(frozen=True)
-class Promotion:
-    """What became of a version at the gate."""
-
-    version: str
-    promoted: bool
-    already_champion: bool
-    champion: str | None
-    """The champion afterwards."""
-    previous: str | None
-    """The champion before, where there was another one."""
-    decision: Decision
-
-
 Judge = Callable[[Path, Params, str], Judgement]
 Package = Callable[[MlflowClient, str], ModelInfo]
 """Logs to the active run, whose client and id it gets."""
+
+
+class VersionId(NamedTuple):
+    """Which version it is: a registry that was made anew or restored may give its number again."""
+
+    version: str
+    run_id: str
 
 
 @dataclass(frozen=True)
 class Champion:
     """The champion, loaded into this process."""
 
-    version: str
+    identity: VersionId
     packaged: PackagedRecommender
+
+    @property
+    def version(self) -> str:
+        """Its number in the registered model."""
+        return self.identity.version
 
 
 @dataclass(frozen=True)
 class Challenger:
     """The version registered last that is not the champion, and what its tags say became of it."""
 
-    version: str
+    identity: VersionId
     decision: str | None
     """`promote` or `refuse`; None before the gate has judged it."""
     reasons: tuple[str, ...]
     """Each begins with ✓ or ✗."""
 
+    @property
+    def version(self) -> str:
+        """Its number in the registered model."""
+        return self.identity.version
+
 
 # --- register -------------------------------------------------------------------------------------------
 
 
+@outside()
 def register(root: Path, params: Params, flow_run_id: str | None = None) -> Registered:
     """Log the trained recommender as one MLflow run and register it as the challenger.
 
@@ -147,6 +123,7 @@ def register(root: Path, params: Params, flow_run_id: str | None = None) -> Regi
     return enrol(root, params.register_.name, tags, package)
 
 
+@outside()
 def enrol(root: Path, name: str, tags: dict[str, str], package: Package) -> Registered:
     """Give a training its run and its version, unless it has them, and make it the challenger.
 
@@ -161,13 +138,14 @@ def enrol(root: Path, name: str, tags: dict[str, str], package: Package) -> Regi
     """
     client = connect(root)
     with critical_section(root, name):
+        champion, experiment = mend(client, name), _experiment(client, root, name)
         version = _version_of(client, name, tags[TRAIN_KEY])
         reused = version is not None
         if version is None:
-            with mlflow.start_run(experiment_id=_experiment(client, root, name), tags=tags) as run:
+            _end_dead_runs(client, experiment)
+            with mlflow.start_run(experiment_id=experiment, tags=tags) as run:
                 model_uri = package(client, run.info.run_id).model_uri
                 version = mlflow.register_model(model_uri, name, tags=tags)
-        champion = current(client, name)
         if champion is None or champion.version != version.version:
             client.set_registered_model_alias(name, CHALLENGER, version.version)
     registered = Registered(str(version.version), str(version.run_id), reused)
@@ -182,6 +160,13 @@ def _version_of(client: MlflowClient, name: str, train_key: str) -> ModelVersion
     return max(found, key=lambda version: int(version.version), default=None)
 
 
+def _end_dead_runs(client: MlflowClient, experiment: str) -> None:
+    """Call a run killed that no process works on: it would be shown as running for good."""
+    for run in client.search_runs([experiment], "attributes.status = 'RUNNING'"):
+        if TRAIN_KEY in run.data.tags:  # made in the critical section, which this process holds
+            client.set_terminated(run.info.run_id, "KILLED")
+
+
 def _experiment(client: MlflowClient, root: Path, name: str) -> str:
     found = client.get_experiment_by_name(name)
     if found is None:
@@ -189,54 +174,10 @@ def _experiment(client: MlflowClient, root: Path, name: str) -> str:
     return str(found.experiment_id)
 
 
-def log_figures(client: MlflowClient, run_id: str, metrics: Path, curves: Path) -> None:
-    """Log the numbers of a folder of JSON files, and a CSV file of curves where there is one."""
-    now = int(time.time() * 1000)
-    points = [*_metrics(metrics, now), *_curves(curves, now)]
-    for start in range(0, len(points), _METRICS_AT_ONCE):
-        client.log_batch(run_id, metrics=points[start : start + _METRICS_AT_ONCE])
-
-
-def _metrics(folder: Path, timestamp: int) -> Iterator[Metric]:
-    """Yield every finite number in metrics/*.json as <stage>/<path>, with _at_ for @.
-
-    The recommender's own figures of the evaluation go by their bare names, such as ndcg_at_10.
-    """
-    for path in sorted(folder.glob("*.json")):
-        for key, value in flat(read_json(path), "/", path.stem):
-            if isinstance(value, int | float) and math.isfinite(value):
-                name = _metric_name(key).removeprefix("evaluation/recommender.")
-                yield Metric(name, float(value), timestamp, 0)
-
-
-def _curves(path: Path, timestamp: int) -> Iterator[Metric]:
-    """Yield each finite number of each column but `epoch`, which is the step; none without a file."""
-    if not path.exists():
-        return
-    with path.open(newline="", encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            step = int(float(row.pop("epoch")))
-            for column, text in row.items():
-                if text and math.isfinite(float(text)):
-                    yield Metric(f"curves/{_metric_name(column)}", float(text), timestamp, step)
-
-
-def flat(content: Any, separator: str, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the leaves of nested dicts with the names on the way to them."""
-    if not isinstance(content, dict):
-        yield prefix, content
-        return
-    for key, value in content.items():
-        yield from flat(value, separator, f"{prefix}{separator}{key}" if prefix else str(key))
-
-
-def _metric_name(key: str) -> str:
-    return re.sub(r"[^\w\-. :/]", "_", key.replace("@", "_at_"))
-
-
 # --- the gate and the aliases ---------------------------------------------------------------------------
 
 
+@outside()
 def judge(root: Path, params: Params, version: str) -> Judgement:
     """Gather the evidence for a version on today's test window and let the gate decide.
 
@@ -253,26 +194,13 @@ def judge(root: Path, params: Params, version: str) -> Judgement:
     known = judged_before(client, name, version, champion_version, key)
     if known is not None:
         return known
-    evidence = gather_evidence(root, params, version)
-    key = _judgement_key(root, params, evidence.champion_version)
-    return Judgement(evidence.champion_version, decide(evidence, params.register_.gate), evidence, key)
 
+    def look() -> Judgement:
+        evidence = gather_evidence(root, params, version)
+        key = _judgement_key(root, params, evidence.champion_version)
+        return Judgement(evidence.champion_version, decide(evidence, params.register_.gate), evidence, key)
 
-def judged_before(
-    client: MlflowClient, name: str, version: str, champion_version: str | None, key: str
-) -> Judgement | None:
-    """Return the judgement on the champion, a withdrawn version or one judged under this key, else None."""
-    if champion_version == version:
-        return Judgement(version, _already(version), None, key)
-    challenger = client.get_model_version(name, version)
-    withdrawn, tags = withdrawal(challenger), challenger.tags
-    if withdrawn is not None:
-        return Judgement(champion_version, Decision(False, (f"✗ {withdrawn}",)), None, key)
-    if tags.get(_KEY) != key:
-        return None
-    log.info("%s version %s was judged before on the same data", name, version)
-    decision = Decision(tags[_DECISION] == "promote", tuple(tags[_REASONS].split("\n")))
-    return Judgement(champion_version, decision, None, key)
+    return judged(name, version, champion_version, look)
 
 
 def _judgement_key(root: Path, params: Params, champion_version: str | None) -> str:
@@ -306,94 +234,21 @@ def promote(
     return settle(root, params.register_.name, version, judgement, lambda: judge(root, params, version))
 
 
-def settle(
-    root: Path, name: str, version: str, judgement: Judgement, again: Callable[[], Judgement]
-) -> Promotion:
-    """Move the aliases of any registered model as `promote` says.
-
-    Args:
-        root: the project.
-        name: of the registered model.
-        version: of it.
-        judgement: on that version.
-        again: makes a new judgement when the champion has changed.
-
-    Raises:
-        RecganError: another process holds the critical section too long.
-    """
-    client = connect(root)
-    with critical_section(root, name):
-        holder = current(client, name)
-        before = None if holder is None else str(holder.version)
-        if before == version:
-            return Promotion(version, False, True, version, None, _already(version))
-        if judgement.champion_version != before:
-            log.info("the champion is now %s, not %s: judging anew", before, judgement.champion_version)
-            judgement = again()
-        decision = judgement.decision
-        _record(client, root, name, version, judgement)
-        if decision.promote:
-            # In this order a crash on the way leaves a champion, and `previous` at worst equals it.
-            if before is not None:
-                client.set_registered_model_alias(name, PREVIOUS, before)
-            client.set_registered_model_alias(name, CHAMPION, version)
-            challenger = current(client, name, CHALLENGER)
-            if challenger is not None and str(challenger.version) == version:
-                client.delete_registered_model_alias(name, CHALLENGER)
-    log.info("%s version %s %s", name, version, "is the champion" if decision.promote else "was not promoted")
-    return Promotion(
-        version=version,
-        promoted=decision.promote,
-        already_champion=False,
-        champion=version if decision.promote else before,
-        previous=before if decision.promote else None,
-        decision=decision,
-    )
-
-
-def _already(version: str) -> Decision:
-    return Decision(False, (f"✓ Version {version} is the champion already; there is nothing to decide.",))
-
-
-def _record(client: MlflowClient, root: Path, name: str, version: str, judgement: Judgement) -> None:
-    decision = judgement.decision
-    client.set_model_version_tag(name, version, _DECISION, "promote" if decision.promote else "refuse")
-    client.set_model_version_tag(name, version, _REASONS, "\n".join(decision.reasons))
-    client.set_model_version_tag(name, version, _KEY, judgement.key)
-    if judgement.evidence is None:
-        return
-    registered = client.get_model_version(name, version)
-    run_id = str(registered.run_id)
-    content = {
-        "version": version,
-        "promote": decision.promote,
-        "reasons": decision.reasons,
-        "evidence": asdict(judgement.evidence),
-    }
-    client.log_text(run_id, json.dumps(content, indent=2, ensure_ascii=False), "gate/decision.json")
-    if not isinstance(judgement.evidence, Evidence):
-        return  # no recommender, so the evaluation's page is not about it
-    origin = {key: registered.tags[key] for key in LINEAGE if key in registered.tags}
-    verdict = Verdict(name, version, decision.promote, decision.reasons, origin)
-    try:
-        client.log_text(run_id, page(root, verdict), "gate/report.html")
-    except RecganError as error:  # a page that cannot be drawn is no reason to hold a promotion back
-        log.warning("no gate/report.html: %s", error)
-
-
 # --- the champion ---------------------------------------------------------------------------------------
 
 
-def champion_version(root: Path, name: str) -> str | None:
-    """Return the version that is the champion now, or None.
+@outside()
+def champion_version(root: Path, name: str) -> VersionId | None:
+    """Return which version is the champion now, or None.
 
     Raises:
         Unavailable: the store does not answer.
     """
     version = current(connect(root), name)
-    return None if version is None else str(version.version)
+    return None if version is None else _identity(version)
 
 
+@outside()
 def load_champion(root: Path, name: str) -> Champion:
     """Load the champion's recommender and ids into this process, with this process's code.
 
@@ -403,9 +258,10 @@ def load_champion(root: Path, name: str) -> Champion:
     version = current(connect(root), name)
     if version is None:
         raise RecganError(f"{name} has no champion yet; a version becomes one by passing the gate: make run")
-    return Champion(str(version.version), load_version(name, str(version.version)))
+    return Champion(_identity(version), load_version(name, str(version.version)))
 
 
+@outside()
 def challenger(root: Path, name: str) -> Challenger | None:
     """Return the version with the alias `challenger`; None where nothing challenges the champion.
 
@@ -420,16 +276,26 @@ def challenger(root: Path, name: str) -> Challenger | None:
     if version is None or (champion is not None and champion.version == version.version):
         return None
     tags, withdrawn = version.tags, withdrawal(version)
-    reasons = tags.get(_REASONS, "").split("\n") if withdrawn is None else [f"✗ {withdrawn}"]
+    reasons = tags.get(REASONS, "").split("\n") if withdrawn is None else [f"✗ {withdrawn}"]
     return Challenger(
-        str(version.version),
-        tags.get(_DECISION) if withdrawn is None else "refuse",
+        _identity(version),
+        tags.get(DECISION) if withdrawn is None else "refuse",
         tuple(reason for reason in reasons if reason),
     )
 
 
+def _identity(version: ModelVersion) -> VersionId:
+    return VersionId(str(version.version), str(version.run_id))
+
+
+@outside()
 def load_version(name: str, version: str) -> PackagedRecommender:
-    """Load a version's package from the store that `connect` has pointed MLflow at."""
+    """Load a version's package from the store that `connect` has pointed MLflow at.
+
+    Raises:
+        Unavailable: it cannot be fetched.
+        DamagedPackageError: a file of it is not the one that was packaged.
+    """
     with temporary_folder() as folder:
         uri = f"models:/{name}/{version}/artifacts"
         model = Path(mlflow.artifacts.download_artifacts(uri, dst_path=str(folder)))

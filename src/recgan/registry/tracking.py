@@ -17,9 +17,11 @@ from mlflow.exceptions import MlflowException
 
 from recgan.errors import RecganError, Unavailable
 from recgan.registry.reachable import check_database
+from recgan.registry.relocation import FOLDER, check_place
 
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
 
+_connected: set[str] = set()  # stores that this process has seen
 _LOCK_TIMEOUT = 600.0  # seconds; a promotion that decides anew inside takes some ten
 
 
@@ -30,11 +32,17 @@ def tracking_uri(root: Path = Path()) -> str:
     return uri if path is None else f"sqlite:///{(root / path).resolve()}"
 
 
+def database_file(root: Path = Path()) -> Path | None:
+    """Return the SQLite database that is the tracking store; None where it is something else."""
+    return _sqlite_path(tracking_uri(root))
+
+
 def connect(root: Path = Path()) -> MlflowClient:
     """Point MLflow at the tracking store and return a client; a new SQLite database is made quietly.
 
     Raises:
-        RecganError: the store is a folder, which MLflow no longer takes, or a damaged database.
+        RecganError: the store is a folder, which MLflow no longer takes, a damaged database, or one that
+            was moved or copied.
         Unavailable: it does not answer.
     """
     uri = tracking_uri(root)
@@ -43,17 +51,25 @@ def connect(root: Path = Path()) -> MlflowClient:
             f"MLFLOW_TRACKING_URI is {uri}, but MLflow needs a database or a server; "
             "set it to sqlite:///mlflow.db, postgresql://… or http://…"
         )
-    if (path := _sqlite_path(uri)) is not None:
-        check_database(path, writes=False)
     for name in ("alembic", "mlflow.store.db.utils"):  # some thirty lines for every new database
         logging.getLogger(name).setLevel(logging.WARNING)
+    database = database_file(root)
+    if database is not None:
+        if uri in _connected and not database.exists():
+            raise Unavailable(f"the database {database} is gone; put it back from a backup")
+        check_database(database, writes=False)
+        # A pooled connection would go on reading a file that was removed or replaced.
+        os.environ.setdefault("MLFLOW_SQLALCHEMYSTORE_POOLCLASS", "NullPool")
     mlflow.set_tracking_uri(uri)
     mlflow.set_registry_uri(uri)
     client = MlflowClient(uri, uri)
     try:
-        client.search_experiments(max_results=1)
+        experiments = client.search_experiments()
     except (MlflowException, sqlalchemy.exc.SQLAlchemyError) as error:
         raise Unavailable(f"MLflow's store at {uri} does not answer: {error}") from None
+    _connected.add(uri)
+    if database is not None:
+        check_place(database, [str(experiment.artifact_location) for experiment in experiments])
     return client
 
 
@@ -78,7 +94,7 @@ def artifact_location(root: Path, experiment: str) -> str | None:
             f"the tracking store is {uri}, which keeps no files; "
             "set MLFLOW_DEFAULT_ARTIFACT_ROOT to a shared folder or s3://bucket/path"
         )
-    return (path.parent / "mlartifacts" / experiment).as_uri()
+    return (path.parent / FOLDER / experiment).as_uri()
 
 
 def current(client: MlflowClient, name: str, alias: str = CHAMPION) -> ModelVersion | None:

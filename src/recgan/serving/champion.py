@@ -50,7 +50,8 @@ class ChampionWatch:
         self._root, self._poll_seconds = root, poll_seconds
         self._on_swap, self._on_problem, self._on_look = on_swap, on_problem, on_look
         self._looked = time.monotonic()
-        self._refused: tuple[str, float] | None = None
+        self._refused: tuple[store.VersionId, float] | None = None
+        self._live: store.VersionId | None = None
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -88,7 +89,7 @@ class ChampionWatch:
                     f"{self.name} has no champion; a version becomes one by passing the gate: make run "
                     "(other data, other names: --name)"
                 )
-            elif self.serving is not None and version == self.serving.model.version:
+            elif self.serving is not None and version == self._live:
                 self._problem = None
             elif self._refused is None or self._refused[0] != version or time.monotonic() > self._refused[1]:
                 self._swap(version)
@@ -99,17 +100,18 @@ class ChampionWatch:
             self._looked = time.monotonic()
             self._on_look()
 
-    def _swap(self, version: str) -> None:
-        began = time.monotonic()
+    def _swap(self, identity: store.VersionId) -> None:
+        began, version = time.monotonic(), identity.version
         try:
             champion = store.load_champion(self._root, self.name)
             served = ServedModel(self.name, champion.version, champion.packaged)
             served.check()
         except Exception as error:
-            self._refused = version, time.monotonic() + RETRY_AFTER
+            self._refused = identity, time.monotonic() + RETRY_AFTER
             self._tell(f"version {version} of {self.name} does not work: {type(error).__name__}: {error}")
             return
         self.serving, self._problem, self._refused = served, None, None
+        self._live = champion.identity
         self._on_swap(served)
         log.info("%s version %s answers, loaded in %.1f s", self.name, version, time.monotonic() - began)
 

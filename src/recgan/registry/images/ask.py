@@ -5,6 +5,7 @@ Like registry/ask.py a script that imports nothing of recgan:
 without. It ends when ASKER, the process that asks, is gone.
 """
 
+import errno
 import json
 import os
 import sys
@@ -12,6 +13,8 @@ import time
 import traceback
 from pathlib import Path
 from threading import Thread
+
+_PASSING = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ESTALE}
 
 
 def main(model_path: str, classes: str, answers: str, n: str, draws: str, asker: str) -> None:
@@ -30,6 +33,8 @@ def main(model_path: str, classes: str, answers: str, n: str, draws: str, asker:
             # Class after class in turn, so that a part of them is even too.
             found.append([image for turn in zip(*images, strict=True) for image in turn])
     except Exception as fault:
+        if passes(fault):
+            raise
         traceback.print_exc()
         error, found = f"{type(fault).__name__}: {fault}", []
     Path(answers).write_text(json.dumps({"error": error, "images": found}), encoding="utf-8")
@@ -41,5 +46,22 @@ def _end_with(parent: int) -> None:
     os._exit(1)
 
 
+def passes(fault: BaseException | None) -> bool:
+    """Tell whether memory, disk or files ran out, as registry/ask.py does."""
+    while fault is not None:
+        if isinstance(fault, MemoryError) or type(fault).__name__ == "OutOfMemoryError":
+            return True
+        if isinstance(fault, RuntimeError) and "not enough memory" in str(fault):  # torch on a CPU
+            return True
+        if isinstance(fault, OSError) and fault.errno in _PASSING:
+            return True
+        fault = fault.__cause__ or fault.__context__
+    return False
+
+
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    try:
+        main(*sys.argv[1:])
+    except Exception as fault:
+        traceback.print_exc()
+        sys.exit(os.EX_TEMPFAIL if passes(fault) else 1)

@@ -17,6 +17,7 @@ from recgan.images.params import ImagesParams
 from recgan.images.taste import FEATURES, RECOMMENDER, why_not
 from recgan.images.train import GENERATOR
 from recgan.registry.images.packaged import write_taste
+from recgan.registry.manifest import MANIFEST, write_manifest
 from recgan.registry.package import requirements
 from recgan.registry.packaged import write_items
 from recgan.temporary import temporary_folder
@@ -59,11 +60,14 @@ def log_package(root: Path, params: ImagesParams, tags: dict[str, str]) -> Model
             write_taste(items, params.taste.classes, folder / "taste.json")
             artifacts["taste"] = str(folder)
         with unchanged(root / GENERATOR):
+            code, manifest = Path(recgan.__file__).parent, holder / MANIFEST
+            write_manifest(manifest, [Path(part) for part in artifacts.values()], code)
+            artifacts["manifest"] = str(manifest)
             package: ModelInfo = mlflow.pyfunc.log_model(
                 name="generator",
                 python_model=str(Path(__file__).with_name("pyfunc.py")),
                 artifacts=artifacts,
-                code_paths=[str(Path(recgan.__file__).parent)],
+                code_paths=[str(code)],
                 signature=SIGNATURE,
                 pip_requirements=requirements(),
                 tags=tags,

@@ -14,6 +14,7 @@ from recgan.files import read_json, write_json
 from recgan.images.gan import ImageGAN
 from recgan.images.pictures import png
 from recgan.images.taste import classes_of
+from recgan.registry.manifest import check_artifacts
 from recgan.registry.packaged import PackagedRecommender
 
 
@@ -61,7 +62,12 @@ class PackagedImages:
 
     @classmethod
     def load(cls, generator: Path, taste: Path | None) -> "PackagedImages":
-        """Load from the generator's folder and, where there is one, the folder that `write_taste` wrote."""
+        """Load from the generator's folder and, where there is one, the folder that `write_taste` wrote.
+
+        Raises:
+            DamagedPackageError: a file beside a manifest is not the one that was packaged.
+        """
+        check_artifacts(generator.parent)
         gan = ImageGAN.load(generator)
         if taste is None or not (taste / "taste.json").exists():
             return cls(gan, None)

@@ -17,7 +17,7 @@ import numpy as np
 from mlflow import MlflowClient
 from mlflow.models.model import ModelInfo
 
-from recgan.errors import RecganError
+from recgan.errors import RecganError, Unavailable
 from recgan.files import read_json
 from recgan.images.classifier import CLASSIFIER, Classifier
 from recgan.images.evaluate import Measures, measure
@@ -27,19 +27,14 @@ from recgan.images.measures import class_gaussians, frechet_distance, gaussian
 from recgan.images.params import PARAMS, EvaluateImagesParams, ImagesParams, IngestImagesParams
 from recgan.images.pictures import Pixels, from_png
 from recgan.images.train import CURVES
+from recgan.registry.asking import ended, fetched
+from recgan.registry.figures import flat, log_figures
 from recgan.registry.images.gate import ImageEvidence, decide
 from recgan.registry.images.package import log_package
 from recgan.registry.lineage import check_locked, origin
-from recgan.registry.store import (
-    Judgement,
-    Promotion,
-    Registered,
-    enrol,
-    flat,
-    judged_before,
-    log_figures,
-    settle,
-)
+from recgan.registry.outage import outside
+from recgan.registry.promotion import Judgement, Promotion, judged, judged_before, settle
+from recgan.registry.store import Registered, enrol
 from recgan.registry.tracking import connect, current
 from recgan.temporary import temporary_folder
 
@@ -49,6 +44,7 @@ _FOLDER = Path("images")
 _ASK_TIMEOUT = 1800  # seconds
 
 
+@outside()
 def register(root: Path, params: ImagesParams, flow_run_id: str | None = None) -> Registered:
     """Log the trained generator as one MLflow run, with every grid of samples, and register it.
 
@@ -80,6 +76,7 @@ def register(root: Path, params: ImagesParams, flow_run_id: str | None = None) -
     return enrol(root, params.register_.name, tags, package)
 
 
+@outside()
 def judge(root: Path, params: ImagesParams, version: str) -> Judgement:
     """Measure a version and the champion by today's classifier and let the gate decide.
 
@@ -93,8 +90,12 @@ def judge(root: Path, params: ImagesParams, version: str) -> Judgement:
     known = judged_before(client, name, version, champion_version, key)
     if known is not None:
         return known
-    evidence = gather_evidence(root, params, version, champion_version, client)
-    return Judgement(champion_version, decide(evidence, params.register_.gate), evidence, key)
+
+    def look() -> Judgement:
+        evidence = gather_evidence(root, params, version, champion_version, client)
+        return Judgement(champion_version, decide(evidence, params.register_.gate), evidence, key)
+
+    return judged(name, version, champion_version, look)
 
 
 def promote(root: Path, params: ImagesParams, version: str, judgement: Judgement) -> Promotion:
@@ -188,31 +189,37 @@ def ask(
 
     Returns:
         The draws, and why there are none.
+
+    Raises:
+        Unavailable: the package cannot be fetched, or its process was killed or took too long.
+        DamagedPackageError: a file of it is not the one that was packaged.
     """
     classes = images.classes if params.train.conditional else ()
     n = -(-samples // max(1, len(classes)))
-    with temporary_folder() as folder:
+    with outside(), fetched(model_uri) as model, temporary_folder() as folder:
         answers = folder / "answers.json"
-        try:
-            model = mlflow.artifacts.download_artifacts(model_uri, dst_path=f"{folder}/model")
-        except (mlflow.exceptions.MlflowException, OSError) as error:
-            return [], f"the package cannot be fetched: {error}"
         script = Path(__file__).with_name("ask.py")
-        done = subprocess.run(
-            [
-                *(sys.executable, "-P", str(script), model, json.dumps(classes)),
-                *(str(answers), str(n), str(draws), str(os.getpid())),
-            ],
-            capture_output=True,
-            text=True,
-            timeout=_ASK_TIMEOUT,
-            cwd=folder,
-            env=os.environ | {"MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false"},
-        )
+        command = [sys.executable, "-P", str(script), str(model.resolve()), json.dumps(classes)]
+        try:
+            done = subprocess.run(
+                [*command, str(answers), str(n), str(draws), str(os.getpid())],
+                capture_output=True,
+                text=True,
+                timeout=_ASK_TIMEOUT,
+                cwd=folder,
+                env=os.environ | {"MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false"},
+            )
+        except subprocess.TimeoutExpired:
+            raise Unavailable(
+                f"the packaged generator took longer than {_ASK_TIMEOUT} s; run this again when the machine "
+                "is less busy"
+            ) from None
         log.debug("%s", done.stderr)
-        if not answers.exists():
-            lines = done.stderr.strip().splitlines() or ["without a word"]
-            return [], f"its process ended with {done.returncode}: {lines[-1]}"
+        if done.returncode:
+            fault = ended(done.returncode, (done.stderr.strip().splitlines() or ["without a word"])[-1])
+            if isinstance(fault, Unavailable):
+                raise fault
+            return [], str(fault)
         content = read_json(answers)
     if content["error"] is not None:
         return [], str(content["error"])

@@ -72,7 +72,7 @@ class ChallengerWatch:
         same = (
             registered is not None
             and before.registered is not None
-            and registered.version == before.registered.version
+            and registered.identity == before.registered.identity
         )
         if same and (before.problem is None or time.monotonic() < self._load_again):
             self._now = Contender(registered, before.served, before.problem)
@@ -101,6 +101,6 @@ class ChallengerWatch:
             problem = clean(f"version {version} does not work: {type(error).__name__}: {error}")
             log.warning("%s: %s", self._name, problem)
         with self._lock:
-            if self._now.registered is not None and self._now.registered.version == version:
+            if self._now.registered is not None and self._now.registered.identity == registered.identity:
                 self._now = Contender(self._now.registered, served, problem)
                 self._load_again = time.monotonic() + RETRY_AFTER
