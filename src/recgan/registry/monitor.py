@@ -195,7 +195,8 @@ def observe(root: Path, params: Params, champion: ModelVersion) -> Observation:
         shares["unknown_items"] = float((~newest["item_id"].isin(known.deciles.index)).mean())
         shares["unknown_shoppers"] = float((~shoppers.isin(trained_on.unique())).mean())
     published = about(target_path(root, name))
-    if published is None or published["run_id"] != str(champion.run_id):
+    shown = None if published is None else (published["version"], published["run_id"])
+    if published is None or shown != (version, str(champion.run_id)):
         holds = "nothing" if published is None else f"version {published['version']}"
         notes.append(f"{holds} is published, not the champion (version {version}): make recommend")
     else:

@@ -120,7 +120,7 @@ def recommend(
             whole = _build(target, content, shoppers)
             with critical_section(root, name):  # a promotion or a rollback comes before this, or after
                 holder = current(client, name)
-                if holder is not None and holder.run_id == champion.run_id:
+                if holder is not None and _which(holder) == _which(champion):
                     put_in_place(whole, target)
                     log.info("%s: version %s", target, champion.version)
                     return Published(target, content, False)
@@ -199,6 +199,10 @@ def _long(user_ids: NDArray[np.object_], answers: pa.RecordBatch, version: str) 
         ],
         schema=SCHEMA,
     )
+
+
+def _which(version: ModelVersion) -> tuple[str, str]:
+    return str(version.version), str(version.run_id)  # a restored registry may give a number again
 
 
 def _champion(version: ModelVersion | None, name: str) -> ModelVersion:
