@@ -1,5 +1,6 @@
 """The monitor: steady on more of the same, drifted on something else, silent where nothing is known."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -16,7 +17,7 @@ from recgan.registry import store
 from recgan.registry.monitor import Observation, Verdict, decide, describe_training, monitor
 from recgan.registry.publish import METADATA
 from recgan.registry.recommendations import SCHEMA, target_path
-from recgan.registry.tracking import connect
+from recgan.registry.tracking import connect, current
 from tests.registry.conftest import ITEMS as N_ITEMS
 from tests.registry.conftest import TASTES, make_project, shop_features, write_lock
 from tests.registry.conftest import USERS as N_USERS
@@ -80,7 +81,9 @@ def publish(root, name, version, item_ids):
     target = target_path(root, name)
     target.parent.mkdir(exist_ok=True)
     rows = pd.DataFrame({"user_id": "u", "rank": 1, "item_id": item_ids, "score": 1.0, "version": version})
-    schema = SCHEMA.with_metadata({METADATA: f'{{"version": "{version}"}}'.encode()})
+    champion = current(connect(), name)
+    about = {"version": version, "run_id": str(champion.run_id)}
+    schema = SCHEMA.with_metadata({METADATA: json.dumps(about).encode()})
     pq.write_table(arrow(rows, schema), target)
 
 
