@@ -22,10 +22,8 @@ from recgan.alone import alone  # noqa: E402
 from recgan.images import taste  # noqa: E402
 from recgan.images.evaluate import REPORT  # noqa: E402
 from recgan.images.params import ImagesParams, load_images_params  # noqa: E402
-from recgan.redact import clean  # noqa: E402
 from recgan.registry.images import store  # noqa: E402
 from recgan.registry.store import Judgement, Promotion, Registered  # noqa: E402
-from recgan.registry.tracking import tracking_uri  # noqa: E402
 
 STAGES = "images/dvc.yaml"
 
@@ -124,7 +122,7 @@ def closing(root: Path, params: ImagesParams, promotion: Promotion) -> str:
         "  images/reports/samples/     a grid of samples for each look in training",
         "  images/reports/nearest.png  the most copied-looking images above their nearest training image",
         *([f"  {taste.PAGE}   a shopper's taste, pictured"] if (root / taste.PAGE).exists() else []),
-        f"  make ui                     runs, curves and versions of {name} ({clean(tracking_uri(root))})",
+        summary.pages(root, name, 28),
     ]
     if promotion.champion:
         lines.append(f"  make serve-model NAME={name}   ask the champion for a class over HTTP")

@@ -63,6 +63,14 @@ def sentence(params: Params | ImagesParams, promotion: Promotion) -> str:
     return f"{version} was not promoted; {champion}"
 
 
+def pages(root: Path, name: str, width: int) -> str:
+    """Return the line that says where a person sees the registry: a tracking server has pages of its own."""
+    uri, what = clean(tracking_uri(root)), f"runs, curves and versions of {name}"
+    if uri.startswith(("http://", "https://")):
+        return f"  {uri}   {what}"
+    return f"  {'make ui'.ljust(width)}{what} ({uri})"
+
+
 def closing(root: Path, params: Params, promotion: Promotion) -> str:
     """Return what `make run` ends with: the table, the decision with its reasons, where to look."""
     name = params.register_.name
@@ -76,7 +84,7 @@ def closing(root: Path, params: Params, promotion: Promotion) -> str:
         "Where to look:",
         "  reports/evaluation.html   every metric, the segments, the comparisons, the curves (.md: as text)",
         "  reports/validation.html   the expectations and the quarantine",
-        f"  make ui                   runs, curves and versions of {name} ({clean(tracking_uri(root))})",
+        pages(root, name, 26),
         f"  make serve NAME={name}".ljust(27)
         + " http://127.0.0.1:8000/explorer: what shoppers would be shown"
         + (", and POST /recommend" if promotion.champion else ""),

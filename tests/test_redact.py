@@ -23,6 +23,8 @@ ADDRESSES = [
     "postgresql://host/db?user=bob&password=hunter2SECRET",
     "postgresql://host/db?sslpassword=hunter2SECRET&sslmode=require",
     "https://hooks.example/x?token=hunter2SECRET",
+    "http://127.0.0.1:9/?token=a@/hunter2SECRET",
+    "postgresql://host:5432/db?password=x@hunter2SECRET&user=bob",
     "host=db user=bob password='hunter2SECRET' dbname=mlflow",
 ]
 SHOWS = [

@@ -13,6 +13,8 @@ _SETTINGS = {
     # On a busy machine the temporary server takes longer than Prefect's 20 s; one that fails ends the wait.
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "600",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    # It prints the tracking server's address past every logger, with the password in it.
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     # Threads that wait sleep: spinning ones double the CPU time of training on a machine that is shared.
     "OMP_WAIT_POLICY": "PASSIVE",
     "MLFLOW_TRACKING_URI": "sqlite:///mlflow.db",

@@ -173,8 +173,8 @@ def _of_addresses(value: str, mistyped: bool = True) -> Iterator[str]:
         scheme = re.match(r"[a-z][a-z0-9+.-]*:/{1,2}", address, re.I)
         rest = address[scheme.end() :] if scheme else address
         userinfo, at, _ = rest.rpartition("@")
-        if not at or rest.startswith("/") or not (scheme or mistyped):
-            continue
+        if not at or rest.startswith("/") or not (scheme or mistyped) or _PARAMETER.search(userinfo):
+            continue  # what is before the @ of ?token=a@b is no user; hidden by itself it would leave the b
         user, colon, password = userinfo.partition(":")
         if not colon:
             if len(user) >= 20:  # a token in the user's place; a user's name is none

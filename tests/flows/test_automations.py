@@ -3,10 +3,13 @@
 import subprocess
 import sys
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 import yaml
+from prefect.blocks.notifications import CustomWebhookNotificationBlock
 
+from flows.automations import notification
 from tests.conftest import ROOT
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
@@ -59,3 +62,15 @@ def test_every_deployment_names_a_flow_and_parameters_that_it_takes():
         code += f"inspect.signature(flow.fn).bind_partial(**{deployment['parameters']!r})"
         subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, env=None)
         assert deployment["concurrency_limit"]["limit"] == 1
+
+
+def test_the_webhook_is_a_secret_of_its_block_and_is_what_is_called(monkeypatch):
+    """Prefect shows the rest of a block in its pages, its answers and its events."""
+    saved = []
+    monkeypatch.setattr(
+        CustomWebhookNotificationBlock, "save", lambda block, *_, **__: saved.append(block) or uuid4()
+    )
+    webhook = "https://hooks.example/T0/hunter2SECRET"
+    notification(webhook, "failed")
+    assert "hunter2SECRET" not in saved[0].model_dump_json()
+    assert saved[0]._build_request_args("body", "subject")["url"] == webhook

@@ -2,13 +2,15 @@
 
 import sqlite3
 from contextlib import closing
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
 from recgan.errors import RecganError, Unavailable
 from recgan.registry import reachable
-from recgan.registry.reachable import check_database, check_registry
+from recgan.registry.reachable import check_address, check_database, check_registry
 
 
 @pytest.fixture
@@ -93,3 +95,48 @@ def test_a_server_that_is_not_there_may_be_there_later(monkeypatch, tmp_path):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     with pytest.raises(Unavailable, match=r"http://127.0.0.1:9, where nothing answers \(.*refused"):
         check_registry(tmp_path)
+
+
+@pytest.mark.parametrize("userinfo", ["bob:a%40b%2Fc", "bob", "t0ken%23"])
+def test_a_server_is_found_behind_a_user_in_its_address(userinfo, monkeypatch, tmp_path):
+    with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://{userinfo}@127.0.0.1:{server.server_port}")
+        check_registry(tmp_path)  # 501 is an answer
+        server.shutdown()
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        *(
+            "postgresql://bob:pa@ss/word@127.0.0.1:9/mlflow",
+            "postgresql+psycopg://bob:12x/ab@127.0.0.1:9/mlflow",
+        ),
+        *("http://bob:1@2@127.0.0.1:9", "http://bob:a#b@127.0.0.1:9", "postgresql://:x?y@[::1]:9/mlflow"),
+    ],
+)
+def test_a_password_that_ends_its_address_is_refused_at_once(uri, monkeypatch, tmp_path):
+    from recgan.registry.tracking import connect
+
+    says = r"is [a-z+]+://\*\*\*@.*write @ as %40, / as %2F"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    for refuses in (check_registry, connect):
+        with pytest.raises(RecganError, match=f"^MLFLOW_TRACKING_URI {says}"):
+            refuses(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setenv("RECGAN_LOCK_DATABASE", uri)
+    with pytest.raises(RecganError, match=f"^RECGAN_LOCK_DATABASE {says}"):
+        check_registry(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        *("postgresql://bob:a%40b%2Fc@127.0.0.1:9/mlflow", "postgresql://db:5432/mlflow?user=me@corp"),
+        *("sqlite:////home/me@corp:x/mlflow.db", "http://[::1]:5000/a@b", "postgresql://bob@corp@db/mlflow"),
+        *("http://127.0.0.1:5000", "postgresql://bob:x@db/mlflow?application_name=a@b", ""),
+    ],
+)
+def test_an_address_that_can_be_read_passes(uri):
+    check_address("MLFLOW_TRACKING_URI", uri)

@@ -13,6 +13,7 @@ import urllib.request
 
 import pytest
 
+from recgan.errors import RecganError
 from recgan.registry import servers, store
 from recgan.registry.tracking import connect
 from tests.registry.conftest import ITEMS, TASTES, make_project
@@ -100,7 +101,24 @@ def test_the_pages_take_the_registrys_address_from_the_environment(monkeypatch):
     monkeypatch.setenv("MLFLOW_BACKEND_STORE_URI", "")
     became = []
     monkeypatch.setattr(os, "execve", lambda *given: became.append(given))
+    monkeypatch.setattr(servers, "check_registry", lambda: None)
     servers.ui(5000)
     [(_, command, environment)] = became
     assert not any("hunter2SECRET" in word for word in command)
     assert environment["MLFLOW_BACKEND_STORE_URI"] == address
+
+
+@pytest.mark.parametrize(
+    ("address", "says"),
+    [
+        ("http://bob:hunter2SECRET@127.0.0.1:9", "a tracking server, which shows its pages itself"),
+        ("postgresql://bob:hunter2SECRET/x@127.0.0.1:9/mlflow", "write @ as %40"),
+        ("redis://bob:hunter2SECRET@127.0.0.1:9", "MLFLOW_TRACKING_URI is redis"),
+    ],
+)
+def test_the_pages_do_not_begin_where_mlflow_would_show_the_address(address, says, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+    monkeypatch.setattr(os, "execve", lambda *_: pytest.fail("MLflow was started"))
+    with pytest.raises(RecganError, match=says) as refused:
+        servers.ui(5000)
+    assert "hunter2SECRET" not in str(refused.value)

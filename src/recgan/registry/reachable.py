@@ -1,5 +1,6 @@
 """Whether the registry can be used, asked before hours of work and without importing MLflow."""
 
+import http.client
 import os
 import re
 import sqlite3
@@ -16,15 +17,42 @@ from recgan.errors import RecganError, Unavailable
 
 _PATIENCE = 30.0  # seconds for whoever is writing
 
+_SIGN_IN_PASSWORD = re.compile(
+    # user:password up to a second @ of the same place, or up to the / ? # that would end the host, where an
+    # @ follows; host:5432/… is none.
+    r"[a-z][a-z0-9+.-]*://(?!/)[^/?#@:\[\]]*:(?:[^/?#@]*@[^?#]*@|(?!\d+[/?])[^/?#@]*[/?#].*@)",
+    re.IGNORECASE,
+)
+
+
+def check_address(name: str, uri: str) -> None:
+    """Refuse an address whose password holds a sign that ends it early: hosts that are none are tried long.
+
+    Args:
+        name: of the setting.
+        uri: what it holds.
+
+    Raises:
+        RecganError: it has such a password.
+    """
+    if _SIGN_IN_PASSWORD.match(uri):
+        raise RecganError(
+            f"{name} is {uri}, whose password holds a sign that an address takes for its own; "
+            "write @ as %40, / as %2F, # as %23, ? as %3F and % as %25"
+        )
+
 
 def check_registry(root: Path = Path()) -> None:
     """Look whether the store that MLFLOW_TRACKING_URI names can be used.
 
     Raises:
-        RecganError: its database is damaged, read-only, or of another version of MLflow.
+        RecganError: its database is damaged, read-only, or of another version of MLflow, or its address or
+            that of RECGAN_LOCK_DATABASE cannot be read.
         Unavailable: it does not answer, or another process keeps it locked.
     """
     uri = os.environ.get("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")
+    check_address("MLFLOW_TRACKING_URI", uri)
+    check_address("RECGAN_LOCK_DATABASE", os.environ.get("RECGAN_LOCK_DATABASE", ""))
     if uri.startswith("sqlite:///"):
         check_database(root / uri.removeprefix("sqlite:///"))
     elif uri.startswith(("http://", "https://")):
@@ -108,11 +136,15 @@ def _revisions() -> tuple[set[str], set[str]]:
 
 
 def _check_server(uri: str) -> None:
+    # urllib takes user:password@host for the name of a host.
+    address = re.sub(r"^(https?://)[^/@]*@", r"\1", uri.rstrip("/"))
     try:
-        with urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=10):
+        with urllib.request.urlopen(f"{address}/health", timeout=10):
             pass
     except urllib.error.HTTPError:
         pass  # it answers; what it wants is between MLflow and it
+    except http.client.InvalidURL as error:
+        raise RecganError(f"MLFLOW_TRACKING_URI is {uri}, which is no address ({error})") from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
         if not isinstance(reason, ssl.SSLError):  # MLFLOW_TRACKING_INSECURE_TLS is MLflow's to know

@@ -6,12 +6,24 @@ from pathlib import Path
 from typing import NoReturn
 
 from recgan.errors import RecganError
+from recgan.registry.reachable import check_registry
 
 
 def ui(port: int) -> NoReturn:
-    """Become MLflow's tracking server over the store that MLFLOW_TRACKING_URI names."""
+    """Become MLflow's tracking server over the store that MLFLOW_TRACKING_URI names.
+
+    Raises:
+        RecganError: it names a tracking server, or a store that cannot be used.
+    """
+    uri = os.environ["MLFLOW_TRACKING_URI"]
+    if uri.startswith(("http://", "https://")):
+        raise RecganError(
+            f"MLFLOW_TRACKING_URI is {uri}, a tracking server, which shows its pages itself: "
+            "open that address in a browser"
+        )
+    check_registry()  # from here on MLflow speaks for itself, and shows whole addresses
     # Not on the command line, which every user of the machine can read.
-    os.environ["MLFLOW_BACKEND_STORE_URI"] = os.environ["MLFLOW_TRACKING_URI"]
+    os.environ["MLFLOW_BACKEND_STORE_URI"] = uri
     _become("server", "--port", str(port))
 
 

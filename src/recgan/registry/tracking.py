@@ -14,9 +14,10 @@ from filelock import FileLock, Timeout
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
+from mlflow.tracking.registry import UnsupportedModelRegistryStoreURIException
 
 from recgan.errors import RecganError, Unavailable
-from recgan.registry.reachable import check_database
+from recgan.registry.reachable import check_address, check_database
 from recgan.registry.relocation import FOLDER, check_place
 
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
@@ -41,8 +42,8 @@ def connect(root: Path = Path()) -> MlflowClient:
     """Point MLflow at the tracking store and return a client; a new SQLite database is made quietly.
 
     Raises:
-        RecganError: the store is a folder, which MLflow no longer takes, a damaged database, or one that
-            was moved or copied.
+        RecganError: the store is nothing that MLflow takes, its address holds a password that is not
+            written as an address must have it, or it is a damaged database, or one that was moved or copied.
         Unavailable: it does not answer.
     """
     uri = tracking_uri(root)
@@ -51,6 +52,7 @@ def connect(root: Path = Path()) -> MlflowClient:
             f"MLFLOW_TRACKING_URI is {uri}, but MLflow needs a database or a server; "
             "set it to sqlite:///mlflow.db, postgresql://… or http://…"
         )
+    check_address("MLFLOW_TRACKING_URI", uri)
     for name in ("alembic", "mlflow.store.db.utils"):  # some thirty lines for every new database
         logging.getLogger(name).setLevel(logging.WARNING)
     database = database_file(root)
@@ -62,9 +64,19 @@ def connect(root: Path = Path()) -> MlflowClient:
         os.environ.setdefault("MLFLOW_SQLALCHEMYSTORE_POOLCLASS", "NullPool")
     mlflow.set_tracking_uri(uri)
     mlflow.set_registry_uri(uri)
-    client = MlflowClient(uri, uri)
     try:
+        client = MlflowClient(uri, uri)
         experiments = client.search_experiments()
+    except (
+        UnsupportedModelRegistryStoreURIException,
+        sqlalchemy.exc.ArgumentError,
+        ValueError,  # a port that is no number
+        ImportError,  # the database's driver
+    ) as error:
+        raise RecganError(
+            f"MLFLOW_TRACKING_URI is {uri}, which MLflow cannot open here ({error}); "
+            "set it to sqlite:///mlflow.db, postgresql://… or http://…"
+        ) from None
     except (MlflowException, sqlalchemy.exc.SQLAlchemyError) as error:
         raise Unavailable(f"MLflow's store at {uri} does not answer: {error}") from None
     _connected.add(uri)
