@@ -1,6 +1,8 @@
 """A registry that cannot be used is one clear error, before any work."""
 
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -56,6 +58,23 @@ def test_every_command_that_connects_says_so(database, monkeypatch):
     database.write_bytes(b"not a database at all" * 500)
     with pytest.raises(RecganError, match="is damaged"):
         connect(database.parent)
+
+
+@pytest.mark.parametrize("writes", [True, False])
+def test_what_a_killed_writer_left_is_rolled_back(database, writes):
+    of_schema(database, next(iter(set.difference(*reachable._revisions()))))
+    code = (
+        "import os, signal, sqlite3, sys; made = sqlite3.connect(sys.argv[1], isolation_level=None); "
+        "made.execute('PRAGMA cache_size = 1'); made.execute('BEGIN'); "
+        "made.execute('CREATE TABLE half (content)'); "
+        "[made.execute('INSERT INTO half VALUES (zeroblob(5000))') for _ in range(200)]; "
+        "os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(database)], check=False)
+    assert database.with_name("mlflow.db-journal").stat().st_size  # or the test would show nothing
+    check_database(database, writes)
+    with closing(sqlite3.connect(database)) as found:
+        assert found.execute("SELECT name FROM sqlite_master").fetchall() == [("alembic_version",)]
 
 
 def test_a_database_that_another_may_not_write_can_be_read(database):

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from jinja2 import TemplateError
 from mlflow import MlflowClient
 
 from recgan.errors import RecganError
@@ -176,6 +177,8 @@ def _show(client: MlflowClient, root: Path, name: str, version: str, judgement: 
     origin = {key: registered.tags[key] for key in LINEAGE if key in registered.tags}
     verdict = Verdict(name, version, decision.promote, decision.reasons, origin)
     try:
-        client.log_text(run_id, page(root, verdict), "gate/report.html")
-    except RecganError as error:  # a page that cannot be drawn is no reason to hold a promotion back
+        report = page(root, verdict)
+    except (RecganError, TemplateError) as error:  # no reason to hold a promotion back
         log.warning("no gate/report.html: %s", error)
+        return
+    client.log_text(run_id, report, "gate/report.html")

@@ -78,7 +78,9 @@ def check_database(path: Path, writes: bool = True) -> None:
         return
     found = None
     try:
-        address = f"file:{quote(str(path.resolve()))}?mode={'rw' if writes else 'ro'}"
+        # Who reads rolls back what a killed writer has left, and needs to write for that.
+        left = path.with_name(f"{path.name}-journal").exists()
+        address = f"file:{quote(str(path.resolve()))}?mode={'rw' if writes or left else 'ro'}"
         with closing(sqlite3.connect(address, uri=True, timeout=_PATIENCE)) as database:
             database.execute("BEGIN IMMEDIATE" if writes else "BEGIN")
             tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master")}
