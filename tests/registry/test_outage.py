@@ -87,6 +87,9 @@ def test_any_other_fault_stays_what_it_is(fault):
 def test_a_full_disk_is_called_one_and_a_long_message_is_cut():
     with pytest.raises(Unavailable, match=r"no room is left on the disk: .*make room"), outside():
         raise OSError(errno.ENOSPC, "No space left on device", "/tmp/recgan-x")
+    download = "The following failures occurred: weights: [Errno 28] No space left on device: '/tmp/x'"
+    with pytest.raises(Unavailable, match="no room is left on the disk"), outside():
+        raise MlflowException(download)
     with pytest.raises(Unavailable) as raised, outside():
         raise requests.ConnectionError("line\n" * 1000)
     assert len(str(raised.value)) < 500

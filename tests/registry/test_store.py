@@ -256,7 +256,10 @@ def test_a_run_that_was_killed_is_not_shown_as_running_for_good(client, named, t
     experiment = client.create_experiment(name, artifact_location(root, name))
     dead = client.create_run(experiment, tags={"train_key": "of a killed registration"}).info.run_id
     somebodys = client.create_run(experiment).info.run_id
-    store.register(root, named)
+    registered = store.register(root, named)
+    client.update_run(registered.run_id, status="RUNNING")  # killed right after its version was made
+    assert store.register(root, named).reused
+    assert client.get_run(registered.run_id).info.status == "FINISHED"
     assert client.get_run(dead).info.status == "KILLED"
     assert client.get_run(somebodys).info.status == "RUNNING"
 

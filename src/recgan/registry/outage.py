@@ -1,6 +1,7 @@
 """Faults that pass: what outside does not answer is `Unavailable`, so it is tried again and never judged."""
 
 import errno
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -91,7 +92,9 @@ def _passing(error: BaseException) -> BaseException | None:
 
 
 def _is_full(error: BaseException) -> bool:
-    return isinstance(error, OSError) and (error.errno in _FULL or _NO_FOLDER in str(error))
+    if isinstance(error, OSError) and (error.errno in _FULL or _NO_FOLDER in str(error)):
+        return True
+    return isinstance(error, MlflowException) and os.strerror(errno.ENOSPC) in str(error)  # in its own words
 
 
 def _passes(error: BaseException) -> bool:

@@ -83,9 +83,6 @@ class Challenger:
         return self.identity.version
 
 
-# --- register -------------------------------------------------------------------------------------------
-
-
 @outside()
 def register(root: Path, params: Params, flow_run_id: str | None = None) -> Registered:
     """Log the trained recommender as one MLflow run and register it as the challenger.
@@ -139,10 +136,10 @@ def enrol(root: Path, name: str, tags: dict[str, str], package: Package) -> Regi
     client = connect(root)
     with critical_section(root, name):
         champion, experiment = mend(client, name), _experiment(client, root, name)
+        _end_dead_runs(client, experiment)
         version = _version_of(client, name, tags[TRAIN_KEY])
         reused = version is not None
         if version is None:
-            _end_dead_runs(client, experiment)
             with mlflow.start_run(experiment_id=experiment, tags=tags) as run:
                 model_uri = package(client, run.info.run_id).model_uri
                 version = mlflow.register_model(model_uri, name, tags=tags)
@@ -161,10 +158,11 @@ def _version_of(client: MlflowClient, name: str, train_key: str) -> ModelVersion
 
 
 def _end_dead_runs(client: MlflowClient, experiment: str) -> None:
-    """Call a run killed that no process works on: it would be shown as running for good."""
+    """Give a run an end that no process works on: it would be shown as running for good."""
     for run in client.search_runs([experiment], "attributes.status = 'RUNNING'"):
         if TRAIN_KEY in run.data.tags:  # made in the critical section, which this process holds
-            client.set_terminated(run.info.run_id, "KILLED")
+            whole = client.search_model_versions(f"run_id = '{run.info.run_id}'")
+            client.set_terminated(run.info.run_id, "FINISHED" if whole else "KILLED")
 
 
 def _experiment(client: MlflowClient, root: Path, name: str) -> str:
