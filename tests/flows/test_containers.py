@@ -122,10 +122,11 @@ def test_services_wait_for_what_they_need_and_name_what_there_is():
     assert "mlflow:*" in str(services["mlflow"]["command"])  # --allowed-hosts
 
 
-def test_what_serves_gets_no_secret_and_changes_nothing():
+def test_what_serves_gets_no_secret_but_its_own_and_changes_nothing():
     services = compose()["services"]
     serve = services["serve"]
-    assert set(serve["environment"]) == {"MLFLOW_TRACKING_URI", "RECGAN_HOST", "PYTHONPATH"}
+    own = {"MLFLOW_TRACKING_URI", "RECGAN_HOST", "PYTHONPATH", "RECGAN_SERVE_TOKEN"}
+    assert set(serve["environment"]) == own
     assert serve["read_only"]
     assert serve["volumes"] == [".:/project:ro"]
     assert serve["ports"] == ["127.0.0.1:${RECGAN_SERVE_PORT:-8000}:8000"]

@@ -50,9 +50,12 @@ SLOW = 0.001
 """Seconds of the recommender from which on it answers beside the event loop."""
 
 SECRET_HISTORY = (
-    "exclude_seen: false beside a user_id would tell the shopper's history, which this server does not show; "
-    "leave exclude_seen out, give the history yourself instead of the user_id, or serve with --explorer"
+    "beside a user_id, {fields} would tell the shopper's history by what is missing, which this server does "
+    "not show; leave that out, give the history instead of the user_id, send the token of RECGAN_SERVE_TOKEN, "
+    "or serve with --explorer"
 )
+LISTED_SHARE = 10
+"""A list for a user_id has at most one item in ten: of a whole catalogue, what is missing was seen."""
 
 VERSION_HEADER, FALLBACK_HEADER = "X-Recgan-Model-Version", "X-Recgan-Fallback"
 _Responses = dict[int | str, dict[str, Any]]
@@ -176,14 +179,14 @@ def create_app(
     async def recommend(request: RecommendRequest, asked: Request) -> Response:
         """Recommend for a history of events, a known shopper, or both together."""
         served = champion()
+        k = request.k
+        named = (asked.headers.get(header, "") for header in ("host", "authorization"))
+        if request.user_id is not None and not may_see_histories(exposure, *named):
+            if telling := request.telling():
+                raise HTTPException(403, SECRET_HISTORY.format(fields=", ".join(telling)))
+            k = min(k, served.listed(LISTED_SHARE))
         allowed, unknown_categories = served.allowed(request)
         history = served.history(request.history, request.user_id)
-        k = request.k
-        if request.user_id is not None and not may_see_histories(exposure, asked.headers.get("host", "")):
-            if not request.exclude_seen:
-                raise HTTPException(403, SECRET_HISTORY)
-            # Where nearly all items are listed, those that are missing are the history.
-            k = min(k, served.unseen(history, allowed) // 2)
         ranking = await ranked(served, history, k, request.exclude_seen, allowed)
         answer = RecommendAnswer(
             model=served.model,

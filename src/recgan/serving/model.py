@@ -184,11 +184,9 @@ class ServedModel:
             mask &= self._prices <= filters.max_price
         return mask, unknown
 
-    def unseen(self, history: History, allowed: Mask | None) -> int:
-        """Return how many items a filter lets through that the history does not name."""
-        if allowed is None:
-            return self._n_items - len(history.seen)
-        return int(np.count_nonzero(allowed) - np.count_nonzero(allowed[history.seen]))
+    def listed(self, share: int) -> int:
+        """Return how many items one in `share` of the catalogue are, at least one."""
+        return max(1, self._n_items // share)
 
     def rank(
         self, history: History, k: int, exclude_seen: bool = True, allowed: Mask | None = None

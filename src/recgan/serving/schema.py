@@ -103,7 +103,11 @@ class Filters(BaseModel):
 
 
 class RecommendRequest(Filters):
-    """A history of events, a known shopper, or a known shopper and what came since."""
+    """A history of events, a known shopper, or a known shopper and what came since.
+
+    Beside a user_id, filters, a history and `exclude_seen: false` are for those who may see histories: this
+    machine, who sends the server's token, or whoever asks a server with --explorer. Others get 403.
+    """
 
     model_config = ConfigDict(
         extra="forbid",
@@ -114,7 +118,8 @@ class RecommendRequest(Filters):
             ],
             "examples": [
                 {"history": [{"item_id": "50", "event": "purchase"}, {"item_id": "181", "event": "view"}]},
-                {"user_id": "7", "k": 5, "categories": ["Comedy"], "max_price": 20},
+                {"history": [{"item_id": "50"}], "k": 5, "categories": ["Comedy"], "max_price": 20},
+                {"user_id": "7", "k": 5},
             ],
         },
     )
@@ -124,8 +129,7 @@ class RecommendRequest(Filters):
     exclude_seen: bool = Field(
         True,
         strict=True,
-        description="Leave out the items of the history. false beside a user_id is for those who may see "
-        "histories: this machine, or whoever asks a server with --explorer.",
+        description="Leave out the items of the history.",
     )
 
     @model_validator(mode="after")
@@ -133,6 +137,20 @@ class RecommendRequest(Filters):
         if self.history is None and self.user_id is None:
             raise ValueError('give a history (perhaps an empty one: "history": []), a user_id, or both')
         return self
+
+    def telling(self) -> list[str]:
+        """Name the fields that, beside a user_id, would tell what the shopper has seen.
+
+        With each of them a list can be narrowed to a few items, and one that is missing was seen.
+        """
+        given = {
+            "exclude_seen: false": not self.exclude_seen,
+            "history": bool(self.history),
+            "categories": self.categories is not None,
+            "min_price": self.min_price is not None,
+            "max_price": self.max_price is not None,
+        }
+        return [name for name, there in given.items() if there]
 
 
 class SimilarRequest(Filters):
@@ -171,8 +189,8 @@ class Item(BaseModel):
 class Answer(BaseModel):
     """The best items, best first; fewer than k where fewer are left.
 
-    For a user_id, and a caller who may not see histories, at most half of what is left: where nearly all is
-    listed, what is missing is the history.
+    For a user_id, and a caller who may not see histories, at most one item in ten of the catalogue: where
+    nearly all is listed, what is missing is the history.
     """
 
     model: Model

@@ -1,6 +1,7 @@
 """Start the server: one process, or several workers that share a port."""
 
 import fnmatch
+import hmac
 import ipaddress
 import os
 import re
@@ -62,8 +63,17 @@ def is_allowed(host: str, allowed: tuple[str, ...]) -> bool:
     return is_loopback(name) or not name or any(fnmatch.fnmatchcase(name, one) for one in allowed)
 
 
-def may_see_histories(exposure: Exposure, host: str) -> bool:
-    """Tell whether whoever sends this Host header may see histories."""
+def may_see_histories(exposure: Exposure, host: str, authorization: str = "") -> bool:
+    """Tell whether whoever sends these headers may see histories.
+
+    Args:
+        exposure: to whom they are shown.
+        host: the header Host.
+        authorization: the header Authorization; `Bearer` and RECGAN_SERVE_TOKEN, where that is set, may.
+    """
+    token = os.environ.get("RECGAN_SERVE_TOKEN")
+    if token and hmac.compare_digest(authorization.encode("latin-1"), f"Bearer {token}".encode()):
+        return True
     return exposure == "any" or (exposure == "local" and is_loopback(_name(host)))
 
 
