@@ -60,7 +60,8 @@ def test_two_values_that_open_a_quote_far_apart_are_refused(tmp_path, name):
     lines[20] = 'u20,i20,2024-05-01,"Best of\n'
     message = complaint(written(tmp_path, HEADER + "".join(lines), name))
     assert "line 12, column title: the value that begins with '\"Best of' swallows rows: line 13" in message
-    assert "'u11,i11,2024-05-01,Thing 11'; on export write each quote sign of a value twice" in message
+    assert "'u11,i11,2024-05-01,Thing 11' (also where the value is sound" in message
+    assert "; on export write each quote sign of a value twice" in message
 
 
 def swallowing():

@@ -123,6 +123,15 @@ def test_a_number_of_another_country_is_named(tmp_path, number):
         events(tmp_path, text(rows, [*NAMES, "eur"]), columns=columns)
 
 
+def test_a_whole_column_of_another_country_is_told_how_to_be_written(tmp_path):
+    columns = dict(zip(["user_id", "item_id", "event", "timestamp", "price"], [*NAMES, "eur"], strict=True))
+    rows = [[*row, '"1.299,00"'] for row in ROWS]
+    with pytest.raises(RecganError) as caught:
+        events(tmp_path, text(rows, [*NAMES, "eur"]), columns=columns)
+    assert f"row 1: '1.299,00' is not a number, nor are the next {len(ROWS) - 1} values" in str(caught.value)
+    assert "write the column as 1234.56: a point before the decimals" in str(caught.value)
+
+
 def parquet(folder, **changes):
     columns = {name: pa.array(column) for name, column in zip(NAMES, zip(*ROWS, strict=True), strict=True)}
     pq.write_table(pa.table(columns | changes), folder / "events.parquet")

@@ -39,6 +39,7 @@ def test_whole_numbers_lose_a_fraction_where_all_that_have_one_are_whole(caplog)
     assert cleaned("17850.0", "17850", "0.0", "-1.0", None) == ["17850", "17850", "0", "-1", None]
     assert "3 of 5 ids were whole numbers with a fraction" in caplog.text
     assert cleaned("85123A", "10002.0") == ["85123A", "10002"]  # Online Retail's kinds of codes
+    assert cleaned("17.00", "17", "9.00") == ["17", "17", "9"]  # an export with two decimals
 
 
 @pytest.mark.parametrize(
@@ -118,9 +119,29 @@ def test_a_word_that_is_not_listed_is_an_id():
     assert without_null_words(ids("NA", "nil"), ["nil"], "log").to_pylist() == ["NA", None]
 
 
-def test_ids_that_differ_by_case_stay_apart_with_a_warning(caplog):
-    assert cleaned("A1", "a1", "B", "a1") == ["A1", "a1", "B", "a1"]
-    assert "1 ids differ from another by upper and lower case alone, such as A1 and a1" in caplog.text
+@pytest.mark.parametrize(
+    "twins",
+    [
+        ("A1", "a1"),
+        ("0110", "110"),
+        ("+0017", "0017"),
+        ("17,017", "17017"),
+        ("17.017", "17017"),
+        ("1.234.567", "1234567"),
+        ("17017,00", "17017"),
+        ("'u17", "u17"),
+        ("\uff55\uff11", "u1"),
+    ],
+)
+def test_ids_that_may_be_one_stay_apart_with_a_warning(twins, caplog):
+    assert cleaned(*twins, "B", None) == [*twins, "B", None]
+    assert "1 ids differ from another only by case, width, leading zeros or separators" in caplog.text
     caplog.clear()
-    clean_ids({"kinds": ids("View", "view")}, cased=False)
+    clean_ids({"kinds": ids(*twins)}, cased=False)
     assert not caplog.text
+
+
+@pytest.mark.parametrize("others", [("0", "00a", "a0"), ("1,2", "12"), ("1.2.3", "123"), ("10", "1", "100")])
+def test_ids_that_are_two_need_no_warning(others, caplog):
+    assert cleaned(*others) == list(others)
+    assert "differ from another" not in caplog.text

@@ -22,6 +22,13 @@ def complaint(*values, zone=None, kind=None):
     return str(caught.value)
 
 
+def test_a_column_of_another_country_is_told_how_to_be_written():
+    message = complaint("01/05/2024 12:00", "02/05/2024 12:00", None, "03/05/2024 12:00")
+    assert "row 1: '01/05/2024 12:00' is not a time" in message
+    assert "nor are the next 2 values; write the column as 2024-05-01T12:30:00Z" in message
+    assert "mend or remove that row" in complaint("01/05/2024 12:00", "2024-05-01", "2024-05-02")
+
+
 @pytest.mark.parametrize("thousands", [0, 1, 2, 3])
 def test_units_of_unix_time_are_told_apart_by_size(thousands):
     number = SECOND * 1000**thousands

@@ -154,6 +154,13 @@ def test_what_is_expected_to_be_left_out_is_no_fault(tmp_path, caplog):
     assert (metrics(root)["expected"], metrics(root)["faulty"]) == (50, 151)
 
 
+def test_a_product_to_leave_out_that_no_event_has_is_named(tmp_path, caplog):
+    validate(
+        project(tmp_path, tables(CLEAN), not_products=["i1", " i2 ", "I3"], max_quarantined_share=0.9), NOW
+    )
+    assert "names 2 item(s) that no event has, such as  i2 ; see to their spelling" in caplog.text
+
+
 def test_a_price_of_an_item_that_is_none_is_left_out_counted_and_said(tmp_path, caplog):
     given = tables(CLEAN)
     prices = pa.array([math.inf, 2.0, -1.0, None, 0.0, 5000.0, 999.0], pa.float64())

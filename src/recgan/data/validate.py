@@ -94,6 +94,11 @@ def validate(root: Path = Path(), now: datetime | None = None) -> None:
         f"{summary['faulty']:,}",
         100 * summary["faulty_share"],
     )
+    if unmatched := set(params.not_products) - set(tables.events["item_id"].unique().to_pylist()):
+        log.warning(
+            "validate.not_products names %s item(s) that no event has, such as %s; see to their spelling",
+            f"{len(unmatched):,}", shown(min(unmatched)),
+        )  # fmt: skip
     log.info("%s prices of items are none and left out", f"{summary['item_prices_left_out']:,}")
     for outcome in result.outcomes:
         if not outcome.success and outcome.severity == "warning" and outcome.remedy:

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -69,12 +70,22 @@ def unavailable(cause: BaseException) -> Unavailable:
     what = " ".join(str(cause).split()) or type(cause).__name__
     what = what if len(what) <= _LONGEST else f"{what[:_LONGEST]} …"
     if _is_full(cause):
-        return Unavailable(f"no room is left on the disk: {what}; make room, then run this again")
+        return Unavailable(
+            f"no room is left on the disk: {what}; make room there and in {_temporary()}, the folder of "
+            "temporary files (TMPDIR names another), then run this again"
+        )
     if isinstance(cause, MemoryError) or (isinstance(cause, OSError) and cause.errno == errno.ENOMEM):
         return Unavailable(f"there is not enough memory: {what}; free some, then run this again")
     return Unavailable(
         f"MLflow's store or its files do not answer: {what}; see that both are there, then run this again"
     )
+
+
+def _temporary() -> str:
+    try:
+        return tempfile.gettempdir()
+    except FileNotFoundError:  # there is room in none
+        return os.environ.get("TMPDIR", "the system's")
 
 
 def _passing(error: BaseException) -> BaseException | None:

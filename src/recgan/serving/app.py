@@ -51,8 +51,8 @@ SLOW = 0.001
 
 SECRET_HISTORY = (
     "beside a user_id, {fields} would tell the shopper's history by what is missing, which this server does "
-    "not show; leave that out, give the history instead of the user_id, send the token of RECGAN_SERVE_TOKEN, "
-    "or serve with --explorer"
+    "not show; leave that out, give the history instead of the user_id, send the token of "
+    "RECGAN_SERVE_TOKEN, or serve with --explorer"
 )
 LISTED_SHARE = 10
 """A list for a user_id has at most one item in ten: of a whole catalogue, what is missing was seen."""

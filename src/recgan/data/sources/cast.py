@@ -4,6 +4,12 @@ import pyarrow as pa
 
 from recgan.errors import RecganError
 
+_SAMPLE = 100  # values: enough to tell a column that is written otherwise from one bad row
+_WRITTEN = {
+    pa.float64().id: "1234.56: a point before the decimals, nothing between the thousands, no currency",
+    pa.timestamp("us").id: "2024-05-01T12:30:00Z, or as unix seconds",
+}
+
 
 def cast(
     column: pa.ChunkedArray, wanted: pa.DataType, where: str, words: str, shown: pa.ChunkedArray | None = None
@@ -34,6 +40,21 @@ def cast(
             except pa.ArrowInvalid:
                 high = middle
         value = (column if shown is None else shown)[low].as_py()
+        near = column.slice(low, _SAMPLE).drop_null()
+        alike = sum(not _castable(near.slice(row, 1), wanted) for row in range(len(near)))
+        if 1 < alike == len(near):
+            raise RecganError(
+                f"{where}, row {low + 1}: {value!r} is not {words}, nor are the next {alike - 1:,} values; "
+                f"write the column as {_WRITTEN.get(wanted.id, words)}"
+            ) from None
         raise RecganError(
             f"{where}, row {low + 1}: {value!r} is not {words}; mend or remove that row"
         ) from None
+
+
+def _castable(column: pa.ChunkedArray, wanted: pa.DataType) -> bool:
+    try:
+        column.cast(wanted)
+    except pa.ArrowInvalid:
+        return False
+    return True

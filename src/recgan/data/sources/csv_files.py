@@ -211,8 +211,9 @@ def _swallowed(path: Path, held: list[str], header: list[str], ended: int, inner
         else f"swallows rows: line {ended + inner + 1:,} has {len(header)} fields too: {_short(held[inner])}"
     )
     value = _short('"' + start[-1])
+    sound = "" if inner is None else " (also where the value is sound: it cannot be told from lost rows)"
     return RecganError(
-        f"{path}, line {ended + 1:,}, column {column}: the value that begins with {value} {evidence}; "
+        f"{path}, line {ended + 1:,}, column {column}: the value that begins with {value} {evidence}{sound}; "
         "on export write each quote sign of a value twice and put the value in quotes, "
         "or leave out that column, or the line breaks inside its values"
     )

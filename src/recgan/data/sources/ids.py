@@ -22,7 +22,8 @@ _AROUND = (
     "\u2009\u200a\u2028\u2029\u202f\u205f\u3000\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
 )
 _FRACTION = r"^-?\d+\.\d+$"
-_WHOLE_FRACTION = r"^-?(0|[1-9]\d*)\.0$"
+_WHOLE_FRACTION = r"^-?(0|[1-9]\d*)\.0+$"
+_ZEROS = r"\.0+$"
 _LEADING_ZERO = r"^-?0\d+$"
 _EXPONENT = r"^-?\d(\.\d+)?[eE]\+\d+$"
 _EXACT = {pa.float64(): 2**53, pa.float32(): 2**24, pa.float16(): 2**11}
@@ -80,13 +81,14 @@ def clean_ids(columns: Mapping[str, pa.ChunkedArray], cased: bool = True) -> lis
     """Clean the columns that hold one kind of id, all by the same decisions, so that they still join.
 
     Blanks and invisible characters around an id go, and text takes Unicode's form NFC. `17850.0` becomes
-    17850 where that is certain: all ids with a fraction in all the columns end in exactly `.0` (so not where
-    there is `1.10`), and no id begins with a zero that a number would have lost. How many rows changed is
-    logged. Ids that differ by upper and lower case alone are left, with a warning.
+    17850 where that is certain: all ids with a fraction in all the columns end in one and the same row of
+    zeros, as `.0` or `.00` (so not where there is `1.10`), and no id begins with a zero that a number would
+    have lost. How many rows changed is logged. Ids that differ only by case, width, leading zeros or
+    separators are left, with a warning.
 
     Args:
         columns: file and column, for messages → text.
-        cased: False where upper and lower case need no warning.
+        cased: False where such ids need no warning.
 
     Returns:
         The columns in their order.
@@ -108,20 +110,22 @@ def clean_ids(columns: Mapping[str, pa.ChunkedArray], cased: bool = True) -> lis
         )
     fractions = _matching(distinct, _FRACTION)
     whole = _matching(fractions, _WHOLE_FRACTION)
-    if len(whole) == len(fractions) > 0:
+    zeros = pc.utf8_length(pc.replace_substring_regex(fractions, r"^.*\.", ""))
+    if len(whole) == len(fractions) > 0 and len(pc.unique(zeros)) == 1:
         cleaned = [
             _without_fraction(where, column, distinct, whole)
             for where, column in zip(columns, cleaned, strict=True)
         ]
-        distinct = pc.unique(pc.replace_substring_regex(distinct, r"\.0$", ""))
+        distinct = pc.unique(pc.replace_substring_regex(distinct, _ZEROS, ""))
     elif len(whole):
-        other = fractions.filter(pc.invert(pc.is_in(fractions, value_set=whole)))[0]
+        alike = pc.and_(pc.is_in(fractions, value_set=whole), pc.equal(zeros, zeros[0]))
+        other = fractions.filter(pc.invert(alike))[0]
         logger.info(
-            "%s: %s ids such as %s end in .0 and are left so, as there is also %s",
+            "%s: %s ids such as %s end in zeros and are left so, as there is also %s",
             names, f"{len(whole):,}", shown(whole[0]), shown(other),
         )  # fmt: skip
     if cased:
-        _warn_of_case(names, distinct)
+        _warn_of_twins(names, distinct)
     return cleaned
 
 
@@ -171,16 +175,25 @@ def _without_fraction(
             "%s: %s of %s ids were whole numbers with a fraction, such as %s, and are read without it",
             where, f"{rows:,}", f"{len(column):,}", shown(whole[0]),
         )  # fmt: skip
-    return _replaced(column, whole, pc.replace_substring_regex(whole, r"\.0$", ""))
+    return _replaced(column, whole, pc.replace_substring_regex(whole, _ZEROS, ""))
 
 
-def _warn_of_case(names: str, distinct: pa.Array) -> None:
-    counts = pc.value_counts(pc.utf8_lower(distinct))
+def _warn_of_twins(names: str, distinct: pa.Array) -> None:
+    """Warn of ids that may be one id in two ways of writing; neither is surely wrong, so both stay."""
+    foreign = distinct.filter(pc.invert(pc.string_is_ascii(distinct)))
+    narrow = pa.array([normalize("NFKC", text) for text in foreign.to_pylist()], pa.string())
+    bare = pc.coalesce(pc.take(narrow, pc.index_in(distinct, value_set=foreign)), distinct)
+    bare = pc.replace_substring_regex(pc.utf8_lower(bare), r"^['+]", "")
+    number = pc.match_substring_regex(bare, r"^\d{1,3}([,.' ]\d{3})+$|^\d+[.,]0+$")
+    bare = pc.if_else(number, pc.replace_substring_regex(bare, r"[.,]0{1,2}$|[,.' ]", ""), bare)
+    bare = pc.replace_substring_regex(bare, r"^0+(\d)", r"\1")
+    counts = pc.value_counts(bare)
     alike = counts.filter(pc.greater(counts.field("counts"), 1)).field("values")
     if len(alike):
-        pair = distinct.filter(pc.equal(pc.utf8_lower(distinct), alike[0]))
+        pair = distinct.filter(pc.equal(bare, alike[0]))
         logger.warning(
-            "%s: %s ids differ from another by upper and lower case alone, such as %s and %s: they stay",
+            "%s: %s ids differ from another only by case, width, leading zeros or separators, such as %s and "
+            "%s: they stay; if they are the same, export the column in one way",
             names, f"{len(distinct) - len(counts):,}", shown(pair[0]), shown(pair[1]),
         )  # fmt: skip
 
