@@ -151,7 +151,7 @@ def test_a_killed_dvc_ends_its_stage_and_the_flow_hears_of_it(project):
 
     with pytest.raises(RecganError, match="ended with code"):
         run_stage("first", project, on_line)
-    assert not alive(stage[0])
+    assert wait_until(lambda: not alive(stage[0]), 5)  # killed, but perhaps not yet gone
 
 
 def test_a_stage_waits_for_the_dvc_that_works_on_its_files(project):
