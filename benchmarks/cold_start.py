@@ -36,12 +36,12 @@ import torch
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from recgan.core.files import read_json
 from recgan.evaluation.diversity import effective_categories, intra_list_distance
 from recgan.evaluation.evaluate import OURS
 from recgan.evaluation.metrics import user_metrics
 from recgan.evaluation.significance import compare
 from recgan.features.matrices import ColdStart, Features, read_features
-from recgan.files import read_json
 from recgan.params import FeatureGANParams, TrainParams, load_params
 from recgan.recommenders.feature_gan import FeatureGAN
 from recgan.recommenders.protocol import recommend, top_k

@@ -30,9 +30,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from recgan.core.files import read_json, write_json
 from recgan.evaluation import evaluate as stage
 from recgan.features.matrices import Features, HeldOut, read_features, write_features
-from recgan.files import read_json, write_json
 from recgan.params import RCGANParams, load_params
 from recgan.recommenders.baselines import Popularity
 from recgan.recommenders.protocol import recommend

@@ -17,12 +17,12 @@ from pathlib import Path
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from recgan.core.files import read_json
+from recgan.core.yaml12 import read_yaml
 from recgan.data.events import Tables, write_tables
 from recgan.data.quarantine import QUARANTINE
 from recgan.data.sources.shop import simulate_shop
-from recgan.files import read_json
 from recgan.params import ShopSource
-from recgan.yaml12 import read_yaml
 
 ROOT = Path(__file__).parents[1]
 

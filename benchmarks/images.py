@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from recgan.core.yaml12 import read_yaml
 from recgan.images.classifier import Classifier
 from recgan.images.evaluate import Measures, measure
 from recgan.images.gan import even_labels
@@ -27,7 +28,6 @@ from recgan.images.params import ImagesParams
 from recgan.images.pictures import grid, png
 from recgan.images.sources import read_source
 from recgan.images.train import fit
-from recgan.yaml12 import read_yaml
 
 PARAMS = Path(__file__).parents[1] / "images/params.yaml"
 

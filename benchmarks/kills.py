@@ -32,7 +32,7 @@ SHOPPERS, ITEMS, K, PART = 2000, 500, 5, 50
 RUNS = f"""
 import os, sys
 from pathlib import Path
-from recgan.environment import configure
+from recgan.core.environment import configure
 configure()
 from recgan.params import load_params
 from recgan.registry.recommendations import recommend

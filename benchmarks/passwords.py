@@ -29,7 +29,7 @@ from flow_kills import ROOT, make_project
 from hunt import ASKED, FLOWS, RECGAN, Hunt, free_port, stop
 
 from flows.servers import Place, find, postgres
-from recgan.errors import RecganError
+from recgan.core.errors import RecganError
 
 
 @contextmanager

@@ -20,14 +20,14 @@ from typing import Any
 
 import numpy as np
 
-from recgan.environment import configure
+from recgan.core.environment import configure
 
 configure()
 
 import mlflow  # noqa: E402
 from mlflow import MlflowClient  # noqa: E402
 
-from recgan.errors import RecganError  # noqa: E402
+from recgan.core.errors import RecganError  # noqa: E402
 from recgan.registry.by_hand import promote_by_hand  # noqa: E402
 from recgan.registry.gate import Decision  # noqa: E402
 from recgan.registry.promotion import Judgement, settle  # noqa: E402

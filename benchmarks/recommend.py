@@ -22,8 +22,8 @@ import psutil
 import pyarrow.parquet as pq
 from scipy.sparse import csr_array
 
+from recgan.core.files import read_json, write_json
 from recgan.features.matrices import Features, HeldOut, write_features
-from recgan.files import read_json, write_json
 
 ROOT = Path(__file__).parents[1]
 
@@ -50,7 +50,7 @@ CASE = """    match name:
 
 REGISTER = """
 from pathlib import Path
-from recgan.environment import configure
+from recgan.core.environment import configure
 configure()
 import mlflow
 from recgan.features.matrices import read_features
@@ -71,7 +71,7 @@ RECOMMEND = """
 import json, sys, time
 from contextlib import contextmanager
 from pathlib import Path
-from recgan.environment import configure
+from recgan.core.environment import configure
 configure()
 from recgan.params import load_params
 from recgan.registry import recommendations

@@ -29,7 +29,7 @@ import urllib.request
 from contextlib import contextmanager
 from pathlib import Path
 
-from recgan.environment import configure
+from recgan.core.environment import configure
 
 configure()
 

@@ -21,7 +21,7 @@ from cfgan import PAPER, read
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from recgan.errors import RecganError
+from recgan.core.errors import RecganError
 from recgan.params import CFGANParams
 from recgan.recommenders.cfgan import CFGAN
 from recgan.recommenders.protocol import Recommender, recommend

@@ -21,10 +21,10 @@ import numpy as np
 import pandas as pd
 from scipy.sparse import csr_array
 
-from recgan import files
-from recgan.errors import RecganError
+from recgan.core import files
+from recgan.core.errors import RecganError
+from recgan.core.files import read_whole, replacing
 from recgan.features.matrices import Features, HeldOut, content_md5, read_features, write_features
-from recgan.files import read_whole, replacing
 
 
 def made(version: str, users: int = 300, items: int = 200) -> Features:

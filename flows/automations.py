@@ -11,7 +11,7 @@ import sys
 from datetime import timedelta
 from uuid import UUID
 
-from recgan.environment import configure
+from recgan.core.environment import configure
 
 configure()  # before Prefect reads its settings
 

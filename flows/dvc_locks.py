@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 from filelock import FileLock, Timeout
 
-from recgan.files import write_text
+from recgan.core.files import write_text
 
 _BUSY = ("is busy, it is being blocked by:", "Unable to acquire lock.", "Unable to read RWLock-file")
 _HOLDER = re.compile(r"\s*\(PID (?P<pid>\d+)\): .*?\bdvc(?:/__main__\.py)? (?P<arguments>.*)")

@@ -20,7 +20,7 @@ from prefect.settings import (
 from prefect.states import State
 
 from flows.temporary_server import temporary_server
-from recgan.errors import RecganError, Unavailable
+from recgan.core.errors import RecganError, Unavailable
 
 T = TypeVar("T")
 

@@ -18,7 +18,7 @@ from flows.here import run_here  # noqa: E402
 from flows.outside import OUTSIDE, told_cleanly  # noqa: E402
 from flows.retrain import push  # noqa: E402
 from flows.stages import run_stage, stage_order  # noqa: E402
-from recgan.alone import alone  # noqa: E402
+from recgan.core.alone import alone  # noqa: E402
 from recgan.images import taste  # noqa: E402
 from recgan.images.evaluate import REPORT  # noqa: E402
 from recgan.images.params import ImagesParams, load_images_params  # noqa: E402

@@ -10,8 +10,8 @@ from prefect.client.schemas.objects import TaskRun
 from prefect.states import State
 from prefect.tasks import exponential_backoff
 
-from recgan.errors import RecganError, Unavailable
-from recgan.redact import clean
+from recgan.core.errors import RecganError, Unavailable
+from recgan.core.redact import clean
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -13,11 +13,11 @@ from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 
-from recgan.environment import configure
-from recgan.errors import RecganError
-from recgan.redact import clean
+from recgan.core.environment import configure
+from recgan.core.errors import RecganError
+from recgan.core.redact import clean
+from recgan.core.temporary import sweep
 from recgan.registry.reachable import check_registry
-from recgan.temporary import sweep
 
 PREFECT_HOME = Path(".recgan/prefect")
 _CHOSEN = ("PREFECT_API_URL", "PREFECT_HOME", "PREFECT_PROFILE", "PREFECT_PROFILES_PATH")

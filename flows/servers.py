@@ -22,8 +22,8 @@ from pathlib import Path
 
 import psutil
 
-from recgan.environment import configure
-from recgan.errors import RecganError
+from recgan.core.environment import configure
+from recgan.core.errors import RecganError
 
 HOST = os.environ.get("RECGAN_HOST", "127.0.0.1")
 PORTS = {

@@ -14,8 +14,8 @@ from threading import Thread
 from typing import IO
 
 from flows.dvc_locks import drop_dead, holder
-from recgan.errors import RecganError, Unavailable
-from recgan.yaml12 import read_yaml
+from recgan.core.errors import RecganError, Unavailable
+from recgan.core.yaml12 import read_yaml
 
 _LOOKS_EVERY = 2.0  # seconds, while another DVC command holds what a stage needs
 _GUARD = Path(__file__).with_name("guard.py")

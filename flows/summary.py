@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
+from recgan.core.files import read_json
+from recgan.core.redact import clean
 from recgan.evaluation.report import evaluation_table
-from recgan.files import read_json
 from recgan.images.params import ImagesParams
 from recgan.params import Params
-from recgan.redact import clean
 from recgan.registry.store import Promotion
 from recgan.registry.tracking import tracking_uri
 

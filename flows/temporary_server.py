@@ -19,7 +19,7 @@ from threading import Thread
 
 from filelock import FileLock
 
-from recgan.errors import RecganError
+from recgan.core.errors import RecganError
 
 _REMEDIES = {
     "Can't locate revision": "was written by a newer Prefect than this one",

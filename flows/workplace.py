@@ -9,9 +9,9 @@ import threading
 import time
 from pathlib import Path
 
-from recgan.errors import RecganError
+from recgan.core.errors import RecganError
+from recgan.core.yaml12 import read_yaml
 from recgan.registry.tracking import tracking_uri
-from recgan.yaml12 import read_yaml
 
 PLACES = Path(".recgan/worktrees")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from recgan.environment import configure
+from recgan.core.environment import configure
 
 configure()
 
@@ -36,7 +36,7 @@ def postgres(tmp_path_factory):
         yield given
         return
     from flows import servers
-    from recgan.errors import RecganError
+    from recgan.core.errors import RecganError
 
     try:
         servers.find("initdb")

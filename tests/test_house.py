@@ -10,7 +10,7 @@ import tomllib
 import pytest
 import yaml
 
-from recgan import closure
+from recgan.core import closure
 from recgan.images.params import ImagesParams
 from recgan.params import Params
 from tests.conftest import ROOT
@@ -161,9 +161,8 @@ def test_the_lock_holds_every_dependency_and_no_cuda():
 
 
 def test_no_one_phones_home():
-    code = (
-        "from recgan.environment import configure; configure(); import os; print(os.environ['DO_NOT_TRACK'])"
-    )
+    code = "import os; from recgan.core.environment import configure; configure(); "
+    code += "print(os.environ['DO_NOT_TRACK'])"
     done = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,

@@ -7,7 +7,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from recgan.errors import RecganError
+from recgan.core.errors import RecganError
 from recgan.params import check_params, load_params
 from tests.conftest import ROOT, SHOP
 

@@ -8,10 +8,10 @@ from typing import Annotated
 
 import typer
 
-from recgan.environment import configure
-from recgan.errors import RecganError
-from recgan.processes import end_with_dvc
-from recgan.redact import clean
+from recgan.core.environment import configure
+from recgan.core.errors import RecganError
+from recgan.core.processes import end_with_dvc
+from recgan.core.redact import clean
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 

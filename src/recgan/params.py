@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from recgan.sections import Section, check_section, is_number, load_section
+from recgan.core.sections import Section, check_section, is_number, load_section
 
 EventKind = Literal["view", "cart", "purchase", "rating"]
 EVENT_KINDS: tuple[EventKind, ...] = get_args(EventKind)

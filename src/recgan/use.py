@@ -12,10 +12,10 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.representer import RoundTripRepresenter
 
-from recgan.errors import RecganError
-from recgan.files import replacing
+from recgan.core.errors import RecganError
+from recgan.core.files import replacing
+from recgan.core.yaml12 import parse_yaml
 from recgan.params import check_params
-from recgan.yaml12 import parse_yaml
 
 _SHOWN = 5
 """Differing values that are named; the others are counted."""

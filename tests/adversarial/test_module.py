@@ -12,7 +12,7 @@ from torch import nn
 from recgan.adversarial import module
 from recgan.adversarial.module import play
 from recgan.adversarial.schedule import Rules
-from recgan.errors import RecganError
+from recgan.core.errors import RecganError
 
 
 class Number(nn.Module):

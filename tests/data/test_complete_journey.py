@@ -3,8 +3,8 @@ from datetime import UTC, datetime
 import pandas as pd
 import pytest
 
+from recgan.core.errors import RecganError
 from recgan.data.sources.complete_journey import read_complete_journey
-from recgan.errors import RecganError
 
 SOLD = pd.DataFrame(
     {

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from recgan.core.errors import RecganError
 from recgan.data.sources import csv_files
 from recgan.data.sources.csv_files import check_lines, count_lines, read_csv
-from recgan.errors import RecganError
 
 HEADER = "user,item,at,title\n"
 

@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from recgan.core.errors import RecganError
 from recgan.data.sources.own_files import read_own_files
-from recgan.errors import RecganError
 from tests.data.test_own_files import source
 
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)

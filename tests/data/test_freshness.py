@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 
 import pytest
 
+from recgan.core.errors import RecganError
+from recgan.core.files import write_json
 from recgan.data.freshness import check_freshness
-from recgan.errors import RecganError
-from recgan.files import write_json
 from recgan.params import load_params
 from tests.conftest import SHOP
 

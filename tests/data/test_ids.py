@@ -4,8 +4,8 @@ from decimal import Decimal
 import pyarrow as pa
 import pytest
 
+from recgan.core.errors import RecganError
 from recgan.data.sources.ids import clean_ids, ids_as_text, without_null_words
-from recgan.errors import RecganError
 
 
 def ids(*values):

@@ -4,9 +4,9 @@ import logging
 import pytest
 import yaml
 
+from recgan.core.errors import RecganError
 from recgan.data.events import read_tables
 from recgan.data.ingest import ingest
-from recgan.errors import RecganError
 from recgan.params import load_params
 from tests.conftest import ROOT, SHOP
 

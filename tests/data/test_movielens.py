@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from recgan.core.errors import RecganError
 from recgan.data.sources.movielens import ARCHIVES, Archive, read_movielens
-from recgan.errors import RecganError
 from recgan.params import MovieLensSource
 
 SMALL = MovieLensSource(source="movielens-100k", path=Path("raw"))

@@ -6,9 +6,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from recgan.core.errors import RecganError
 from recgan.data.sources import online_retail
 from recgan.data.sources.online_retail import read_online_retail
-from recgan.errors import RecganError
 
 RAW = pd.DataFrame(
     {

@@ -8,9 +8,9 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 import pytest
 
+from recgan.core.errors import RecganError
 from recgan.data.sources.own_files import read_own_files
 from recgan.data.sources.shop import simulate_shop
-from recgan.errors import RecganError
 from recgan.params import OwnFilesSource, ShopSource, load_params
 from tests.conftest import ROOT
 

@@ -5,8 +5,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from recgan.core.errors import RecganError
 from recgan.data.sources.parts import read_parts
-from recgan.errors import RecganError
 
 COLUMNS = {"user_id": "who", "item_id": "what"}
 

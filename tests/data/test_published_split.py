@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
+from recgan.core.errors import RecganError
 from recgan.data.sources.published_split import read_published_split
-from recgan.errors import RecganError
 from recgan.params import PublishedSplitSource
 
 PARAMS = PublishedSplitSource(source="published-split", path=Path("raw"), train="a.train", test="a.test")

@@ -5,8 +5,8 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa
 import pytest
 
+from recgan.core.errors import RecganError
 from recgan.data.sources.times import to_times
-from recgan.errors import RecganError
 
 NOON = datetime(2024, 5, 1, 12, 0, tzinfo=UTC)
 SECOND = int(NOON.timestamp())

@@ -13,11 +13,11 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from recgan.core.errors import RecganError
 from recgan.data import expectations
 from recgan.data.events import EVENTS, ITEMS, USERS, Tables, read_tables, write_tables
 from recgan.data.quarantine import QUARANTINE, REASONS, joined
 from recgan.data.validate import check, summarise, validate
-from recgan.errors import RecganError
 from recgan.params import ValidateParams, load_params
 from tests.conftest import SHOP
 

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from scipy.sparse import csr_array
 
-from recgan.errors import RecganError
+from recgan.core.errors import RecganError
 from recgan.evaluation import evaluate as stage
 from recgan.evaluation.evaluate import OURS, evaluate
 from recgan.evaluation.report import evaluation_table

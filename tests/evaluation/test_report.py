@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from recgan.errors import RecganError
+from recgan.core.errors import RecganError
 from recgan.evaluation.evaluate import flat_metrics
 from recgan.evaluation.metrics import popularity_shares
 from recgan.evaluation.page import OURS, Verdict, page, read_curves, render

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from recgan.errors import RecganError
+from recgan.core.errors import RecganError
 from recgan.evaluation.significance import (
     compare,
     detectable_difference,

@@ -5,7 +5,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from recgan.errors import RecganError
+from recgan.core.errors import RecganError
 
 KINDS = {
     "time": {"kind": "time", "validation_days": 2, "test_days": 2},

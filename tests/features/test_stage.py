@@ -13,12 +13,12 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from recgan.core.errors import RecganError, Unavailable
+from recgan.core.files import read_json, replacing
 from recgan.data.events import ITEMS, USERS, Tables, write_tables
 from recgan.data.quarantine import QUARANTINE
-from recgan.errors import RecganError, Unavailable
 from recgan.features.build import features
 from recgan.features.matrices import content_md5, read_features
-from recgan.files import read_json, replacing
 from tests.conftest import SHOP
 
 

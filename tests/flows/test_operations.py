@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from recgan.errors import RecganError
+from recgan.core.errors import RecganError
 from recgan.params import load_params
 from recgan.registry import monitor as watch
 from recgan.registry.recommendations import Published

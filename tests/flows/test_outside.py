@@ -6,7 +6,7 @@ import pytest
 from prefect import Task
 
 from flows.outside import told_cleanly
-from recgan.errors import RecganError, Unavailable
+from recgan.core.errors import RecganError, Unavailable
 
 SECRET = "http://bob:hunter2SECRET@host/x"
 

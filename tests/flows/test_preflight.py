@@ -8,7 +8,7 @@ import pytest
 
 from flows import preflight
 from flows.preflight import check_folder, settle_git, settle_prefect
-from recgan.errors import RecganError
+from recgan.core.errors import RecganError
 from tests.conftest import ROOT
 
 
@@ -140,7 +140,11 @@ def test_settings_that_prefect_does_not_take_are_one_error(project, home):
         text=True,
         check=False,
     )
-    assert done.stderr.strip().splitlines()[-1].startswith("recgan.errors.RecganError: Prefect does not take")
+    assert (
+        done.stderr.strip()
+        .splitlines()[-1]
+        .startswith("recgan.core.errors.RecganError: Prefect does not take")
+    )
 
 
 def test_a_worker_and_an_import_keep_the_prefect_they_have(home):

@@ -15,7 +15,7 @@ import pytest
 
 from flows.dvc_locks import drop_dead
 from flows.stages import Outcome, run_stage, stage_order
-from recgan.errors import RecganError
+from recgan.core.errors import RecganError
 from tests.conftest import ROOT
 
 DVC_YAML = """

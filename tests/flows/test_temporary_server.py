@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from flows.temporary_server import temporary_server
-from recgan.errors import RecganError
+from recgan.core.errors import RecganError
 from tests.conftest import ROOT
 from tests.flows.test_stages import alive, wait_until
 

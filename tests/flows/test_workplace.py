@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from flows import workplace
-from recgan.errors import RecganError
+from recgan.core.errors import RecganError
 from recgan.registry.tracking import tracking_uri
 from tests.flows.test_stages import wait_until
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from recgan.errors import RecganError
+from recgan.core.errors import RecganError
 from recgan.images.gan import ImageGame, ImageGAN, even_labels, to_bytes, to_unit
 from recgan.images.networks import Dropout
 from tests.adversarial.laws import (

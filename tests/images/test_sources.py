@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from recgan.errors import RecganError
+from recgan.core.errors import RecganError
 from recgan.images import sources
 from recgan.images.labelled import read_images, write_images
 from recgan.images.params import IngestImagesParams

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import yaml
 
-from recgan.errors import RecganError
+from recgan.core.errors import RecganError
 from recgan.images.classifier import Classifier, classify
 from recgan.images.evaluate import evaluate, measure
 from recgan.images.labelled import write_images

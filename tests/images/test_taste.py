@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from recgan.errors import RecganError
+from recgan.core.errors import RecganError
 from recgan.images.gan import ImageGAN
 from recgan.images.params import TasteParams
 from recgan.images.pictures import from_png

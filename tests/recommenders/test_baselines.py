@@ -10,7 +10,7 @@ import pytest
 import yaml
 from scipy.sparse import csr_array
 
-from recgan.errors import RecganError
+from recgan.core.errors import RecganError
 from recgan.features.matrices import Features, HeldOut, write_features
 from recgan.params import BaselinesParams
 from recgan.recommenders.baselines import EASE, IALS, ItemKNN, Popularity, RP3beta

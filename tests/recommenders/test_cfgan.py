@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy.sparse import csr_array
 
-from recgan.errors import RecganError
+from recgan.core.errors import RecganError
 from recgan.params import CFGANParams
 from recgan.recommenders.cfgan import CFGAN, CFGANGame
 from recgan.recommenders.loading import load_recommender

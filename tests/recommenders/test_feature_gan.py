@@ -7,7 +7,7 @@ import torch
 from scipy.sparse import csr_array
 
 from recgan.adversarial.losses import LOSSES
-from recgan.errors import RecganError
+from recgan.core.errors import RecganError
 from recgan.params import FeatureGANParams
 from recgan.recommenders import feature_gan as module
 from recgan.recommenders.feature_gan import FeatureGAN, FeatureGANGame, Histories

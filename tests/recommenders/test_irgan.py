@@ -6,7 +6,7 @@ import torch
 from scipy.sparse import csr_array
 from torch.nn.functional import logsigmoid
 
-from recgan.errors import RecganError
+from recgan.core.errors import RecganError
 from recgan.params import IRGANParams
 from recgan.recommenders.irgan import IRGAN, IRGANGame, draw, reinforce, shares
 from recgan.recommenders.loading import load_recommender

@@ -6,7 +6,7 @@ import torch
 from scipy.sparse import csr_array
 
 from recgan.adversarial.networks import SparseRows
-from recgan.errors import RecganError
+from recgan.core.errors import RecganError
 from recgan.params import RCGANParams
 from recgan.recommenders.loading import load_recommender
 from recgan.recommenders.protocol import recommend

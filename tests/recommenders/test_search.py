@@ -16,7 +16,8 @@ import yaml
 from filelock import FileLock
 from scipy.sparse import csr_array
 
-from recgan.errors import RecganError
+from recgan.core.errors import RecganError
+from recgan.core.yaml12 import read_yaml
 from recgan.features.matrices import Features, HeldOut, read_features, write_features
 from recgan.params import load_params
 from recgan.recommenders import search as module
@@ -24,7 +25,6 @@ from recgan.recommenders.search import Trial, propose, search, write_winner
 from recgan.recommenders.search_space import BASELINES, GANS, load_space
 from recgan.recommenders.tune import grids, tune
 from recgan.use import read_with_comments, written
-from recgan.yaml12 import read_yaml
 from tests.conftest import ROOT
 
 ALL = [*BASELINES, *GANS]

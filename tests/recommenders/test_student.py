@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
-from recgan.errors import RecganError
+from recgan.core.errors import RecganError
 from recgan.params import StudentParams
 from recgan.recommenders.baselines import EASE
 from recgan.recommenders.linear import linear_weights

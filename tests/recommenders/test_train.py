@@ -12,7 +12,7 @@ import pytest
 import yaml
 from scipy.sparse import csr_array
 
-from recgan.errors import RecganError
+from recgan.core.errors import RecganError
 from recgan.features.matrices import Features, HeldOut, write_features
 from recgan.recommenders import train as stage
 from recgan.recommenders.loading import load_recommender

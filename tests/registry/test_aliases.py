@@ -7,7 +7,7 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion, ModelVersionTag
 from mlflow.exceptions import MlflowException
 
-from recgan.errors import RecganError
+from recgan.core.errors import RecganError
 from recgan.registry import by_hand, promotion, rollback
 from recgan.registry.gate import Decision
 from recgan.registry.promotion import Judgement, judged_before, settle

@@ -2,7 +2,7 @@
 
 import pytest
 
-from recgan.errors import RecganError, Unavailable
+from recgan.core.errors import RecganError, Unavailable
 from recgan.registry.by_hand import promote_by_hand
 from recgan.registry.promotion import judged_before
 from recgan.registry.recommendations import live_by_hand

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from recgan.errors import RecganError, Unavailable
+from recgan.core.errors import RecganError, Unavailable
 from recgan.registry import evidence, store
 from recgan.registry.asking import Answers
 from recgan.registry.evidence import gather_evidence, trained_under

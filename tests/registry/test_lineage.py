@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from recgan.errors import RecganError
+from recgan.core.errors import RecganError
 from recgan.registry.lineage import LINEAGE, folder_md5, lineage, train_key
 
 LOCK = """schema: '2.0'

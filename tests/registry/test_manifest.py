@@ -7,8 +7,8 @@ import mlflow
 import pyarrow as pa
 import pytest
 
-from recgan.errors import RecganError
-from recgan.files import read_json
+from recgan.core.errors import RecganError
+from recgan.core.files import read_json
 from recgan.registry import store
 from recgan.registry.asking import QUESTIONS, ask, fetched
 from recgan.registry.manifest import (

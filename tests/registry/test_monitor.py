@@ -9,9 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from recgan.core.errors import RecganError
+from recgan.core.files import read_json, write_json
 from recgan.data.events import EVENTS, ITEMS, USERS, Tables, write_tables
-from recgan.errors import RecganError
-from recgan.files import read_json, write_json
 from recgan.params import MonitorParams
 from recgan.registry import store
 from recgan.registry.monitor import Observation, Verdict, decide, describe_training, monitor

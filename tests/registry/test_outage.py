@@ -17,7 +17,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos import databricks_pb2 as codes
 
 from flows.outside import is_transient
-from recgan.errors import RecganError, Unavailable
+from recgan.core.errors import RecganError, Unavailable
 from recgan.registry import asking, store
 from recgan.registry.ask import passes
 from recgan.registry.asking import QUESTIONS, NoAnswerError, ended

@@ -14,7 +14,7 @@ import pytest
 from scipy.sparse import csr_array
 
 import recgan
-from recgan.errors import RecganError
+from recgan.core.errors import RecganError
 from recgan.features.matrices import Features, HeldOut
 from recgan.recommenders.protocol import recommend
 from recgan.recommenders.student import Student

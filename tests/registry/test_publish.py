@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from recgan.errors import RecganError
+from recgan.core.errors import RecganError
 from recgan.registry.publish import METADATA, about, build, publishing, put_in_place
 from tests.conftest import ROOT
 

@@ -10,7 +10,7 @@ from threading import Thread
 
 import pytest
 
-from recgan.errors import RecganError, Unavailable
+from recgan.core.errors import RecganError, Unavailable
 from recgan.registry import reachable
 from recgan.registry.reachable import check_address, check_database, check_registry
 

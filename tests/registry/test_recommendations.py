@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from recgan.errors import RecganError, Unavailable
+from recgan.core.errors import RecganError, Unavailable
 from recgan.features.matrices import read_features
 from recgan.features.newest import newest_histories
 from recgan.registry import asking, recommendations, store

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from recgan.errors import RecganError, Unavailable
+from recgan.core.errors import RecganError, Unavailable
 from recgan.registry import store, tracking
 from recgan.registry.relocation import elsewhere, relocate, sentence
 from recgan.registry.tracking import connect, current

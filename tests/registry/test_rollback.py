@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from recgan.errors import RecganError, Unavailable
+from recgan.core.errors import RecganError, Unavailable
 from recgan.registry import store
 from recgan.registry.gate import Decision
 from recgan.registry.recommendations import live_now

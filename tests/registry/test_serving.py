@@ -13,7 +13,7 @@ import urllib.request
 
 import pytest
 
-from recgan.errors import RecganError
+from recgan.core.errors import RecganError
 from recgan.registry import servers, store
 from recgan.registry.tracking import connect
 from tests.registry.conftest import ITEMS, TASTES, make_project

@@ -14,7 +14,7 @@ import yaml
 from markupsafe import escape
 from scipy.sparse import csr_array
 
-from recgan.errors import RecganError, Unavailable
+from recgan.core.errors import RecganError, Unavailable
 from recgan.evaluation.evaluate import OURS, measure
 from recgan.features.matrices import write_features
 from recgan.recommenders.loading import load_recommender

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from recgan.errors import RecganError
+from recgan.core.errors import RecganError
 from recgan.registry.tracking import artifact_location, connect, critical_section, tracking_uri
 
 

@@ -159,7 +159,7 @@ def test_an_unknown_item_has_no_similar_ones(client):
 
 
 def test_items_without_columns_are_packaged_as_not_said(tmp_path):
-    from recgan.files import read_json
+    from recgan.core.files import read_json
 
     write_items(shop_features().items, tmp_path / "items.json")
     content = read_json(tmp_path / "items.json")

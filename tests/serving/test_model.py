@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
-from recgan.errors import RecganError
+from recgan.core.errors import RecganError
 from recgan.registry.packaged import Catalogue, Confidence, PackagedRecommender, Shoppers
 from recgan.serving.model import ServedModel
 from recgan.serving.schema import Event, Filters

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
-from recgan.errors import RecganError
+from recgan.core.errors import RecganError
 from recgan.registry import store
 from recgan.registry.packaged import write_items
 from recgan.serving import champion as champion_module
@@ -208,7 +208,7 @@ def test_requests_are_counted_by_path_and_status(shop):
 
 def test_an_older_package_answers(shop, tmp_path):
     """Before catalogue, confidences and shoppers were packaged."""
-    from recgan.files import read_json, write_json
+    from recgan.core.files import read_json, write_json
     from recgan.registry.packaged import PackagedRecommender
 
     write_items(shop_features().items, tmp_path / "items.json")

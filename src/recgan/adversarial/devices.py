@@ -2,7 +2,7 @@
 
 import torch
 
-from recgan.errors import RecganError
+from recgan.core.errors import RecganError
 
 
 def pick_device(accelerator: str) -> torch.device:

@@ -23,7 +23,7 @@ from tqdm import tqdm
 from recgan.adversarial.constraints import clip_weights
 from recgan.adversarial.diagnostics import Lines, Row, alarms
 from recgan.adversarial.schedule import Rules
-from recgan.errors import RecganError
+from recgan.core.errors import RecganError
 
 log = logging.getLogger(__name__)
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from recgan.errors import RecganError
-from recgan.files import read_whole
+from recgan.core.errors import RecganError
+from recgan.core.files import read_whole
 
 EVENTS = pa.schema(
     {

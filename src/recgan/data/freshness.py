@@ -3,8 +3,8 @@
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from recgan.errors import RecganError
-from recgan.files import read_json
+from recgan.core.errors import RecganError
+from recgan.core.files import read_json
 from recgan.params import ValidateParams
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pyarrow.compute as pc
 
+from recgan.core.files import replacing
 from recgan.data.events import Tables, write_tables
 from recgan.data.sources.complete_journey import read_complete_journey
 from recgan.data.sources.movielens import read_movielens
@@ -12,7 +13,6 @@ from recgan.data.sources.online_retail import read_online_retail
 from recgan.data.sources.own_files import read_own_files
 from recgan.data.sources.published_split import read_published_split
 from recgan.data.sources.shop import simulate_shop
-from recgan.files import replacing
 from recgan.params import (
     CompleteJourneySource,
     IngestParams,

@@ -13,6 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from recgan.core.errors import RecganError
+from recgan.core.files import replacing, write_json, write_text
+from recgan.core.redact import shown
 from recgan.data import expectations
 from recgan.data.events import EVENTS, Tables, read_tables, write_tables
 from recgan.data.expectations import Outcome
@@ -25,10 +28,7 @@ from recgan.data.quarantine import (
     reasons,
     with_sound_prices,
 )
-from recgan.errors import RecganError
-from recgan.files import replacing, write_json, write_text
 from recgan.params import Reason, ValidateParams, load_params
-from recgan.redact import shown
 
 log = logging.getLogger(__name__)
 

@@ -11,14 +11,14 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from recgan.errors import RecganError
+from recgan.core.errors import RecganError
+from recgan.core.files import read_json, replacing, write_json, write_text
 from recgan.evaluation.metrics import item_popularity, popularity_shares, system_metrics, user_metrics
 from recgan.evaluation.page import OURS, page
 from recgan.evaluation.report import evaluation_table, report
 from recgan.evaluation.segments import FEW_USERS, segments
 from recgan.evaluation.significance import compare, intervals
 from recgan.features.matrices import Features, read_features
-from recgan.files import read_json, replacing, write_json, write_text
 from recgan.params import EvaluateParams, load_params
 from recgan.recommenders.loading import load_recommender
 from recgan.recommenders.protocol import recommend

@@ -12,7 +12,8 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from recgan.errors import RecganError
+from recgan.core.errors import RecganError
+from recgan.core.files import read_json
 from recgan.evaluation.plots import (
     Line,
     Point,
@@ -25,7 +26,6 @@ from recgan.evaluation.plots import (
 )
 from recgan.evaluation.segments import FEW_USERS
 from recgan.evaluation.significance import detectable_words
-from recgan.files import read_json
 
 OURS = "recommender"
 """Name of the trained recommender in a summary."""

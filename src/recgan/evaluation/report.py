@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from recgan.errors import RecganError
+from recgan.core.errors import RecganError
+from recgan.core.files import read_json
 from recgan.evaluation.page import OURS
 from recgan.evaluation.segments import FEW_USERS
 from recgan.evaluation.significance import detectable_words
-from recgan.files import read_json
 
 
 def evaluation_table(root: Path = Path()) -> str:

@@ -7,7 +7,7 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from recgan.errors import RecganError
+from recgan.core.errors import RecganError
 
 _POWER = 0.8  # share of tests in which a detectable difference shows; customary (Cohen 1988)
 

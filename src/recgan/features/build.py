@@ -12,10 +12,12 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from recgan import memory
+from recgan.core import memory
+from recgan.core.errors import RecganError
+from recgan.core.files import replacing, unchanged, write_json
+from recgan.core.temporary import temporary_folder
 from recgan.data.events import EVENTS, ITEMS, check_table, read_table
 from recgan.data.quarantine import QUARANTINE
-from recgan.errors import RecganError
 from recgan.features.clean import Log, counting_events, describe
 from recgan.features.cold import first_events, new_items
 from recgan.features.confidence import FIXED_POINT, NO_TIME, Pairs, code_pairs, decay_between, pair_events
@@ -36,9 +38,7 @@ from recgan.features.split import (
     time_cuts,
 )
 from recgan.features.vocabulary import k_core
-from recgan.files import replacing, unchanged, write_json
 from recgan.params import FeaturesParams, Split, load_params
-from recgan.temporary import temporary_folder
 
 logger = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import ibis
 
-from recgan.errors import RecganError
+from recgan.core.errors import RecganError
 from recgan.params import FeaturesParams
 
 

@@ -11,8 +11,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.sparse import csr_array, load_npz, save_npz
 
-from recgan.errors import RecganError
-from recgan.files import read_json, read_whole, write_json
+from recgan.core.errors import RecganError
+from recgan.core.files import read_json, read_whole, write_json
 
 
 @dataclass(frozen=True)

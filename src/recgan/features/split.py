@@ -11,7 +11,7 @@ import ibis
 import numpy as np
 from numpy.typing import NDArray
 
-from recgan.errors import RecganError
+from recgan.core.errors import RecganError
 from recgan.features.clean import Log
 from recgan.params import LeaveLastOutSplit, PublishedSplit, RandomSplit, Split, TimeSplit
 

@@ -13,8 +13,8 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from recgan.errors import RecganError
-from recgan.files import read_json, read_whole, replacing, write_json
+from recgan.core.errors import RecganError
+from recgan.core.files import read_json, read_whole, replacing, write_json
 from recgan.images.labelled import Labelled, read_images
 from recgan.images.params import ClassifyParams, load_images_params
 from recgan.images.pictures import Pixels

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from recgan.adversarial.diagnostics import effective_number
-from recgan.files import replacing, write_json, write_text
+from recgan.core.files import replacing, write_json, write_text
 from recgan.images.classifier import CLASSIFIER, Classifier
 from recgan.images.gan import ImageGAN, even_labels
 from recgan.images.labelled import Images, read_images

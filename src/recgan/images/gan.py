@@ -17,8 +17,8 @@ from recgan.adversarial.diagnostics import Lines, Row, win_rate
 from recgan.adversarial.losses import LOSSES, LossPair, smoothed
 from recgan.adversarial.networks import adam
 from recgan.adversarial.schedule import Rules
-from recgan.errors import RecganError
-from recgan.files import read_json, read_whole, write_json
+from recgan.core.errors import RecganError
+from recgan.core.files import read_json, read_whole, write_json
 from recgan.images.labelled import Labelled
 from recgan.images.networks import networks
 from recgan.images.params import TrainImagesParams

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from recgan.errors import RecganError
-from recgan.files import read_json, read_whole, write_json
+from recgan.core.errors import RecganError
+from recgan.core.files import read_json, read_whole, write_json
 from recgan.images.params import SourceName
 from recgan.images.pictures import Pixels
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
 from recgan.adversarial.networks import dense
-from recgan.errors import RecganError
+from recgan.core.errors import RecganError
 from recgan.images.params import TrainImagesParams
 
 SLOPE = 0.2

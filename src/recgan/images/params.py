@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from recgan.core.sections import Section, load_section
 from recgan.params import (
     AdamParams,
     ConstraintParams,
@@ -17,7 +18,6 @@ from recgan.params import (
     Seed,
     Share,
 )
-from recgan.sections import Section, load_section
 
 PARAMS = Path("images/params.yaml")
 

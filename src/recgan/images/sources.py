@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from recgan.data.sources.download import fetch
-from recgan.errors import RecganError
-from recgan.files import replacing
+from recgan.core.download import fetch
+from recgan.core.errors import RecganError
+from recgan.core.files import replacing
 from recgan.images.labelled import DATA, Images, Labelled, write_images
 from recgan.images.params import IngestImagesParams, SourceName, load_images_params
 

@@ -17,16 +17,16 @@ import numpy as np
 import pandas as pd
 import torch
 
-from recgan.errors import RecganError
+from recgan.core.errors import RecganError
+from recgan.core.files import write_text
+from recgan.core.redact import shown
 from recgan.features.matrices import Features, read_features
-from recgan.files import write_text
 from recgan.images.gan import ImageGAN
 from recgan.images.params import ImagesParams, TasteParams, load_images_params
 from recgan.images.pictures import png
 from recgan.images.train import GENERATOR
 from recgan.recommenders.loading import load_recommender
 from recgan.recommenders.protocol import Recommender, recommend
-from recgan.redact import shown
 
 log = logging.getLogger(__name__)
 

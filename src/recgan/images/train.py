@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from recgan import closure
 from recgan.adversarial.diagnostics import effective_number
-from recgan.files import replacing, write_json, write_text
+from recgan.core import closure
+from recgan.core.files import replacing, write_json, write_text
 from recgan.images.classifier import CLASSIFIER, Classifier
 from recgan.images.gan import ImageGAN, even_labels
 from recgan.images.labelled import DATA, Images, read_images

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array, csr_matrix, diags_array
 from threadpoolctl import threadpool_limits
 
-from recgan.errors import RecganError
+from recgan.core.errors import RecganError
 from recgan.recommenders.linear import linear_weights
 
 _BLOCK_CELLS = 20_000_000  # similarities held in memory at a time

@@ -6,8 +6,8 @@ or items alone is left out: it is small beside these, and beside the features th
 
 from collections.abc import Iterator
 
+from recgan.core.memory import Need
 from recgan.features.matrices import Features
-from recgan.memory import Need
 from recgan.params import BaselinesParams, CFGANParams, NeighbourGrid, RP3betaGrid, StudentParams, TrainParams
 
 EASE_PAIR = 52

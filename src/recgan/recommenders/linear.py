@@ -4,7 +4,7 @@ import numpy as np
 import scipy.linalg
 from numpy.typing import NDArray
 
-from recgan.errors import RecganError
+from recgan.core.errors import RecganError
 
 
 def linear_weights(gram: NDArray[np.float64], l2: float, failure: str) -> NDArray[np.float32]:

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from recgan.errors import RecganError
-from recgan.files import read_json, read_whole
+from recgan.core.errors import RecganError
+from recgan.core.files import read_json, read_whole
 from recgan.recommenders.protocol import Recommender
 
 

@@ -19,10 +19,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from filelock import FileLock, Timeout
 
-from recgan.errors import RecganError
+from recgan.core.errors import RecganError
+from recgan.core.files import read_json, write_json
+from recgan.core.memory import Need, refuse
+from recgan.core.yaml12 import read_yaml
 from recgan.features.matrices import Features, read_features
-from recgan.files import read_json, write_json
-from recgan.memory import Need, refuse
 from recgan.params import Params, check_params, load_params
 from recgan.recommenders.footprint import of_baselines, of_training
 from recgan.recommenders.ranking import window_ndcg
@@ -37,7 +38,6 @@ from recgan.recommenders.search_space import (
 )
 from recgan.recommenders.tune import fitted, grids
 from recgan.use import Replaced, put_in_place, read_with_comments, written
-from recgan.yaml12 import read_yaml
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution

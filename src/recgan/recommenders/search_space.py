@@ -9,8 +9,10 @@ from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import BaseModel, Discriminator, Field, Tag, TypeAdapter, ValidationError, model_validator
 
-from recgan.errors import RecganError
-from recgan.files import read_json
+from recgan.core.errors import RecganError
+from recgan.core.files import read_json
+from recgan.core.sections import Section
+from recgan.core.yaml12 import read_yaml
 from recgan.params import (
     BaselinesParams,
     Params,
@@ -19,8 +21,6 @@ from recgan.params import (
     check_params,
     load_params,
 )
-from recgan.sections import Section
-from recgan.yaml12 import read_yaml
 
 Settings = dict[str, Any]
 """Parameter → value, by its dotted name within the recommender's section."""

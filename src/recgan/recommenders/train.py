@@ -15,13 +15,13 @@ import torch
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from recgan import closure
 from recgan.adversarial.devices import pick_device
 from recgan.adversarial.diagnostics import Row
-from recgan.errors import RecganError
+from recgan.core import closure
+from recgan.core.errors import RecganError
+from recgan.core.files import replacing, write_json, write_text
+from recgan.core.memory import refuse
 from recgan.features.matrices import Features, read_features
-from recgan.files import replacing, write_json, write_text
-from recgan.memory import refuse
 from recgan.params import (
     CFGANParams,
     FeatureGANParams,

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from scipy.sparse import csr_array
 
-from recgan.errors import RecganError
-from recgan.files import read_json, write_json
-from recgan.sections import Section
+from recgan.core.errors import RecganError
+from recgan.core.files import read_json, write_json
+from recgan.core.sections import Section
 
 if TYPE_CHECKING:
     from recgan.adversarial.diagnostics import Row  # its module imports torch

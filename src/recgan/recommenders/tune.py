@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from recgan.errors import RecganError
+from recgan.core.errors import RecganError
+from recgan.core.files import replacing, write_json
+from recgan.core.memory import refuse
 from recgan.features.matrices import Features, read_features
-from recgan.files import replacing, write_json
-from recgan.memory import refuse
 from recgan.params import BaselinesParams, load_params
 from recgan.recommenders.baselines import EASE, IALS, ItemKNN, Popularity, RP3beta, item_gram
 from recgan.recommenders.footprint import of_baselines

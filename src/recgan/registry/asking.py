@@ -17,11 +17,11 @@ import numpy as np
 import pyarrow as pa
 from scipy.sparse import csr_array
 
-from recgan.errors import RecganError, Unavailable
-from recgan.files import read_json
+from recgan.core.errors import RecganError, Unavailable
+from recgan.core.files import read_json
+from recgan.core.temporary import temporary_folder
 from recgan.registry.manifest import DamagedPackageError, check_package
 from recgan.registry.outage import outside, unavailable
-from recgan.temporary import temporary_folder
 
 QUESTIONS = pa.schema({"history": pa.list_(pa.string()), "confidence": pa.list_(pa.float64())})
 """A row for each shopper: the item ids of the history, and what each is worth."""

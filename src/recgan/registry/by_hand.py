@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mlflow.exceptions import MlflowException
 
-from recgan.errors import RecganError
+from recgan.core.errors import RecganError
 from recgan.registry.aliases import crown, mend
 from recgan.registry.gate import Decision
 from recgan.registry.outage import outside

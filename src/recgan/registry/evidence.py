@@ -14,7 +14,7 @@ from mlflow.exceptions import MlflowException
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from recgan.errors import RecganError, Unavailable
+from recgan.core.errors import RecganError, Unavailable
 from recgan.evaluation.evaluate import read_rankings
 from recgan.evaluation.significance import compare
 from recgan.features.identity import Identity, unfair

@@ -11,7 +11,7 @@ from typing import Any
 from mlflow import MlflowClient
 from mlflow.entities import Metric
 
-from recgan.files import read_json
+from recgan.core.files import read_json
 
 _METRICS_AT_ONCE = 1000  # MLflow's limit for one call
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from recgan.errors import RecganError
-from recgan.files import read_json
-from recgan.yaml12 import read_yaml
+from recgan.core.errors import RecganError
+from recgan.core.files import read_json
+from recgan.core.yaml12 import read_yaml
 
 TRAIN_KEY = "train_key"
 SPLIT = "features.split"

@@ -4,8 +4,8 @@ import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
-from recgan.errors import RecganError
-from recgan.files import read_json, write_json
+from recgan.core.errors import RecganError
+from recgan.core.files import read_json, write_json
 
 MANIFEST = "manifest.json"
 """Among the artifacts of a package; one that was made before has none and is taken as it is."""

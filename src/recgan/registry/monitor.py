@@ -16,8 +16,10 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric
 from mlflow.entities.model_registry import ModelVersion
 
+from recgan.core.errors import RecganError, Unavailable
+from recgan.core.files import read_json, read_whole, write_json, write_text
+from recgan.core.temporary import temporary_folder
 from recgan.data.events import EVENTS, ITEMS, check_table, read_table
-from recgan.errors import RecganError, Unavailable
 from recgan.evaluation.drift import jensen_shannon, psi
 from recgan.evaluation.profile import (
     Bins,
@@ -28,13 +30,11 @@ from recgan.evaluation.profile import (
     item_histograms,
 )
 from recgan.features.matrices import Features
-from recgan.files import read_json, read_whole, write_json, write_text
 from recgan.params import MonitorParams, Params
 from recgan.registry.outage import outside
 from recgan.registry.publish import about
 from recgan.registry.recommendations import target_path
 from recgan.registry.tracking import connect, current
-from recgan.temporary import temporary_folder
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ import sqlalchemy
 from botocore import exceptions as s3
 from mlflow.exceptions import MlflowException
 
-from recgan.errors import RecganError, Unavailable
+from recgan.core.errors import RecganError, Unavailable
 
 _PASSING_CODES = {
     "INTERNAL_ERROR",  # also what MLflow calls a download that broke off

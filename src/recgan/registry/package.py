@@ -11,12 +11,12 @@ from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 from mlflow.types.schema import Array
 
 import recgan
+from recgan.core.files import unchanged
+from recgan.core.temporary import temporary_folder
 from recgan.features.matrices import Features
-from recgan.files import unchanged
 from recgan.params import FeaturesParams
 from recgan.registry.manifest import MANIFEST, write_manifest
 from recgan.registry.packaged import SHOPPERS, write_items, write_shoppers
-from recgan.temporary import temporary_folder
 
 SIGNATURE = ModelSignature(
     inputs=Schema(

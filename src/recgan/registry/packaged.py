@@ -10,10 +10,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from recgan.errors import RecganError
+from recgan.core.errors import RecganError
+from recgan.core.files import read_json, write_json
 from recgan.features.matrices import Features
 from recgan.features.newest import newest_histories
-from recgan.files import read_json, write_json
 from recgan.params import FeaturesParams
 from recgan.recommenders.loading import load_recommender
 from recgan.recommenders.protocol import Recommender, recommend

@@ -10,7 +10,7 @@ from typing import Any
 from jinja2 import TemplateError
 from mlflow import MlflowClient
 
-from recgan.errors import RecganError
+from recgan.core.errors import RecganError
 from recgan.evaluation.page import Verdict, page
 from recgan.registry.aliases import crown, mend
 from recgan.registry.gate import Decision, Evidence

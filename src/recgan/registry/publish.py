@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
-from recgan.errors import RecganError
-from recgan.files import replacing
+from recgan.core.errors import RecganError
+from recgan.core.files import replacing
 
 log = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from mlflow.entities.model_registry import ModelVersion
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from recgan.errors import RecganError
+from recgan.core.errors import RecganError
 from recgan.features.matrices import read_features
 from recgan.features.newest import newest_histories
 from recgan.params import Params

@@ -13,7 +13,7 @@ import pyarrow as pa
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 
-from recgan.errors import RecganError, Unavailable
+from recgan.core.errors import RecganError, Unavailable
 from recgan.registry.aliases import RESTORED, WITHDRAWN, mend
 from recgan.registry.asking import QUESTIONS, ask
 from recgan.registry.manifest import DamagedPackageError

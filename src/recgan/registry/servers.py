@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
-from recgan.errors import RecganError
+from recgan.core.errors import RecganError
 from recgan.registry.reachable import check_registry
 
 

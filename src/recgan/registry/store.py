@@ -12,7 +12,8 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.models.model import ModelInfo
 
-from recgan.errors import RecganError
+from recgan.core.errors import RecganError
+from recgan.core.temporary import temporary_folder
 from recgan.features.matrices import read_features
 from recgan.params import Params
 from recgan.registry.aliases import mend
@@ -27,7 +28,6 @@ from recgan.registry.packaged import PackagedRecommender
 from recgan.registry.promotion import DECISION, REASONS, Judgement, Promotion, judged, judged_before, settle
 from recgan.registry.rollback import withdrawal
 from recgan.registry.tracking import CHALLENGER, artifact_location, connect, critical_section, current
-from recgan.temporary import temporary_folder
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
-from recgan.redact import clean
+from recgan.core.redact import clean
 
 RETRY_AFTER = "5"  # seconds
 

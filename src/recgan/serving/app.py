@@ -19,8 +19,8 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
-from recgan.environment import configure
-from recgan.errors import RecganError
+from recgan.core.environment import configure
+from recgan.core.errors import RecganError
 from recgan.serving.answers import (
     RETRY_AFTER,
     beyond_the_model,

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from recgan.redact import clean
+from recgan.core.redact import clean
 from recgan.registry import store
 from recgan.serving.model import ServedModel
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from recgan.errors import RecganError
+from recgan.core.errors import RecganError
 from recgan.recommenders.protocol import top_k
 from recgan.registry.packaged import PackagedRecommender
 from recgan.serving.schema import MAX_HISTORY, Event, Filters, Item, Model

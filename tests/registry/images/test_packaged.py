@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from recgan.errors import RecganError
+from recgan.core.errors import RecganError
 from recgan.images.gan import ImageGAN
 from recgan.images.pictures import from_png
 from recgan.registry.images.packaged import PackagedImages, Wish, write_taste

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from recgan.errors import RecganError
+from recgan.core.errors import RecganError
 from recgan.images.classifier import classify
 from recgan.images.evaluate import evaluate
 from recgan.images.gan import ImageGAN

@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 
-from recgan.errors import RecganError
+from recgan.core.errors import RecganError
 
 _SAMPLE = 100  # values: enough to tell a column that is written otherwise from one bad row
 _WRITTEN = {

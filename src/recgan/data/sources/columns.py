@@ -7,8 +7,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from recgan.core.errors import RecganError
 from recgan.data.events import EVENTS, ITEMS, USERS, Tables
-from recgan.errors import RecganError
 
 Column: TypeAlias = pa.Array | pa.ChunkedArray | pa.Scalar
 

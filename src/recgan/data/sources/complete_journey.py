@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from recgan.core.errors import RecganError
 from recgan.data.events import Tables
 from recgan.data.sources.columns import check_columns, first_rows, make_tables
 from recgan.data.sources.csv_files import check_lines
-from recgan.errors import RecganError
 
 _TEXT = ("household_id", "product_id", "basket_id")
 _NUMBERS = ("quantity", "sales_value", "retail_disc", "coupon_match_disc")

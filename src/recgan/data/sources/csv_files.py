@@ -19,8 +19,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
-from recgan.errors import RecganError
-from recgan.redact import shown
+from recgan.core.errors import RecganError
+from recgan.core.redact import shown
 
 logger = logging.getLogger(__name__)
 

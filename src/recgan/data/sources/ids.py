@@ -11,8 +11,8 @@ from unicodedata import normalize
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from recgan.errors import RecganError
-from recgan.redact import shown
+from recgan.core.errors import RecganError
+from recgan.core.redact import shown
 
 logger = logging.getLogger(__name__)
 

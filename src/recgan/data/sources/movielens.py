@@ -7,10 +7,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
+from recgan.core.download import fetch_members
+from recgan.core.errors import RecganError
 from recgan.data.events import Tables
 from recgan.data.sources.columns import make_tables
-from recgan.data.sources.download import fetch_members
-from recgan.errors import RecganError
 from recgan.params import MovieLensSource
 
 # The order of the flags in u.item; GroupLens lists it in u.genre.

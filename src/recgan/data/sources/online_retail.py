@@ -9,11 +9,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from recgan.core.download import fetch_members
+from recgan.core.errors import RecganError
 from recgan.data.events import Tables
 from recgan.data.sources.columns import check_columns, first_rows, make_tables
 from recgan.data.sources.csv_files import check_lines
-from recgan.data.sources.download import fetch_members
-from recgan.errors import RecganError
 
 URL = "https://archive.ics.uci.edu/static/public/352/online+retail.zip"
 ROWS = 541_909

@@ -6,15 +6,15 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from recgan.core.errors import RecganError
+from recgan.core.redact import shown
 from recgan.data.events import EVENTS, ITEMS, USERS, Tables
 from recgan.data.sources.cast import cast
 from recgan.data.sources.columns import make_tables
 from recgan.data.sources.ids import clean_ids, ids_as_text, without_null_words
 from recgan.data.sources.parts import read_parts
 from recgan.data.sources.times import to_times
-from recgan.errors import RecganError
 from recgan.params import OwnFilesSource
-from recgan.redact import shown
 
 _IDS = ("user_id", "item_id", "session_id", "event")
 

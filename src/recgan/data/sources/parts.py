@@ -9,8 +9,8 @@ from urllib.parse import unquote
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from recgan.core.errors import RecganError
 from recgan.data.sources.csv_files import read_csv, read_header
-from recgan.errors import RecganError
 
 logger = logging.getLogger(__name__)
 

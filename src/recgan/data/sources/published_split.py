@@ -6,11 +6,11 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 
+from recgan.core.errors import RecganError
+from recgan.core.redact import shown
 from recgan.data.events import Tables
 from recgan.data.sources.columns import make_tables
-from recgan.errors import RecganError
 from recgan.params import PublishedSplitSource
-from recgan.redact import shown
 
 
 def read_published_split(params: PublishedSplitSource, folder: Path) -> Tables:

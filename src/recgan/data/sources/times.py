@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from recgan.core.errors import RecganError
 from recgan.data.sources.cast import cast
-from recgan.errors import RecganError
 
 logger = logging.getLogger(__name__)
 

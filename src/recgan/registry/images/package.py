@@ -11,8 +11,9 @@ from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 from mlflow.types.schema import Array
 
 import recgan
+from recgan.core.files import unchanged
+from recgan.core.temporary import temporary_folder
 from recgan.features.matrices import read_features
-from recgan.files import unchanged
 from recgan.images.params import ImagesParams
 from recgan.images.taste import FEATURES, RECOMMENDER, why_not
 from recgan.images.train import GENERATOR
@@ -20,7 +21,6 @@ from recgan.registry.images.packaged import write_taste
 from recgan.registry.manifest import MANIFEST, write_manifest
 from recgan.registry.package import requirements
 from recgan.registry.packaged import write_items
-from recgan.temporary import temporary_folder
 
 SIGNATURE = ModelSignature(
     inputs=Schema(

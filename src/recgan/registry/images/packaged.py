@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import torch
 
-from recgan.errors import RecganError
-from recgan.files import read_json, write_json
+from recgan.core.errors import RecganError
+from recgan.core.files import read_json, write_json
 from recgan.images.gan import ImageGAN
 from recgan.images.pictures import png
 from recgan.images.taste import classes_of

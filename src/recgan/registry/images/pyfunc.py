@@ -11,7 +11,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import set_model
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
-from recgan.errors import RecganError
+from recgan.core.errors import RecganError
 from recgan.registry.images.packaged import PackagedImages, Wish
 
 

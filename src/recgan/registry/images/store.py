@@ -17,8 +17,9 @@ import numpy as np
 from mlflow import MlflowClient
 from mlflow.models.model import ModelInfo
 
-from recgan.errors import RecganError, Unavailable
-from recgan.files import read_json
+from recgan.core.errors import RecganError, Unavailable
+from recgan.core.files import read_json
+from recgan.core.temporary import temporary_folder
 from recgan.images.classifier import CLASSIFIER, Classifier
 from recgan.images.evaluate import Measures, measure
 from recgan.images.gan import even_labels
@@ -36,7 +37,6 @@ from recgan.registry.outage import outside
 from recgan.registry.promotion import Judgement, Promotion, judged, judged_before, settle
 from recgan.registry.store import Registered, enrol
 from recgan.registry.tracking import connect, current
-from recgan.temporary import temporary_folder
 
 log = logging.getLogger(__name__)
 

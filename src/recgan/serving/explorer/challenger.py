@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from recgan.redact import clean
+from recgan.core.redact import clean
 from recgan.registry import store
 from recgan.serving.champion import RETRY_AFTER
 from recgan.serving.model import ServedModel

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from recgan.errors import RecganError
+from recgan.core.errors import RecganError
 from recgan.serving.explorer.challenger import Contender
 from recgan.serving.explorer.schema import (
     MAX_STORED_SHOWN,

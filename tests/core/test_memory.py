@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import yaml
 
-from recgan import memory
-from recgan.errors import RecganError
-from recgan.memory import Need, refuse
+from recgan.core import memory
+from recgan.core.errors import RecganError
+from recgan.core.memory import Need, refuse
 from recgan.params import check_params, load_params
 from recgan.recommenders import footprint
 from tests.conftest import ROOT, SHOP

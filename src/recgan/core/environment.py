@@ -2,7 +2,7 @@
 
 import os
 
-from recgan.redact import install
+from recgan.core.redact import install
 
 _SETTINGS = {
     "DO_NOT_TRACK": "true",

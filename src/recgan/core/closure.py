@@ -5,19 +5,19 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-ROOT = Path(__file__).parent
+ROOT = Path(__file__).parent.parent
 
 WITHOUT_RESULTS: Mapping[str, str] = {
     "recgan.params": "checks values that DVC compares itself, section by section",
     "recgan.images.params": "checks values that DVC compares itself, section by section",
-    "recgan.sections": "checks values that DVC compares itself, section by section",
-    "recgan.yaml12": "reads values that DVC compares itself",
-    "recgan.errors": "how a failure is shown",
-    "recgan.files": "how a result is put in its place",
-    "recgan.memory": "refuses what does not fit, or spills it to disk",
+    "recgan.core.sections": "checks values that DVC compares itself, section by section",
+    "recgan.core.yaml12": "reads values that DVC compares itself",
+    "recgan.core.errors": "how a failure is shown",
+    "recgan.core.files": "how a result is put in its place",
+    "recgan.core.memory": "refuses what does not fit, or spills it to disk",
     "recgan.recommenders.footprint": "refuses what does not fit",
-    "recgan.temporary": "where what is spilled lies, until it is removed",
-    "recgan.closure": "names checkpoints by the code that made them",
+    "recgan.core.temporary": "where what is spilled lies, until it is removed",
+    "recgan.core.closure": "names checkpoints by the code that made them",
 }
 """Modules whose changes make no other numbers, with the reason; whatever they import alone counts no more."""
 

@@ -1,6 +1,6 @@
 """The one exception that users are meant to read."""
 
-from recgan.redact import clean
+from recgan.core.redact import clean
 
 
 class RecganError(Exception):

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from recgan.errors import RecganError
+from recgan.core.errors import RecganError
+from recgan.core.sections import check_section
+from recgan.core.yaml12 import parse_yaml, read_yaml
 from recgan.params import load_params
-from recgan.sections import check_section
 from recgan.use import put_in_place, read_with_comments, use, written
-from recgan.yaml12 import parse_yaml, read_yaml
 from tests.conftest import SHOP
 
 SCALARS = {

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import psutil
 
-from recgan.errors import RecganError
+from recgan.core.errors import RecganError
 
 _SYSTEM = Path("/")
 

@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from recgan.errors import RecganError
-from recgan.yaml12 import read_yaml
+from recgan.core.errors import RecganError
+from recgan.core.yaml12 import read_yaml
 
 
 class Section(BaseModel):

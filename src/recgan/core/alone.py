@@ -9,7 +9,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from recgan.files import read_json, write_json
+from recgan.core.files import read_json, write_json
 
 
 @contextmanager

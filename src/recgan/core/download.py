@@ -6,7 +6,7 @@ from zipfile import BadZipFile, ZipFile
 
 import pooch
 
-from recgan.errors import RecganError
+from recgan.core.errors import RecganError
 
 _TIMEOUT = 30  # seconds without an answer
 

@@ -10,11 +10,11 @@ from contextlib import suppress
 import psutil
 import pytest
 
-from recgan.processes import is_alive
+from recgan.core.processes import is_alive
 from tests.conftest import ROOT
 
 STAGE = (
-    "import os, pathlib, time; from recgan.processes import end_with_dvc; end_with_dvc(0.05)\n"
+    "import os, pathlib, time; from recgan.core.processes import end_with_dvc; end_with_dvc(0.05)\n"
     "try:\n"
     "    pathlib.Path('new').write_text(str(os.getpid())); pathlib.Path('new').rename('note')\n"
     "    time.sleep(600)\n"

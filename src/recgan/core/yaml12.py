@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from recgan.errors import RecganError
+from recgan.core.errors import RecganError
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

@@ -6,11 +6,11 @@ import tempfile
 
 import pytest
 
-from recgan.temporary import sweep, temporary_folder
+from recgan.core.temporary import sweep, temporary_folder
 from tests.conftest import ROOT
 
 HOLDER = (
-    "import sys, time; from recgan.temporary import temporary_folder\n"
+    "import sys, time; from recgan.core.temporary import temporary_folder\n"
     "with temporary_folder() as folder:\n"
     "    (folder / 'half').write_text('written'); print(folder, flush=True); time.sleep(600)"
 )

@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
-from recgan.errors import Unavailable
+from recgan.core.errors import Unavailable
 
 log = logging.getLogger(__name__)
 

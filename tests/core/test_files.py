@@ -8,9 +8,9 @@ import sys
 
 import pytest
 
-from recgan import files
-from recgan.errors import Unavailable
-from recgan.files import read_json, read_whole, replacing, write_json, write_text
+from recgan.core import files
+from recgan.core.errors import Unavailable
+from recgan.core.files import read_json, read_whole, replacing, write_json, write_text
 
 
 def test_a_folder_is_replaced_whole(tmp_path):

@@ -8,8 +8,8 @@ from urllib.parse import quote
 import pytest
 from sqlalchemy.engine import make_url
 
-from recgan.errors import RecganError, Unavailable
-from recgan.redact import clean, shown
+from recgan.core.errors import RecganError, Unavailable
+from recgan.core.redact import clean, shown
 
 ADDRESSES = [
     "http://bob:hunter2SECRET@127.0.0.1:9/x",
@@ -128,7 +128,7 @@ def test_errors_are_clean_by_themselves() -> None:
 def test_every_log_line_and_uncaught_error_of_a_process_is_clean() -> None:
     code = f"""
 import logging, sys, threading
-from recgan.environment import configure
+from recgan.core.environment import configure
 configure(); configure()
 logging.basicConfig(stream=sys.stdout)
 try:

@@ -7,11 +7,11 @@ import threading
 
 import pytest
 
-from recgan.alone import alone
+from recgan.core.alone import alone
 from tests.conftest import ROOT
 
 HOLDER = (
-    "import sys, time; from pathlib import Path; from recgan.alone import alone\n"
+    "import sys, time; from pathlib import Path; from recgan.core.alone import alone\n"
     "with alone(Path(sys.argv[1]), 'retrain', print):\n"
     "    print('holds', flush=True); time.sleep(600)"
 )
