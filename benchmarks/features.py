@@ -22,7 +22,7 @@ from recgan.core.yaml12 import read_yaml
 from recgan.data.events import Tables, write_tables
 from recgan.data.quarantine import QUARANTINE
 from recgan.data.sources.shop import simulate_shop
-from recgan.params import ShopSource
+from recgan.settings import ShopSource
 
 ROOT = Path(__file__).parents[1]
 

@@ -24,8 +24,8 @@ from recgan.images.evaluate import Measures, measure
 from recgan.images.gan import even_labels
 from recgan.images.labelled import Images
 from recgan.images.measures import class_gaussians
-from recgan.images.params import ImagesParams
 from recgan.images.pictures import grid, png
+from recgan.images.settings import ImagesParams
 from recgan.images.sources import read_source
 from recgan.images.train import fit
 

@@ -24,7 +24,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from recommend import REGISTER, make_project
 
-from recgan.registry.publish import about
+from recgan.daily.publish import about
 from recgan.registry.tracking import connect
 
 SHOPPERS, ITEMS, K, PART = 2000, 500, 5, 50
@@ -34,8 +34,8 @@ import os, sys
 from pathlib import Path
 from recgan.core.environment import configure
 configure()
-from recgan.params import load_params
-from recgan.registry.recommendations import recommend
+from recgan.settings import load_params
+from recgan.daily.recommendations import recommend
 
 for _ in sys.stdin:  # each run is a process of its own that has its imports behind it
     if not (pid := os.fork()):

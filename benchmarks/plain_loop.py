@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from torch import Tensor, nn
 
-from recgan.params import CFGANParams, RCGANParams, TrainParams, load_params
 from recgan.recommenders.cfgan import CFGAN
 from recgan.recommenders.protocol import Recommender, recommend
 from recgan.recommenders.ranking import hits, ndcg
 from recgan.recommenders.rcgan import RCGAN
+from recgan.settings import CFGANParams, RCGANParams, TrainParams, load_params
 
 USERS, ITEMS = 943, 1653
 

@@ -28,11 +28,11 @@ import mlflow  # noqa: E402
 from mlflow import MlflowClient  # noqa: E402
 
 from recgan.core.errors import RecganError  # noqa: E402
+from recgan.package.gate import Decision  # noqa: E402
+from recgan.package.store import enrol  # noqa: E402
 from recgan.registry.by_hand import promote_by_hand  # noqa: E402
-from recgan.registry.gate import Decision  # noqa: E402
 from recgan.registry.promotion import Judgement, settle  # noqa: E402
 from recgan.registry.rollback import rollback  # noqa: E402
-from recgan.registry.store import enrol  # noqa: E402
 from recgan.registry.tracking import artifact_location, connect  # noqa: E402
 
 State = tuple[dict[str, str], list[dict[str, str]], list[str]]

@@ -32,7 +32,10 @@ from recgan.evaluation.significance import Comparison, compare
 from recgan.features.draw import draws, pair_hashes
 from recgan.features.matrices import Features, HeldOut, read_features
 from recgan.features.split import TRAIN, VALIDATION, published_windows
-from recgan.params import (
+from recgan.recommenders.protocol import recommend
+from recgan.recommenders.train import fit_and_choose
+from recgan.recommenders.tune import grids, tune
+from recgan.settings import (
     FeatureGANParams,
     IRGANParams,
     PublishedSplit,
@@ -41,9 +44,6 @@ from recgan.params import (
     TrainParams,
     load_params,
 )
-from recgan.recommenders.protocol import recommend
-from recgan.recommenders.train import fit_and_choose
-from recgan.recommenders.tune import grids, tune
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "rcgan-ml100k.yaml"
 Metrics = dict[str, NDArray[np.float64]]  # metric → (users,)

@@ -54,7 +54,7 @@ from recgan.core.environment import configure
 configure()
 import mlflow
 from recgan.features.matrices import read_features
-from recgan.registry.package import log_package
+from recgan.package.log import log_package
 from recgan.registry.tracking import artifact_location, connect
 client = connect()
 known = client.get_experiment_by_name("recgan")
@@ -73,8 +73,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from recgan.core.environment import configure
 configure()
-from recgan.params import load_params
-from recgan.registry import recommendations
+from recgan.settings import load_params
+from recgan.daily import recommendations
 
 scored, seconds, first, last = 0, 0.0, 0, None
 ask_in_earnest = recommendations.asking

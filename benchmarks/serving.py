@@ -39,10 +39,10 @@ import pandas as pd  # noqa: E402
 from scipy.sparse import csr_array  # noqa: E402
 
 from recgan.features.matrices import Features, HeldOut  # noqa: E402
-from recgan.params import load_params  # noqa: E402
+from recgan.package.log import log_package  # noqa: E402
 from recgan.recommenders.student import Choice, Student  # noqa: E402
-from recgan.registry.package import log_package  # noqa: E402
 from recgan.registry.tracking import connect  # noqa: E402
+from recgan.settings import load_params  # noqa: E402
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "student-ml100k.yaml"
 NAME, NEIGHBOURS, USERS = "benchmark", 100, 1000

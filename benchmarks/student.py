@@ -20,10 +20,10 @@ from pathlib import Path
 import numpy as np
 from scipy.sparse import csr_array
 
-from recgan.params import StudentParams, load_params
 from recgan.recommenders.loading import load_recommender
 from recgan.recommenders.protocol import recommend
 from recgan.recommenders.student import Student
+from recgan.settings import StudentParams, load_params
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "student-ml100k.yaml"
 

@@ -21,9 +21,9 @@ from flows.stages import run_stage, stage_order  # noqa: E402
 from recgan.core.alone import alone  # noqa: E402
 from recgan.images import taste  # noqa: E402
 from recgan.images.evaluate import REPORT  # noqa: E402
-from recgan.images.params import ImagesParams, load_images_params  # noqa: E402
-from recgan.registry.images import store  # noqa: E402
-from recgan.registry.store import Judgement, Promotion, Registered  # noqa: E402
+from recgan.images.package import store  # noqa: E402
+from recgan.images.settings import ImagesParams, load_images_params  # noqa: E402
+from recgan.package.store import Judgement, Promotion, Registered  # noqa: E402
 
 STAGES = "images/dvc.yaml"
 

@@ -19,8 +19,8 @@ from flows.deployments import RETRAIN, of_this_project  # noqa: E402
 from flows.here import run_here  # noqa: E402
 from flows.outside import OUTSIDE, told_cleanly  # noqa: E402
 from flows.retrain import retrain  # noqa: E402
-from recgan.params import Params, load_params  # noqa: E402
-from recgan.registry import monitor as watch  # noqa: E402
+from recgan.daily import monitor as watch  # noqa: E402
+from recgan.settings import Params, load_params  # noqa: E402
 
 
 @task(task_run_name="observe", **OUTSIDE)

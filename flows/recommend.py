@@ -15,8 +15,8 @@ from prefect.states import Completed, State  # noqa: E402
 from flows import workplace  # noqa: E402
 from flows.here import run_here  # noqa: E402
 from flows.outside import OUTSIDE, told_cleanly  # noqa: E402
-from recgan.params import Params, load_params  # noqa: E402
-from recgan.registry import recommendations  # noqa: E402
+from recgan.daily import recommendations  # noqa: E402
+from recgan.settings import Params, load_params  # noqa: E402
 
 
 @task(task_run_name="publish", **OUTSIDE)

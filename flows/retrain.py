@@ -21,8 +21,8 @@ from flows.outside import OUTSIDE, told_cleanly  # noqa: E402
 from flows.stages import push_cache, run_stage, stage_order  # noqa: E402
 from recgan.core.alone import alone  # noqa: E402
 from recgan.data.freshness import check_freshness  # noqa: E402
-from recgan.params import Params, load_params  # noqa: E402
-from recgan.registry import store  # noqa: E402
+from recgan.package import store  # noqa: E402
+from recgan.settings import Params, load_params  # noqa: E402
 
 
 @task(cache_policy=NO_CACHE)  # DVC's is the only cache

@@ -16,10 +16,10 @@ from prefect.states import Completed, State  # noqa: E402
 
 from flows.here import run_here  # noqa: E402
 from flows.outside import OUTSIDE, told_cleanly  # noqa: E402
-from recgan.params import Params, load_params  # noqa: E402
-from recgan.registry.recommendations import live_now  # noqa: E402
+from recgan.daily.recommendations import live_now  # noqa: E402
 from recgan.registry.rollback import Rollback, this_user  # noqa: E402
 from recgan.registry.rollback import rollback as put_previous_back  # noqa: E402
+from recgan.settings import Params, load_params  # noqa: E402
 
 
 @task(task_run_name="put back", **OUTSIDE)

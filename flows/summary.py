@@ -5,10 +5,10 @@ from pathlib import Path
 from recgan.core.files import read_json
 from recgan.core.redact import clean
 from recgan.evaluation.report import evaluation_table
-from recgan.images.params import ImagesParams
-from recgan.params import Params
-from recgan.registry.store import Promotion
+from recgan.images.settings import ImagesParams
+from recgan.package.store import Promotion
 from recgan.registry.tracking import tracking_uri
+from recgan.settings import Params
 
 
 def data_quality(root: Path) -> str:

@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from recgan.core import closure
-from recgan.images.params import ImagesParams
-from recgan.params import Params
+from recgan.images.settings import ImagesParams
+from recgan.settings import Params
 from tests.conftest import ROOT
 
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]

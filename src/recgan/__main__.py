@@ -87,7 +87,7 @@ def tune(
     write: Annotated[bool, typer.Option("--write", help="Put the best settings into params.yaml.")] = False,
 ) -> None:
     """Search a recommender's settings within search.yaml on validation; goes on where it stopped."""
-    from recgan.recommenders.search import search, write_winner
+    from recgan.tuning.search import search, write_winner
     from recgan.use import sentence
 
     found = search(recommender, trials=trials, minutes=minutes, seed=seed)
@@ -107,9 +107,9 @@ def recommend(
     ] = None,
 ) -> None:
     """Publish the champion's recommendations for every shopper as one Parquet file."""
-    from recgan.params import load_params
-    from recgan.registry.recommendations import recommend as publish
-    from recgan.registry.recommendations import sentence
+    from recgan.daily.recommendations import recommend as publish
+    from recgan.daily.recommendations import sentence
+    from recgan.settings import load_params
 
     print(sentence(publish(Path(), load_params(), k, exclude_seen)))
 
@@ -117,9 +117,9 @@ def recommend(
 @app.command()
 def monitor() -> None:
     """Measure drift against the champion's training data, and say whether retraining is due."""
-    from recgan.params import load_params
-    from recgan.registry.monitor import as_markdown
-    from recgan.registry.monitor import monitor as look
+    from recgan.daily.monitor import as_markdown
+    from recgan.daily.monitor import monitor as look
+    from recgan.settings import load_params
 
     params = load_params()
     print(as_markdown(look(Path(), params), params.monitor))
@@ -131,9 +131,9 @@ def rollback(
     by: Annotated[str | None, typer.Option(help="Who; this user on this machine when not given.")] = None,
 ) -> None:
     """Make the champion before the champion again."""
-    from recgan.params import load_params
-    from recgan.registry.recommendations import live_now
+    from recgan.daily.recommendations import live_now
     from recgan.registry.rollback import rollback as put_back
+    from recgan.settings import load_params
 
     print(live_now(Path(), put_back(Path(), load_params().register_.name, reason, by)))
 
@@ -145,9 +145,9 @@ def promote(
     by: Annotated[str | None, typer.Option(help="Who; this user on this machine when not given.")] = None,
 ) -> None:
     """Make a version the champion by hand, without the gate."""
-    from recgan.params import load_params
+    from recgan.daily.recommendations import live_by_hand
     from recgan.registry.by_hand import promote_by_hand
-    from recgan.registry.recommendations import live_by_hand
+    from recgan.settings import load_params
 
     print(live_by_hand(Path(), promote_by_hand(Path(), load_params().register_.name, version, reason, by)))
 

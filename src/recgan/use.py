@@ -15,7 +15,7 @@ from ruamel.yaml.representer import RoundTripRepresenter
 from recgan.core.errors import RecganError
 from recgan.core.files import replacing
 from recgan.core.yaml12 import parse_yaml
-from recgan.params import check_params
+from recgan.settings import check_params
 
 _SHOWN = 5
 """Differing values that are named; the others are counted."""

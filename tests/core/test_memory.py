@@ -7,8 +7,8 @@ import yaml
 from recgan.core import memory
 from recgan.core.errors import RecganError
 from recgan.core.memory import Need, refuse
-from recgan.params import check_params, load_params
 from recgan.recommenders import footprint
+from recgan.settings import check_params, load_params
 from tests.conftest import ROOT, SHOP
 
 GIB = 2**30

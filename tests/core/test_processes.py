@@ -74,7 +74,7 @@ def test_a_packaged_model_ends_with_who_asks_though_its_questions_could_still_co
     """The pipe of questions stays open here, as while a long answer is being computed."""
     asker = (
         "import os, subprocess, sys, time\n"
-        "ask = [sys.executable, '-P', 'src/recgan/registry/ask.py', 'model', '5', 'true', str(os.getpid())]\n"
+        "ask = [sys.executable, '-P', 'src/recgan/package/ask.py', 'model', '5', 'true', str(os.getpid())]\n"
         "print(subprocess.Popen(ask, stdin=0).pid, flush=True); time.sleep(600)"
     )
     middle = subprocess.Popen(

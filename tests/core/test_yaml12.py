@@ -12,7 +12,7 @@ import pytest
 from recgan.core.errors import RecganError
 from recgan.core.sections import check_section
 from recgan.core.yaml12 import parse_yaml, read_yaml
-from recgan.params import load_params
+from recgan.settings import load_params
 from recgan.use import put_in_place, read_with_comments, use, written
 from tests.conftest import SHOP
 
@@ -173,7 +173,7 @@ def test_a_change_that_an_anchor_carries_on_is_refused(tmp_path):
 
 
 def test_a_time_may_have_a_zone_or_not():
-    from recgan.params import ShopSource
+    from recgan.settings import ShopSource
 
     def end(text):
         content = {"source": "shop", "path": "raw", "seed": 1, "events": 1000, "days": 7, "end": text}

@@ -7,7 +7,7 @@ import pytest
 from recgan.core.errors import RecganError
 from recgan.core.files import write_json
 from recgan.data.freshness import check_freshness
-from recgan.params import load_params
+from recgan.settings import load_params
 from tests.conftest import SHOP
 
 NOW = datetime(2026, 1, 10, tzinfo=UTC)

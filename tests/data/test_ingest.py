@@ -7,7 +7,7 @@ import yaml
 from recgan.core.errors import RecganError
 from recgan.data.events import read_tables
 from recgan.data.ingest import ingest
-from recgan.params import load_params
+from recgan.settings import load_params
 from tests.conftest import ROOT, SHOP
 
 EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))

@@ -11,7 +11,7 @@ import pytest
 from recgan.core.errors import RecganError
 from recgan.data.sources.own_files import read_own_files
 from recgan.data.sources.shop import simulate_shop
-from recgan.params import OwnFilesSource, ShopSource, load_params
+from recgan.settings import OwnFilesSource, ShopSource, load_params
 from tests.conftest import ROOT
 
 COLUMNS = {"user_id": "customer", "item_id": "sku", "event": "action", "timestamp": "at"}

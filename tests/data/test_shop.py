@@ -7,7 +7,7 @@ import pytest
 
 from recgan.data.events import EVENTS, ITEMS, USERS
 from recgan.data.sources.shop import simulate_shop
-from recgan.params import ShopSource
+from recgan.settings import ShopSource
 
 END = datetime(2026, 1, 1, tzinfo=UTC)
 DAY = pd.Timedelta(days=1)

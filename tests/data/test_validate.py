@@ -18,7 +18,7 @@ from recgan.data import expectations
 from recgan.data.events import EVENTS, ITEMS, USERS, Tables, read_tables, write_tables
 from recgan.data.quarantine import QUARANTINE, REASONS, joined
 from recgan.data.validate import check, summarise, validate
-from recgan.params import ValidateParams, load_params
+from recgan.settings import ValidateParams, load_params
 from tests.conftest import SHOP
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -10,7 +10,7 @@ import pytest
 
 from recgan.data.events import EVENTS
 from recgan.features.build import build_features
-from recgan.params import FeaturesParams
+from recgan.settings import FeaturesParams
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 

@@ -19,7 +19,7 @@ from recgan.features.split import (
     random_windows,
 )
 from recgan.features.vocabulary import encode, k_core
-from recgan.params import PublishedSplit, RandomSplit
+from recgan.settings import PublishedSplit, RandomSplit
 
 sizes = st.lists(st.integers(1, 12), min_size=1, max_size=8)
 SPLIT = RandomSplit(kind="random", validation_share=0.1, test_share=0.2, seed=0)

@@ -40,8 +40,8 @@ def test_every_state_a_flow_ends_in_is_a_sign_of_life():
     """Completed(name="Promoted") sends the event of that name, and none called Completed."""
     from flows.automations import ENDS
     from flows.summary import state_name
-    from recgan.registry.gate import Decision
-    from recgan.registry.store import Promotion
+    from recgan.package.gate import Decision
+    from recgan.package.store import Promotion
 
     decision = Decision(True, ())
     ended = {

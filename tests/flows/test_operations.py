@@ -8,10 +8,10 @@ import pytest
 import yaml
 
 from recgan.core.errors import RecganError
-from recgan.params import load_params
-from recgan.registry import monitor as watch
-from recgan.registry.recommendations import Published
+from recgan.daily import monitor as watch
+from recgan.daily.recommendations import Published
 from recgan.registry.rollback import Rollback
+from recgan.settings import load_params
 from tests.conftest import ROOT
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]

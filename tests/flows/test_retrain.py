@@ -12,8 +12,8 @@ import pytest
 import yaml
 from mlflow import MlflowClient
 
-from recgan.params import load_params
 from recgan.registry.tracking import current
+from recgan.settings import load_params
 from tests.conftest import ROOT, SHOP
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]

@@ -6,7 +6,7 @@ import numpy as np
 import yaml
 
 from recgan.images.labelled import Images, Labelled
-from recgan.images.params import ClassifyParams, EvaluateImagesParams, ImagesParams, TrainImagesParams
+from recgan.images.settings import ClassifyParams, EvaluateImagesParams, ImagesParams, TrainImagesParams
 from tests.conftest import ROOT
 
 CLASSES = ("left", "right", "top", "bottom")

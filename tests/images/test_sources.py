@@ -11,7 +11,7 @@ import pytest
 from recgan.core.errors import RecganError
 from recgan.images import sources
 from recgan.images.labelled import read_images, write_images
-from recgan.images.params import IngestImagesParams
+from recgan.images.settings import IngestImagesParams
 from recgan.images.sources import read_idx, read_source, stratified
 from tests.images.data import CONTENT, source
 

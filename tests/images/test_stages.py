@@ -10,8 +10,8 @@ from recgan.core.errors import RecganError
 from recgan.images.classifier import Classifier, classify
 from recgan.images.evaluate import evaluate, measure
 from recgan.images.labelled import write_images
-from recgan.images.params import load_images_params
 from recgan.images.pictures import from_png
+from recgan.images.settings import load_images_params
 from recgan.images.sources import ingest
 from recgan.images.train import fingerprint, train
 from tests.conftest import ROOT

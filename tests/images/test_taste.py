@@ -8,12 +8,12 @@ import pytest
 
 from recgan.core.errors import RecganError
 from recgan.images.gan import ImageGAN
-from recgan.images.params import TasteParams
 from recgan.images.pictures import from_png
+from recgan.images.settings import TasteParams
 from recgan.images.taste import ask, check_table, classes_of, page, taste, why_not
 from tests.images.data import CLASSES, CONTENT, halves, images_params, train_settings
 from tests.images.test_stages import make_project
-from tests.registry.conftest import shop_features
+from tests.package.conftest import shop_features
 
 TABLE = {"shoes": "left", "shirts": "top"}
 CATEGORIES = ["shoes", "shirts", "wine", None]

@@ -12,11 +12,11 @@ from scipy.sparse import csr_array
 
 from recgan.core.errors import RecganError
 from recgan.features.matrices import Features, HeldOut, write_features
-from recgan.params import BaselinesParams
 from recgan.recommenders.baselines import EASE, IALS, ItemKNN, Popularity, RP3beta
 from recgan.recommenders.protocol import recommend
 from recgan.recommenders.ranking import ndcg
 from recgan.recommenders.tune import baselines, fitted, grids, tune
+from recgan.settings import BaselinesParams
 from tests.conftest import SHOP
 
 SMALL = csr_array(

@@ -6,10 +6,10 @@ import torch
 from scipy.sparse import csr_array
 
 from recgan.core.errors import RecganError
-from recgan.params import CFGANParams
 from recgan.recommenders.cfgan import CFGAN, CFGANGame
 from recgan.recommenders.loading import load_recommender
 from recgan.recommenders.protocol import recommend
+from recgan.settings import CFGANParams
 from tests.adversarial.laws import assert_a_turn_leaves_the_opponent_untouched
 from tests.recommenders.data import checkerboard, histories
 

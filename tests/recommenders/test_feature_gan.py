@@ -8,13 +8,13 @@ from scipy.sparse import csr_array
 
 from recgan.adversarial.losses import LOSSES
 from recgan.core.errors import RecganError
-from recgan.params import FeatureGANParams
+from recgan.package.packaged import PackagedRecommender, write_items
 from recgan.recommenders import feature_gan as module
 from recgan.recommenders.feature_gan import FeatureGAN, FeatureGANGame, Histories
 from recgan.recommenders.loading import load_recommender
 from recgan.recommenders.nearest import nearest
 from recgan.recommenders.protocol import recommend, top_k
-from recgan.registry.packaged import PackagedRecommender, write_items
+from recgan.settings import FeatureGANParams
 from tests.adversarial.laws import (
     assert_a_turn_leaves_the_opponent_untouched,
     assert_it_teaches_the_generator_alone,

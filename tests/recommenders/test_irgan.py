@@ -7,10 +7,10 @@ from scipy.sparse import csr_array
 from torch.nn.functional import logsigmoid
 
 from recgan.core.errors import RecganError
-from recgan.params import IRGANParams
 from recgan.recommenders.irgan import IRGAN, IRGANGame, draw, reinforce, shares
 from recgan.recommenders.loading import load_recommender
 from recgan.recommenders.protocol import recommend
+from recgan.settings import IRGANParams
 from tests.adversarial.laws import (
     assert_a_turn_leaves_the_opponent_untouched,
     assert_it_teaches_the_generator_alone,

@@ -9,13 +9,13 @@ import pytest
 from scipy.sparse import csr_array
 
 from recgan.core.errors import RecganError
-from recgan.params import StudentParams
 from recgan.recommenders.baselines import EASE
 from recgan.recommenders.linear import linear_weights
 from recgan.recommenders.loading import load_recommender
 from recgan.recommenders.protocol import recommend
 from recgan.recommenders.rcgan import RCGAN
 from recgan.recommenders.student import NO_INVERSE, Block, Choice, Rows, Student, item_blocks
+from recgan.settings import StudentParams
 from tests.recommenders import test_rcgan
 from tests.recommenders.data import checkerboard, histories
 from tests.recommenders.test_rcgan import confidences
@@ -290,7 +290,7 @@ import sys
 from pathlib import Path
 import numpy as np
 from recgan.recommenders.loading import load_recommender
-from recgan.registry.packaged import PackagedRecommender
+from recgan.package.packaged import PackagedRecommender
 recommender = load_recommender(Path({str(tmp_path)!r}))
 packaged = PackagedRecommender(recommender, [str(i) for i in range(14)], np.arange(14, dtype=np.float32))
 assert len(packaged.recommend([["1", "3"], []], k=3)) == 2

@@ -8,8 +8,8 @@ from mlflow.entities.model_registry import ModelVersion, ModelVersionTag
 from mlflow.exceptions import MlflowException
 
 from recgan.core.errors import RecganError
+from recgan.package.gate import Decision
 from recgan.registry import by_hand, promotion, rollback
-from recgan.registry.gate import Decision
 from recgan.registry.promotion import Judgement, judged_before, settle
 from recgan.registry.tracking import connect
 

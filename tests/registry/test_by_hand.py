@@ -3,9 +3,9 @@
 import pytest
 
 from recgan.core.errors import RecganError, Unavailable
+from recgan.daily.recommendations import live_by_hand
 from recgan.registry.by_hand import promote_by_hand
 from recgan.registry.promotion import judged_before
-from recgan.registry.recommendations import live_by_hand
 from recgan.registry.rollback import rollback
 from recgan.registry.tracking import connect
 from tests.registry.test_rollback import aliases, answers, name  # noqa: F401  (a fixture)

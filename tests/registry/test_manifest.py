@@ -9,8 +9,8 @@ import pytest
 
 from recgan.core.errors import RecganError
 from recgan.core.files import read_json
-from recgan.registry import store
-from recgan.registry.asking import QUESTIONS, ask, fetched
+from recgan.package import store
+from recgan.package.asking import QUESTIONS, ask, fetched
 from recgan.registry.manifest import (
     MANIFEST,
     DamagedPackageError,
@@ -20,7 +20,7 @@ from recgan.registry.manifest import (
 )
 from recgan.registry.promotion import judged
 from recgan.registry.rollback import trial_prediction
-from tests.registry.conftest import TASTES, make_project
+from tests.package.conftest import TASTES, make_project
 
 ASKED = pa.record_batch([[["item-1"]], [[1.0]]], QUESTIONS)
 

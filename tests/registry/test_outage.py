@@ -18,19 +18,19 @@ from mlflow.protos import databricks_pb2 as codes
 
 from flows.outside import is_transient
 from recgan.core.errors import RecganError, Unavailable
-from recgan.registry import asking, store
-from recgan.registry.ask import passes
-from recgan.registry.asking import QUESTIONS, NoAnswerError, ended
+from recgan.daily.monitor import monitor
+from recgan.daily.recommendations import recommend
+from recgan.images.package.ask import passes as images_passes
+from recgan.package import asking, store
+from recgan.package.ask import passes
+from recgan.package.asking import QUESTIONS, NoAnswerError, ended
+from recgan.package.gate import Decision
 from recgan.registry.by_hand import promote_by_hand
-from recgan.registry.gate import Decision
-from recgan.registry.images.ask import passes as images_passes
-from recgan.registry.monitor import monitor
 from recgan.registry.outage import outside
 from recgan.registry.promotion import Judgement, settle
-from recgan.registry.recommendations import recommend
 from recgan.registry.rollback import rollback
 from recgan.registry.tracking import connect
-from tests.registry.conftest import TASTES, make_project
+from tests.package.conftest import TASTES, make_project
 
 
 def answered(status):

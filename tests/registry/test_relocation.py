@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from recgan.core.errors import RecganError, Unavailable
-from recgan.registry import store, tracking
+from recgan.package import store
+from recgan.registry import tracking
 from recgan.registry.relocation import elsewhere, relocate, sentence
 from recgan.registry.tracking import connect, current
-from tests.registry.conftest import TASTES, make_project, write_lock
+from tests.package.conftest import TASTES, make_project, write_lock
 
 
 @pytest.fixture(scope="module")

@@ -5,12 +5,12 @@ import threading
 import pytest
 
 from recgan.core.errors import RecganError, Unavailable
-from recgan.registry import store
-from recgan.registry.gate import Decision
-from recgan.registry.recommendations import live_now
+from recgan.daily.recommendations import live_now
+from recgan.package import store
+from recgan.package.gate import Decision
 from recgan.registry.rollback import rollback
 from recgan.registry.tracking import connect, current
-from tests.registry.conftest import TASTES, make_project
+from tests.package.conftest import TASTES, make_project
 
 
 def answers(model_uri):

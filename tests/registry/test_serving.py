@@ -14,9 +14,10 @@ import urllib.request
 import pytest
 
 from recgan.core.errors import RecganError
-from recgan.registry import servers, store
+from recgan.package import store
+from recgan.registry import servers
 from recgan.registry.tracking import connect
-from tests.registry.conftest import ITEMS, TASTES, make_project
+from tests.package.conftest import ITEMS, TASTES, make_project
 
 
 @pytest.fixture

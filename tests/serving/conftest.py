@@ -6,10 +6,10 @@ import pytest
 from fastapi.testclient import TestClient
 
 from recgan.features.matrices import write_features
-from recgan.registry import store
+from recgan.package import store
 from recgan.registry.tracking import connect
 from recgan.serving.app import create_app
-from tests.registry.conftest import (  # noqa: F401  (fixtures)
+from tests.package.conftest import (  # noqa: F401  (fixtures)
     ITEMS,
     TASTES,
     empty_database,

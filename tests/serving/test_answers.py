@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from recgan.registry.packaged import write_items
-from tests.registry.conftest import ITEMS, shop_features
+from recgan.package.packaged import write_items
+from tests.package.conftest import ITEMS, shop_features
 from tests.serving.conftest import buying, ids
 
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
 from recgan.__main__ import serve
-from recgan.registry import store
-from recgan.registry.packaged import Catalogue, Confidence, PackagedRecommender, Shoppers
+from recgan.package import store
+from recgan.package.packaged import Catalogue, Confidence, PackagedRecommender, Shoppers
 from recgan.registry.tracking import connect
 from recgan.serving import server
 from recgan.serving.app import create_app
@@ -27,7 +27,7 @@ from recgan.serving.explorer.search import Lines
 from recgan.serving.explorer.why import why
 from recgan.serving.model import ServedModel
 from recgan.serving.schema import MAX_HISTORY, Event, Filters
-from tests.registry.conftest import ITEMS, USERS, shop_features
+from tests.package.conftest import ITEMS, USERS, shop_features
 from tests.serving.conftest import buying, ids, promote, register, until
 from tests.serving.test_model import WEIGHTS, Echo
 

@@ -8,7 +8,7 @@ import pytest
 from scipy.sparse import csr_array
 
 from recgan.core.errors import RecganError
-from recgan.registry.packaged import Catalogue, Confidence, PackagedRecommender, Shoppers
+from recgan.package.packaged import Catalogue, Confidence, PackagedRecommender, Shoppers
 from recgan.serving.model import ServedModel
 from recgan.serving.schema import Event, Filters
 

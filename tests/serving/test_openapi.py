@@ -16,7 +16,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from recgan.serving.app import create_app
-from tests.registry.conftest import store_uri  # noqa: F401
+from tests.package.conftest import store_uri  # noqa: F401
 
 CONFIG = {
     # Without these hardly any generated item would be a known one.

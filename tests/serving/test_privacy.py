@@ -7,13 +7,13 @@ import time
 import pytest
 from fastapi.testclient import TestClient
 
-from recgan.registry import store
+from recgan.package import store
 from recgan.serving import champion as champion_module
 from recgan.serving import server as server_module
 from recgan.serving.app import create_app
 from recgan.serving.champion import ChampionWatch
 from recgan.serving.server import allowed_hosts, is_allowed, may_see_histories
-from tests.registry.conftest import ITEMS, TASTES, shop_features
+from tests.package.conftest import ITEMS, TASTES, shop_features
 from tests.serving.conftest import buying, ids, promote, until
 
 CATEGORIES = [f"taste-{taste}" for taste in range(TASTES)]

@@ -20,12 +20,12 @@ import pytest
 from fastapi.testclient import TestClient
 
 from recgan.core.errors import RecganError
-from recgan.registry import store
-from recgan.registry.packaged import write_items
+from recgan.package import store
+from recgan.package.packaged import write_items
 from recgan.serving import champion as champion_module
 from recgan.serving.app import create_app
 from recgan.serving.champion import ChampionWatch
-from tests.registry.conftest import shop_features
+from tests.package.conftest import shop_features
 from tests.serving.conftest import LIMIT, buying, ids, promote, register, until
 
 
@@ -209,14 +209,14 @@ def test_requests_are_counted_by_path_and_status(shop):
 def test_an_older_package_answers(shop, tmp_path):
     """Before catalogue, confidences and shoppers were packaged."""
     from recgan.core.files import read_json, write_json
-    from recgan.registry.packaged import PackagedRecommender
+    from recgan.package.packaged import PackagedRecommender
 
     write_items(shop_features().items, tmp_path / "items.json")
     content = read_json(tmp_path / "items.json")
     write_json(tmp_path / "items.json", {name: content[name] for name in ("item_ids", "popularity")})
     newer = store.load_champion(Path(), shop).packaged
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("recgan.registry.packaged.load_recommender", lambda folder: newer.recommender)
+        patch.setattr("recgan.package.packaged.load_recommender", lambda folder: newer.recommender)
         older = PackagedRecommender.load(tmp_path, tmp_path / "items.json")
     assert (older.catalogue, older.confidence, older.shoppers) == (None, None, None)
     assert older.recommend([["item-1"]]) == newer.recommend([["item-1"]])
@@ -235,8 +235,8 @@ def test_serving_a_student_imports_no_torch(tmp_path):
 import sys
 from pathlib import Path
 from fastapi.testclient import TestClient
-from recgan.registry import store
-from recgan.registry.packaged import PackagedRecommender
+from recgan.package import store
+from recgan.package.packaged import PackagedRecommender
 from recgan.serving.app import create_app
 folder = Path(sys.argv[1])
 store.champion_version = lambda root, name: store.VersionId("1", "run")

@@ -8,8 +8,8 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 
 WITHOUT_RESULTS: Mapping[str, str] = {
-    "recgan.params": "checks values that DVC compares itself, section by section",
-    "recgan.images.params": "checks values that DVC compares itself, section by section",
+    "recgan.settings": "checks values that DVC compares itself, section by section",
+    "recgan.images.settings": "checks values that DVC compares itself, section by section",
     "recgan.core.sections": "checks values that DVC compares itself, section by section",
     "recgan.core.yaml12": "reads values that DVC compares itself",
     "recgan.core.errors": "how a failure is shown",

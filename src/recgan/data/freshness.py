@@ -5,7 +5,7 @@ from pathlib import Path
 
 from recgan.core.errors import RecganError
 from recgan.core.files import read_json
-from recgan.params import ValidateParams
+from recgan.settings import ValidateParams
 
 
 def check_freshness(root: Path, params: ValidateParams, now: datetime | None = None) -> None:

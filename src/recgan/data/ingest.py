@@ -13,7 +13,7 @@ from recgan.data.sources.online_retail import read_online_retail
 from recgan.data.sources.own_files import read_own_files
 from recgan.data.sources.published_split import read_published_split
 from recgan.data.sources.shop import simulate_shop
-from recgan.params import (
+from recgan.settings import (
     CompleteJourneySource,
     IngestParams,
     MovieLensSource,

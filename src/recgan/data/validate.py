@@ -28,7 +28,7 @@ from recgan.data.quarantine import (
     reasons,
     with_sound_prices,
 )
-from recgan.params import Reason, ValidateParams, load_params
+from recgan.settings import Reason, ValidateParams, load_params
 
 log = logging.getLogger(__name__)
 

@@ -19,10 +19,10 @@ from recgan.evaluation.report import evaluation_table, report
 from recgan.evaluation.segments import FEW_USERS, segments
 from recgan.evaluation.significance import compare, intervals
 from recgan.features.matrices import Features, read_features
-from recgan.params import EvaluateParams, load_params
 from recgan.recommenders.loading import load_recommender
 from recgan.recommenders.protocol import recommend
 from recgan.recommenders.ranking import ndcg, once
+from recgan.settings import EvaluateParams, load_params
 
 POPULARITY_PARTS = 20
 """Equal parts of the catalogue in which the popularity of what is shown and bought is told."""

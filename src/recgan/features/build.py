@@ -38,7 +38,7 @@ from recgan.features.split import (
     time_cuts,
 )
 from recgan.features.vocabulary import k_core
-from recgan.params import FeaturesParams, Split, load_params
+from recgan.settings import FeaturesParams, Split, load_params
 
 logger = logging.getLogger(__name__)
 

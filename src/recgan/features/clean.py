@@ -7,7 +7,7 @@ from typing import Any
 import ibis
 
 from recgan.core.errors import RecganError
-from recgan.params import FeaturesParams
+from recgan.settings import FeaturesParams
 
 
 @dataclass(frozen=True)

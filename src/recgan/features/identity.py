@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from recgan.features.confidence import Pairs
 from recgan.features.draw import DRAW, pair_hashes
 from recgan.features.split import TEST, Cuts
-from recgan.params import Split
+from recgan.settings import Split
 
 Identity = Mapping[str, Any]
 

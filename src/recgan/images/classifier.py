@@ -16,8 +16,8 @@ from torch.nn.functional import cross_entropy
 from recgan.core.errors import RecganError
 from recgan.core.files import read_json, read_whole, replacing, write_json
 from recgan.images.labelled import Labelled, read_images
-from recgan.images.params import ClassifyParams, load_images_params
 from recgan.images.pictures import Pixels
+from recgan.images.settings import ClassifyParams, load_images_params
 
 log = logging.getLogger(__name__)
 

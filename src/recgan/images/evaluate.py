@@ -21,8 +21,8 @@ from recgan.images.measures import (
     nearest,
     precision_recall,
 )
-from recgan.images.params import EvaluateImagesParams, load_images_params
 from recgan.images.pictures import Pixels, grid, png
+from recgan.images.settings import EvaluateImagesParams, load_images_params
 from recgan.images.train import GENERATOR
 
 log = logging.getLogger(__name__)

@@ -21,8 +21,8 @@ from recgan.core.errors import RecganError
 from recgan.core.files import read_json, read_whole, write_json
 from recgan.images.labelled import Labelled
 from recgan.images.networks import networks
-from recgan.images.params import TrainImagesParams
 from recgan.images.pictures import Pixels
+from recgan.images.settings import TrainImagesParams
 
 BLOCK = 256
 """Images generated at a time."""

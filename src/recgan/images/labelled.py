@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from recgan.core.errors import RecganError
 from recgan.core.files import read_json, read_whole, write_json
-from recgan.images.params import SourceName
 from recgan.images.pictures import Pixels
+from recgan.images.settings import SourceName
 
 DATA = Path("images/data")
 

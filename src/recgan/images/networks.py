@@ -12,7 +12,7 @@ from torch.nn.functional import one_hot
 
 from recgan.adversarial.networks import dense
 from recgan.core.errors import RecganError
-from recgan.images.params import TrainImagesParams
+from recgan.images.settings import TrainImagesParams
 
 SLOPE = 0.2
 """Of LeakyReLU below zero (Radford et al. 2016)."""

@@ -15,7 +15,7 @@ from recgan.core.download import fetch
 from recgan.core.errors import RecganError
 from recgan.core.files import replacing
 from recgan.images.labelled import DATA, Images, Labelled, write_images
-from recgan.images.params import IngestImagesParams, SourceName, load_images_params
+from recgan.images.settings import IngestImagesParams, SourceName, load_images_params
 
 log = logging.getLogger(__name__)
 

@@ -22,8 +22,8 @@ from recgan.core.files import write_text
 from recgan.core.redact import shown
 from recgan.features.matrices import Features, read_features
 from recgan.images.gan import ImageGAN
-from recgan.images.params import ImagesParams, TasteParams, load_images_params
 from recgan.images.pictures import png
+from recgan.images.settings import ImagesParams, TasteParams, load_images_params
 from recgan.images.train import GENERATOR
 from recgan.recommenders.loading import load_recommender
 from recgan.recommenders.protocol import Recommender, recommend

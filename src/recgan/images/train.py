@@ -17,8 +17,8 @@ from recgan.images.classifier import CLASSIFIER, Classifier
 from recgan.images.gan import ImageGAN, even_labels
 from recgan.images.labelled import DATA, Images, read_images
 from recgan.images.measures import frechet_distance, gaussian
-from recgan.images.params import TrainImagesParams, load_images_params
 from recgan.images.pictures import grid, png
+from recgan.images.settings import TrainImagesParams, load_images_params
 
 log = logging.getLogger(__name__)
 

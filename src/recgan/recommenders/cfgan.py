@@ -38,7 +38,6 @@ from recgan.adversarial.networks import (
     adam,
 )
 from recgan.adversarial.schedule import ramp
-from recgan.params import CFGANParams
 from recgan.recommenders import stability
 from recgan.recommenders.gan import (
     Training,
@@ -48,6 +47,7 @@ from recgan.recommenders.gan import (
     read_recommender,
     write_recommender,
 )
+from recgan.settings import CFGANParams
 
 
 class CFGANGame(nn.Module):

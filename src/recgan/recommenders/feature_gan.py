@@ -39,11 +39,11 @@ from recgan.adversarial.diagnostics import win_rate
 from recgan.adversarial.losses import LOSSES, feature_matching, mode_seeking, smoothed
 from recgan.adversarial.networks import ProjectionDiscriminator, VectorGenerator, adam
 from recgan.adversarial.schedule import ramp
-from recgan.params import FeatureGANParams
 from recgan.recommenders import stability
 from recgan.recommenders.gan import Training, pick_device, play_out, read_recommender, write_recommender
 from recgan.recommenders.item_vectors import Content, Vectors, collaborative_factors, fit_content
 from recgan.recommenders.nearest import ApproximateIndex, faiss_is_there, merged, nearest
+from recgan.settings import FeatureGANParams
 
 Times = Callable[[csr_array], NDArray[np.float32] | None]
 """A matrix → when each of its entries was, in any unit; None where nobody knows."""

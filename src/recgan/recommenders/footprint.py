@@ -8,7 +8,14 @@ from collections.abc import Iterator
 
 from recgan.core.memory import Need
 from recgan.features.matrices import Features
-from recgan.params import BaselinesParams, CFGANParams, NeighbourGrid, RP3betaGrid, StudentParams, TrainParams
+from recgan.settings import (
+    BaselinesParams,
+    CFGANParams,
+    NeighbourGrid,
+    RP3betaGrid,
+    StudentParams,
+    TrainParams,
+)
 
 EASE_PAIR = 52
 """Bytes for each pair of items: the Gram matrix and its copy, the inverse and its triangles, two results."""

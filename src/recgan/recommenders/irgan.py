@@ -39,7 +39,6 @@ from torch import Tensor, nn
 from recgan.adversarial.diagnostics import win_rate
 from recgan.adversarial.losses import LOSSES
 from recgan.adversarial.networks import SparseBatch, SparseRows, adam, dense
-from recgan.params import FactorsParams, IRGANParams
 from recgan.recommenders import stability
 from recgan.recommenders.gan import (
     Training,
@@ -49,6 +48,7 @@ from recgan.recommenders.gan import (
     read_recommender,
     write_recommender,
 )
+from recgan.settings import FactorsParams, IRGANParams
 
 START = 0.05
 """Factors start uniform within this bound, biases at 0, as in the authors' code."""

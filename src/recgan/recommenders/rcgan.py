@@ -35,9 +35,9 @@ from torch import Tensor, nn
 
 from recgan.adversarial.networks import Perceptron, SparseBatch, SparseRows, adamw, dense
 from recgan.adversarial.weighted import inner, quadratic
-from recgan.params import RCGANParams, ViewParams
 from recgan.recommenders import stability
 from recgan.recommenders.gan import Training, pick_device, play_out, read_recommender, write_recommender
+from recgan.settings import RCGANParams, ViewParams
 
 BLOCK = 1024
 """Rows read at a time where a network reads all of them."""

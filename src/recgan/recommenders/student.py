@@ -34,9 +34,9 @@ from safetensors.numpy import load, save
 from scipy.sparse import csc_array, csr_array, diags_array
 from scipy.special import logsumexp
 
-from recgan.params import StudentParams
 from recgan.recommenders.linear import linear_weights
 from recgan.recommenders.trained import Training, reading, write_trained
+from recgan.settings import StudentParams
 
 log = logging.getLogger(__name__)
 

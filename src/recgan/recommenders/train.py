@@ -22,15 +22,6 @@ from recgan.core.errors import RecganError
 from recgan.core.files import replacing, write_json, write_text
 from recgan.core.memory import refuse
 from recgan.features.matrices import Features, read_features
-from recgan.params import (
-    CFGANParams,
-    FeatureGANParams,
-    IRGANParams,
-    RCGANParams,
-    StudentParams,
-    TrainParams,
-    load_params,
-)
 from recgan.recommenders.cfgan import CFGAN
 from recgan.recommenders.feature_gan import FeatureGAN
 from recgan.recommenders.footprint import of_training
@@ -40,6 +31,15 @@ from recgan.recommenders.protocol import Recommender
 from recgan.recommenders.ranking import window_ndcg
 from recgan.recommenders.rcgan import RCGAN
 from recgan.recommenders.student import Student
+from recgan.settings import (
+    CFGANParams,
+    FeatureGANParams,
+    IRGANParams,
+    RCGANParams,
+    StudentParams,
+    TrainParams,
+    load_params,
+)
 
 log = logging.getLogger(__name__)
 

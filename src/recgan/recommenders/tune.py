@@ -15,11 +15,11 @@ from recgan.core.errors import RecganError
 from recgan.core.files import replacing, write_json
 from recgan.core.memory import refuse
 from recgan.features.matrices import Features, read_features
-from recgan.params import BaselinesParams, load_params
 from recgan.recommenders.baselines import EASE, IALS, ItemKNN, Popularity, RP3beta, item_gram
 from recgan.recommenders.footprint import of_baselines
 from recgan.recommenders.protocol import Recommender, recommend
 from recgan.recommenders.ranking import window_ndcg
+from recgan.settings import BaselinesParams, load_params
 
 RANKED = 100
 """Length of the rankings written; evaluation cuts them at its own k."""

@@ -8,8 +8,8 @@ from pathlib import Path
 from mlflow.exceptions import MlflowException
 
 from recgan.core.errors import RecganError
+from recgan.package.gate import Decision
 from recgan.registry.aliases import crown, mend
-from recgan.registry.gate import Decision
 from recgan.registry.outage import outside
 from recgan.registry.promotion import record
 from recgan.registry.rollback import Trial, check_answers, this_user, trial_prediction

@@ -12,8 +12,8 @@ from mlflow import MlflowClient
 
 from recgan.core.errors import RecganError
 from recgan.evaluation.page import Verdict, page
+from recgan.package.gate import Decision, Evidence
 from recgan.registry.aliases import crown, mend
-from recgan.registry.gate import Decision, Evidence
 from recgan.registry.lineage import LINEAGE
 from recgan.registry.manifest import DamagedPackageError
 from recgan.registry.outage import outside

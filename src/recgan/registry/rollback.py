@@ -14,8 +14,8 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 
 from recgan.core.errors import RecganError, Unavailable
+from recgan.package.asking import QUESTIONS, ask
 from recgan.registry.aliases import RESTORED, WITHDRAWN, mend
-from recgan.registry.asking import QUESTIONS, ask
 from recgan.registry.manifest import DamagedPackageError
 from recgan.registry.outage import outside
 from recgan.registry.tracking import CHAMPION, PREVIOUS, connect, critical_section, current

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from recgan.core.redact import clean
-from recgan.registry import store
+from recgan.package import store
 from recgan.serving.model import ServedModel
 
 log = logging.getLogger(__name__)

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from recgan.core.errors import RecganError
+from recgan.package.packaged import PackagedRecommender
 from recgan.recommenders.protocol import top_k
-from recgan.registry.packaged import PackagedRecommender
 from recgan.serving.schema import MAX_HISTORY, Event, Filters, Item, Model
 
 log = logging.getLogger(__name__)

@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from recgan.data.events import EVENTS, ITEMS, USERS, Tables
-from recgan.params import EVENT_KINDS, ShopSource
+from recgan.settings import EVENT_KINDS, ShopSource
 
 _DAY = 86_400_000  # milliseconds, the unit of all times in here
 _VIEW, _CART, _PURCHASE, _RATING = (

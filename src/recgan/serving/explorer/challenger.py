@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from recgan.core.redact import clean
-from recgan.registry import store
+from recgan.package import store
 from recgan.serving.champion import RETRY_AFTER
 from recgan.serving.model import ServedModel
 

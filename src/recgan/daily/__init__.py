@@ -1,0 +1,1 @@
+"""What runs every day: recommendations for every shopper, and the watch over drift."""

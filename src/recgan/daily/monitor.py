@@ -1,0 +1,305 @@
+"""Monitor: how far the newest events and the published recommendations are from what the champion knew."""
+
+import logging
+import time
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from mlflow import MlflowClient
+from mlflow.entities import Metric
+from mlflow.entities.model_registry import ModelVersion
+
+from recgan.core.errors import RecganError, Unavailable
+from recgan.core.files import read_json, read_whole, write_json, write_text
+from recgan.core.temporary import temporary_folder
+from recgan.daily.drift import jensen_shannon, psi
+from recgan.daily.publish import about
+from recgan.daily.recommendations import target_path
+from recgan.evaluation.profile import (
+    Bins,
+    Histogram,
+    catalogue,
+    event_histograms,
+    item_histograms,
+)
+from recgan.package.reference import REFERENCE, after, read_kept
+from recgan.registry.outage import outside
+from recgan.registry.tracking import connect, current
+from recgan.settings import MonitorParams, Params
+
+log = logging.getLogger(__name__)
+
+Histograms = dict[str, Histogram]
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What was seen of the newest events and of the published recommendations."""
+
+    name: str
+    version: str
+    """The champion."""
+    run_id: str
+    trained_until: str
+    """The instant (UTC) before which lie the events that the champion was trained on."""
+    newest_from: str
+    newest_until: str
+    events: int
+    """Those of the newest days that the champion was not trained on."""
+    drift: dict[str, dict[str, float]]
+    """events.kind, recommended.category, … → psi and jensen_shannon against the reference."""
+    shares: dict[str, float]
+    """unknown_items and unknown_shoppers of the newest events, coverage of the published lists."""
+    notes: tuple[str, ...]
+    """What could not be looked at, and why."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether to retrain, and everything that is beyond its limit."""
+
+    retrain: bool
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Report:
+    """An observation and what follows from it."""
+
+    observation: Observation
+    verdict: Verdict
+
+
+# --- the observation ------------------------------------------------------------------------------------
+
+
+@outside()
+def monitor(root: Path, params: Params) -> Report:
+    """Compare the newest events and the published recommendations with the champion's training data.
+
+    Writes reports/monitor.json and reports/monitor.md, and monitor/… metrics on the champion's run, whose
+    step is the champion's age in days.
+
+    Raises:
+        RecganError: there is no champion, it was registered without a reference, or data/kept is missing.
+        Unavailable: the registry or its files do not answer.
+    """
+    client, name = connect(root), params.register_.name
+    champion = current(client, name)
+    if champion is None:
+        raise RecganError(f"{name} has no champion yet; a version becomes one by passing the gate: make run")
+    observation = observe(root, params, champion)
+    report = Report(observation, decide(observation, params.monitor))
+    write_json(root / "reports" / "monitor.json", asdict(report))
+    write_text(root / "reports" / "monitor.md", as_markdown(report, params.monitor))
+    _log_metrics(client, report)
+    log.info("%s", report.verdict.reasons[0])
+    return report
+
+
+def observe(root: Path, params: Params, champion: ModelVersion) -> Observation:
+    """Look at the events after the champion's training and at the published recommendations."""
+    name, version, notes = params.register_.name, str(champion.version), []
+    reference, vocabulary = _read_reference(connect(root), champion)
+    until = datetime.fromisoformat(reference["until"])
+    bins = Bins(tuple(reference["bins"]["categories"]), tuple(reference["bins"]["price_edges"]))
+    events, items = read_whole(root / "data" / "kept", read_kept)
+    known = catalogue(items, vocabulary["item_ids"], vocabulary["popularity"])
+    end = until if events.empty else max(until, after(events["timestamp"].max()))
+    start = max(until, end - timedelta(days=params.monitor.days))
+    newest = events[events["timestamp"] >= start]
+    drift: dict[str, dict[str, float]] = {}
+    shares: dict[str, float] = {}
+    if len(newest) < params.monitor.min_events:
+        notes.append(
+            f"{len(newest):,} events are newer than the champion's training data; fewer than "
+            f"monitor.min_events ({params.monitor.min_events:,}) tell nothing"
+        )
+    else:
+        drift |= _drift("events", reference["histograms"], event_histograms(newest, known, bins))
+        trained_on = events.loc[events["timestamp"] < until, "user_id"]
+        shoppers = pd.Series(newest["user_id"].unique())
+        shares["unknown_items"] = float((~newest["item_id"].isin(known.deciles.index)).mean())
+        shares["unknown_shoppers"] = float((~shoppers.isin(trained_on.unique())).mean())
+    published = about(target_path(root, name))
+    shown = None if published is None else (published["version"], published["run_id"])
+    if published is None or shown != (version, str(champion.run_id)):
+        holds = "nothing" if published is None else f"version {published['version']}"
+        notes.append(f"{holds} is published, not the champion (version {version}): make recommend")
+    else:
+        item_ids = _published_items(target_path(root, name), reference["depth"])
+        shares["coverage"] = len(item_ids.unique()) / len(vocabulary["item_ids"])
+        if reference["recommended"] is None:
+            notes.append("the champion was registered without an evaluation, so its lists have no reference")
+        elif len(item_ids):
+            found = item_histograms(item_ids, known, bins)
+            drift |= _drift("recommended", reference["recommended"], found)
+    return Observation(
+        name=name,
+        version=version,
+        run_id=str(champion.run_id),
+        trained_until=until.isoformat(timespec="seconds"),
+        newest_from=start.isoformat(timespec="seconds"),
+        newest_until=end.isoformat(timespec="seconds"),
+        events=len(newest),
+        drift=drift,
+        shares=shares,
+        notes=tuple(notes),
+    )
+
+
+def _read_reference(client: MlflowClient, champion: ModelVersion) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Fetch the champion's reference, and its vocabulary with the popularity of each item."""
+    name, version, run_id = champion.name, champion.version, str(champion.run_id)
+    if REFERENCE not in [file.path for file in client.list_artifacts(run_id, str(Path(REFERENCE).parent))]:
+        if not client.list_artifacts(run_id):  # every run of a registered version has files
+            raise Unavailable(
+                f"the files of the champion (version {version} of {name}) are not in the artifact store; see "
+                "that the store is there, then run this again"
+            )
+        raise RecganError(
+            f"the champion (version {version} of {name}) was registered without a reference, so there is "
+            "nothing to compare with; the next version that is promoted has one: make run"
+        )
+    with temporary_folder() as folder:
+        reference, items = (
+            mlflow.artifacts.download_artifacts(uri, dst_path=str(folder))
+            for uri in (f"runs:/{run_id}/{REFERENCE}", f"models:/{name}/{version}/artifacts/items.json")
+        )
+        return read_json(Path(reference)), read_json(Path(items))
+
+
+def _published_items(path: Path, depth: int) -> "pd.Series[str]":
+    """Read the item ids of the first places of every list, each once a list, a row group at a time."""
+    file = pq.ParquetFile(path)
+    groups = (
+        file.read_row_group(number, columns=["user_id", "rank", "item_id"])
+        for number in range(file.num_row_groups)
+    )
+    kept = [
+        group.filter(pa.compute.less_equal(group["rank"], depth))
+        .group_by(["user_id", "item_id"])
+        .aggregate([])["item_id"]
+        for group in groups  # no list is in two of them
+    ]
+    item_ids: pd.Series[str] = pa.chunked_array(
+        [chunk for part in kept for chunk in part.chunks], pa.string()
+    ).to_pandas()
+    return item_ids
+
+
+def _drift(prefix: str, reference: Histograms, found: Histograms) -> dict[str, dict[str, float]]:
+    return {
+        f"{prefix}.{name}": {
+            "psi": psi(list(counts.values()), list(found[name].values())),
+            "jensen_shannon": jensen_shannon(list(counts.values()), list(found[name].values())),
+        }
+        for name, counts in reference.items()
+    }
+
+
+# --- what follows ---------------------------------------------------------------------------------------
+
+
+def decide(observation: Observation, limits: MonitorParams) -> Verdict:
+    """Retrain when any figure is beyond its limit; a figure that is not a number is beyond it.
+
+    What could not be looked at is no reason to retrain.
+    """
+    reasons = [
+        f"{place}: {_NAMES[measure]} {value:.3f} is above {limit:g}"
+        for place, figures in observation.drift.items()
+        for measure, limit in (("psi", limits.max_psi), ("jensen_shannon", limits.max_jensen_shannon))
+        if not (value := figures[measure]) <= limit
+    ]
+    for share, limit in (
+        ("unknown_items", limits.max_unknown_items),
+        ("unknown_shoppers", limits.max_unknown_shoppers),
+    ):
+        if share in observation.shares and not (value := observation.shares[share]) <= limit:
+            reasons.append(f"{_NAMES[share]}: {value:.1%} is above {limit:.1%}")
+    coverage = observation.shares.get("coverage")
+    if coverage is not None and not coverage >= limits.min_coverage:
+        reasons.append(f"{_NAMES['coverage']}: {coverage:.1%} is below {limits.min_coverage:.1%}")
+    return Verdict(bool(reasons), tuple(reasons) or ("Nothing is beyond its limit.",))
+
+
+_NAMES = {
+    "psi": "PSI",
+    "jensen_shannon": "Jensen-Shannon distance",
+    "unknown_items": "newest events with an item the champion does not know",
+    "unknown_shoppers": "newest shoppers without an event in its training data",
+    "coverage": "share of its catalogue in the published lists",
+}
+
+
+def as_rows(report: Report, limits: MonitorParams) -> list[dict[str, str]]:
+    """Return the figures as the rows of a table."""
+    rows = [
+        {
+            "what": place,
+            "PSI": f"{figures['psi']:.4f}",
+            "Jensen-Shannon": f"{figures['jensen_shannon']:.4f}",
+            "limit": f"{limits.max_psi:g}, {limits.max_jensen_shannon:g}",
+        }
+        for place, figures in report.observation.drift.items()
+    ]
+    bounds = {
+        "unknown_items": f"{limits.max_unknown_items:.1%}",
+        "unknown_shoppers": f"{limits.max_unknown_shoppers:.1%}",
+        "coverage": f"at least {limits.min_coverage:.1%}",
+    }
+    return rows + [
+        {"what": f"{_NAMES[share]}: {value:.1%}", "PSI": "", "Jensen-Shannon": "", "limit": bounds[share]}
+        for share, value in report.observation.shares.items()
+    ]
+
+
+def outcome(report: Report) -> str:
+    """Name what follows."""
+    return "Drifted" if report.verdict.retrain else "Steady"
+
+
+def sentence(report: Report) -> str:
+    """Say in one sentence what follows."""
+    seen = report.observation
+    follows = "retraining is due" if report.verdict.retrain else "no retraining is due"
+    return f"{seen.name} version {seen.version}: {follows}; {'; '.join(report.verdict.reasons)}"
+
+
+def as_markdown(report: Report, limits: MonitorParams) -> str:
+    """Return what people read: the verdict, the figures, and what could not be looked at."""
+    seen = report.observation
+    rows = as_rows(report, limits)
+    lines = [
+        f"# {seen.name} version {seen.version}: {'retrain' if report.verdict.retrain else 'no drift'}",
+        "",
+        *(f"- {reason}" for reason in report.verdict.reasons),
+        "",
+        f"{seen.events:,} newest events, {seen.newest_from} to {seen.newest_until}, against the champion's "
+        f"training data, before {seen.trained_until}.",
+        "",
+        *(f"- {note}" for note in seen.notes),
+    ]
+    if rows:
+        lines += ["", f"| {' | '.join(rows[0])} |", "|---|---:|---:|---:|"]
+        lines += [f"| {' | '.join(row.values())} |" for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+def _log_metrics(client: MlflowClient, report: Report) -> None:
+    seen, now = report.observation, int(time.time() * 1000)
+    age = datetime.fromisoformat(seen.newest_until) - datetime.fromisoformat(seen.trained_until)
+    values = {f"{place}.{name}": value for place, of in seen.drift.items() for name, value in of.items()}
+    values |= seen.shares | {"retrain": float(report.verdict.retrain)}
+    metrics = [Metric(f"monitor/{key}", value, now, age.days) for key, value in values.items()]
+    client.log_batch(seen.run_id, metrics=metrics)
+    when = datetime.now(UTC).isoformat(timespec="seconds")
+    for key, value in {"when": when, "retrain": str(report.verdict.retrain).lower()}.items():
+        client.set_model_version_tag(seen.name, seen.version, f"monitor.{key}", value)

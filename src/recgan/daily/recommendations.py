@@ -1,0 +1,260 @@
+"""Recommend: the champion's k best items for every shopper, published as one Parquet file."""
+
+import hashlib
+import json
+import logging
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from mlflow.entities.model_registry import ModelVersion
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from recgan.core.errors import RecganError
+from recgan.daily.publish import METADATA, about, build, drop_parts, publishing, put_in_place
+from recgan.features.matrices import read_features
+from recgan.features.newest import newest_histories
+from recgan.package.asking import NoAnswerError, asking, catalogue_size, fetched, questions
+from recgan.registry.by_hand import PromotedByHand
+from recgan.registry.manifest import DamagedPackageError
+from recgan.registry.outage import outside
+from recgan.registry.rollback import Rollback
+from recgan.registry.tracking import connect, critical_section, current
+from recgan.settings import Params
+
+log = logging.getLogger(__name__)
+
+SCHEMA = pa.schema(
+    {
+        "user_id": pa.string(),
+        "rank": pa.int32(),  # from 1, the best
+        "item_id": pa.string(),
+        "score": pa.float32(),  # comparable within one shopper's list only
+        "version": pa.string(),  # of the registered model
+    }
+)
+"""One row a shopper and item, sorted by user_id and rank; one row group for some thousand shoppers."""
+
+_PART_SHOPPERS = 2**14
+_BLOCK_SCORES = 2**25  # scored at a time: 128 MiB, and ranking them takes six times as much
+_BLOCK_SHOPPERS = 2**12
+
+
+@dataclass(frozen=True)
+class Published:
+    """A file of recommendations and where it comes from."""
+
+    path: Path
+    about: dict[str, Any]
+    """What it says of itself: name, version, run_id, created, k, exclude_seen, features_md5, shoppers."""
+    unchanged: bool
+    """True where the file was there already."""
+
+
+def target_path(root: Path, name: str) -> Path:
+    """Return where the recommendations of a registered model are published."""
+    return root / "recommendations" / f"{name}.parquet"
+
+
+@outside()
+def recommend(
+    root: Path,
+    params: Params,
+    k: int | None = None,
+    exclude_seen: bool | None = None,
+    part_shoppers: int = _PART_SHOPPERS,
+) -> Published:
+    """Publish the champion's recommendations for every shopper that the features know.
+
+    Readers of recommendations/NAME.parquet see the old or the new file, never half of one. A run that was
+    killed goes on after its last finished part, one that finds the same recommendations published does
+    nothing, and a second one at the same time waits for the first.
+
+    Args:
+        root: the project.
+        params: of the project.
+        k: items for each shopper; None takes recommend.k.
+        exclude_seen: leave out the items of the history; None leaves them out unless
+            features.repeat_purchases.
+        part_shoppers: shoppers in one part.
+
+    Raises:
+        RecganError: there is no champion, it does not answer, the features are missing, or k is below 1.
+        Unavailable: the registry does not answer, or the champion's process was hindered.
+    """
+    name = params.register_.name
+    k = params.recommend.k if k is None else k
+    if k < 1:
+        raise RecganError(f"k is {k}; ask for at least 1 item")
+    client, target = connect(root), target_path(root, name)
+    with publishing(target):
+        features = read_features(root / "data" / "features")
+        md5 = str(features.summary["md5"])
+        if exclude_seen is None:
+            exclude_seen = not features.summary["repeat_purchases"]
+        item_ids = pa.array(features.items["item_id"].astype(str), pa.string())
+        user_ids, histories = newest_histories(features)
+        del features  # half of the memory
+        shoppers = _Shoppers(user_ids, histories, item_ids, part_shoppers)
+        while True:
+            champion = _champion(current(client, name), name)
+            content = {
+                "name": name,
+                "version": str(champion.version),
+                "run_id": str(champion.run_id),
+                "k": k,
+                "exclude_seen": exclude_seen,
+                "features_md5": md5,
+                "shoppers": len(user_ids),
+            }
+            before = about(target)
+            if before is not None and before | content == before:
+                drop_parts(target)
+                log.info("%s is up to date: version %s", target, champion.version)
+                return Published(target, before, True)
+            content["created"] = datetime.now(UTC).isoformat(timespec="seconds")
+            whole = _build(target, content, shoppers)
+            with critical_section(root, name):  # a promotion or a rollback comes before this, or after
+                holder = current(client, name)
+                if holder is not None and _which(holder) == _which(champion):
+                    put_in_place(whole, target)
+                    log.info("%s: version %s", target, champion.version)
+                    return Published(target, content, False)
+            log.info("the champion is no longer version %s: starting again", champion.version)
+
+
+@dataclass(frozen=True)
+class _Shoppers:
+    """Every shopper with the history, in parts."""
+
+    user_ids: NDArray[np.object_]
+    histories: csr_array
+    item_ids: pa.Array
+    part_shoppers: int
+
+    @property
+    def parts(self) -> int:
+        return -(-len(self.user_ids) // self.part_shoppers)
+
+    def rows(self, part: int) -> range:
+        start = part * self.part_shoppers
+        return range(start, min(start + self.part_shoppers, len(self.user_ids)))
+
+    def asked(self, rows: range) -> pa.RecordBatch:
+        """Return the questions of some shoppers."""
+        return questions(csr_array(self.histories[rows.start : rows.stop]), self.item_ids)
+
+
+def _build(target: Path, content: dict[str, Any], shoppers: _Shoppers) -> Path:
+    """Ask the version that `content` names for all shoppers and write the whole beside the target."""
+    name, version, k = content["name"], content["version"], content["k"]
+    stable = {key: value for key, value in content.items() if key != "created"}
+    key = hashlib.sha256(json.dumps([stable, shoppers.part_shoppers]).encode()).hexdigest()[:16]
+    schema = SCHEMA.with_metadata({METADATA: json.dumps(content).encode()})
+    try:
+        with (
+            fetched(f"models:/{name}/{version}") as model,
+            asking(model, k, content["exclude_seen"]) as answer,
+        ):
+            block = max(1, min(_BLOCK_SHOPPERS, _BLOCK_SCORES // max(1, catalogue_size(model))))
+
+            def compute(part: int) -> pa.Table:
+                rows = shoppers.rows(part)
+                blocks = (rows[start : start + block] for start in range(0, len(rows), block))
+                return pa.Table.from_batches(
+                    [
+                        _long(shoppers.user_ids[few.start : few.stop], answer(shoppers.asked(few)), version)
+                        for few in blocks
+                    ]
+                )
+
+            return build(target, key, shoppers.parts, compute, schema)
+    except (NoAnswerError, DamagedPackageError) as fault:
+        raise RecganError(
+            f"the champion (version {version} of {name}) does not answer: {fault}; "
+            "recgan rollback puts the version before it back"
+        ) from None
+
+
+def _long(user_ids: NDArray[np.object_], answers: pa.RecordBatch, version: str) -> pa.RecordBatch:
+    """Turn lists into one row a shopper and item; an item that a list repeats stays at its first place."""
+    shoppers = np.repeat(np.arange(len(user_ids)), np.diff(answers["item_ids"].offsets))
+    items = answers["item_ids"].flatten().dictionary_encode()
+    _, kept = np.unique(shoppers * len(items.dictionary) + items.indices.to_numpy(), return_index=True)
+    if len(kept) < len(shoppers):
+        log.warning("version %s repeats items in its lists: %s left out", version, len(shoppers) - len(kept))
+    kept.sort()
+    shoppers = shoppers[kept]
+    return pa.record_batch(
+        [
+            pa.array(user_ids[shoppers], pa.string()),
+            pa.array((np.arange(len(kept)) - np.searchsorted(shoppers, shoppers) + 1).astype(np.int32)),
+            answers["item_ids"].flatten().take(pa.array(kept)),
+            answers["scores"].flatten().take(pa.array(kept)).cast(pa.float32()),
+            pa.repeat(version, len(kept)),
+        ],
+        schema=SCHEMA,
+    )
+
+
+def _which(version: ModelVersion) -> tuple[str, str]:
+    return str(version.version), str(version.run_id)  # a restored registry may give a number again
+
+
+def _champion(version: ModelVersion | None, name: str) -> ModelVersion:
+    if version is None:
+        raise RecganError(f"{name} has no champion yet; a version becomes one by passing the gate: make run")
+    return version
+
+
+def outcome(published: Published) -> str:
+    """Name what became of the file."""
+    return "Unchanged" if published.unchanged else "Published"
+
+
+def sentence(published: Published) -> str:
+    """Say what readers find, and where."""
+    content = published.about
+    seen = "without" if content["exclude_seen"] else "with"
+    return (
+        f"{published.path} {'still' if published.unchanged else 'now'} holds the {content['k']} best items "
+        f"for {content['shoppers']:,} shoppers, {seen} those seen: {content['name']} version "
+        f"{content['version']}, created {content['created']}"
+    )
+
+
+def live_now(root: Path, done: Rollback) -> str:
+    """Say what is live after a rollback, and what is not yet."""
+    lines = [
+        f"Live now: {done.name} version {done.champion}, in place of version {done.withdrawn}.",
+        f"{done.when:%Y-%m-%d %H:%M:%S} UTC by {done.by}: {done.reason}",
+        f"Version {done.withdrawn} is withdrawn: the gate will not promote it again.",
+        *_not_yet(root, done.name, done.champion),
+    ]
+    return "\n".join(lines)
+
+
+def live_by_hand(root: Path, done: PromotedByHand) -> str:
+    """Say what is live after a promotion by hand, and what is not yet."""
+    before = "" if done.previous is None else f", in place of version {done.previous}"
+    lines = [
+        f"Live now: {done.name} version {done.champion}{before}.",
+        f"{done.when:%Y-%m-%d %H:%M:%S} UTC by {done.by}: {done.reason}",
+        *_not_yet(root, done.name, done.champion),
+    ]
+    return "\n".join(lines)
+
+
+def _not_yet(root: Path, name: str, champion: str) -> list[str]:
+    lines = [
+        "`make serve` follows within seconds; another server keeps the version it started with: restart it."
+    ]
+    target = target_path(root, name)
+    published = about(target)
+    if published is not None and published["version"] != champion:
+        lines.append(f"{target} still holds version {published['version']}: make recommend.")
+    return lines

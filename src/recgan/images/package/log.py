@@ -1,0 +1,75 @@
+"""Package an image generator for MLflow: code, weights and an explicit signature; no pickle."""
+
+import shutil
+import warnings
+from pathlib import Path
+
+import mlflow
+from mlflow.models import ModelSignature
+from mlflow.models.model import ModelInfo
+from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
+from mlflow.types.schema import Array
+
+import recgan
+from recgan.core.files import unchanged
+from recgan.core.temporary import temporary_folder
+from recgan.features.matrices import read_features
+from recgan.images.package.packaged import write_taste
+from recgan.images.settings import ImagesParams
+from recgan.images.taste import FEATURES, RECOMMENDER, why_not
+from recgan.images.train import GENERATOR
+from recgan.package.log import requirements
+from recgan.package.packaged import write_items
+from recgan.registry.manifest import MANIFEST, write_manifest
+
+SIGNATURE = ModelSignature(
+    inputs=Schema(
+        [
+            ColSpec(DataType.string, "class", required=False),
+            ColSpec(Array(DataType.string), "history", required=False),
+        ]
+    ),
+    outputs=Schema([ColSpec(Array(DataType.string), "classes"), ColSpec(Array(DataType.string), "images")]),
+    params=ParamSchema([ParamSpec("n", DataType.long, 1), ParamSpec("seed", DataType.long, 0)]),
+)
+"""A class by name or a history of item ids in; images as PNG in base64 out, with the class of each."""
+
+
+def log_package(root: Path, params: ImagesParams, tags: dict[str, str]) -> ModelInfo:
+    """Log the packaged generator to the active MLflow run, with the recommender where tastes can be pictured.
+
+    Args:
+        root: the project.
+        params: of the images.
+        tags: of the logged model.
+
+    Raises:
+        Unavailable: another run replaced the generator or the recommender meanwhile.
+    """
+    with temporary_folder() as holder, warnings.catch_warnings():
+        # MLflow wants an example to check the signature; the gate asks the package.
+        warnings.filterwarnings("ignore", ".*input example was not provided", UserWarning)
+        artifacts = {"generator": str(root / GENERATOR)}
+        if why_not(params, root) is None:
+            folder = holder / "taste"
+            folder.mkdir()
+            items = read_features(root / FEATURES).items
+            with unchanged(root / RECOMMENDER):
+                shutil.copytree(root / RECOMMENDER, folder / "recommender")
+            write_items(items, folder / "items.json")
+            write_taste(items, params.taste.classes, folder / "taste.json")
+            artifacts["taste"] = str(folder)
+        with unchanged(root / GENERATOR):
+            code, manifest = Path(recgan.__file__).parent, holder / MANIFEST
+            write_manifest(manifest, [Path(part) for part in artifacts.values()], code)
+            artifacts["manifest"] = str(manifest)
+            package: ModelInfo = mlflow.pyfunc.log_model(
+                name="generator",
+                python_model=str(Path(__file__).with_name("pyfunc.py")),
+                artifacts=artifacts,
+                code_paths=[str(code)],
+                signature=SIGNATURE,
+                pip_requirements=requirements(),
+                tags=tags,
+            )
+    return package

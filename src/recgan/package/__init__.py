@@ -1,0 +1,1 @@
+"""A recommender as a package: logged, loaded, judged by the gate."""

@@ -1,0 +1,143 @@
+"""Evidence for the gate: challenger and champion scored anew on today's test window, in outside ids."""
+
+import json
+import logging
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pyarrow as pa
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from recgan.core.errors import RecganError, Unavailable
+from recgan.evaluation.evaluate import read_rankings
+from recgan.evaluation.significance import compare
+from recgan.features.identity import Identity, unfair
+from recgan.features.matrices import read_features
+from recgan.package.asking import ask, questions
+from recgan.package.gate import CHAMPION as CHAMPION_NAME
+from recgan.package.gate import Evidence, may_compare
+from recgan.recommenders.ranking import ndcg, once
+from recgan.registry.lineage import SPLIT, split_identity, validation_passed
+from recgan.registry.tracking import connect, current
+from recgan.settings import Params
+
+log = logging.getLogger(__name__)
+
+
+def gather_evidence(root: Path, params: Params, version: str) -> Evidence:
+    """Judge a version and the champion on today's test window, with the baselines of today.
+
+    Every packaged model gets the histories as item ids with the confidences of the features, as evaluate
+    takes them, and answers with item ids; an id outside today's vocabulary is a miss that keeps its place.
+    Whoever may have been trained on what is held out today is not compared, nor is anyone on too few users.
+
+    Args:
+        root: the project.
+        params: of the project.
+        version: of the registered model, the challenger.
+
+    Raises:
+        RecganError: the features or baselines are missing, or the champion does not answer.
+    """
+    client = connect(root)
+    name, k = params.register_.name, params.evaluate.primary_k
+    champion = current(client, name)
+    champion_version = None if champion is None else str(champion.version)
+    features = read_features(root / "data" / "features")
+    item_ids = features.items["item_id"].astype(str).tolist()
+    baselines = read_rankings(root, features, k)
+    rows = np.flatnonzero(np.diff(features.test.held_out.indptr))  # as in evaluate
+    held_out = csr_array(features.test.held_out[rows])
+    asked = questions(csr_array(features.test.history[rows]), pa.array(item_ids, pa.string()))
+    exclude_seen = not features.summary["repeat_purchases"]
+
+    def rank(version: str) -> tuple[NDArray[np.int32], str | None]:
+        answers = ask(f"models:/{name}/{version}", asked, k, exclude_seen)
+        return to_positions(answers.item_ids, item_ids, k), answers.error
+
+    log.info("asking challenger %s for %s users", version, f"{len(rows):,}")
+    ranking, smoke_error = rank(version)
+    now = split_identity(root)
+    evidence = Evidence(
+        version=version,
+        champion_version=champion_version,
+        primary_k=k,
+        users=len(rows),
+        expectations_passed=validation_passed(root),
+        comparisons=(),
+        coverage=len(np.unique(ranking[ranking >= 0])) / len(item_ids) if smoke_error is None else math.nan,
+        smoke_error=smoke_error,
+        challenger_unfair=unfair(trained_under(client, name, version), now),
+        champion_unfair=None
+        if champion_version is None
+        else unfair(trained_under(client, name, champion_version), now),
+    )
+    if smoke_error is not None or not may_compare(evidence, params.register_.gate):
+        return evidence
+    others: dict[str, NDArray[np.float64]] = {
+        baseline: ndcg(baselines[baseline][rows], held_out, k) for baseline in params.register_.gate.must_beat
+    }
+    if champion_version is not None and evidence.champion_unfair is None:
+        log.info("asking champion %s", champion_version)
+        champion_ranking, error = rank(champion_version)
+        if error is not None:
+            raise RecganError(
+                f"the champion (version {champion_version} of {name}) fails its trial prediction: "
+                f"{error}; "
+                "give the alias `champion` to a version that works, or remove it"
+            )
+        others[CHAMPION_NAME] = ndcg(champion_ranking, held_out, k)
+    settings = params.evaluate
+    comparisons = compare(
+        ndcg(ranking, held_out, k),
+        others,
+        settings.bootstrap_samples,
+        settings.confidence,
+        settings.seed,
+    )
+    return replace(evidence, comparisons=tuple(comparisons))
+
+
+def trained_under(client: MlflowClient, name: str, version: str) -> Identity | None:
+    """Return the identity of the split that a version was trained under; None where nothing tells.
+
+    A version that was registered before it was a tag tells of a split in time by the cuts in its run.
+
+    Raises:
+        Unavailable: the store of its files does not answer.
+    """
+    registered = client.get_model_version(name, version)
+    if SPLIT in registered.tags:
+        return dict(json.loads(registered.tags[SPLIT]))
+    run_id, path = str(registered.run_id), "metrics/features.json"
+    try:
+        if path not in [file.path for file in client.list_artifacts(run_id, "metrics")]:
+            return None
+        cuts = mlflow.artifacts.load_dict(f"runs:/{run_id}/{path}").get("cuts")
+    except (MlflowException, OSError) as error:
+        raise Unavailable(
+            f"the files of version {version} of {name} cannot be read ({error}); bring their store back"
+        ) from None
+    return {"kind": "time", "trained_until": cuts["test_start"]} if cuts else None
+
+
+def to_positions(answers: list[list[str]], item_ids: list[str], k: int) -> NDArray[np.int32]:
+    """Turn lists of item ids into positions (rows, k), -1 where a list ends.
+
+    An id unknown today and one that the list has named before are -1 too: misses that keep their place.
+    """
+    positions = {item_id: position for position, item_id in enumerate(item_ids)}
+    ranking = np.full((len(answers), k), -1, dtype=np.int32)
+    for row, answer in enumerate(answers):
+        for place, item_id in enumerate(answer[:k]):
+            ranking[row, place] = positions.get(item_id, -1)
+    first = once(ranking)
+    if repeats := np.count_nonzero(first != ranking):
+        log.warning("%s items stand in a list a second time; they count as misses", f"{repeats:,}")
+    return first

@@ -1,0 +1,49 @@
+"""The script that MLflow packages and runs ("models from code"): no object is pickled.
+
+Import `recgan.package.packaged` for the recommender itself; this file is only run by MLflow.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from mlflow.exceptions import MlflowException
+from mlflow.models import set_model
+from mlflow.pyfunc.model import PythonModel, PythonModelContext
+
+from recgan.core.errors import RecganError
+from recgan.package.packaged import PackagedRecommender
+
+
+class RecommenderModel(PythonModel):
+    """A column `history` of lists of item ids in, and perhaps `confidence`; `item_ids` and `scores` out."""
+
+    def load_context(self, context: PythonModelContext) -> None:
+        """Load the recommender and its vocabulary."""
+        self.packaged = PackagedRecommender.load(
+            Path(context.artifacts["recommender"]), Path(context.artifacts["items"])
+        )
+
+    def predict(
+        self, context: PythonModelContext, model_input: pd.DataFrame, params: dict[str, Any] | None = None
+    ) -> pd.DataFrame:
+        """Recommend for each row of the input."""
+        histories = [[] if history is None else list(history) for history in model_input["history"]]
+        confidences = None
+        if "confidence" in model_input:
+            # Where a row has none, pandas may hold NaN in its place.
+            given = model_input["confidence"]
+            confidences = [None if one is None or isinstance(one, float) else list(one) for one in given]
+        try:
+            answers = self.packaged.recommend(histories, confidences=confidences, **(params or {}))
+        except RecganError as error:
+            raise MlflowException.invalid_parameter_value(str(error)) from error
+        return pd.DataFrame(
+            {
+                "item_ids": [answer.item_ids for answer in answers],
+                "scores": [answer.scores for answer in answers],
+            }
+        )
+
+
+set_model(RecommenderModel())

@@ -1,0 +1,412 @@
+"""Search any recommender's settings on validation, with the same budget, going on where it stopped.
+
+Every trial fits on the train window and is judged by NDCG on the validation window; the test window is not
+read. What is tried next follows from the seed and the finished trials alone (a Gaussian process and its
+expected improvement, Jones et al. 1998, as Optuna computes them), so the trials of a search that was killed
+and asked for again are those of one that never stopped.
+"""
+
+import hashlib
+import json
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from filelock import FileLock, Timeout
+
+from recgan.core.errors import RecganError
+from recgan.core.files import read_json, write_json
+from recgan.core.memory import Need, refuse
+from recgan.core.yaml12 import read_yaml
+from recgan.features.matrices import Features, read_features
+from recgan.recommenders.footprint import of_baselines, of_training
+from recgan.recommenders.ranking import window_ndcg
+from recgan.recommenders.tune import fitted, grids
+from recgan.settings import Params, check_params, load_params
+from recgan.tuning.search_space import (
+    Choices,
+    Range,
+    SearchSpace,
+    Settings,
+    load_space,
+    put_base,
+    with_settings,
+)
+from recgan.use import Replaced, put_in_place, read_with_comments, written
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+    from optuna.samplers import BaseSampler
+
+TRIALS = 30
+"""Trials of a search that names no budget."""
+_SHOWN = 5
+_RANDOM = 10  # trials at random before there is enough to learn from
+_DIGITS = 3  # of a number that is tried: what is written is what was measured
+_ATTEMPTS = 50
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One setting and what came of it."""
+
+    settings: Settings
+    ndcg: float | None
+    """On validation; None where it failed."""
+    seconds: float
+    failure: str | None
+    """Why there is no NDCG."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A search's trials, in the order in which they were made, and the best of them."""
+
+    space: SearchSpace
+    trials: tuple[Trial, ...]
+    best: Trial
+
+    @property
+    def seconds(self) -> float:
+        """Wall-clock time of all trials."""
+        return sum(trial.seconds for trial in self.trials)
+
+
+def search(
+    recommender: str | None = None,
+    *,
+    trials: int | None = None,
+    minutes: float | None = None,
+    seed: int = 0,
+    root: Path = Path(),
+) -> Found:
+    """Search a recommender's settings within search.yaml for the best validation NDCG.
+
+    The first trial is what params.yaml holds, so what is found is never worse on validation. Each trial is
+    recorded in tuning/ before the next begins, with a copy in reports/tuning/; the same search asked for
+    again goes on from there, also with a larger budget.
+
+    Args:
+        recommender: name; None takes the one that params.yaml trains.
+        trials: how many in all, those made before included; None is TRIALS, or no limit where minutes are
+            given.
+        minutes: no trial begins after this much time in trials, earlier ones included.
+        seed: of the settings tried.
+        root: the project.
+
+    Raises:
+        RecganError: nothing to search or to judge by, the recommender needs more memory than is free, the
+            same search is running, or every trial failed.
+    """
+    for name, budget in (("trials", trials), ("minutes", minutes)):
+        if budget is not None and budget <= 0:
+            raise RecganError(f"{name} is {budget:g}, which leaves nothing to try; give a number above 0")
+    most = trials if trials is not None else TRIALS if minutes is None else None
+    recommender = recommender or load_params(root / "params.yaml").train.recommender
+    space = load_space(recommender, root)
+    features = read_features(root / "data" / "features")
+    if features.validation is None:
+        raise RecganError(
+            "there is no validation window to judge by; give features.split one and run dvc repro features"
+        )
+    _need_optuna()
+    refuse(_needs(recommender, space, features))
+    name = f"{recommender}-{_key(space, features, seed)}.json"
+    record = root / "tuning" / name
+    with _alone(record, recommender):
+        done = _recorded(record)
+        if done:
+            _log.info("%s: going on after %d trials (%s)", recommender, len(done), record)
+        while (most is None or len(done) < most) and (
+            minutes is None or sum(trial.seconds for trial in done) < 60 * minutes
+        ):
+            tried = [trial.settings for trial in done]
+            settings = space.present if space.present not in tried else propose(space, done, seed)
+            if settings is None:
+                _log.info("%s: nothing within search.yaml is left to try", recommender)
+                break
+            done.append(_try(space, settings, features))
+            _tell(recommender, done, most)
+            content = _content(space, features, seed, done)
+            write_json(record, content)
+            write_json(root / "reports" / "tuning" / f"{recommender}.json", content)
+    good = [trial for trial in done if trial.ndcg is not None]
+    if not good:
+        raise RecganError(
+            f"none of {len(done)} trials of {recommender} came to a result; the first: {done[0].failure}. "
+            f"Narrow its section of search.yaml, and remove {record}"
+        )
+    found = Found(space, tuple(done), max(good, key=_ndcg))
+    write_json(root / "reports" / "tuning" / f"{recommender}.json", _content(space, features, seed, done))
+    _show(found)
+    return found
+
+
+def propose(space: SearchSpace, trials: Sequence[Trial], seed: int) -> Settings | None:
+    """Return what to try after these trials; None where nothing new comes up.
+
+    A function of its arguments alone: there is no state that a killed search could lose. A trial that failed
+    counts like the worst of the others, so that the search moves away from it.
+    """
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    distributions = _distributions(space)
+    worst = min((trial.ndcg for trial in trials if trial.ndcg is not None), default=0.0)
+    finished = [
+        optuna.trial.create_trial(
+            params={name: _inside(space, name, value) for name, value in trial.settings.items()},
+            distributions=distributions,
+            value=worst if trial.ndcg is None else trial.ndcg,
+        )
+        for trial in trials
+        if all(_is_told(values, trial.settings[name]) for name, values in space.ranges.items())
+    ]
+    tried = [trial.settings for trial in trials]
+    for attempt in range(_ATTEMPTS):
+        state = int(np.random.SeedSequence([seed, len(trials), attempt]).generate_state(1)[0])
+        sampler = _sampler(len(trials), attempt, state)
+        study = optuna.create_study(direction="maximize", sampler=sampler)
+        study.add_trials(finished)
+        asked = study.ask(distributions).params
+        settings = {name: _outside(space, name, asked[name]) for name in space.ranges}
+        if settings not in tried:
+            return settings
+    return None
+
+
+def _sampler(trials: int, attempt: int, seed: int) -> "BaseSampler":
+    """Return what proposes: where the surer way comes up with a setting that was tried, another one."""
+    from optuna.samplers import GPSampler, RandomSampler, TPESampler
+
+    if trials < _RANDOM or attempt > _ATTEMPTS // 2:
+        return RandomSampler(seed=seed)
+    return GPSampler(seed=seed) if attempt == 0 else TPESampler(seed=seed, multivariate=True)
+
+
+def measure(params: Params, recommender: str, features: Features) -> float:
+    """Fit a recommender on the train window and return its NDCG at metric_k on validation.
+
+    Raises:
+        RecganError: training diverged, or the settings cannot be solved.
+    """
+    assert features.validation is not None
+    baselines = grids(params.baselines)
+    if recommender not in baselines:
+        from recgan.recommenders.train import fit_and_choose  # takes torch along, which a baseline needs not
+
+        score = fit_and_choose(params.train, features).training.validation_ndcg
+        assert score is not None
+        return score
+    _, fit = next(fitted(recommender, baselines[recommender], features.train, params.baselines.seed))
+    exclude_seen = not features.summary["repeat_purchases"]
+    return window_ndcg(fit, features.validation, params.baselines.metric_k, exclude_seen)
+
+
+def write_winner(found: Found, root: Path = Path()) -> Replaced:
+    """Put the best settings into params.yaml, keeping its layout and what it held.
+
+    A baseline's become the only values of its grid. Where params.yaml trains another GAN, the train section
+    is replaced by the base of search.yaml with the best settings in it.
+
+    Raises:
+        RecganError: the file would have faults; it is then untouched.
+    """
+    space, path = found.space, root / "params.yaml"
+    content, commented = read_yaml(path), read_with_comments(path)
+    if space.base is not None:
+        content = put_base(content, read_yaml(root / space.base))
+        commented = put_base(commented, read_with_comments(root / space.base))
+    content, commented = (
+        with_settings(form, space.recommender, found.best.settings) for form in (content, commented)
+    )
+    check_params(content, path)
+    return put_in_place(written(commented, content, path), path, root)
+
+
+def _try(space: SearchSpace, settings: Settings, features: Features) -> Trial:
+    """Make one trial; a RecganError is its result, any other error ends the search."""
+    start = time.perf_counter()
+    ndcg = failure = None
+    try:
+        with _quiet():
+            ndcg = measure(space.params(settings), space.recommender, features)
+    except RecganError as error:
+        failure = str(error)
+    return Trial(settings, ndcg, round(time.perf_counter() - start, 3), failure)
+
+
+def _distributions(space: SearchSpace) -> "dict[str, BaseDistribution]":
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    made: dict[str, BaseDistribution] = {}
+    for name, values in space.ranges.items():
+        if isinstance(values, Choices):
+            made[name] = CategoricalDistribution([json.dumps(choice) for choice in values.choices])
+        elif name in space.whole:
+            made[name] = IntDistribution(int(values.low), int(values.high), log=values.log)
+        else:
+            made[name] = FloatDistribution(values.low, values.high, log=values.log)
+    return made
+
+
+def _is_told(values: Range | Choices, value: Any) -> bool:
+    """Tell whether Optuna can know of a value: of a choice it has, or a number."""
+    return value in values if isinstance(values, Choices) else value is not None
+
+
+def _inside(space: SearchSpace, name: str, value: Any) -> Any:
+    """Return a value as Optuna keeps it: a choice as text, for it may be a list.
+
+    What params.yaml holds may lie outside; Optuna gets the nearest end instead.
+    """
+    values = space.ranges[name]
+    return json.dumps(value) if isinstance(values, Choices) else min(max(value, values.low), values.high)
+
+
+def _outside(space: SearchSpace, name: str, value: Any) -> Any:
+    """Return a value as params.yaml holds it, a number with few digits."""
+    values = space.ranges[name]
+    if isinstance(values, Choices):
+        return json.loads(value)
+    if name in space.whole:
+        return int(value)
+    short = min(max(float(f"{value:.{_DIGITS}g}"), values.low), values.high)
+    return int(short) if short.is_integer() else short
+
+
+def _ndcg(trial: Trial) -> float:
+    return 0.0 if trial.ndcg is None else trial.ndcg
+
+
+def _needs(recommender: str, space: SearchSpace, features: Features) -> Iterator[Need]:
+    """Yield what a trial needs of memory, as far as what is there now tells."""
+    params = space.params(space.present)
+    if space.is_baseline:
+        needs = of_baselines(params.baselines, features)
+        yield from (need for need in needs if need.of == f"baselines.{recommender}")
+    else:
+        from recgan.recommenders.train import on_gpu  # takes torch along, which a baseline needs not
+
+        yield from of_training(params.train, features, on_gpu(params.train))
+
+
+def _key(space: SearchSpace, features: Features, seed: int) -> str:
+    """Name a search by what its trials have in common: other data or another space begin another search."""
+    parts = [
+        str(features.summary["md5"]),
+        features.summary["repeat_purchases"],
+        {name: values.model_dump() for name, values in space.ranges.items()},
+        space.fixed,
+        seed,
+    ]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:12]
+
+
+def _recorded(record: Path) -> list[Trial]:
+    if not record.exists():
+        return []
+    try:
+        return [Trial(**trial) for trial in read_json(record)["trials"]]
+    except (ValueError, KeyError, TypeError) as error:
+        raise RecganError(f"{record} is no readable search ({error}); remove it to begin anew") from None
+
+
+def _content(space: SearchSpace, features: Features, seed: int, trials: Sequence[Trial]) -> dict[str, Any]:
+    good = [trial for trial in trials if trial.ndcg is not None]
+    return {
+        "recommender": space.recommender,
+        "measure": f"validation NDCG@{space.metric_k}",
+        "features": features.summary["md5"],
+        "base": None if space.base is None else str(space.base),
+        "seed": seed,
+        "space": {name: values.model_dump() for name, values in space.ranges.items()},
+        "fixed": space.fixed,
+        "seconds": round(sum(trial.seconds for trial in trials), 3),
+        "best": asdict(max(good, key=_ndcg)) if good else None,
+        "trials": [asdict(trial) for trial in trials],
+    }
+
+
+def _tell(recommender: str, done: Sequence[Trial], most: int | None) -> None:
+    trial, number = done[-1], f"{len(done)} of {most}" if most is not None else str(len(done))
+    result = f"failed: {trial.failure}" if trial.ndcg is None else f"{trial.ndcg:.4f}"
+    shown = f"best {max(map(_ndcg, done)):.4f}, {trial.seconds:.1f} s, {_in_words(trial.settings)}"
+    _log.info("%s, trial %s: %s (%s)", recommender, number, result, shown)
+
+
+def _show(found: Found) -> None:
+    space, trials = found.space, found.trials
+    failed = sum(trial.ndcg is None for trial in trials)
+    _log.info(
+        "%s: %d trials in %.0f s%s; the best by validation NDCG@%d:",
+        *(
+            space.recommender,
+            len(trials),
+            found.seconds,
+            f", {failed} failed" if failed else "",
+            space.metric_k,
+        ),
+    )
+    order = sorted(range(len(trials)), key=lambda place: -_ndcg(trials[place]))
+    for place in [place for place in order if trials[place].ndcg is not None][:_SHOWN]:
+        present = " (what is there now)" if trials[place].settings == space.present else ""
+        _log.info(
+            "  %.4f  trial %d%s: %s",
+            *(_ndcg(trials[place]), place + 1, present, _in_words(trials[place].settings)),
+        )
+    if space.present not in [trial.settings for trial in trials]:
+        _log.warning("%s: what is there now was not among them; more trials begin with it", space.recommender)
+    for name in space.ranges:
+        if space.could_go_on(found.best.settings, name):
+            _log.warning(
+                "%s: the best %s, %g, is near the edge of %s; widen it in search.yaml",
+                *(space.recommender, name, found.best.settings[name], space.ranges[name]),
+            )
+
+
+def _in_words(settings: Settings) -> str:
+    return ", ".join(
+        f"{name} {value:g}" if isinstance(value, int | float) else f"{name} {value}"
+        for name, value in settings.items()
+    )
+
+
+@contextmanager
+def _alone(record: Path, recommender: str) -> Iterator[None]:
+    """Keep a second process away from the same search."""
+    record.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(record.with_suffix(".lock"), blocking=False):
+            yield
+    except Timeout:
+        raise RecganError(
+            f"this search of {recommender} is already running in another process; wait for it, or give "
+            "another --seed"
+        ) from None
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Leave out what each training says of its epochs and alarms: a search asks for the NDCG alone."""
+    logger = logging.getLogger("recgan.adversarial")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+def _need_optuna() -> None:
+    try:
+        import optuna  # noqa: F401
+    except ImportError:
+        raise RecganError("a search needs Optuna; pip install -c requirements.lock -e '.[hpo]'") from None

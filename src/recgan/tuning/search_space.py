@@ -1,0 +1,385 @@
+"""search.yaml: what a search may change of each recommender, checked before its first trial."""
+
+import copy
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, get_args, get_origin
+
+from pydantic import BaseModel, Discriminator, Field, Tag, TypeAdapter, ValidationError, model_validator
+
+from recgan.core.errors import RecganError
+from recgan.core.files import read_json
+from recgan.core.sections import Section
+from recgan.core.yaml12 import read_yaml
+from recgan.settings import (
+    BaselinesParams,
+    Params,
+    TrainingParams,
+    TrainParams,
+    check_params,
+    load_params,
+)
+
+Settings = dict[str, Any]
+"""Parameter → value, by its dotted name within the recommender's section."""
+
+_SAME_FOR_ALL = ("seed", "accelerator", "metric_k")
+"""Of params.yaml whichever recommender is searched: they say how to measure."""
+_NOT_TO_BE_SEARCHED = {"recommender", "refit", *_SAME_FOR_ALL}
+
+
+class _Entry(BaseModel):
+    model_config = Section.model_config
+
+
+class Range(_Entry):
+    """Any number between two, both included."""
+
+    low: float
+    high: float
+    log: bool = False
+    """True draws evenly over orders of magnitude."""
+
+    @model_validator(mode="after")
+    def _is_a_range(self) -> "Range":
+        if self.low >= self.high:
+            raise ValueError(f"low is {self.low:g} and high {self.high:g}; low must be the smaller one")
+        if self.log and self.low <= 0:
+            raise ValueError(
+                f"low is {self.low:g}, which has no logarithm; raise it above 0 or leave log out"
+            )
+        return self
+
+    def __contains__(self, value: Any) -> bool:
+        return isinstance(value, int | float) and self.low <= value <= self.high
+
+    def __str__(self) -> str:
+        return f"{self.low:g} to {self.high:g}"
+
+
+class Choices(_Entry):
+    """One of several values of any kind."""
+
+    choices: Annotated[tuple[Any, ...], Field(min_length=1)]
+
+    def __contains__(self, value: Any) -> bool:
+        return value in self.choices
+
+    def __str__(self) -> str:
+        return ", ".join(map(str, self.choices))
+
+
+def _kind(entry: Any) -> str:
+    given = entry if isinstance(entry, dict) else vars(entry) if isinstance(entry, BaseModel) else {}
+    return "choices" if "choices" in given else "range"
+
+
+_Values = Annotated[Annotated[Range, Tag("range")] | Annotated[Choices, Tag("choices")], Discriminator(_kind)]
+
+
+class _SpaceSection(_Entry):
+    """One recommender's section."""
+
+    base: Path | None = None
+    """A params file that trains this recommender, for where params.yaml trains another."""
+    space: Annotated[dict[str, _Values], Field(min_length=1)]
+
+
+@dataclass(frozen=True)
+class SearchSpace:
+    """What is searched, and all that stays as it is."""
+
+    recommender: str
+    content: dict[str, Any]
+    """Of params.yaml, with this recommender in it."""
+    base: Path | None
+    """The file that the recommender's section is from where it is not params.yaml."""
+    ranges: dict[str, Range | Choices]
+    whole: frozenset[str]
+    """Names of the parameters that are whole numbers."""
+    present: Settings
+    """What params.yaml (or the base) holds now. Of a baseline's grid: what the baselines stage chose from it,
+    else its middle."""
+
+    @property
+    def is_baseline(self) -> bool:
+        """True for a baseline, whose section is a grid; False for a GAN."""
+        return self.recommender in BASELINES
+
+    @property
+    def metric_k(self) -> int:
+        """The k of the NDCG that is maximised."""
+        return int(self.content["baselines" if self.is_baseline else "train"]["metric_k"])
+
+    @property
+    def fixed(self) -> Any:
+        """All that decides a trial's result beside its settings, the features and the code."""
+        if self.is_baseline:
+            return {name: self.content["baselines"][name] for name in ("seed", "metric_k")}
+        return with_settings(self.content, self.recommender, dict.fromkeys(self.ranges))["train"]
+
+    def params(self, settings: Settings) -> Params:
+        """Return all parameters with these settings in their place.
+
+        Raises:
+            RecganError: they are impossible, each alone or together.
+        """
+        return check_params(with_settings(self.content, self.recommender, settings), Path("params.yaml"))
+
+    def could_go_on(self, settings: Settings, name: str) -> bool:
+        """Tell whether a parameter is near an end of its range beyond which there are possible values."""
+        values, value = self.ranges[name], settings[name]
+        if isinstance(values, Choices):
+            return False
+        low, high = values.low, values.high
+        if values.log:
+            margin = (high / low) ** 0.05
+            beyond = (
+                low / margin if value <= low * margin else high * margin if value >= high / margin else None
+            )
+        else:
+            margin = (high - low) * 0.05
+            beyond = (
+                low - margin if value <= low + margin else high + margin if value >= high - margin else None
+            )
+        if beyond is None:
+            return False
+        if name in self.whole:
+            beyond = low - 1 if beyond < low else high + 1
+        try:
+            self.params({**settings, name: beyond})
+        except RecganError:
+            return False
+        return True
+
+
+def _gans() -> dict[str, type[Section]]:
+    models: tuple[type[Section], ...] = get_args(get_args(TrainParams)[0])
+    return {
+        get_args(model.model_fields["recommender"].annotation)[0]: model
+        for model in models
+        if issubclass(
+            model, TrainingParams
+        )  # not the student: it chooses its lists itself, its teacher is rcgan
+    }
+
+
+def _grids() -> dict[str, type[Section]]:
+    return {
+        name: model
+        for name, field in BaselinesParams.model_fields.items()
+        for model in get_args(field.annotation)  # the grid, or null for none
+        if isinstance(model, type) and issubclass(model, Section)
+    }
+
+
+BASELINES = _grids()
+GANS = _gans()
+
+
+def with_settings(content: Any, recommender: str, settings: Settings) -> Any:
+    """Return a copy of params.yaml's content with settings in the recommender's section.
+
+    A baseline's setting becomes the only value of its grid. Works on plain YAML and on ruamel's, whose
+    comments and layout it keeps.
+    """
+    content = copy.deepcopy(content)
+    for name, value in settings.items():
+        *path, last = name.split(".")
+        section = content["baselines"][recommender] if recommender in BASELINES else content["train"]
+        for part in path:
+            section = section[part]
+        value = [value] if recommender in BASELINES else copy.deepcopy(value)
+        if isinstance(value, list) and isinstance(section[last], list):
+            del section[last][:]
+            section[last].extend(value)
+        else:
+            section[last] = value
+    return content
+
+
+def put_base(content: Any, base: Any) -> Any:
+    """Return a copy of params.yaml's content that trains the base's recommender."""
+    content, train = copy.deepcopy(content), copy.deepcopy(base["train"])
+    present = content["train"].get("teacher", content["train"])  # a student's stand with its teacher
+    for name in _SAME_FOR_ALL:
+        train[name] = present[name]
+    content["train"] = train
+    return content
+
+
+def load_space(recommender: str, root: Path = Path()) -> SearchSpace:
+    """Read one recommender's section of search.yaml and put it on top of params.yaml.
+
+    Raises:
+        RecganError: no such recommender or section, params.yaml cannot hold it, or the section has faults:
+            all are named at once.
+    """
+    known = [*BASELINES, *GANS]
+    if recommender not in known:
+        close = difflib.get_close_matches(recommender, known, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"choose one of {', '.join(known)}"
+        why = (
+            "popularity has nothing to tune"
+            if recommender == "popularity"
+            else f"no recommender {recommender!r}"
+        )
+        raise RecganError(f"{why}; {hint}")
+    params = load_params(root / "params.yaml")
+    content = read_yaml(root / "params.yaml")
+    section = _read(root / "search.yaml", recommender, known)
+    base = None
+    if recommender in GANS and params.train.recommender != recommender:
+        base = section.base
+        if base is None:
+            raise RecganError(
+                f"params.yaml trains {params.train.recommender} and search.yaml names no base for "
+                f"{recommender}; give {recommender}.base a params file that trains it, or put such a file in "
+                "place with recgan use"
+            )
+        trained = load_params(root / base).train.recommender
+        if trained != recommender:
+            raise RecganError(
+                f"search.yaml's {recommender}.base, {base}, trains {trained}; name one that trains it"
+            )
+        content = put_base(content, read_yaml(root / base))
+    model = (BASELINES | GANS)[recommender]
+    held = content["baselines"][recommender] if recommender in BASELINES else content["train"]
+    if held is None:
+        raise RecganError(f"baselines.{recommender} of params.yaml is null; give it a grid to search from")
+    names = set(_leaves(held)) - _NOT_TO_BE_SEARCHED
+    faults = [_unknown(recommender, name, names) for name in section.space if name not in names]
+    if recommender in BASELINES:
+        faults += [
+            f"{recommender}.{name}: missing; give it a range, or choices with one value"
+            for name in held
+            if name not in section.space
+        ]
+    if not faults:
+        kinds = {name: _kinds(model, name) for name in section.space}
+        present = _present(recommender, held, section.space, root)
+        space = SearchSpace(
+            recommender,
+            content,
+            base,
+            section.space,
+            frozenset(name for name, found in kinds.items() if int in found and float not in found),
+            present,
+        )
+        space.params(present)  # whose faults are not the ranges'
+        faults = [fault for name in section.space for fault in _faults(space, name, kinds[name])]
+    if faults:
+        lines = "\n".join(f"  {fault}" for fault in faults)
+        raise RecganError(f"{root / 'search.yaml'} has {len(faults)} fault(s):\n{lines}")
+    return space
+
+
+def _read(path: Path, recommender: str, known: list[str]) -> _SpaceSection:
+    try:
+        content = read_yaml(path)
+    except FileNotFoundError:
+        raise RecganError(f"no {path}; restore it with `git checkout {path.name}`") from None
+    faults = []
+    for name in content:
+        if name not in known:
+            close = difflib.get_close_matches(str(name), known, n=1)
+            hint = f"did you mean `{close[0]}`?" if close else "remove it"
+            faults.append(f"{name}: unknown recommender; {hint}")
+    if not faults and recommender not in content:
+        raise RecganError(
+            f"{path} has no section {recommender}; write one, like those of {', '.join(content)}"
+        )
+    try:
+        section = TypeAdapter(_SpaceSection).validate_python(content.get(recommender))
+    except ValidationError as error:
+        faults += [_told(recommender, fault) for fault in error.errors()] if recommender in content else []
+    if faults:
+        lines = "\n".join(f"  {fault}" for fault in faults)
+        raise RecganError(f"{path} has {len(faults)} fault(s):\n{lines}")
+    return section
+
+
+def _told(recommender: str, fault: Any) -> str:
+    """One line for one of pydantic's faults; its tags do not stand in the file."""
+    parts = [str(part) for part in fault["loc"]]
+    if len(parts) > 2:
+        del parts[2]
+    name = ".".join([recommender, *parts])
+    if fault["type"] == "extra_forbidden":
+        close = difflib.get_close_matches(parts[-1], ["low", "high", "log", "choices", "base", "space"], n=1)
+        return f"{name}: unknown; " + (f"did you mean `{close[0]}`?" if close else "remove it")
+    if fault["type"] == "missing":
+        return f"{name}: missing; give low and high, or choices" if len(parts) > 1 else f"{name}: missing"
+    message = str(fault["msg"]).removeprefix("Value error, ")
+    given = fault["input"]
+    shown = "" if isinstance(given, dict) else f" (given: {given!r})"
+    return f"{name}: {message}{shown}"
+
+
+def _leaves(section: Any) -> Iterable[str]:
+    """Yield the dotted names of a section's values."""
+    for name, value in section.items():
+        if isinstance(value, dict):
+            yield from (f"{name}.{below}" for below in _leaves(value))
+        else:
+            yield name
+
+
+def _unknown(recommender: str, name: str, names: set[str]) -> str:
+    if name in _NOT_TO_BE_SEARCHED:
+        return f"{recommender}.{name}: says how to measure and is not to be searched; remove it"
+    close = difflib.get_close_matches(name, sorted(names), n=1)
+    return f"{recommender}.{name}: unknown parameter; " + (
+        f"did you mean `{close[0]}`?" if close else "remove it"
+    )
+
+
+def _kinds(model: Any, name: str) -> set[Any]:
+    """Return the plain types that a parameter's annotation is made of."""
+    annotation: Any = model
+    for part in name.split("."):
+        holders = [kind for kind in _plain(annotation) if part in getattr(kind, "model_fields", {})]
+        annotation = holders[0].model_fields[part].annotation
+    return _plain(annotation)
+
+
+def _plain(annotation: Any) -> set[Any]:
+    arguments = get_args(annotation)
+    if get_origin(annotation) is Annotated:
+        arguments = arguments[:1]
+    return set().union(*map(_plain, arguments)) if arguments else {annotation}
+
+
+def _present(recommender: str, held: Any, names: Iterable[str], root: Path) -> Settings:
+    """Return what a section holds now."""
+    if recommender in GANS:
+        values = {}
+        for name in names:
+            value = held
+            for part in name.split("."):
+                value = value[part]
+            values[name] = value
+        return values
+    chosen: Settings = {}
+    if (root / "metrics" / "baselines.json").exists():
+        about = read_json(root / "metrics" / "baselines.json").get(recommender, {})
+        chosen = about if about.get("tuned") else {}
+    if any(chosen.get(name) not in held[name] for name in held):
+        chosen = {name: held[name][len(held[name]) // 2] for name in held}
+    return {name: chosen[name] for name in names}
+
+
+def _faults(space: SearchSpace, name: str, kinds: set[Any]) -> Iterable[str]:
+    """Yield what is wrong with one parameter's range, each end or choice tried alone beside what is there."""
+    values, full = space.ranges[name], f"{space.recommender}.{name}"
+    if isinstance(values, Range) and not kinds & {int, float}:
+        yield f"{full}: is no number, so it has no range; give choices"
+        return
+    ends = values.choices if isinstance(values, Choices) else (values.low, values.high)
+    for end in ends:
+        try:
+            space.params({**space.present, name: end})
+        except RecganError as error:
+            yield from (f"{full}: {line.strip()}" for line in str(error).splitlines()[1:])

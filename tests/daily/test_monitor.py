@@ -1,0 +1,242 @@
+"""The monitor: steady on more of the same, drifted on something else, silent where nothing is known."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from recgan.core.errors import RecganError
+from recgan.core.files import read_json, write_json
+from recgan.daily.monitor import Observation, Verdict, decide, monitor
+from recgan.daily.publish import METADATA
+from recgan.daily.recommendations import SCHEMA, target_path
+from recgan.data.events import EVENTS, ITEMS, USERS, Tables, write_tables
+from recgan.package import store
+from recgan.package.reference import describe_training
+from recgan.registry.tracking import connect, current
+from recgan.settings import MonitorParams
+from tests.package.conftest import ITEMS as N_ITEMS
+from tests.package.conftest import TASTES, make_project, shop_features, write_lock
+from tests.package.conftest import USERS as N_USERS
+
+CUT = pd.Timestamp("2026-03-01", tz="UTC")
+LIMITS = MonitorParams(
+    days=14,
+    min_events=300,
+    max_psi=0.25,
+    max_jensen_shannon=0.2,
+    max_unknown_items=0.3,
+    max_unknown_shoppers=0.5,
+    min_coverage=0.05,
+)
+
+
+def events(rng, start, days, n, items=N_ITEMS, users=N_USERS, kinds=(0.7, 0.2, 0.1)):
+    """Events at all hours; the items follow popularity, whatever the window."""
+    popularity = shop_features().items["popularity"].to_numpy(dtype=float)
+    shares = popularity if items == N_ITEMS else np.ones(items)
+    drawn = rng.choice(items, n, p=shares / shares.sum())
+    seconds = rng.uniform(0, days * 86_400, n)
+    return pd.DataFrame(
+        {
+            "user_id": [f"user-{user}" for user in rng.integers(0, users, n)],
+            "item_id": [f"item-{item}" for item in drawn],
+            "event": rng.choice(["view", "cart", "purchase"], n, p=kinds),
+            "timestamp": [start + pd.Timedelta(microseconds=int(1e6 * second)) for second in seconds],
+            "value": np.nan,
+            "price": 1.0 + drawn % 7,
+            "session_id": None,
+            "split": None,
+        }
+    )
+
+
+def arrow(frame, schema):
+    columns = [pa.array(frame[field.name].tolist(), field.type, from_pandas=True) for field in schema]
+    return pa.table(columns, schema=schema)
+
+
+def keep(root, frame):
+    """Write data/kept."""
+    items = pd.DataFrame(
+        {
+            "item_id": [f"item-{item}" for item in range(2 * N_ITEMS)],
+            "title": "",
+            "category": [f"taste-{item % TASTES}" for item in range(2 * N_ITEMS)],
+            "brand": "",
+            "price": 1.0,
+        }
+    )
+    users = pd.DataFrame({"user_id": frame["user_id"].unique(), "fake": False})
+    (root / "data/kept").mkdir(exist_ok=True)
+    tables = (arrow(table, schema) for table, schema in ((frame, EVENTS), (items, ITEMS), (users, USERS)))
+    write_tables(Tables(*tables), root / "data/kept")
+
+
+def publish(root, name, version, item_ids):
+    """Publish one place for each shopper."""
+    target = target_path(root, name)
+    target.parent.mkdir(exist_ok=True)
+    rows = pd.DataFrame({"user_id": "u", "rank": 1, "item_id": item_ids, "score": 1.0, "version": version})
+    champion = current(connect(), name)
+    about = {"version": version, "run_id": str(champion.run_id)}
+    schema = SCHEMA.with_metadata({METADATA: json.dumps(about).encode()})
+    pq.write_table(arrow(rows, schema), target)
+
+
+@pytest.fixture
+def named(params, request):
+    register = params.register_.model_copy(update={"name": request.node.name})
+    return params.model_copy(update={"register_": register, "monitor": LIMITS})
+
+
+@pytest.fixture
+def before():
+    return events(np.random.default_rng(0), CUT - pd.Timedelta(days=60), 60, 6000)
+
+
+@pytest.fixture
+def shop(store_env, named, before, tmp_path):
+    """A champion that was trained on 60 days and evaluated: each item once in its lists."""
+    root = make_project(tmp_path / "project", named, good_tastes=TASTES)
+    keep(root, before)
+    summary = root / "data/features/summary.json"
+    write_json(summary, {**read_json(summary), "cuts": {"test_start": CUT.isoformat()}})
+    (root / "data/evaluation").mkdir()
+    np.savez(root / "data/evaluation/rankings.npz", recommender=np.arange(N_ITEMS, dtype=np.int32)[:, None])
+    write_lock(root)
+    registered = store.register(root, named)
+    connect().set_registered_model_alias(named.register_.name, "champion", registered.version)
+    return root
+
+
+def test_from_steady_to_drifted(shop, named, before):
+    name, rng, client = named.register_.name, np.random.default_rng(1), connect()
+    # Nothing is newer, nothing published: nothing to say, and no reason to retrain.
+    idle = monitor(shop, named)
+    assert idle.verdict == Verdict(False, ("Nothing is beyond its limit.",))
+    assert (idle.observation.drift, idle.observation.shares) == ({}, {})
+    assert "0 events are newer" in idle.observation.notes[0]
+    assert "nothing is published" in idle.observation.notes[1]
+
+    # More of the same, and lists like those of the evaluation.
+    same = pd.concat([before, events(rng, CUT, 10, 1000)])
+    keep(shop, same)
+    publish(shop, name, "1", [f"item-{item}" for item in range(N_ITEMS)] * 3)
+    steady = monitor(shop, named)
+    seen = steady.observation
+    assert not steady.verdict.retrain
+    assert seen.notes == ()
+    assert seen.events == 1000
+    assert seen.shares == {"unknown_items": 0, "unknown_shoppers": 0, "coverage": 1}
+    assert set(seen.drift) == {
+        *(f"events.{of}" for of in ("kind", "hour", "category", "popularity", "price")),
+        *(f"recommended.{of}" for of in ("category", "popularity", "price")),
+    }
+    assert max(figures["psi"] for figures in seen.drift.values()) < 0.1
+
+    # Other items, other shoppers, other kinds: each is named, in the report, on the run and on the version.
+    other = events(rng, CUT + pd.Timedelta(days=20), 10, 1000, 2 * N_ITEMS, 4 * N_USERS, (0.1, 0.1, 0.8))
+    keep(shop, pd.concat([same, other]))
+    publish(shop, name, "1", ["item-1", "item-2"] * 50)
+    drifted = monitor(shop, named)
+    seen = drifted.observation
+    assert drifted.verdict.retrain
+    assert seen.events == 1000  # those of the days before are no longer among the newest 14
+    assert seen.shares["unknown_items"] == pytest.approx(0.5, abs=0.05)
+    assert seen.shares["unknown_shoppers"] == pytest.approx(0.75, abs=0.05)
+    assert seen.shares["coverage"] == 2 / N_ITEMS
+    told = "\n".join(drifted.verdict.reasons)
+    for what in (
+        "events.kind: PSI",
+        "an item the champion does not know",
+        "shoppers",
+    ):
+        assert what in told
+    assert "recommended.category: Jensen-Shannon distance" in told
+    assert "share of its catalogue in the published lists: 4.2% is below 5.0%" in told
+    assert "events.hour" not in told
+    assert read_json(shop / "reports/monitor.json")["verdict"]["reasons"] == list(drifted.verdict.reasons)
+    assert "| events.kind |" in (shop / "reports/monitor.md").read_text()
+    history = client.get_metric_history(seen.run_id, "monitor/retrain")
+    assert [(point.step, point.value) for point in history] == [(0, 0), (9, 0), (29, 1)]
+    assert client.get_run(seen.run_id).data.metrics["monitor/events.kind.psi"] > 0.25
+    assert client.get_model_version(name, "1").tags["monitor.retrain"] == "true"
+
+    # Lists of another version say nothing about the champion.
+    publish(shop, name, "7", ["item-1"])
+    assert any(
+        "version 7 is published, not the champion" in note for note in monitor(shop, named).observation.notes
+    )
+
+
+def test_the_reference_holds_the_events_of_training_and_no_shopper(shop, named, before):
+    features = shop_features()
+    features.summary["cuts"] = {"test_start": (CUT - pd.Timedelta(days=30)).isoformat()}
+    reference = describe_training(shop, features, 10)
+    assert reference["events"] == (before["timestamp"] < CUT - pd.Timedelta(days=30)).sum()
+    assert "user-" not in str(reference)
+    without_cuts = describe_training(shop, shop_features(), 10)
+    assert without_cuts["events"] == len(before)  # a split without instants: everything was at hand
+    assert pd.Timestamp(without_cuts["until"]) > before["timestamp"].max()
+
+
+def test_a_champion_without_a_reference_and_no_champion_are_said(store_env, named, before, tmp_path):
+    root = make_project(tmp_path / "project", named, good_tastes=TASTES)
+    with pytest.raises(RecganError, match="has no champion yet"):
+        monitor(root, named)
+    registered = store.register(root, named)  # without data/kept
+    connect().set_registered_model_alias(named.register_.name, "champion", registered.version)
+    keep(root, before)
+    with pytest.raises(RecganError, match="registered without a reference"):
+        monitor(root, named)
+
+
+def test_kept_events_that_dvc_does_not_know_are_no_reference(store_env, named, before, tmp_path):
+    root = make_project(tmp_path / "project", named, good_tastes=TASTES)
+    keep(root, before)
+    with pytest.raises(RecganError, match="data/kept is not what"):
+        store.register(root, named)
+
+
+# --- the decision ----------------------------------------------------------------------------------------
+
+STEADY = Observation(
+    name="shop",
+    version="1",
+    run_id="0",
+    trained_until="",
+    newest_from="",
+    newest_until="",
+    events=1000,
+    drift={"events.kind": {"psi": 0.25, "jensen_shannon": 0.2}},
+    shares={"unknown_items": 0.3, "unknown_shoppers": 0.5, "coverage": 0.05},
+    notes=(),
+)
+
+
+def test_a_limit_that_is_reached_is_not_passed():
+    assert decide(STEADY, LIMITS) == Verdict(False, ("Nothing is beyond its limit.",))
+    assert not decide(replace(STEADY, drift={}, shares={}), LIMITS).retrain
+
+
+@pytest.mark.parametrize(
+    "beyond",
+    [
+        {"drift": {"events.kind": {"psi": 0.251, "jensen_shannon": 0}}},
+        {"drift": {"events.kind": {"psi": 0, "jensen_shannon": 0.201}}},
+        {"drift": {"events.kind": {"psi": float("nan"), "jensen_shannon": 0}}},
+        {"shares": {"unknown_items": 0.301}},
+        {"shares": {"unknown_shoppers": 0.501}},
+        {"shares": {"coverage": 0.049}},
+        {"shares": {"coverage": float("nan")}},
+    ],
+)
+def test_each_limit_alone_makes_retraining_due(beyond):
+    verdict = decide(replace(STEADY, **{"drift": {}, "shares": {}} | beyond), LIMITS)
+    assert verdict.retrain
+    assert len(verdict.reasons) == 1

@@ -1,0 +1,126 @@
+"""Who is compared on today's test window, and who may have been trained on it."""
+
+import json
+
+import pytest
+
+from recgan.core.errors import RecganError, Unavailable
+from recgan.package import evidence, store
+from recgan.package.asking import Answers
+from recgan.package.evidence import gather_evidence, trained_under
+from recgan.package.gate import decide
+from recgan.registry.tracking import connect
+from tests.package.conftest import ITEMS, TASTES, make_project, write_lock
+
+TODAY = {"kind": "time", "trained_until": "2026-01-01T00:00:00+00:00"}  # of the conftest's features
+
+
+@pytest.fixture
+def client(store_env):
+    return connect()
+
+
+@pytest.fixture
+def named(params, request):
+    name = request.node.name.partition("[")[0]
+    return params.model_copy(update={"register_": params.register_.model_copy(update={"name": name})})
+
+
+def make_version(client, name, *, tag=None, features=None):
+    """Make a version without a package, with the tag or with what its run says of the features."""
+    found = client.get_experiment_by_name(name)
+    experiment = client.create_experiment(name) if found is None else found.experiment_id
+    run = client.create_run(experiment).info.run_id
+    if features is not None:
+        client.log_dict(run, features, "metrics/features.json")
+    if found is None:
+        client.create_registered_model(name)
+    tags = {} if tag is None else {"features.split": json.dumps(tag)}
+    return str(client.create_model_version(name, "file:///nowhere", run, tags).version)
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """Answer for every version without a process; note which were asked."""
+    versions = []
+
+    def answer(model_uri, histories, k, exclude_seen):
+        versions.append(model_uri.rpartition("/")[2])
+        return Answers([[f"item-{item % ITEMS}" for item in range(k)]] * histories.num_rows, None)
+
+    monkeypatch.setattr(evidence, "ask", answer)
+    return versions
+
+
+def test_a_version_tells_by_its_tag_or_by_the_cuts_in_its_run(client, named):
+    name, cuts = named.register_.name, {"cuts": {"test_start": "2025-12-24T00:00:00+00:00"}}
+    tagged = make_version(client, name, tag=TODAY, features=cuts)
+    in_time = make_version(client, name, features=cuts)
+    random = make_version(client, name, features={"split": "random", "cuts": None})
+    silent = make_version(client, name)
+    assert trained_under(client, name, tagged) == TODAY
+    assert trained_under(client, name, in_time) == TODAY | {"trained_until": "2025-12-24T00:00:00+00:00"}
+    assert trained_under(client, name, random) is None
+    assert trained_under(client, name, silent) is None
+
+
+def test_a_store_that_is_away_is_no_verdict(client, named, monkeypatch):
+    version = make_version(client, named.register_.name)
+
+    def away(*_):
+        raise OSError("no route to host")
+
+    monkeypatch.setattr(client, "list_artifacts", away)
+    with pytest.raises(Unavailable, match="no route to host"):
+        trained_under(client, named.register_.name, version)
+
+
+@pytest.mark.parametrize(
+    ("champion", "challenger", "compared", "failure"),
+    [
+        (TODAY, TODAY, {"popularity", "ease", "champion"}, None),
+        (
+            TODAY | {"trained_until": "2026-01-02T00:00:00+00:00"},
+            TODAY,
+            {"popularity", "ease"},
+            "The champion",
+        ),
+        (None, TODAY, {"popularity", "ease"}, "The champion"),
+        (TODAY, {"kind": "published", "test": "a"}, set(), "The challenger"),
+    ],
+)
+def test_only_who_cannot_know_the_answers_is_compared(
+    client, named, asked, tmp_path, champion, challenger, compared, failure
+):
+    name = f"{named.register_.name}-{len(client.search_registered_models())}"
+    named = named.model_copy(update={"register_": named.register_.model_copy(update={"name": name})})
+    root = make_project(tmp_path / "project", named, good_tastes=TASTES)
+    first, second = (make_version(client, name, tag=tag) for tag in (champion, challenger))
+    client.set_registered_model_alias(name, "champion", first)
+    found = gather_evidence(root, named, second)
+    assert {comparison.name for comparison in found.comparisons} == compared
+    assert asked == ([second, first] if "champion" in compared else [second])
+    said = [text for text in decide(found, named.register_.gate).failures if "may have been trained" in text]
+    assert [text.startswith(failure) for text in said] == ([True] if failure else [])
+
+
+def test_on_too_few_users_nobody_is_compared(client, named, asked, tmp_path):
+    root = make_project(tmp_path / "project", named, good_tastes=TASTES)
+    name, gate = named.register_.name, named.register_.gate.model_copy(update={"min_users": 150})  # of 149
+    first, second = (make_version(client, name, tag=TODAY) for _ in range(2))
+    client.set_registered_model_alias(name, "champion", first)
+    strict = named.model_copy(update={"register_": named.register_.model_copy(update={"gate": gate})})
+    found = gather_evidence(root, strict, second)
+    assert (found.users, found.comparisons, asked) == (149, (), [second])
+    assert not decide(found, gate).promote
+
+
+def test_a_version_carries_the_split_of_its_features(client, named, tmp_path):
+    root = make_project(tmp_path / "project", named, good_tastes=TASTES)
+    version = store.register(root, named).version
+    assert trained_under(client, named.register_.name, version) == TODAY
+    path = root / "data/features/summary.json"
+    path.write_text(path.read_text().replace("split_identity", "something"))
+    write_lock(root)
+    with pytest.raises(RecganError, match=r"does not say what the split holds out .*run dvc repro"):
+        store.register(root, named)

@@ -1,0 +1,634 @@
+"""The search: on validation alone, the same budget for all, going on where it was killed."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from filelock import FileLock
+from scipy.sparse import csr_array
+
+from recgan.core.errors import RecganError
+from recgan.core.yaml12 import read_yaml
+from recgan.features.matrices import Features, HeldOut, read_features, write_features
+from recgan.recommenders.tune import grids, tune
+from recgan.settings import load_params
+from recgan.tuning import search as module
+from recgan.tuning.search import Trial, propose, search, write_winner
+from recgan.tuning.search_space import BASELINES, GANS, load_space
+from recgan.use import read_with_comments, written
+from tests.conftest import ROOT
+
+ALL = [*BASELINES, *GANS]
+
+
+def features(seed=0):
+    """Even users like even items, with noise; some of it withheld for validation, some for test."""
+    rng = np.random.default_rng(seed)
+    rows, columns = np.indices((40, 24))
+    likes = rng.random((40, 24)) < np.where(rows % 2 == columns % 2, 0.7, 0.1)
+    part = rng.choice(3, (40, 24), p=[0.6, 0.2, 0.2])
+    train, later, last = (csr_array((likes & (part == which)).astype(np.float32)) for which in range(3))
+    ids = np.array([f"u{row}" for row in range(40)], dtype=object)
+    both = csr_array(train + later)
+    return Features(
+        train=train,
+        train_validation=both,
+        user_ids=ids,
+        items=pd.DataFrame({"item_id": [f"i{column}" for column in range(24)]}),
+        validation=HeldOut(ids, train, later),
+        test=HeldOut(ids, both, last),
+        summary={"repeat_purchases": False, "md5": f"of {seed}"},
+    )
+
+
+@pytest.fixture
+def project(tmp_path):
+    """Make a project of tiny matrices whose GANs train for moments."""
+
+    def make(name="project", built=None, params="examples/shop.yaml", **spaces):
+        root = tmp_path / name
+        (root / "data/features").mkdir(parents=True)
+        write_features(built or features(), root / "data/features")
+        shutil.copytree(ROOT / "examples", root / "examples")
+        shutil.copy(ROOT / params, root / "params.yaml")
+        for path in [root / "params.yaml", *(root / "examples").iterdir()]:
+            path.write_text(tiny(path.read_text()))
+        content = yaml.safe_load((ROOT / "search.yaml").read_text())
+        for section in content.values():
+            for parameter, values in section["space"].items():
+                if parameter.endswith("hidden"):
+                    values["choices"] = [[8], [12]]
+        for recommender, space in spaces.items():
+            content[recommender]["space"] = space
+        (root / "search.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+        return root
+
+    return make
+
+
+def tiny(text):
+    """Shorten a params file's training by hand, its comments kept."""
+    lines = []
+    for line in text.splitlines():
+        name = line.strip().split(":")[0]
+        small = {
+            "epochs": "4",
+            "evaluate_every": "2",
+            "hidden": "[8]",
+            "accelerator": "cpu",
+            "batch_size": "16",
+        }
+        indent = line[: len(line) - len(line.lstrip())]
+        lines.append(f"{indent}{name}: {small[name]}" if name in small else line)
+    return "\n".join(lines) + "\n"
+
+
+def came_to(found):
+    return [(trial.settings, trial.ndcg, trial.failure) for trial in found.trials]
+
+
+# --- the budget, and what is read -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("recommender", ALL)
+def test_every_recommender_gets_its_budget_and_starts_from_what_is_there(project, recommender):
+    root = project()
+    found = search(recommender, trials=3, root=root)
+    assert len(found.trials) == 3
+    assert found.trials[0].settings == found.space.present
+    assert all(trial.ndcg is not None for trial in found.trials)
+    assert found.best.ndcg == max(trial.ndcg for trial in found.trials) >= found.trials[0].ndcg
+    assert all(trial.seconds > 0 for trial in found.trials)
+    written = json.loads((root / f"reports/tuning/{recommender}.json").read_text())
+    assert [trial["settings"] for trial in written["trials"]] == [trial.settings for trial in found.trials]
+    assert written["best"]["ndcg"] == found.best.ndcg
+    assert written["seconds"] == pytest.approx(found.seconds, abs=0.01)
+    assert written["measure"] == "validation NDCG@10"
+
+
+@pytest.mark.parametrize("recommender", ["ease", "rcgan"])
+def test_the_test_window_is_not_read(project, recommender):
+    built = features()
+    nobody = np.empty(0, dtype=object)
+    empty = HeldOut(nobody, csr_array((0, 24), dtype=np.float32), csr_array((0, 24), dtype=np.float32))
+    poisoned = csr_array(np.full((40, 24), np.nan, dtype=np.float32))
+    other = [replace(built, test=empty), replace(built, test=HeldOut(built.user_ids, poisoned, poisoned))]
+    results = [
+        came_to(search(recommender, trials=3, root=project(str(place), one)))
+        for place, one in enumerate([built, *other])
+    ]
+    assert results[0] == results[1] == results[2]
+
+
+def test_the_ndcg_is_that_of_the_stage_that_tunes_on_a_grid(project):
+    root = project()
+    params, built = load_params(root / "params.yaml").baselines, features()
+    found = search("ease", trials=4, root=root)
+    for trial in found.trials:
+        grid = {name: (value,) for name, value in trial.settings.items()}
+        assert tune("ease", grid, built, params).validation_ndcg == trial.ndcg
+
+
+@pytest.mark.parametrize("recommender", ["ease", "itemknn"])
+def test_a_search_through_a_whole_grid_finds_its_best_and_ends(project, recommender):
+    root = project(
+        ease={"l2": {"choices": [10, 30, 100, 200, 400, 800, 1600]}},
+        itemknn={
+            "neighbours": {"choices": [20, 100]},
+            "shrink": {"choices": [0, 50]},
+            "asymmetry": {"choices": [0.5, 0.8]},
+        },
+    )
+    text = (root / "params.yaml").read_text()
+    text = text.replace(
+        "neighbours: [20, 50, 100, 200, 400], shrink: [0, 10, 50, 100]",
+        "neighbours: [20, 100], shrink: [0, 50]",
+    )
+    (root / "params.yaml").write_text(
+        text.replace("asymmetry: [0.5, 0.65, 0.8, 0.9, 1.0]", "asymmetry: [0.5, 0.8]")
+    )
+    params = load_params(root / "params.yaml").baselines
+    best = tune(recommender, grids(params)[recommender], features(), params)
+    found = search(recommender, trials=60, root=root)
+    assert found.best.ndcg == best.validation_ndcg
+    assert (
+        len(found.trials) == {"ease": 7, "itemknn": 8}[recommender]
+    )  # each setting once, then nothing is left
+
+
+def test_minutes_end_a_search_too_and_count_what_went_before(project, monkeypatch):
+    root = project()
+    clock = iter(np.arange(0, 10_000, 30))  # a trial reads it twice: 30 s
+    monkeypatch.setattr(module.time, "perf_counter", lambda: float(next(clock)))
+    assert len(search("ease", minutes=2, root=root).trials) == 4
+    assert len(search("ease", minutes=3, root=root).trials) == 6
+    assert len(search("ease", minutes=9, trials=7, root=root).trials) == 7
+
+
+# --- going on -------------------------------------------------------------------------------------------
+
+
+def test_a_search_that_goes_on_makes_the_remaining_trials_and_the_same_ones(project, monkeypatch):
+    whole = search("rp3beta", trials=14, root=project("whole"))
+    root, made, measure = project("parts"), [], module.measure
+
+    def counted(*arguments):
+        made.append(1)
+        return measure(*arguments)
+
+    monkeypatch.setattr(module, "measure", counted)
+    for trials, new in [(5, 5), (12, 7), (12, 0), (14, 2), (3, 0)]:
+        made.clear()
+        parts = search("rp3beta", trials=trials, root=root)
+        assert len(made) == new
+    assert came_to(parts) == came_to(whole)
+
+
+def test_a_search_killed_in_a_trial_ends_as_one_that_was_not(project):
+    whole = search("ease", trials=8, root=project("whole"))
+    root = project("killed")
+    code = f"""
+import os, pathlib
+from recgan.tuning import search as module
+measure, made = module.measure, []
+def dies(*arguments):
+    made.append(1)
+    if len(made) == 4:
+        os.kill(os.getpid(), {int(signal.SIGKILL)})
+    return measure(*arguments)
+module.measure = dies
+module.search("ease", trials=8, root=pathlib.Path({str(root)!r}))
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=os.environ.copy(), check=False)
+    assert done.returncode == -signal.SIGKILL
+    (record,) = (root / "tuning").glob("ease-*.json")
+    assert len(json.loads(record.read_text())["trials"]) == 3
+    assert came_to(search("ease", trials=8, root=root)) == came_to(whole)
+
+
+def test_other_data_another_space_or_seed_begin_another_search(project):
+    root = project()
+    search("ease", trials=3, root=root)
+    search("ease", trials=3, seed=1, root=root)
+    shutil.rmtree(root / "data/features")
+    (root / "data/features").mkdir()
+    write_features(features(seed=1), root / "data/features")
+    search("ease", trials=3, root=root)
+    text = (root / "search.yaml").read_text()
+    (root / "search.yaml").write_text(text.replace("high: 10000", "high: 9000"))
+    search("ease", trials=3, root=root)
+    assert len(list((root / "tuning").glob("ease-*.json"))) == 4
+
+
+def test_what_was_written_is_gone_on_with(project):
+    root = project()
+    found = search("ease", trials=4, root=root)
+    write_winner(found, root)
+    again = search("ease", trials=5, root=root)
+    assert came_to(again)[:4] == came_to(found)
+    assert again.space.present == found.best.settings
+
+
+def test_a_setting_that_came_later_is_the_next_trial_or_is_told(project, caplog):
+    root = project()
+    found = search("ease", trials=2, root=root)
+    write_winner(replace(found, best=replace(found.best, settings={"l2": 321})), root)
+    with caplog.at_level("WARNING", "recgan"):
+        assert len(search("ease", trials=2, root=root).trials) == 2
+    assert "what is there now was not among them" in caplog.text
+    caplog.clear()
+    assert search("ease", trials=3, root=root).trials[2].settings == {"l2": 321}
+    assert "was not among them" not in caplog.text
+
+
+def test_the_grids_best_is_where_a_baseline_starts_once_it_is_known(project):
+    root = project()
+    about = {"ease": {"l2": 800, "tuned": True, "validation_ndcg": 0.1}}
+    (root / "metrics").mkdir()
+    (root / "metrics/baselines.json").write_text(json.dumps(about))
+    assert load_space("ease", root).present == {"l2": 800}
+    about["ease"]["l2"] = 801  # of another grid
+    (root / "metrics/baselines.json").write_text(json.dumps(about))
+    assert load_space("ease", root).present == {"l2": 200}
+
+
+def test_the_same_search_does_not_run_twice_at_a_time(project):
+    root = project()
+    search("ease", trials=1, root=root)
+    (record,) = (root / "tuning").glob("ease-*.json")
+    with FileLock(record.with_suffix(".lock")), pytest.raises(RecganError, match="already running"):
+        search("ease", trials=2, root=root)
+
+
+# --- what is tried --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("recommender", ["ials", "cfgan"])
+def test_what_is_tried_is_new_within_its_range_and_short(project, recommender):
+    space = load_space(recommender, project())
+    trials = []
+    for number in range(16):
+        settings = propose(space, trials, 0)
+        assert settings not in [trial.settings for trial in trials]
+        for name, value in settings.items():
+            assert value in space.ranges[name]
+            if isinstance(value, float):
+                assert value == float(f"{value:.3g}")
+        space.params(settings)
+        trials.append(Trial(settings, number / 16, 1, None))
+    if recommender == "ials":
+        assert space.whole == {"factors", "iterations"}
+        assert all(type(trial.settings["factors"]) is int for trial in trials)
+
+
+@pytest.mark.parametrize(
+    "space",
+    [
+        {"adversarial": {"low": 3, "high": 4}},
+        {"generator.hidden": {"choices": [[12], [16]]}, "adversarial": {"low": 0, "high": 4}},
+        {"fold_in_l2": {"low": 6, "high": 9}, "alarms.effective_rank": {"low": 1, "high": 9}},
+    ],
+)
+def test_what_is_there_is_tried_first_even_outside_of_the_ranges(project, space):
+    root = project(rcgan=space)
+    text = (root / "params.yaml").read_text()
+    (root / "params.yaml").write_text(re.sub("effective_rank: [0-9]+", "effective_rank: null", text))
+    space = load_space("rcgan", root)
+    trials = [Trial(space.present, 0.3, 1, None)]
+    assert any(value not in space.ranges[name] for name, value in space.present.items())
+    for _ in range(11):  # the last ones with something to learn from
+        settings = propose(space, trials, 0)
+        assert all(value in space.ranges[name] for name, value in settings.items())
+        trials.append(Trial(settings, 0.2 + len(trials) / 100, 1, None))
+
+
+def test_it_learns(project):
+    """After ten trials at random it goes to the top of a parabola over four orders of magnitude."""
+    space, trials = load_space("ease", project()), []
+    for _ in range(12):
+        settings = propose(space, trials, 0)
+        distance = abs(np.log10(settings["l2"]) - 2.5)
+        trials.append(Trial(settings, float(1 - distance**2 / 16), 1, None))
+        distances = [abs(np.log10(trial.settings["l2"]) - 2.5) for trial in trials]
+    assert min(distances[:10]) > 0.1
+    assert max(distances[10:]) < 0.02
+
+
+def test_it_keeps_away_from_what_failed(project):
+    space, trials = load_space("ease", project()), []
+    for _ in range(12):
+        settings = propose(space, trials, 0)
+        ndcg = None if settings["l2"] > 100 else 0.2 + settings["l2"] / 10_000
+        trials.append(Trial(settings, ndcg, 1, "diverged" if ndcg is None else None))
+    assert sum(trial.ndcg is None for trial in trials[:10]) >= 3
+    assert all(trial.ndcg is not None for trial in trials[10:])
+
+
+def test_a_trial_that_fails_is_recorded_and_the_search_goes_on(project, monkeypatch):
+    root, measure, made = project(), module.measure, []
+
+    def diverges(*arguments):
+        made.append(1)
+        if len(made) in (1, 3):
+            raise RecganError("training lost its footing in epoch 2")
+        return measure(*arguments)
+
+    monkeypatch.setattr(module, "measure", diverges)
+    found = search("ease", trials=5, root=root)
+    assert [trial.ndcg is None for trial in found.trials] == [True, False, True, False, False]
+    assert found.trials[2].failure == "training lost its footing in epoch 2"
+    assert found.best.ndcg is not None
+    assert came_to(search("ease", trials=5, root=root)) == came_to(found)  # nor is it tried again
+
+
+def test_settings_that_are_impossible_together_are_a_trial_that_failed(project):
+    space = {
+        "loss": {"choices": ["non_saturating", "wasserstein"]},
+        "stability.label_smoothing": {"choices": [0, 0.1]},
+    }
+    found = search("cfgan", trials=4, root=project(cfgan=space))
+    (failed,) = [trial for trial in found.trials if trial.ndcg is None]
+    assert failed.settings == {"loss": "wasserstein", "stability.label_smoothing": 0.1}
+    assert "has no target for real rows to smooth" in failed.failure
+
+
+def test_any_other_error_ends_the_search_and_keeps_what_was_done(project, monkeypatch):
+    root, measure, made = project(), module.measure, []
+
+    def breaks(*arguments):
+        made.append(1)
+        return measure(*arguments) if len(made) < 3 else 1 / 0
+
+    monkeypatch.setattr(module, "measure", breaks)
+    with pytest.raises(ZeroDivisionError):
+        search("ease", trials=5, root=root)
+    (record,) = (root / "tuning").glob("ease-*.json")
+    assert len(json.loads(record.read_text())["trials"]) == 2
+
+
+def test_where_every_trial_fails_the_first_reason_is_given(project, monkeypatch):
+    def diverges(*arguments):
+        raise RecganError("training lost its footing")
+
+    monkeypatch.setattr(module, "measure", diverges)
+    with pytest.raises(RecganError, match=r"none of 2 trials of ease came to a result.*lost its footing"):
+        search("ease", trials=2, root=project())
+
+
+def test_a_best_value_near_an_edge_is_told_unless_nothing_lies_beyond(project):
+    space = load_space("itemknn", project())
+    at = {"neighbours": 3990, "shrink": 9, "asymmetry": 1}
+    assert [name for name in at if space.could_go_on(at, name)] == ["neighbours"]
+    within = {"neighbours": 100, "shrink": 50, "asymmetry": 0.5}
+    assert not any(space.could_go_on(within, name) for name in within)
+    assert space.could_go_on({**within, "shrink": 499}, "shrink")
+
+
+# --- writing --------------------------------------------------------------------------------------------
+
+
+def changed_lines(before, after):
+    before, after = before.splitlines(), after.splitlines()
+    assert len(before) == len(after)
+    return {ours: theirs for ours, theirs in zip(before, after, strict=True) if ours != theirs}
+
+
+def test_a_baselines_winner_becomes_its_grid_and_nothing_else_changes(project):
+    root = project()
+    path = root / "params.yaml"
+    path.write_text(path.read_text().replace("  ease: {", "  # a linear one\n  ease: {"))
+    before = path.read_text()
+    found = search("ease", trials=6, root=root)
+    found = replace(found, best=replace(found.best, settings={"l2": 432.5}))
+    assert write_winner(found, root).path == path
+    changes = changed_lines(before, path.read_text())
+    assert changes == {"  ease: {l2: [10, 30, 100, 200, 400, 800, 1600]}": "  ease: {l2: [432.5]}"}
+    assert load_params(path).baselines.ease.l2 == (432.5,)
+    assert (root / "params.yaml.bak").read_text() == before
+
+
+@pytest.mark.parametrize(
+    "params", ["examples/shop.yaml", "examples/online-retail.yaml", "examples/own-files.yaml"]
+)
+def test_a_gans_winner_is_written_where_it_stood(project, params):
+    root = project(params=params)
+    path = root / "params.yaml"
+    before, n = re.subn(r"(?m)^(  adversarial: \d+)$", r"\1   # lambda", path.read_text())
+    assert n == 1
+    path.write_text(before)
+    found = search("rcgan", trials=2, root=root)
+    settings = {
+        **found.space.present,
+        "generator.hidden": [12],
+        "generator.learning_rate": 0.00003,
+        "adversarial": 3.5,
+    }
+    write_winner(replace(found, best=replace(found.best, settings=settings)), root)
+    changes = changed_lines(before, path.read_text())
+    assert len(changes) == 3
+    (changed,) = (new for old, new in changes.items() if "lambda" in old)
+    assert changed.split("#") == ["  adversarial: 3.5 ", " lambda"]
+    train = load_params(path).train
+    assert (train.generator.hidden, train.generator.learning_rate, train.adversarial) == ((12,), 3e-5, 3.5)
+    assert train.critic == load_params(root / "params.yaml.bak").train.critic
+
+
+def test_another_gans_winner_takes_the_train_section_over(project):
+    root = project()
+    path = root / "params.yaml"
+    before, was = path.read_text(), load_params(path)
+    found = search("cfgan", trials=2, root=root)
+    replaced = write_winner(found, root)
+    now = load_params(path)
+    assert now.train.recommender == "cfgan"
+    assert now.train == found.space.params(found.best.settings).train
+    assert [now.train.seed, now.train.metric_k] == [was.train.seed, was.train.metric_k]
+    assert now.baselines == was.baselines
+    outside = [text.split("\ntrain:")[0] for text in (before, path.read_text())]
+    assert outside[0] == outside[1]
+    ends = [text[text.index("\nevaluate:") :] for text in (before, path.read_text())]
+    assert ends[0] == ends[1]
+    assert replaced.before.read_text() == before  # the example that it was
+    again = search("cfgan", trials=3, root=root)  # now params.yaml's own, and still the same search
+    assert came_to(again)[:2] == came_to(found)
+    assert again.space.base is None
+
+
+def test_every_params_file_is_written_again_byte_for_byte():
+    for path in [ROOT / "params.yaml", *(ROOT / "examples").glob("*.yaml")]:
+        assert written(read_with_comments(path), read_yaml(path), path) == path.read_bytes()
+
+
+def test_what_would_be_a_faulty_file_is_not_written(project):
+    root = project()
+    before = (root / "params.yaml").read_text()
+    found = search("ease", trials=1, root=root)
+    with pytest.raises(RecganError, match=r"baselines\.ease\.l2"):
+        write_winner(replace(found, best=replace(found.best, settings={"l2": -1})), root)
+    assert (root / "params.yaml").read_text() == before
+    assert not (root / "params.yaml.bak").exists()
+
+
+# --- bad input ------------------------------------------------------------------------------------------
+
+
+def test_search_yaml_fits_every_params_file_of_the_project(tmp_path):
+    shutil.copytree(ROOT / "examples", tmp_path / "examples")
+    shutil.copy(ROOT / "search.yaml", tmp_path)
+    assert set(yaml.safe_load((ROOT / "search.yaml").read_text())) == set(ALL)
+    for path in [ROOT / "params.yaml", *(ROOT / "examples").glob("*.yaml")]:
+        if yaml.safe_load(path.read_text())["features"]["split"].get("validation_share") == 0:
+            continue  # nothing to judge by
+        shutil.copy(path, tmp_path / "params.yaml")
+        for recommender in ALL:
+            space = load_space(recommender, tmp_path)
+            assert all(space.present[name] in values for name, values in space.ranges.items())
+
+
+@pytest.mark.parametrize(
+    ("space", "words"),
+    [
+        (
+            {"generator.dropuot": {"low": 0, "high": 0.5}},
+            ["dropuot: unknown", "did you mean `generator.dropout`?"],
+        ),
+        ({"generator.dropout": {"low": 0, "high": 1.5}}, ["generator.dropout", "less than 1 (given: 1.5)"]),
+        ({"generator.dropout": {"low": 0.7, "high": 0.1}}, ["low is 0.7 and high 0.1"]),
+        ({"adversarial": {"low": 0, "high": 4, "log": True}}, ["low is 0, which has no logarithm"]),
+        (
+            {"adversarial": {"low": 0, "hihg": 4}},
+            ["hihg: unknown; did you mean `high`?", "adversarial.high: missing"],
+        ),
+        ({"adversarial": {"low": 0}}, ["rcgan.space.adversarial.high: missing"]),
+        ({"adversarial": {"low": "0.1e", "high": 4}}, ["adversarial.low", "valid number", "'0.1e'"]),
+        ({"adversarial": {"choices": []}}, ["adversarial.choices", "at least 1"]),
+        ({"generator.hidden": {"low": 8, "high": 80}}, ["generator.hidden", "valid tuple"]),
+        ({"generator.batch_size": {"low": 0.5, "high": 80}}, ["batch_size", "valid integer"]),
+        ({"metric_k": {"low": 5, "high": 50}}, ["metric_k: says how to measure", "remove it"]),
+        ({"seed": {"low": 5, "high": 50}}, ["seed: says how to measure", "remove it"]),
+        ({"generator": {"low": 5, "high": 50}}, ["rcgan.generator: unknown parameter"]),
+        ({}, ["rcgan.space", "at least 1"]),
+        ([], ["rcgan.space", "dictionary"]),
+    ],
+)
+def test_a_faulty_space_is_one_clear_error(project, space, words):
+    root = project(rcgan=space)
+    with pytest.raises(RecganError) as caught:
+        search("rcgan", trials=1, root=root)
+    message = str(caught.value)
+    assert message.startswith(f"{root / 'search.yaml'} has ")
+    for word in words:
+        assert word in message
+    assert not (root / "tuning").exists()
+
+
+@pytest.mark.parametrize(
+    ("recommender", "words"),
+    [
+        ("eese", "no recommender 'eese'; did you mean ease"),
+        ("popularity", "popularity has nothing to tune; choose one of itemknn"),
+        ("svd++", "choose one of itemknn, rp3beta, ease, ials"),
+    ],
+)
+def test_a_recommender_that_cannot_be_searched_is_named(project, recommender, words):
+    with pytest.raises(RecganError) as caught:
+        search(recommender, trials=1, root=project())
+    assert words in str(caught.value)
+
+
+def edit(root, change):
+    content = yaml.safe_load((root / "search.yaml").read_text())
+    change(content)
+    (root / "search.yaml").write_text(yaml.safe_dump(content))
+
+
+@pytest.mark.parametrize(
+    ("recommender", "change", "words"),
+    [
+        ("ease", lambda content: content.pop("ease"), "has no section ease; write one"),
+        (
+            "ease",
+            lambda content: content.update(esae=content["ease"]),
+            "esae: unknown recommender; did you mean `ease`",
+        ),
+        ("itemknn", lambda content: content["itemknn"]["space"].pop("shrink"), "itemknn.shrink: missing"),
+        ("cfgan", lambda content: content["cfgan"].pop("base"), "names no base for cfgan"),
+        (
+            "cfgan",
+            lambda content: content["cfgan"].update(base="examples/ml-1m.yaml"),
+            "ml-1m.yaml, trains rcgan",
+        ),
+        ("cfgan", lambda content: content["cfgan"].update(base="examples/none.yaml"), "none.yaml"),
+        (
+            "cfgan",
+            lambda content: content["cfgan"].update(bases=1),
+            "cfgan.bases: unknown; did you mean `base`?",
+        ),
+    ],
+)
+def test_a_section_that_does_not_do_is_one_clear_error(project, recommender, change, words):
+    root = project()
+    edit(root, change)
+    with pytest.raises(RecganError) as caught:
+        search(recommender, trials=1, root=root)
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["", "- a list", "a: [1,"])
+def test_a_file_that_is_no_search_yaml_is_one_clear_error(project, text):
+    root = project()
+    (root / "search.yaml").write_text(text)
+    with pytest.raises(RecganError, match=r"search\.yaml"):
+        search("ease", trials=1, root=root)
+    (root / "search.yaml").unlink()
+    with pytest.raises(RecganError, match=r"no .*search\.yaml"):
+        search("ease", trials=1, root=root)
+
+
+def test_without_a_budget_validation_or_record_to_read_nothing_is_tried(project):
+    root = project()
+    for budget in ({"trials": 0}, {"minutes": -1}):
+        with pytest.raises(RecganError, match="give a number above 0"):
+            search("ease", root=root, **budget)
+    search("ease", trials=1, root=root)
+    (record,) = (root / "tuning").glob("ease-*.json")
+    record.write_text("{}")
+    with pytest.raises(RecganError, match="remove it to begin anew"):
+        search("ease", trials=1, root=root)
+    blind = project("blind", replace(features(), validation=None))
+    with pytest.raises(RecganError, match="no validation window"):
+        search("ease", trials=1, root=blind)
+    assert read_features(root / "data/features").validation is not None
+
+
+def test_without_a_name_it_is_what_params_yaml_trains(project):
+    assert search(trials=1, root=project()).space.recommender == "rcgan"
+
+
+def test_the_command_searches_shows_and_writes(project):
+    root = project()
+    command = [sys.executable, "-m", "recgan", "tune", "--recommender"]
+    asked = [*command, "ease", "--trials", "3", "--write"]
+    done = subprocess.run(asked, cwd=root, capture_output=True, text=True, check=True)
+    assert "ease: 3 trials in" in done.stdout
+    assert "params.yaml now holds the best settings" in done.stdout
+    assert done.stderr == ""
+    assert len(load_params(root / "params.yaml").baselines.ease.l2) == 1
+    refused = subprocess.run([*command, "eese"], cwd=root, capture_output=True, text=True)
+    assert refused.returncode == 1
+    assert refused.stderr == "error: no recommender 'eese'; did you mean ease?\n"
+
+
+def test_a_baseline_is_searched_without_torch():
+    code = "import sys, recgan.tuning.search; print({'torch', 'optuna', 'lightning'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
