@@ -35,7 +35,7 @@ from recgan.evaluation import evaluate as stage
 from recgan.features.matrices import Features, HeldOut, read_features, write_features
 from recgan.recommenders.baselines import Popularity
 from recgan.recommenders.protocol import recommend
-from recgan.recommenders.rcgan import RCGAN
+from recgan.recommenders.rcgan.recommender import RCGAN
 from recgan.recommenders.tune import RANKED
 from recgan.settings import RCGANParams, load_params
 

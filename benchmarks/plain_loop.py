@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from torch import Tensor, nn
 
-from recgan.recommenders.cfgan import CFGAN
+from recgan.recommenders.cfgan.recommender import CFGAN
 from recgan.recommenders.protocol import Recommender, recommend
 from recgan.recommenders.ranking import hits, ndcg
-from recgan.recommenders.rcgan import RCGAN
+from recgan.recommenders.rcgan.recommender import RCGAN
 from recgan.settings import CFGANParams, RCGANParams, TrainParams, load_params
 
 USERS, ITEMS = 943, 1653

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from recgan.core.errors import RecganError
-from recgan.recommenders.cfgan import CFGAN
+from recgan.recommenders.cfgan.recommender import CFGAN
 from recgan.recommenders.protocol import Recommender, recommend
 from recgan.recommenders.ranking import ndcg
 from recgan.settings import CFGANParams

@@ -143,7 +143,7 @@ def test_lists_that_were_once_remembered_lacked_much():
     trained = [one for one in STAGES["train"]["deps"] if not one.endswith(("nearest.py", "matrices.py"))]
     assert lacking("recgan.recommenders.train", trained)[0] == [
         "src/recgan/features/matrices.py",
-        "src/recgan/recommenders/nearest.py",
+        "src/recgan/recommenders/feature_gan/nearest.py",
     ]
 
 

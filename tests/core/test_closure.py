@@ -78,7 +78,7 @@ def test_the_digest_changes_with_what_counts(package, changed, other):
 @pytest.mark.parametrize(
     ("changed", "other"),
     [
-        ("recommenders/nearest.py", True),
+        ("recommenders/feature_gan/nearest.py", True),
         ("features/matrices.py", True),
         ("adversarial/weighted.py", True),
         ("recommenders/tune.py", False),

@@ -13,7 +13,7 @@ from scipy.sparse import csr_array
 
 from recgan.adversarial.networks import Perceptron
 from recgan.features.matrices import Features, HeldOut, write_features
-from recgan.recommenders.cfgan import CFGAN
+from recgan.recommenders.cfgan.recommender import CFGAN
 from recgan.registry.lineage import folder_md5
 from recgan.registry.tracking import connect
 from recgan.settings import check_params

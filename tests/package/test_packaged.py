@@ -21,7 +21,7 @@ from recgan.package.evidence import to_positions
 from recgan.package.log import SIGNATURE
 from recgan.package.packaged import SHOPPERS, PackagedRecommender, write_items, write_shoppers
 from recgan.recommenders.protocol import recommend
-from recgan.recommenders.student import Student
+from recgan.recommenders.student.recommender import Student
 from tests.package.conftest import ITEMS, TASTES, shop_features, taste_recommender
 from tests.recommenders.test_student import of_real_rows
 

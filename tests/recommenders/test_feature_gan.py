@@ -9,10 +9,10 @@ from scipy.sparse import csr_array
 from recgan.adversarial.losses import LOSSES
 from recgan.core.errors import RecganError
 from recgan.package.packaged import PackagedRecommender, write_items
-from recgan.recommenders import feature_gan as module
-from recgan.recommenders.feature_gan import FeatureGAN, FeatureGANGame, Histories
+from recgan.recommenders.feature_gan import recommender as module
+from recgan.recommenders.feature_gan.nearest import nearest
+from recgan.recommenders.feature_gan.recommender import FeatureGAN, FeatureGANGame, Histories
 from recgan.recommenders.loading import load_recommender
-from recgan.recommenders.nearest import nearest
 from recgan.recommenders.protocol import recommend, top_k
 from recgan.settings import FeatureGANParams
 from tests.adversarial.laws import (

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from recgan.recommenders.item_vectors import collaborative_factors, fit_content
+from recgan.recommenders.feature_gan.item_vectors import collaborative_factors, fit_content
 from tests.recommenders.data import histories
 
 

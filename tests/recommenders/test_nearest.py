@@ -3,8 +3,13 @@
 import numpy as np
 import pytest
 
-from recgan.recommenders import nearest as module
-from recgan.recommenders.nearest import ApproximateIndex, faiss_is_there, merged, nearest
+from recgan.recommenders.feature_gan import nearest as module
+from recgan.recommenders.feature_gan.nearest import (
+    ApproximateIndex,
+    faiss_is_there,
+    merged,
+    nearest,
+)
 
 
 def clustered(n=20_000, width=16, seed=0):

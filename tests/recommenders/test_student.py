@@ -13,8 +13,15 @@ from recgan.recommenders.baselines import EASE
 from recgan.recommenders.linear import linear_weights
 from recgan.recommenders.loading import load_recommender
 from recgan.recommenders.protocol import recommend
-from recgan.recommenders.rcgan import RCGAN
-from recgan.recommenders.student import NO_INVERSE, Block, Choice, Rows, Student, item_blocks
+from recgan.recommenders.rcgan.recommender import RCGAN
+from recgan.recommenders.student.recommender import (
+    NO_INVERSE,
+    Block,
+    Choice,
+    Rows,
+    Student,
+    item_blocks,
+)
 from recgan.settings import StudentParams
 from tests.recommenders import test_rcgan
 from tests.recommenders.data import checkerboard, histories

@@ -224,7 +224,7 @@ def test_an_older_package_answers(shop, tmp_path):
 
 def test_serving_a_student_imports_no_torch(tmp_path):
     """In a process of its own, with all that serving imports."""
-    from recgan.recommenders.student import Student
+    from recgan.recommenders.student.recommender import Student
     from tests.recommenders.test_student import of_real_rows
 
     features, folder = shop_features(), tmp_path / "recommender"

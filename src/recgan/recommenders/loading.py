@@ -25,23 +25,23 @@ def _load(folder: Path) -> Recommender:
     # Here, so that torch is imported only where something is loaded.
     match name:
         case "cfgan":
-            from recgan.recommenders.cfgan import CFGAN
+            from recgan.recommenders.cfgan.recommender import CFGAN
 
             return CFGAN.load(folder)
         case "feature_gan":
-            from recgan.recommenders.feature_gan import FeatureGAN
+            from recgan.recommenders.feature_gan.recommender import FeatureGAN
 
             return FeatureGAN.load(folder)
         case "rcgan":
-            from recgan.recommenders.rcgan import RCGAN
+            from recgan.recommenders.rcgan.recommender import RCGAN
 
             return RCGAN.load(folder)
         case "irgan":
-            from recgan.recommenders.irgan import IRGAN
+            from recgan.recommenders.irgan.recommender import IRGAN
 
             return IRGAN.load(folder)
         case "student":
-            from recgan.recommenders.student import Student
+            from recgan.recommenders.student.recommender import Student
 
             return Student.load(folder)
     raise RecganError(f"{folder} holds a recommender named {name!r}, which this version cannot load; retrain")

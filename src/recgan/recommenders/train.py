@@ -22,15 +22,15 @@ from recgan.core.errors import RecganError
 from recgan.core.files import replacing, write_json, write_text
 from recgan.core.memory import refuse
 from recgan.features.matrices import Features, read_features
-from recgan.recommenders.cfgan import CFGAN
-from recgan.recommenders.feature_gan import FeatureGAN
+from recgan.recommenders.cfgan.recommender import CFGAN
+from recgan.recommenders.feature_gan.recommender import FeatureGAN
 from recgan.recommenders.footprint import of_training
 from recgan.recommenders.gan import Trained
-from recgan.recommenders.irgan import IRGAN
+from recgan.recommenders.irgan.recommender import IRGAN
 from recgan.recommenders.protocol import Recommender
 from recgan.recommenders.ranking import window_ndcg
-from recgan.recommenders.rcgan import RCGAN
-from recgan.recommenders.student import Student
+from recgan.recommenders.rcgan.recommender import RCGAN
+from recgan.recommenders.student.recommender import Student
 from recgan.settings import (
     CFGANParams,
     FeatureGANParams,

@@ -297,7 +297,9 @@ class Student:
         asked = settings.generated_weights if choice is None else (choice.generated_weight,)
         if not any(asked):
             return rows, None, []  # nothing generated would count
-        from recgan.recommenders.rcgan import RCGAN  # imports torch, which scoring does not need
+        from recgan.recommenders.rcgan.recommender import (
+            RCGAN,  # imports torch, which scoring does not need
+        )
 
         teachers: list[Any] = []
         scores = np.zeros(rows.shape, dtype=np.float32)

@@ -40,9 +40,19 @@ from recgan.adversarial.losses import LOSSES, feature_matching, mode_seeking, sm
 from recgan.adversarial.networks import ProjectionDiscriminator, VectorGenerator, adam
 from recgan.adversarial.schedule import ramp
 from recgan.recommenders import stability
+from recgan.recommenders.feature_gan.item_vectors import (
+    Content,
+    Vectors,
+    collaborative_factors,
+    fit_content,
+)
+from recgan.recommenders.feature_gan.nearest import (
+    ApproximateIndex,
+    faiss_is_there,
+    merged,
+    nearest,
+)
 from recgan.recommenders.gan import Training, pick_device, play_out, read_recommender, write_recommender
-from recgan.recommenders.item_vectors import Content, Vectors, collaborative_factors, fit_content
-from recgan.recommenders.nearest import ApproximateIndex, faiss_is_there, merged, nearest
 from recgan.settings import FeatureGANParams
 
 Times = Callable[[csr_array], NDArray[np.float32] | None]

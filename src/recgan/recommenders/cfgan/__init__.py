@@ -1,0 +1,1 @@
+"""CFGAN (Chae et al., CIKM 2018): a GAN that writes whole interaction vectors."""

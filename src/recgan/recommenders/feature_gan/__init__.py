@@ -1,0 +1,1 @@
+"""The retail GAN: a generator of product vectors, whose nearest products are recommended."""

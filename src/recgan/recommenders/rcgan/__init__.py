@@ -1,0 +1,1 @@
+"""RC-GAN: a generator in the user view against a residual critic in the item view."""
