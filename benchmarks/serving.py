@@ -40,7 +40,8 @@ from scipy.sparse import csr_array  # noqa: E402
 
 from recgan.features.matrices import Features, HeldOut  # noqa: E402
 from recgan.package.log import log_package  # noqa: E402
-from recgan.recommenders.student.recommender import Choice, Student  # noqa: E402
+from recgan.recommenders.student.recommender import Student  # noqa: E402
+from recgan.recommenders.student.rows import Choice  # noqa: E402
 from recgan.registry.tracking import connect  # noqa: E402
 from recgan.settings import load_params  # noqa: E402
 

@@ -140,10 +140,10 @@ def test_dvc_knows_all_code_that_decides_a_stages_result_and_no_other(stage):
 def test_lists_that_were_once_remembered_lacked_much():
     """The lists of before, so that this can fail."""
     assert lacking("recgan.data.validate", ["src/recgan/data/validate.py"])[0]
-    trained = [one for one in STAGES["train"]["deps"] if not one.endswith(("nearest.py", "matrices.py"))]
+    trained = [one for one in STAGES["train"]["deps"] if not one.endswith(("ranking.py", "matrices.py"))]
     assert lacking("recgan.recommenders.train", trained)[0] == [
         "src/recgan/features/matrices.py",
-        "src/recgan/recommenders/feature_gan/nearest.py",
+        "src/recgan/recommenders/ranking.py",
     ]
 
 

@@ -6,7 +6,8 @@ import torch
 from scipy.sparse import csr_array
 
 from recgan.core.errors import RecganError
-from recgan.recommenders.cfgan.recommender import CFGAN, CFGANGame
+from recgan.recommenders.cfgan.game import CFGANGame
+from recgan.recommenders.cfgan.recommender import CFGAN
 from recgan.recommenders.loading import load_recommender
 from recgan.recommenders.protocol import recommend
 from recgan.settings import CFGANParams

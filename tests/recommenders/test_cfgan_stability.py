@@ -10,7 +10,8 @@ from scipy.sparse import csr_array
 from recgan.adversarial.losses import LOSSES
 from recgan.adversarial.module import play
 from recgan.recommenders import stability
-from recgan.recommenders.cfgan.recommender import CFGAN, CFGANGame
+from recgan.recommenders.cfgan.game import CFGANGame
+from recgan.recommenders.cfgan.recommender import CFGAN
 from tests.adversarial.laws import assert_it_teaches_the_generator_alone
 from tests.recommenders.test_cfgan import VIEWS, histories, settings
 

@@ -10,8 +10,9 @@ from recgan.adversarial.losses import LOSSES
 from recgan.core.errors import RecganError
 from recgan.package.packaged import PackagedRecommender, write_items
 from recgan.recommenders.feature_gan import recommender as module
+from recgan.recommenders.feature_gan.game import FeatureGANGame, Histories
 from recgan.recommenders.feature_gan.nearest import nearest
-from recgan.recommenders.feature_gan.recommender import FeatureGAN, FeatureGANGame, Histories
+from recgan.recommenders.feature_gan.recommender import FeatureGAN
 from recgan.recommenders.loading import load_recommender
 from recgan.recommenders.protocol import recommend, top_k
 from recgan.settings import FeatureGANParams

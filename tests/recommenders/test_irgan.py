@@ -7,7 +7,8 @@ from scipy.sparse import csr_array
 from torch.nn.functional import logsigmoid
 
 from recgan.core.errors import RecganError
-from recgan.recommenders.irgan.recommender import IRGAN, IRGANGame, draw, reinforce, shares
+from recgan.recommenders.irgan.game import IRGANGame, draw, reinforce, shares
+from recgan.recommenders.irgan.recommender import IRGAN
 from recgan.recommenders.loading import load_recommender
 from recgan.recommenders.protocol import recommend
 from recgan.settings import IRGANParams

@@ -14,14 +14,9 @@ from recgan.recommenders.linear import linear_weights
 from recgan.recommenders.loading import load_recommender
 from recgan.recommenders.protocol import recommend
 from recgan.recommenders.rcgan.recommender import RCGAN
-from recgan.recommenders.student.recommender import (
-    NO_INVERSE,
-    Block,
-    Choice,
-    Rows,
-    Student,
-    item_blocks,
-)
+from recgan.recommenders.student.blocks import Block, item_blocks
+from recgan.recommenders.student.recommender import NO_INVERSE, Student
+from recgan.recommenders.student.rows import Choice, Rows
 from recgan.settings import StudentParams
 from tests.recommenders import test_rcgan
 from tests.recommenders.data import checkerboard, histories

@@ -23,123 +23,34 @@ costs is in docs/experiments.md.
 
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from itertools import product
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load, save
-from scipy.sparse import csc_array, csr_array, diags_array
-from scipy.special import logsumexp
+from scipy.sparse import csr_array
 
 from recgan.recommenders.linear import linear_weights
+from recgan.recommenders.student.blocks import (
+    Block,
+    item_blocks,
+    largest,
+    one_training,
+    parts_of,
+    popularity,
+    put_together,
+)
+from recgan.recommenders.student.rows import Choice, Rows
 from recgan.recommenders.trained import Training, reading, write_trained
 from recgan.settings import StudentParams
 
 log = logging.getLogger(__name__)
 
+
 NO_INVERSE = "the student's Gram matrix cannot be inverted with l2 {:g}; raise train.l2"
-
-_BLOCK_CELLS = 4_000_000  # of rows by items, held in memory at a time
-
-
-@dataclass(frozen=True)
-class Choice:
-    """What validation chose."""
-
-    generated_weight: float
-    """ω"""
-    row_exponent: float
-    """a"""
-    temperature: float | None
-    """τ; None takes the scores as they are."""
-    l2: float
-    """λ"""
-    epochs: tuple[int, ...] = ()
-    """Each teacher's best epoch."""
-    critic_shares: tuple[float, ...] = ()
-    """Each teacher's k."""
-
-
-class Block(NamedTuple):
-    """Items whose columns of B are solved together."""
-
-    targets: NDArray[np.int64]
-    support: NDArray[np.int64]
-    """Positions of the items that those columns may have entries for; the targets come first."""
-
-
-class Rows:
-    """Real rows, and the scores from which generated ones are made."""
-
-    def __init__(self, user_items: csr_array, taught: csr_array, scores: NDArray[np.float32] | None) -> None:
-        """Hold both.
-
-        Args:
-            user_items: (users, items), all real rows.
-            taught: (some users, items), the rows that the teachers scored.
-            scores: (some users, items), G; None where nothing is generated.
-        """
-        self._real, self._sizes = csc_array(user_items), _sums(user_items)
-        self._taught_sizes, self._scores = _sums(taught), scores
-        self._totals: dict[float, NDArray[np.float64]] = {}  # of the last temperature: log Σ_i exp(G_i / τ)
-        self._latest: dict[str, tuple[tuple[Any, ...], NDArray[np.float64]]] = {}
-
-    def gram(self, block: Block, choice: Choice) -> NDArray[np.float64]:
-        """Return a new (XᵀDX + ω YᵀDY) / (1 + ω) of a block's support, (support, support)."""
-        a, tau, omega = choice.row_exponent, choice.temperature, choice.generated_weight
-        first = int(block.targets[0])
-        real = self._kept("real", (first, a), lambda: self.real_gram(block, a))
-        if not omega:
-            return real.copy()
-        generated = self._kept("generated", (first, a, tau), lambda: self.generated_gram(block, a, tau))
-        return (real + omega * generated) / (1 + omega)
-
-    def real_gram(self, block: Block, exponent: float) -> NDArray[np.float64]:
-        """Return XᵀDX of a block's support, (support, support)."""
-        columns = csc_array(self._real[:, block.support]).astype(np.float64)
-        weighted = diags_array(self._weights(self._sizes, exponent)) @ columns
-        gram: NDArray[np.float64] = (columns.T @ weighted).toarray()
-        return gram
-
-    def generated_gram(self, block: Block, exponent: float, temperature: float | None) -> NDArray[np.float64]:
-        """Return YᵀDY of a block's support, (support, support)."""
-        gram = np.zeros((len(block.support),) * 2)
-        weights = self._weights(self._taught_sizes, exponent)
-        for part in _parts(len(weights), len(block.support)):
-            rows = self.profiles(part, block.support, temperature) * np.sqrt(weights[part, None])
-            gram += rows.T @ rows
-        return gram
-
-    def profiles(
-        self, part: slice, items: NDArray[np.int64], temperature: float | None
-    ) -> NDArray[np.float64]:
-        """Return y of some of the taught rows and items, (rows, items)."""
-        assert self._scores is not None
-        if temperature is None:
-            return self._scores[part][:, items].astype(np.float64)
-        if temperature not in self._totals:
-            parts = _parts(*self._scores.shape)
-            sums = [logsumexp(self._scores[part] / np.float64(temperature), axis=1) for part in parts]
-            self._totals = {temperature: np.concatenate(sums)}
-        logits = self._scores[part][:, items] / np.float64(temperature)
-        profiles: NDArray[np.float64] = np.exp(logits - self._totals[temperature][part, None])
-        return profiles * self._taught_sizes[part, None]
-
-    def _kept(
-        self, kind: str, key: tuple[Any, ...], make: Callable[[], NDArray[np.float64]]
-    ) -> NDArray[np.float64]:
-        """Return the last matrix of a kind if it was made for the same key, else make it."""
-        if kind not in self._latest or self._latest[kind][0] != key:
-            self._latest.pop(kind, None)
-            self._latest[kind] = key, make()
-        return self._latest[kind][1]
-
-    def _weights(self, sizes: NDArray[np.float64], exponent: float) -> NDArray[np.float64]:
-        mean = float(_powers(self._sizes, exponent)[self._sizes > 0].mean())
-        return _powers(sizes, exponent) / mean
 
 
 class Student:
@@ -189,7 +100,7 @@ class Student:
                 cannot be inverted.
         """
         settings, chosen = self.settings, self.choice
-        self._popularity = _popularity(user_items)
+        self._popularity = popularity(user_items)
         taught, scores, taught_with = self._teach(user_items, validate, epochs, checkpoint, label)
         rows = Rows(user_items, taught, scores)
         blocks = item_blocks(user_items, settings.block_items)
@@ -219,7 +130,7 @@ class Student:
                 "%s: ω %g, a %g, τ %s, λ %g", label, *[getattr(choice, name) for name in _LISTS.values()]
             )
             self._warn_of_edges(self.choice)
-        self.training = _together(trainings, score)
+        self.training = one_training(trainings, score)
         return self
 
     def anew(self) -> Self:
@@ -313,7 +224,7 @@ class Student:
             name = f"teacher-{number + 1}"
             file = checkpoint and checkpoint.with_name(f"{checkpoint.stem}-{name}{checkpoint.suffix}")
             teacher = RCGAN(own, share).fit(rows, validate, most, file, f"{label} {name}")
-            for part in _parts(*rows.shape):
+            for part in parts_of(*rows.shape):
                 scores[part] += teacher.score(csr_array(rows[part])) / np.float32(settings.teachers)
             teachers.append(teacher)
         return rows, scores, teachers
@@ -338,7 +249,7 @@ class Student:
             if len(blocks) == 1 and self.settings.neighbours is None:
                 return weights
             parts.append(largest(weights[:, : len(block.targets)], block, self.settings.neighbours))
-        return _put_together(parts, len(self._popularity))
+        return put_together(parts, len(self._popularity))
 
     def _warn_of_edges(self, choice: Choice) -> None:
         """Say where the best value lies on the edge of its list: a better one may lie beyond."""
@@ -360,111 +271,3 @@ _LISTS = {
     "temperatures": "temperature",
     "l2": "l2",
 }
-
-
-def item_blocks(user_items: csr_array, size: int | None) -> list[Block]:
-    """Cut the items into blocks that occur together.
-
-    The most popular item that is in no block yet gathers those nearest to it by cosine, until none is left;
-    where too few occur with it, the most popular follow. A block's support is its own items and as many
-    others, those that occur most often with them (not by cosine: it is the popular ones that explain most).
-
-    Args:
-        user_items: (users, items).
-        size: the most items in a block; None, or at least the number of items, makes one block of all.
-    """
-    n_items = user_items.shape[1]
-    everything = np.arange(n_items)
-    if size is None or size >= n_items:
-        return [Block(everything, everything)]
-    norms = np.sqrt(np.asarray(user_items.power(2).sum(axis=0), dtype=np.float64))
-    unit = csc_array(csr_array(user_items @ diags_array(1 / np.maximum(norms, 1e-12))))
-    by_popularity = np.argsort(-_popularity(user_items), kind="stable")
-    left = np.ones(n_items, dtype=bool)
-    blocks = []
-    for leader in by_popularity:
-        if not left[leader]:
-            continue
-        rest = by_popularity[left[by_popularity]]
-        nearness = (unit[:, [leader]].T @ unit).toarray()[0, rest]
-        nearness[rest == leader] = np.inf
-        targets = np.sort(rest[np.argsort(-nearness, kind="stable")[:size]])
-        left[targets] = False
-        nearness = user_items.T @ np.asarray(user_items[:, targets].sum(axis=1), dtype=np.float64)
-        nearness[targets] = -np.inf
-        beside = np.argsort(-nearness, kind="stable")[: min(size, n_items - len(targets))]
-        blocks.append(Block(targets, np.concatenate([targets, np.sort(beside)])))
-    return blocks
-
-
-def largest(columns: NDArray[np.float32], block: Block, n: int | None) -> tuple[NDArray[Any], ...]:
-    """Return the entries (values, rows, columns) that stay of some columns of B: the n largest of each.
-
-    Args:
-        columns: (support, targets).
-        block: whose columns they are.
-        n: entries to keep of a column, by absolute value; None keeps all.
-    """
-    height, width = columns.shape
-    if n is not None and n < height:
-        rows = np.argpartition(-np.abs(columns), n - 1, axis=0)[:n]  # (n, targets)
-    else:
-        rows = np.tile(np.arange(height)[:, None], width)
-    values = np.take_along_axis(columns, rows, axis=0)
-    places = np.broadcast_to(block.targets, rows.shape)
-    kept = values != 0
-    return (
-        values[kept],
-        block.support[rows[kept]].astype(np.int32),
-        places[kept].astype(np.int32),
-    )
-
-
-def _put_together(parts: list[tuple[NDArray[Any], ...]], n_items: int) -> csr_array:
-    values, rows, columns = (np.concatenate(part) for part in zip(*parts, strict=True))
-    matrix = csr_array((values, (rows, columns)), shape=(n_items, n_items))
-    matrix.sort_indices()
-    return matrix
-
-
-def _together(trainings: list[Training], score: float | None) -> Training:
-    """Return the teachers' trainings as one: their epochs numbered on, the longest of each."""
-    curves: list[Any] = []
-    alarms: dict[str, int] = {}
-    for number, training in enumerate(trainings, 1):
-        before = len(curves)
-        curves += [
-            {**row, "epoch": before + place, "teacher": number}
-            for place, row in enumerate(training.curves, 1)
-        ]
-        for name, epoch in training.alarms.items():
-            alarms[name] = min(epoch, alarms.get(name, epoch))
-    return Training(
-        epochs=max((one.epochs for one in trainings), default=0),
-        best_epoch=max((one.best_epoch for one in trainings), default=0),
-        validation_ndcg=score,
-        curves=curves,
-        alarms=alarms,
-    )
-
-
-def _parts(n_rows: int, width: int) -> list[slice]:
-    """Cut rows of a width into slices of at most some millions of cells."""
-    size = max(1, _BLOCK_CELLS // max(width, 1))
-    return [slice(start, start + size) for start in range(0, n_rows, size)]
-
-
-def _sums(user_items: csr_array) -> NDArray[np.float64]:
-    """Return each row's sum, (rows,)."""
-    return np.asarray(user_items.sum(axis=1), dtype=np.float64)
-
-
-def _powers(sizes: NDArray[np.float64], exponent: float) -> NDArray[np.float64]:
-    """Return n^-a, 0 for an empty row."""
-    return np.where(sizes > 0, np.where(sizes > 0, sizes, 1) ** -exponent, 0)
-
-
-def _popularity(user_items: csr_array) -> NDArray[np.float32]:
-    """Return the share of users who have each item, (items,)."""
-    counts = np.bincount(user_items.indices[user_items.data != 0], minlength=user_items.shape[1])
-    return (counts / max(user_items.shape[0], 1)).astype(np.float32)

@@ -1,0 +1,312 @@
+"""The retail GAN: a generator of product vectors, whose nearest products are recommended.
+
+With v the vector of a product (`item_vectors`: collaborative factors beside content) and c the confidences of
+a history, up to a random moment of it,
+
+    taste           h = Σ cᵢ vᵢ / Σ cᵢ, and log(1 + number of products)
+    fake            v̂ = G(h, z), z ~ N(0, I)
+    real            v of a product that came after that moment
+    critic          D(v | h) = a f(v) + ⟨f(v), g(h)⟩ / √dim                           (Miyato & Koyama 2018)
+    critic's loss   the pair's, relativistic by default, and γ/2 ‖∇_v D‖² at real (R1) and fake (R2) vectors
+    generator's     α adversarial + β feature matching + μ mode seeking + ρ ‖G(h, 0) - mean of what came‖²
+
+Condition and target never share a product: in a log with times, all of the target came after all of the
+condition (of one moment, a basket say, by chance on either side); without times the order is random.
+
+The vector without noise learns what to expect on average, which no single product is like; those with noise
+learn to be like single products that come, and mode seeking keeps the noise from being ignored. For some
+histories, and for some of the judged vectors, real and fake alike, the collaborative factors are 0, so that
+content learns to speak for itself: a product never sold has nothing else.
+
+Served is the neighbourhood, by inner product, of several draws of z, merged by rank. The draws are the same
+for every history, so that an answer depends on the history alone.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+from torch import Tensor, nn
+from torch.nn.functional import embedding_bag
+
+from recgan.adversarial.constraints import gradient_penalty, normalise_spectrum, zero_centred_penalty
+from recgan.adversarial.diagnostics import win_rate
+from recgan.adversarial.losses import LOSSES, feature_matching, mode_seeking, smoothed
+from recgan.adversarial.networks import ProjectionDiscriminator, VectorGenerator, adam
+from recgan.adversarial.schedule import ramp
+from recgan.recommenders.feature_gan.item_vectors import (
+    Vectors,
+)
+from recgan.settings import FeatureGANParams
+
+Times = Callable[[csr_array], NDArray[np.float32] | None]
+"""A matrix → when each of its entries was, in any unit; None where nobody knows."""
+
+
+class Cut(NamedTuple):
+    """Histories cut at a random moment."""
+
+    condition: Tensor
+    """(batch, width + 1) taste and log(1 + products) of what came before; 0 where nothing did."""
+    came: Tensor
+    """(batch, width) mean vector of what came after, weighted by confidence."""
+    real: Tensor
+    """(batch, width) vector of one product of it."""
+    before: Tensor
+    """(entries before,) positions of the entries in their matrix."""
+    after: Tensor
+    """(entries after,)"""
+
+
+class Histories(nn.Module):
+    """The rows of a matrix, to be cut in time; what they hold becomes vectors."""
+
+    indptr: Tensor
+    indices: Tensor
+    values: Tensor
+    times: Tensor | None
+    vectors: Tensor
+
+    def __init__(self, user_items: csr_array, vectors: Vectors, times: NDArray[np.float32] | None) -> None:
+        super().__init__()
+        some = np.diff(user_items.indptr) > 0
+        self.users = np.flatnonzero(some)
+        for name, array in (
+            ("indptr", user_items.indptr.astype(np.int64)),
+            ("indices", user_items.indices.astype(np.int64)),
+            ("values", user_items.data.astype(np.float32)),
+            ("times", times),
+            ("vectors", vectors),
+        ):
+            buffer = None if array is None else torch.as_tensor(array)
+            self.register_buffer(name, buffer, persistent=False)
+
+    def cut(self, rows: Tensor, rng: torch.Generator) -> Cut:
+        """Cut each row at a random place of its order in time; ties in time are in random order.
+
+        Args:
+            rows: (batch,) positions of rows that hold something.
+            rng: what draws.
+        """
+        device = self.indptr.device
+        lengths = self.indptr[rows + 1] - self.indptr[rows]
+        starts = lengths.cumsum(0) - lengths
+        total = int(lengths.sum())
+        places = torch.arange(len(rows), device=device).repeat_interleave(lengths, output_size=total)
+        within = torch.arange(total, device=device) - starts[places]
+        entries = self.indptr[rows][places] + within
+        order = torch.rand(total, generator=rng, device=device).argsort()
+        if self.times is not None:
+            order = order[self.times[entries[order]].argsort(stable=True)]
+        entries = entries[order[places[order].argsort(stable=True)]]
+        first = torch.rand(len(rows), generator=rng, device=device)
+        n_before = (first * lengths).long().minimum(lengths - 1)
+        early = within < n_before[places]
+        before, after = entries[early], entries[~early]
+        taste, _ = self._mean(before, n_before)
+        came, ends = self._mean(after, lengths - n_before)
+        # One of those after each cut, in proportion to its confidence.
+        reach = self.values[after].double().cumsum(0)
+        top = reach[ends - 1]
+        bottom = torch.cat([top.new_zeros(1), top[:-1]])
+        drawn = torch.rand(len(rows), generator=rng, device=device, dtype=torch.float64)
+        chosen = torch.searchsorted(reach, bottom + drawn * (top - bottom), right=True)
+        chosen = chosen.minimum(ends - 1).maximum(ends - (lengths - n_before))
+        real = self.vectors[self.indices[after[chosen]]]
+        condition = torch.cat([taste, n_before.float().log1p()[:, None]], dim=1)
+        return Cut(condition, came, real, before, after)
+
+    def _mean(self, entries: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the weighted mean vector of each bag of entries, 0 for an empty one, and the bags' ends."""
+        ends = lengths.cumsum(0)
+        bags, weights = ends - lengths, self.values[entries]
+        sums = embedding_bag(
+            self.indices[entries], self.vectors, bags, mode="sum", per_sample_weights=weights
+        )
+        places = torch.arange(len(lengths), device=ends.device)
+        places = places.repeat_interleave(lengths, output_size=len(entries))
+        whole = torch.zeros(len(lengths), device=ends.device).index_add_(0, places, weights)
+        return sums / whole.clamp(min=torch.finfo(torch.float32).tiny)[:, None], ends
+
+
+class FeatureGANGame(nn.Module):
+    """Generator and critic of product vectors, and what they play for."""
+
+    played: Tensor
+    """Epochs begun; part of a checkpoint."""
+
+    def __init__(
+        self,
+        settings: FeatureGANParams,
+        user_items: csr_array,
+        vectors: Vectors,
+        factors: int,
+        times: NDArray[np.float32] | None,
+        device: torch.device,
+    ) -> None:
+        """Build the networks.
+
+        Args:
+            settings: the train section.
+            user_items: (users, items), confidences.
+            vectors: (items, width), the collaborative factors first.
+            factors: how many of them.
+            times: (entries of user_items,) or None.
+            device: where the game will be played.
+        """
+        super().__init__()
+        self.settings = settings
+        smoothing = settings.stability.label_smoothing
+        if smoothing and settings.loss in ("non_saturating", "saturating", "least_squares"):
+            self.loss = smoothed(settings.loss, smoothing)
+        else:
+            self.loss = LOSSES[settings.loss]
+        self.histories = Histories(user_items, vectors, times)
+        self.factors = factors
+        first = torch.Generator().manual_seed(settings.seed)  # on the CPU: the same start on every device
+        width = vectors.shape[1]
+        self.generator = make_generator(settings, width, factors, first)
+        self.discriminator = ProjectionDiscriminator(width + 1, width, settings.discriminator.hidden, first)
+        if settings.stability.constraints.spectral_norm:
+            normalise_spectrum(self.discriminator, first)
+        self.rng = torch.Generator(device).manual_seed(settings.seed)
+        self.register_buffer("played", torch.zeros((), dtype=torch.long))
+        self._share = 1.0
+        self._sums: dict[str, tuple[Tensor, int]] = {}
+
+    def optimizers(self) -> tuple[torch.optim.Optimizer, torch.optim.Optimizer]:
+        """Return the critic's and the generator's Adam."""
+        d, g, steady = self.settings.discriminator, self.settings.generator, self.settings.stability
+        return (
+            adam(self.discriminator, d.learning_rate, d.l2, steady.discriminator.betas),
+            adam(self.generator, g.learning_rate, g.l2, steady.generator.betas),
+        )
+
+    def begin_epoch(self) -> None:
+        """Forget what the epoch before measured, and let the adversarial terms rise."""
+        self._sums = {}
+        schedule = self.settings.stability.schedule
+        self._share = ramp(int(self.played), schedule.warm_up, schedule.ramp)
+        self.played += 1
+
+    def discriminator_turn(self) -> Iterator[Tensor]:
+        """Yield the critic's losses."""
+        chosen = self.settings.stability.constraints
+        for cut in self._cuts(self.settings.discriminator.steps, self.settings.discriminator.batch_size):
+            condition, mask = self._blinded(cut.condition), self._mask(len(cut.real))
+            with torch.no_grad():
+                written = self.generator(condition, self._noise(len(condition))) * mask
+            real = cut.real * mask
+            read = self.discriminator.read(condition)
+
+            def judge(vectors: Tensor, read: Tensor = read, mask: Tensor = mask) -> Tensor:
+                logits: Tensor = self.discriminator(read, vectors * mask)
+                return logits
+
+            d_real, d_fake = judge(real), judge(written)
+            self._measure("d_real", d_real.detach().mean())
+            self._measure("d_fake", d_fake.detach().mean())
+            self._measure("win_rate", win_rate(d_real.detach(), d_fake.detach()))
+            loss = self.loss.discriminator(d_real, d_fake)
+            if chosen.gradient_penalty:
+                penalty = gradient_penalty(judge, real, written, self.rng)
+                loss = loss + chosen.gradient_penalty * penalty
+            if chosen.r1:
+                loss = loss + chosen.r1 * zero_centred_penalty(judge, real)
+            if chosen.r2:
+                loss = loss + chosen.r2 * zero_centred_penalty(judge, written)
+            yield loss
+
+    def generator_turn(self) -> Iterator[Tensor]:
+        """Yield the generator's losses."""
+        settings = self.settings
+        for cut in self._cuts(settings.generator.steps, settings.generator.batch_size):
+            condition = self._blinded(cut.condition)
+            adversarial, matching, seeking = self.adversarial_losses(condition, cut.real)
+            regression = self.regression_loss(condition, cut.came)
+            for name, value in (("adversarial", adversarial), ("regression", regression)):
+                self._measure(name, value.detach())
+            heard = settings.adversarial * adversarial + settings.stability.feature_matching * matching
+            heard = heard + settings.mode_seeking * seeking
+            yield self._share * heard + settings.regression * regression
+
+    def generator_steps(self) -> int:
+        """Return how many losses the generator's turn yields."""
+        side = self.settings.generator
+        return side.steps * -(-len(self.histories.users) // side.batch_size)
+
+    def adversarial_losses(self, condition: Tensor, real: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the adversarial loss, feature matching and mode seeking of vectors drawn with noise.
+
+        Args:
+            condition: (batch, width + 1).
+            real: (batch, width), vectors of products that came.
+        """
+        mask, noise = self._mask(len(real)), self._noise(len(real))
+        written = self.generator(condition, noise)
+        with torch.no_grad():
+            read = self.discriminator.read(condition)
+            real_features = self.discriminator.features(real * mask)
+            d_real = self.discriminator.logits(real_features, read)
+        features = self.discriminator.features(written * mask)
+        d_fake = self.discriminator.logits(features, read)
+        adversarial = self.loss.generator(d_fake, d_real if self.loss.relativistic else None)
+        matching = feature_matching(real_features, features)
+        other = self._noise(len(real))
+        seeking = mode_seeking(written, self.generator(condition, other), noise, other)
+        return adversarial, matching, seeking
+
+    def regression_loss(self, condition: Tensor, came: Tensor) -> Tensor:
+        """Return the mean squared difference between the vectors without noise and what came."""
+        silence = condition.new_zeros(len(condition), self.settings.noise)
+        written: Tensor = self.generator(condition, silence)
+        return (written.float() - came).square().mean()
+
+    def measured(self) -> dict[str, Tensor]:
+        """Return the epoch's mean D(real), D(fake), win_rate, adversarial loss and regression."""
+        return {name: total / count for name, (total, count) in self._sums.items()}
+
+    def _cuts(self, passes: int, size: int) -> Iterator[Cut]:
+        users = torch.as_tensor(self.histories.users, device=self.rng.device)
+        for _ in range(passes):
+            order = torch.randperm(len(users), generator=self.rng, device=self.rng.device)
+            for start in range(0, len(users), size):
+                yield self.histories.cut(users[order[start : start + size]], self.rng)
+
+    def _noise(self, rows: int) -> Tensor:
+        return torch.randn(rows, self.settings.noise, generator=self.rng, device=self.rng.device)
+
+    def _mask(self, rows: int) -> Tensor:
+        """Return (rows, width): 0 for the collaborative factors of some rows, else 1."""
+        mask = torch.ones(rows, self.histories.vectors.shape[1], device=self.rng.device)
+        uniform = torch.rand(rows, generator=self.rng, device=self.rng.device)
+        mask[uniform < self.settings.factor_dropout, : self.factors] = 0
+        return mask
+
+    def _blinded(self, condition: Tensor) -> Tensor:
+        """Take the collaborative factors from some of the histories."""
+        mask = self._mask(len(condition))
+        return torch.cat([condition[:, :-1] * mask, condition[:, -1:]], dim=1)
+
+    def _measure(self, name: str, value: Tensor) -> None:
+        total, count = self._sums.get(name, (torch.zeros_like(value), 0))
+        self._sums[name] = total + value, count + 1
+
+
+def standing(queries: Vectors, vectors: Vectors) -> tuple[Vectors, Vectors]:
+    """Return mean and standard deviation (queries,) of each query's inner products with all vectors."""
+    centre = vectors.mean(axis=0)
+    centred = vectors - centre
+    covariance = centred.T @ centred / len(vectors)
+    squares = ((queries @ covariance) * queries).sum(axis=1)
+    return queries @ centre, np.sqrt(np.maximum(squares, 0))
+
+
+def make_generator(
+    settings: FeatureGANParams, width: int, factors: int, rng: torch.Generator
+) -> VectorGenerator:
+    """Return an untrained generator of vectors of a width."""
+    return VectorGenerator(width + 1, settings.noise, settings.generator.hidden, width, factors, rng)

@@ -1,0 +1,223 @@
+"""RC-GAN: a generator in the user view against a residual critic in the item view.
+
+The generator reads a user's items, the critic an item's users, so that each sees what the other's bottleneck
+hides. With x a row, 1 where there was an event, c the row as the networks read it, w = x + η(1 - x):
+
+    generator       y = W2 tanh(W1 dropout(c) / max(1, ‖c‖) + b1) + b2          (a row of scores)
+    critic          D(c, y) = ⟨d(c), y⟩_w, d a network of the generator's shape, its last layer first zero
+    critic's loss   E[ D(c, y) - D(c, x) + γ/2 ‖d(c)‖²_w ]
+    generator's     E[ ½ ‖y - x‖²_w - λ D(c, y) ]
+    served score    y + k d
+
+The critic's loss is Wasserstein's (Arjovsky et al. 2017). As D is linear in what it judges, ∇_y D = w∘d is
+known and the last term is a gradient penalty (in the norm that w defines) without a second backward pass. If
+d could be anything, the critic's optimum would be γ d = x - y: it learns what the generator leaves
+unexplained, as seen through the other view, and the generator is pushed there. With λ = 0 the generator is a
+denoising autoencoder with weighted squared error, which is the ablation to compare with.
+
+A squared error over a whole row grows with what the row holds, so that few users with many items decide most
+of it. In the generator's loss a user of n items therefore counts n^-a (`user_weight_power`), the mean being
+1; the critic's loss counts all alike.
+
+Graded confidences c are read by the networks as they are, and weigh: w = η + (1 - η) c, while x stays 1 where
+there is one (Hu et al. 2008).
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from scipy.sparse import csr_array
+from torch import Tensor, nn
+
+from recgan.adversarial.networks import Perceptron, SparseBatch, SparseRows, adamw, dense
+from recgan.adversarial.weighted import inner, quadratic
+from recgan.settings import RCGANParams, ViewParams
+
+BLOCK = 1024
+"""Rows read at a time where a network reads all of them."""
+
+
+class View(nn.Module):
+    """One view of the matrix: its rows, as a network reads them and as a loss weighs them."""
+
+    weights: Tensor
+
+    def __init__(self, matrix: csr_array, unobserved_weight: float) -> None:
+        super().__init__()
+        self.rows = SparseRows(normalised(matrix))
+        self.base = unobserved_weight
+        weights = self.base + (1 - self.base) * matrix.data
+        self.register_buffer("weights", torch.as_tensor(weights, dtype=torch.float32), persistent=False)
+
+    def batches(self, side: ViewParams, rng: torch.Generator) -> Iterator[SparseBatch]:
+        """Yield every row once, in a random order."""
+        order = torch.randperm(self.rows.shape[0], generator=rng, device=rng.device)
+        yield from self.rows.batches(order, side.batch_size, side.dropout, rng)
+
+    def hidden(self, network: Perceptron, dropout: float, rng: torch.Generator) -> Tensor:
+        """Return a network's last hidden layer for all rows (rows, hidden), without gradient."""
+        order = torch.arange(self.rows.shape[0], device=rng.device)
+        with torch.no_grad():
+            blocks = self.rows.batches(order, BLOCK, dropout, rng)
+            return torch.cat([network.last_hidden(block) for block in blocks])
+
+
+class RCGANGame(nn.Module):
+    """RC-GAN's two networks and what they play for.
+
+    What the resting player says of all rows is never written down: its last hidden layer is kept, and its
+    output computed for the cells that a batch of the other view asks for. So memory on the device grows with
+    (users + items) x hidden, not with the matrix's cells; the arithmetic still does.
+    """
+
+    critic_share: Tensor
+    user_weights: Tensor | None
+
+    def __init__(self, settings: RCGANParams, user_items: csr_array, device: torch.device) -> None:
+        """Build the networks.
+
+        Args:
+            settings: the train section.
+            user_items: (users, items).
+            device: where the game will be played.
+        """
+        super().__init__()
+        self.settings = settings
+        self.generator, self.discriminator = networks(settings, user_items.shape)
+        self.users = View(user_items, settings.unobserved_weight)
+        self.items = View(csr_array(user_items.T.tocsr()), settings.unobserved_weight)
+        # None keeps the loss of equal users free of a factor.
+        power = settings.user_weight_power
+        self.register_buffer(
+            "user_weights", user_weights(user_items, power) if power else None, persistent=False
+        )
+        self.rng = torch.Generator(device).manual_seed(settings.seed)
+        # Part of the state, so that the share of the best look comes back with its weights.
+        self.register_buffer("critic_share", torch.tensor(settings.critic_shares[0], dtype=torch.float64))
+        self._sums: dict[str, Tensor] = {}
+
+    def optimizers(self) -> tuple[torch.optim.Optimizer, torch.optim.Optimizer]:
+        """Return the critic's and the generator's AdamW."""
+        d, g = self.settings.critic, self.settings.generator
+        return (
+            adamw(self.discriminator, d.learning_rate, d.weight_decay),
+            adamw(self.generator, g.learning_rate, g.weight_decay),
+        )
+
+    def begin_epoch(self) -> None:
+        """Forget what the epoch before measured."""
+        self._sums = {}
+
+    def discriminator_turn(self) -> Iterator[Tensor]:
+        """Yield the critic's losses; the generator rests, so it reads all users once."""
+        hidden = self.users.hidden(self.generator, self.settings.generator.dropout, self.rng)
+        for batch in self.items.batches(self.settings.critic, self.rng):
+            yield self.critic_loss(batch, column(self.generator, batch.rows, hidden))
+
+    def generator_turn(self) -> Iterator[Tensor]:
+        """Yield the generator's losses; the critic rests, so it reads all items once."""
+        hidden = self.items.hidden(self.discriminator, 0, self.rng)
+        for batch in self.users.batches(self.settings.generator, self.rng):
+            residual = column(self.discriminator, batch.rows, hidden)
+            adversarial, reconstruction = self.generator_losses(batch, residual)
+            self._measure("adversarial", adversarial.detach())
+            self._measure("reconstruction", reconstruction.detach())
+            yield reconstruction + self.settings.adversarial * adversarial
+
+    def generator_steps(self) -> int:
+        """Return how many losses the generator's turn yields."""
+        return -(-self.users.rows.shape[0] // self.settings.generator.batch_size)
+
+    def critic_loss(self, batch: SparseBatch, scores: Tensor) -> Tensor:
+        """Return the mean row's D(c, y) - D(c, x) + γ/2 ‖d‖²_w.
+
+        Args:
+            batch: rows of the item view.
+            scores: (batch, users), the generator's y for them.
+        """
+        residual = self.discriminator(batch)  # (batch, users)
+        cells, weights = batch.cells(residual.shape[1]), self.items.weights[batch.entries]
+        base, n_rows = self.items.base, len(batch.rows)
+        penalty = self.settings.gradient_penalty
+        self._measure("d_fake", inner(residual, scores, cells, weights, base) / n_rows)
+        self._measure("d_real", weights.dot(residual.detach().float().view(-1)[cells]) / n_rows)
+        loss = quadratic(residual, scores, cells, weights, base, square=penalty, cross=1, pull=1)
+        return loss / n_rows
+
+    def generator_losses(self, batch: SparseBatch, residual: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the mean row's -D(c, y) and ½ ‖y - x‖²_w, each row times its user's weight.
+
+        Args:
+            batch: rows of the user view.
+            residual: (batch, items), the critic's d for them.
+        """
+        scores = self.generator(batch)  # (batch, items)
+        cells, weights = batch.cells(scores.shape[1]), self.users.weights[batch.entries]
+        base, n_rows = self.users.base, len(batch.rows)
+        users = None if self.user_weights is None else self.user_weights[batch.rows]
+        adversarial = quadratic(
+            scores, residual, cells, weights, base, square=0, cross=-1, pull=0, rows=users
+        )
+        squares = quadratic(scores, residual, cells, weights, base, square=1, cross=0, pull=1, rows=users)
+        if users is not None:
+            weights = weights * users[cells // scores.shape[1]]
+        return adversarial / n_rows, (squares + weights.sum() / 2) / n_rows
+
+    def measured(self) -> dict[str, Tensor]:
+        """Return the epoch's mean D(c, x), D(c, y), -D(c, y) as the generator met it, and ½ ‖y - x‖²_w."""
+        n_users, n_items = self.users.rows.shape
+        d_steps = -(-n_items // self.settings.critic.batch_size)
+        g_steps = -(-n_users // self.settings.generator.batch_size)
+        steps = {"d_real": d_steps, "d_fake": d_steps, "adversarial": g_steps, "reconstruction": g_steps}
+        return {name: total / steps[name] for name, total in self._sums.items()}
+
+    def _measure(self, name: str, value: Tensor) -> None:
+        self._sums[name] = self._sums[name] + value if name in self._sums else value
+
+
+def networks(settings: RCGANParams, shape: tuple[int, int]) -> tuple[Perceptron, Perceptron]:
+    """Return generator and critic for (users, items); the critic's last layer starts at zero."""
+    rng = torch.Generator().manual_seed(settings.seed)  # on the CPU: the same start on every device
+    n_users, n_items = shape
+    generator = make_generator(settings, n_items, rng)
+    critic = Perceptron(n_users, settings.critic.hidden, n_users, rng, torch.tanh)
+    nn.init.zeros_(critic.output.weight)
+    nn.init.zeros_(critic.output.bias)
+    return generator, critic
+
+
+def column(network: Perceptron, outputs: Tensor, hidden: Tensor) -> Tensor:
+    """Return some of a network's outputs for all its rows, without gradient.
+
+    Args:
+        network: of the other view.
+        outputs: (batch,) which outputs.
+        hidden: (rows, hidden), its last hidden layer for all rows.
+
+    Returns:
+        (batch, rows)
+    """
+    with torch.no_grad():
+        weight, bias = network.output.weight[outputs], network.output.bias[outputs]
+        return dense(weight, hidden).float() + bias[:, None]
+
+
+def normalised(matrix: csr_array) -> csr_array:
+    """Divide each row by its Euclidean norm where that is above 1."""
+    norms = np.sqrt(np.asarray(matrix.multiply(matrix).sum(axis=1), dtype=np.float64))
+    # Not a product of matrices, which would leave a row's entries in another order than the matrix's own.
+    values = matrix.data / np.repeat(np.maximum(norms, 1), np.diff(matrix.indptr))
+    return csr_array((values.astype(np.float32), matrix.indices, matrix.indptr), shape=matrix.shape)
+
+
+def user_weights(user_items: csr_array, power: float) -> Tensor:
+    """Return (users,) n^-power of a user with n items, divided by its mean; no item counts as one."""
+    sizes = np.maximum(np.diff(user_items.indptr), 1).astype(np.float64)
+    weights = sizes**-power
+    return torch.as_tensor(weights / weights.mean(), dtype=torch.float32)
+
+
+def make_generator(settings: RCGANParams, items: int, rng: torch.Generator) -> Perceptron:
+    """Return an untrained generator of rows of items."""
+    return Perceptron(items, settings.generator.hidden, items, rng, torch.tanh)
