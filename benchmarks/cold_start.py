@@ -42,10 +42,12 @@ from recgan.evaluation.evaluate import OURS
 from recgan.evaluation.metrics import user_metrics
 from recgan.evaluation.significance import compare
 from recgan.features.matrices import ColdStart, Features, read_features
+from recgan.recommenders.catalogue import TrainParams
 from recgan.recommenders.feature_gan.recommender import FeatureGAN
+from recgan.recommenders.feature_gan.settings import FeatureGANParams
 from recgan.recommenders.protocol import recommend, top_k
 from recgan.recommenders.train import fit_and_choose
-from recgan.settings import FeatureGANParams, TrainParams, load_params
+from recgan.settings import load_params
 
 K = (10, 20)
 Values = NDArray[np.float64]

@@ -33,11 +33,12 @@ from scipy.sparse import csr_array
 from recgan.core.files import read_json, write_json
 from recgan.evaluation import evaluate as stage
 from recgan.features.matrices import Features, HeldOut, read_features, write_features
-from recgan.recommenders.baselines import Popularity
+from recgan.recommenders.popularity.recommender import Popularity
 from recgan.recommenders.protocol import recommend
 from recgan.recommenders.rcgan.recommender import RCGAN
+from recgan.recommenders.rcgan.settings import RCGANParams
 from recgan.recommenders.tune import RANKED
-from recgan.settings import RCGANParams, load_params
+from recgan.settings import load_params
 
 ROOT = Path(__file__).parents[1]
 CELLS = 2**24

@@ -19,11 +19,14 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from torch import Tensor, nn
 
+from recgan.recommenders.catalogue import TrainParams
 from recgan.recommenders.cfgan.recommender import CFGAN
+from recgan.recommenders.cfgan.settings import CFGANParams
 from recgan.recommenders.protocol import Recommender, recommend
 from recgan.recommenders.ranking import hits, ndcg
 from recgan.recommenders.rcgan.recommender import RCGAN
-from recgan.settings import CFGANParams, RCGANParams, TrainParams, load_params
+from recgan.recommenders.rcgan.settings import RCGANParams
+from recgan.settings import load_params
 
 USERS, ITEMS = 943, 1653
 

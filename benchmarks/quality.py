@@ -31,19 +31,17 @@ from recgan.evaluation.metrics import user_metrics
 from recgan.evaluation.significance import Comparison, compare
 from recgan.features.draw import draws, pair_hashes
 from recgan.features.matrices import Features, HeldOut, read_features
+from recgan.features.settings import PublishedSplit
 from recgan.features.split import TRAIN, VALIDATION, published_windows
+from recgan.recommenders.catalogue import TrainParams
+from recgan.recommenders.feature_gan.settings import FeatureGANParams
+from recgan.recommenders.irgan.settings import IRGANParams
 from recgan.recommenders.protocol import recommend
+from recgan.recommenders.rcgan.settings import RCGANParams
+from recgan.recommenders.student.settings import StudentParams
 from recgan.recommenders.train import fit_and_choose
 from recgan.recommenders.tune import grids, tune
-from recgan.settings import (
-    FeatureGANParams,
-    IRGANParams,
-    PublishedSplit,
-    RCGANParams,
-    StudentParams,
-    TrainParams,
-    load_params,
-)
+from recgan.settings import load_params
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "rcgan-ml100k.yaml"
 Metrics = dict[str, NDArray[np.float64]]  # metric → (users,)

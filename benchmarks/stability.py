@@ -23,9 +23,9 @@ from scipy.sparse import csr_array
 
 from recgan.core.errors import RecganError
 from recgan.recommenders.cfgan.recommender import CFGAN
+from recgan.recommenders.cfgan.settings import CFGANParams
 from recgan.recommenders.protocol import Recommender, recommend
 from recgan.recommenders.ranking import ndcg
-from recgan.settings import CFGANParams
 
 SIDES = {
     "generator": {"hidden": [400], "learning_rate": 5e-4, "l2": 0.001, "batch_size": 64, "steps": 4},

@@ -23,7 +23,8 @@ from scipy.sparse import csr_array
 from recgan.recommenders.loading import load_recommender
 from recgan.recommenders.protocol import recommend
 from recgan.recommenders.student.recommender import Student
-from recgan.settings import StudentParams, load_params
+from recgan.recommenders.student.settings import StudentParams
+from recgan.settings import load_params
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "student-ml100k.yaml"
 

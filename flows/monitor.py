@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 from flows.preflight import prepare
+from recgan.core import layout
 
 prepare(__name__ == "__main__")  # before Prefect and MLflow read their settings
 
@@ -64,7 +65,7 @@ def monitor(root: Path = Path(), act: bool = True) -> State[watch.Report]:
         act: retrain when it is due; otherwise only say so.
     """
     workplace.end_with_worker()
-    params = load_params(root / "params.yaml")
+    params = load_params(root / layout.PARAMS)
     report = observe(root, params)
     show(params, report)
     retrain_where_due(root, report, act)

@@ -13,6 +13,7 @@ from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 
+from recgan.core import layout
 from recgan.core.environment import configure
 from recgan.core.errors import RecganError
 from recgan.core.redact import clean
@@ -68,8 +69,8 @@ def check_folder(root: Path) -> None:
             "with all that is in its repository"
         )
     try:
-        (root / ".recgan").mkdir(exist_ok=True)
-        with tempfile.TemporaryFile(dir=root / ".recgan") as trial:
+        (root / layout.STATE).mkdir(exist_ok=True)
+        with tempfile.TemporaryFile(dir=root / layout.STATE) as trial:
             trial.write(bytes(2**16))
             trial.flush()
     except OSError as error:

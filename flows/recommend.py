@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 from flows.preflight import prepare
+from recgan.core import layout
 
 prepare(__name__ == "__main__")  # before Prefect and MLflow read their settings
 
@@ -48,7 +49,7 @@ def recommend(
         exclude_seen: leave out the items of the history; as features.repeat_purchases has it when not given.
     """
     workplace.end_with_worker()
-    params = load_params(root / "params.yaml")
+    params = load_params(root / layout.PARAMS)
     published = publish(root, params, k, exclude_seen)
     show(published)
     return Completed(

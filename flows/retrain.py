@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 from flows.preflight import prepare
+from recgan.core import layout
 
 prepare(__name__ == "__main__")  # before Prefect and MLflow read their settings
 
@@ -34,7 +35,7 @@ def bring_up_to_date(stage: str, root: Path, params: Params) -> State[str]:
             check_freshness(root, params.validate_)
     finally:
         # Wanted most where the events broke an expectation, after which no later task runs.
-        if stage == "validate" and (root / "metrics/validation.json").exists():
+        if stage == "validate" and (root / layout.VALIDATION_METRICS).exists():
             create_markdown_artifact(
                 summary.data_quality(root), key="data-quality", description="Data quality"
             )
@@ -73,7 +74,7 @@ def push(root: Path) -> State[str]:
 @task(task_run_name="publish", cache_policy=NO_CACHE)
 def publish(root: Path, params: Params, promotion: store.Promotion) -> None:
     """Show the metrics against the baselines and the decision as artifacts."""
-    report = (root / "reports/evaluation.md").read_text(encoding="utf-8")
+    report = (root / layout.EVALUATION_TEXT).read_text(encoding="utf-8")
     create_markdown_artifact(report, key="metrics", description="The recommender against the baselines")
     create_markdown_artifact(
         summary.decision(params, promotion), key="gate", description="The gate's decision"
@@ -128,8 +129,8 @@ def main() -> int:
     root = Path()
     return run_here(
         lambda: retrain(root, return_state=True),
-        lambda promotion: summary.closing(root, load_params(root / "params.yaml"), promotion),
-        check=lambda: load_params(root / "params.yaml"),
+        lambda promotion: summary.closing(root, load_params(root / layout.PARAMS), promotion),
+        check=lambda: load_params(root / layout.PARAMS),
     )
 
 

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from flows.preflight import prepare
+from recgan.core import layout
 
 prepare(__name__ == "__main__")  # before Prefect and MLflow read their settings
 
@@ -44,7 +45,7 @@ def rollback(reason: str, by: str | None = None, root: Path = Path()) -> State[R
         by: who; the flow run when not given.
         root: the project, a folder with params.yaml.
     """
-    params = load_params(root / "params.yaml")
+    params = load_params(root / layout.PARAMS)
     done = put_back(root, params, reason, by)
     text = live_now(root, done)
     show(text)

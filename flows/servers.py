@@ -22,6 +22,7 @@ from pathlib import Path
 
 import psutil
 
+from recgan.core import layout
 from recgan.core.environment import configure
 from recgan.core.errors import RecganError
 
@@ -43,7 +44,7 @@ class Place:
     @property
     def folder(self) -> Path:
         """Database cluster, logs and process ids."""
-        return self.root / ".recgan" / "servers"
+        return self.root / layout.STATE / "servers"
 
     @property
     def cluster(self) -> Path:

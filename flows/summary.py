@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from recgan.core import layout
 from recgan.core.files import read_json
 from recgan.core.redact import clean
 from recgan.evaluation.report import evaluation_table
@@ -13,7 +14,7 @@ from recgan.settings import Params
 
 def data_quality(root: Path) -> str:
     """Return the outcome of validation as Markdown."""
-    outcome = read_json(root / "metrics/validation.json")
+    outcome = read_json(root / layout.VALIDATION_METRICS)
     lines = [
         f"# Data quality: {'every critical expectation holds' if outcome['success'] else 'broken'}",
         f"{outcome['raw']:,} raw events = {outcome['kept']:,} kept + {outcome['quarantined']:,} "

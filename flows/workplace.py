@@ -9,6 +9,7 @@ import threading
 import time
 from pathlib import Path
 
+from recgan.core import layout
 from recgan.core.errors import RecganError
 from recgan.core.yaml12 import read_yaml
 from recgan.registry.tracking import tracking_uri
@@ -54,11 +55,11 @@ def prepare(root: Path, name: str, ref: str) -> Path:
         raise RecganError(f"params.yaml as of {ref} does not say ingest.path; commit one that does") from None
     _lend(root, place, raw)
     published = place / "recommendations"
-    if published.is_symlink() and published.resolve() != (root / "recommendations").resolve():
+    if published.is_symlink() and published.resolve() != (root / layout.RECOMMENDATIONS).resolve():
         published.unlink()
     if not published.is_symlink():
-        (root / "recommendations").mkdir(exist_ok=True)
-        published.symlink_to(root / "recommendations")
+        (root / layout.RECOMMENDATIONS).mkdir(exist_ok=True)
+        published.symlink_to(root / layout.RECOMMENDATIONS)
     return place
 
 

@@ -45,7 +45,7 @@ def test_another_recommenders_parameter_is_to_be_removed(content):
     content["train"]["view"] = "item"
     assert "train.view: unknown parameter; remove it" in faults(content)
     content["train"] = {"recommender": "dfgan"}
-    assert "expected tags: 'cfgan', 'rcgan', 'irgan', 'student', 'feature_gan'" in faults(content)
+    assert "expected tags: 'rcgan', 'cfgan', 'irgan', 'feature_gan', 'student'" in faults(content)
 
 
 def test_a_number_in_quotes_is_explained(content):

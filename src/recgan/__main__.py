@@ -27,7 +27,7 @@ def _recgan() -> None:
 @app.command()
 def ingest() -> None:
     """Turn the source of params.yaml into events, items and users."""
-    from recgan.data.ingest import ingest as stage
+    from recgan.stages import ingest as stage
 
     stage()
 
@@ -35,7 +35,7 @@ def ingest() -> None:
 @app.command()
 def validate() -> None:
     """Check the events, put droppable rows into quarantine, stop on critical failures."""
-    from recgan.data.validate import validate as stage
+    from recgan.stages import validate as stage
 
     stage()
 
@@ -43,7 +43,7 @@ def validate() -> None:
 @app.command()
 def features() -> None:
     """Split the kept events in time and build the matrices."""
-    from recgan.features.build import features as stage
+    from recgan.stages import features as stage
 
     stage()
 
@@ -51,7 +51,7 @@ def features() -> None:
 @app.command()
 def baselines() -> None:
     """Tune the classical baselines on validation and rank the test users."""
-    from recgan.recommenders.tune import baselines as stage
+    from recgan.stages import baselines as stage
 
     stage()
 
@@ -59,7 +59,7 @@ def baselines() -> None:
 @app.command()
 def train() -> None:
     """Train the GAN recommender."""
-    from recgan.recommenders.train import train as stage
+    from recgan.stages import train as stage
 
     stage()
 
@@ -67,7 +67,7 @@ def train() -> None:
 @app.command()
 def evaluate() -> None:
     """Measure the recommender against the baselines on the test window."""
-    from recgan.evaluation.evaluate import evaluate as stage
+    from recgan.stages import evaluate as stage
 
     stage()
 

@@ -12,6 +12,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.representer import RoundTripRepresenter
 
+from recgan.core import layout
 from recgan.core.errors import RecganError
 from recgan.core.files import replacing
 from recgan.core.yaml12 import parse_yaml
@@ -119,7 +120,7 @@ def put_in_place(text: bytes, source: Path, root: Path = Path()) -> Replaced:
     """
     content = parse_yaml(text, source)
     check_params(content, source)
-    target = root / "params.yaml"
+    target = root / layout.PARAMS
     held = target.read_bytes() if target.exists() else None
     if held == text:
         return Replaced(target, changed=False, before=None, differing=())

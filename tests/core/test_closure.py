@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from recgan.core import closure
+from recgan.recommenders.catalogue import module_of
 from tests.conftest import ROOT
 
 PACKAGE = {
@@ -82,22 +83,25 @@ def test_the_digest_changes_with_what_counts(package, changed, other):
         ("features/matrices.py", True),
         ("adversarial/weighted.py", True),
         ("recommenders/tune.py", False),
-        ("params.py", False),
+        ("settings.py", False),
+        ("recommenders/catalogue.py", False),
     ],
 )
 def test_a_checkpoint_is_of_all_the_code_that_trains(tmp_path, monkeypatch, changed, other):
-    before = closure.digest("recgan.recommenders.train")
+    modules = ("recgan.recommenders.train", module_of("feature_gan"))
+    before = [closure.digest(module) for module in modules]
     copy = tmp_path / "recgan"
     shutil.copytree(ROOT / "src/recgan", copy, ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.setattr(closure, "ROOT", copy)
-    assert closure.digest("recgan.recommenders.train") == before  # wherever it is installed
+    assert [closure.digest(module) for module in modules] == before  # wherever it is installed
     with (copy / changed).open("a") as file:
         file.write("\n# changed\n")
-    assert (closure.digest("recgan.recommenders.train") != before) == other
+    assert ([closure.digest(module) for module in modules] != before) == other
 
 
 def test_what_python_itself_imports_is_among_the_sources(monkeypatch):
     monkeypatch.setattr(closure, "WITHOUT_RESULTS", {})
+    monkeypatch.setattr(closure, "SETTINGS", "no module ends so")
     code = "import recgan.features.build, sys; print(*[n for n in sys.modules if n.startswith('recgan.')])"
     loaded = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT

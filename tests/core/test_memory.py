@@ -1,24 +1,16 @@
 """What does not fit is refused by name before anything begins."""
 
-import numpy as np
 import pytest
 import yaml
 
 from recgan.core import memory
 from recgan.core.errors import RecganError
 from recgan.core.memory import Need, refuse
-from recgan.recommenders import footprint
+from recgan.recommenders.settings import neighbours_need
 from recgan.settings import check_params, load_params
 from tests.conftest import ROOT, SHOP
 
 GIB = 2**30
-
-
-class Shapes:
-    """Features of a size, without the matrices."""
-
-    def __init__(self, users, items):
-        self.train = self.train_validation = np.broadcast_to(np.float32(0), (users, items))
 
 
 def shop(**changes):
@@ -77,14 +69,18 @@ def test_all_that_does_not_fit_is_in_one_message(system):
     ]
 
 
+def baselines_need(params, n_items):
+    return [need for grid in params.baselines.grids().values() for need in grid.needs(n_items)]
+
+
 def test_a_large_catalogue_is_refused_by_name(system):
     """52 * 41,000² bytes are 81.4 GiB; the widest of the shop's grid keeps 800 neighbours."""
-    large = Shapes(500_000, 41_000)
+    large = 41_000
     with pytest.raises(RecganError, match=r"baselines\.ease: 81\.4 GiB for .*41,000 x 41,000.*ease to null"):
-        refuse(footprint.of_baselines(shop().baselines, large))
+        refuse(baselines_need(shop(), large))
     without = shop(baselines={"ease": None}, register={**shop_register(), "gate": gate("popularity")})
-    refuse(footprint.of_baselines(without.baselines, large))
-    refuse(footprint.of_baselines(shop().baselines, Shapes(500_000, 8_000)))
+    refuse(baselines_need(without, large))
+    refuse(baselines_need(shop(), 8_000))
 
 
 def shop_register():
@@ -104,7 +100,11 @@ def test_a_baseline_that_is_left_out_cannot_be_one_to_beat():
 def test_the_students_need_is_that_of_its_blocks_and_its_teachers_scores():
     """66 n² at once; in blocks 66 (2b)² and 48 n k; and 4 for each taught user and item."""
     train = load_params(ROOT / "examples/student-ml100k.yaml").train
-    need = footprint._of_student
+
+    def need(settings, n_users, n_items):
+        [one] = settings.needs(n_users, n_items, on_gpu=False)
+        return one
+
     solved = train.model_copy(update={"block_items": None, "neighbours": None, "teacher_users": 100})
     assert need(solved, 1000, 5000).bytes == 66 * 5000**2 + 4 * 100 * 5000
     blocks = solved.model_copy(update={"block_items": 1000, "neighbours": 50, "teacher_users": None})
@@ -114,6 +114,5 @@ def test_the_students_need_is_that_of_its_blocks_and_its_teachers_scores():
 
 
 def test_neighbours_turn_dense_where_they_are_many():
-    grid = shop().baselines.itemknn.model_copy(update={"neighbours": (20, 100)})
-    assert footprint._of_neighbours("x", grid, 1600).bytes == 48 * 1600 * 100
-    assert footprint._of_neighbours("x", grid, 1599).bytes == 48 * 1599 * 100 + 8 * 1599**2
+    assert neighbours_need("x", (20, 100), 1600).bytes == 48 * 1600 * 100
+    assert neighbours_need("x", (20, 100), 1599).bytes == 48 * 1599 * 100 + 8 * 1599**2

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from recgan.data.quarantine import ahead_by_zone
-from recgan.data.validate import validate
+from recgan.stages import validate
 from tests.data.test_validate import CLEAN, NOW, complaint, event, metrics, named, project, tables
 
 

@@ -6,8 +6,8 @@ import yaml
 
 from recgan.core.errors import RecganError
 from recgan.data.events import read_tables
-from recgan.data.ingest import ingest
 from recgan.settings import load_params
+from recgan.stages import ingest
 from tests.conftest import ROOT, SHOP
 
 EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))

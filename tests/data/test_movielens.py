@@ -10,7 +10,7 @@ import pytest
 
 from recgan.core.errors import RecganError
 from recgan.data.sources.movielens import ARCHIVES, Archive, read_movielens
-from recgan.settings import MovieLensSource
+from recgan.data.sources.settings import MovieLensSource
 
 SMALL = MovieLensSource(source="movielens-100k", path=Path("raw"))
 LARGE = MovieLensSource(source="movielens-1m", path=Path("raw"))

@@ -10,8 +10,9 @@ import pytest
 
 from recgan.core.errors import RecganError
 from recgan.data.sources.own_files import read_own_files
+from recgan.data.sources.settings import OwnFilesSource, ShopSource
 from recgan.data.sources.shop import simulate_shop
-from recgan.settings import OwnFilesSource, ShopSource, load_params
+from recgan.settings import load_params
 from tests.conftest import ROOT
 
 COLUMNS = {"user_id": "customer", "item_id": "sku", "event": "action", "timestamp": "at"}

@@ -4,7 +4,7 @@ import pytest
 
 from recgan.core.errors import RecganError
 from recgan.data.sources.published_split import read_published_split
-from recgan.settings import PublishedSplitSource
+from recgan.data.sources.settings import PublishedSplitSource
 
 PARAMS = PublishedSplitSource(source="published-split", path=Path("raw"), train="a.train", test="a.test")
 

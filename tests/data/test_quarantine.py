@@ -18,7 +18,7 @@ from recgan.data.quarantine import (
     partition,
     with_sound_prices,
 )
-from recgan.settings import ValidateParams
+from recgan.data.settings import ValidateParams
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 GOOD = {

@@ -17,8 +17,10 @@ from recgan.core.errors import RecganError
 from recgan.data import expectations
 from recgan.data.events import EVENTS, ITEMS, USERS, Tables, read_tables, write_tables
 from recgan.data.quarantine import QUARANTINE, REASONS, joined
-from recgan.data.validate import check, summarise, validate
-from recgan.settings import ValidateParams, load_params
+from recgan.data.settings import ValidateParams
+from recgan.data.validate import check, summarise
+from recgan.settings import load_params
+from recgan.stages import validate
 from tests.conftest import SHOP
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -11,14 +11,15 @@ import yaml
 from scipy.sparse import csr_array
 
 from recgan.core.errors import RecganError
-from recgan.evaluation import evaluate as stage
-from recgan.evaluation.evaluate import OURS, evaluate
+from recgan.evaluation.evaluate import OURS
 from recgan.evaluation.report import evaluation_table
 from recgan.evaluation.significance import intervals
 from recgan.features.matrices import Features, HeldOut, write_features
-from recgan.recommenders.baselines import EASE, Popularity
+from recgan.recommenders.ease.recommender import EASE
+from recgan.recommenders.popularity.recommender import Popularity
 from recgan.recommenders.protocol import recommend
 from recgan.recommenders.ranking import ndcg
+from recgan.stages import evaluate
 from tests.conftest import SHOP
 
 N_USERS, N_ITEMS = 90, 30
@@ -70,7 +71,7 @@ def project(features, tmp_path, monkeypatch):
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
     write_project(tmp_path, features)
     ours = EASE(5).fit(features.train_validation)
-    monkeypatch.setattr(stage, "load_recommender", lambda folder: ours)
+    monkeypatch.setattr("recgan.recommenders.loading.load_recommender", lambda folder: ours)
     return tmp_path
 
 

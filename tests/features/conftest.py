@@ -10,7 +10,7 @@ import pytest
 
 from recgan.data.events import EVENTS
 from recgan.features.build import build_features
-from recgan.settings import FeaturesParams
+from recgan.features.settings import FeaturesParams
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 

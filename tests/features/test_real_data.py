@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from recgan.data.sources.published_split import read_published_split
-from recgan.settings import PublishedSplitSource
+from recgan.data.sources.settings import PublishedSplitSource
 
 
 @pytest.mark.parametrize("validation_share", [0, 0.1])

@@ -17,8 +17,8 @@ from recgan.core.errors import RecganError, Unavailable
 from recgan.core.files import read_json, replacing
 from recgan.data.events import ITEMS, USERS, Tables, write_tables
 from recgan.data.quarantine import QUARANTINE
-from recgan.features.build import features
 from recgan.features.matrices import content_md5, read_features
+from recgan.stages import features
 from tests.conftest import SHOP
 
 

@@ -182,7 +182,7 @@ def test_a_packaged_student_answers_without_torch(tmp_path):
         warnings.filterwarnings("ignore", ".*input example was not provided", UserWarning)
         mlflow.pyfunc.save_model(
             tmp_path / "model",
-            python_model=str(Path(recgan.__file__).parent / "registry" / "pyfunc.py"),
+            python_model=str(Path(recgan.__file__).parent / "package" / "pyfunc.py"),
             artifacts={"recommender": str(folder), "items": str(tmp_path / "items.json")},
             code_paths=[str(Path(recgan.__file__).parent)],
             signature=SIGNATURE,

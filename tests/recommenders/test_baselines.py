@@ -12,11 +12,16 @@ from scipy.sparse import csr_array
 
 from recgan.core.errors import RecganError
 from recgan.features.matrices import Features, HeldOut, write_features
-from recgan.recommenders.baselines import EASE, IALS, ItemKNN, Popularity, RP3beta
+from recgan.recommenders.catalogue import BaselinesParams, fitted_of
+from recgan.recommenders.ease.recommender import EASE
+from recgan.recommenders.ials.recommender import IALS
+from recgan.recommenders.itemknn.recommender import ItemKNN
+from recgan.recommenders.popularity.recommender import Popularity
 from recgan.recommenders.protocol import recommend
 from recgan.recommenders.ranking import ndcg
-from recgan.recommenders.tune import baselines, fitted, grids, tune
-from recgan.settings import BaselinesParams
+from recgan.recommenders.rp3beta.recommender import RP3beta
+from recgan.recommenders.tune import grids, tune
+from recgan.stages import baselines
 from tests.conftest import SHOP
 
 SMALL = csr_array(
@@ -150,7 +155,7 @@ def test_what_settings_share_changes_no_score(user_items, name):
         "ials": lambda s: IALS(int(s["factors"]), s["regularization"], s["alpha"], int(s["iterations"]), 0),
     }[name]
     tried = 0
-    for settings, recommender in fitted(name, grids(grid())[name], user_items, seed=0):
+    for settings, recommender in fitted_of(name)(grids(grid())[name], user_items, 0):
         expected = alone(settings).fit(user_items).score(user_items)
         np.testing.assert_allclose(recommender.score(user_items), expected, rtol=1e-5, atol=1e-6)
         tried += 1

@@ -8,9 +8,9 @@ from scipy.sparse import csr_array
 from recgan.core.errors import RecganError
 from recgan.recommenders.cfgan.game import CFGANGame
 from recgan.recommenders.cfgan.recommender import CFGAN
+from recgan.recommenders.cfgan.settings import CFGANParams
 from recgan.recommenders.loading import load_recommender
 from recgan.recommenders.protocol import recommend
-from recgan.settings import CFGANParams
 from tests.adversarial.laws import assert_a_turn_leaves_the_opponent_untouched
 from tests.recommenders.data import checkerboard, histories
 

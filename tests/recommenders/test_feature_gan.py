@@ -13,9 +13,9 @@ from recgan.recommenders.feature_gan import recommender as module
 from recgan.recommenders.feature_gan.game import FeatureGANGame, Histories
 from recgan.recommenders.feature_gan.nearest import nearest
 from recgan.recommenders.feature_gan.recommender import FeatureGAN
+from recgan.recommenders.feature_gan.settings import FeatureGANParams
 from recgan.recommenders.loading import load_recommender
 from recgan.recommenders.protocol import recommend, top_k
-from recgan.settings import FeatureGANParams
 from tests.adversarial.laws import (
     assert_a_turn_leaves_the_opponent_untouched,
     assert_it_teaches_the_generator_alone,

@@ -9,9 +9,9 @@ from torch.nn.functional import logsigmoid
 from recgan.core.errors import RecganError
 from recgan.recommenders.irgan.game import IRGANGame, draw, reinforce, shares
 from recgan.recommenders.irgan.recommender import IRGAN
+from recgan.recommenders.irgan.settings import IRGANParams
 from recgan.recommenders.loading import load_recommender
 from recgan.recommenders.protocol import recommend
-from recgan.settings import IRGANParams
 from tests.adversarial.laws import (
     assert_a_turn_leaves_the_opponent_untouched,
     assert_it_teaches_the_generator_alone,

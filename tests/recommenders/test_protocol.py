@@ -4,8 +4,12 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
-from recgan.recommenders.baselines import EASE, IALS, ItemKNN, Popularity, RP3beta
+from recgan.recommenders.ease.recommender import EASE
+from recgan.recommenders.ials.recommender import IALS
+from recgan.recommenders.itemknn.recommender import ItemKNN
+from recgan.recommenders.popularity.recommender import Popularity
 from recgan.recommenders.protocol import recommend, top_k
+from recgan.recommenders.rp3beta.recommender import RP3beta
 from tests.recommenders.data import checkerboard
 
 PERSONAL = {

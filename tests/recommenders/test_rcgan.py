@@ -11,7 +11,7 @@ from recgan.recommenders.loading import load_recommender
 from recgan.recommenders.protocol import recommend
 from recgan.recommenders.rcgan.game import RCGANGame, column, normalised, user_weights
 from recgan.recommenders.rcgan.recommender import RCGAN
-from recgan.settings import RCGANParams
+from recgan.recommenders.rcgan.settings import RCGANParams
 from tests.adversarial.laws import (
     assert_a_turn_leaves_the_opponent_untouched,
     assert_it_teaches_the_generator_alone,

@@ -9,7 +9,7 @@ import pytest
 from scipy.sparse import csr_array
 
 from recgan.core.errors import RecganError
-from recgan.recommenders.baselines import EASE
+from recgan.recommenders.ease.recommender import EASE
 from recgan.recommenders.linear import linear_weights
 from recgan.recommenders.loading import load_recommender
 from recgan.recommenders.protocol import recommend
@@ -17,7 +17,7 @@ from recgan.recommenders.rcgan.recommender import RCGAN
 from recgan.recommenders.student.blocks import Block, item_blocks
 from recgan.recommenders.student.recommender import NO_INVERSE, Student
 from recgan.recommenders.student.rows import Choice, Rows
-from recgan.settings import StudentParams
+from recgan.recommenders.student.settings import StudentParams
 from tests.recommenders import test_rcgan
 from tests.recommenders.data import checkerboard, histories
 from tests.recommenders.test_rcgan import confidences

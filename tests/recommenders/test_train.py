@@ -18,7 +18,8 @@ from recgan.recommenders import train as stage
 from recgan.recommenders.loading import load_recommender
 from recgan.recommenders.protocol import recommend
 from recgan.recommenders.ranking import window_ndcg
-from recgan.recommenders.train import train
+from recgan.settings import load_params
+from recgan.stages import train
 from tests.conftest import SHOP
 
 
@@ -168,7 +169,7 @@ def test_a_student_killed_while_refitting_ends_as_the_uninterrupted_one(project,
     whole, killed = project("whole", gan="student"), project("killed", gan="student")
     train(root=whole)
     with monkeypatch.context() as patch:
-        patch.setattr(stage, "write_json", lambda *_: 1 / 0)
+        patch.setattr("recgan.stages.write_text", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             train(root=killed)
     assert list((killed / "checkpoints").rglob("choose-teacher-2.ckpt"))
@@ -213,7 +214,7 @@ def test_a_training_killed_while_refitting_ends_as_the_uninterrupted_one(project
     whole, killed = project("whole"), project("killed")
     train(root=whole)
     with monkeypatch.context() as patch:
-        patch.setattr(stage, "write_json", lambda *_: 1 / 0)
+        patch.setattr("recgan.stages.write_text", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             train(root=killed)
     (checkpoint,) = (killed / "checkpoints").rglob("refit.ckpt")
@@ -232,7 +233,7 @@ def test_the_refit_keeps_the_share_that_validation_chose(project, monkeypatch):
 
 def test_another_training_does_not_resume_this_one(project):
     built = features()
-    settings = stage.load_params(project() / "params.yaml").train
+    settings = load_params(project() / "params.yaml").train
     names = {
         stage.fingerprint(settings, built),
         stage.fingerprint(settings.model_copy(update={"seed": 7}), built),

@@ -2,11 +2,11 @@
 
 import difflib
 from collections.abc import Iterator
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from recgan.core.errors import RecganError
 from recgan.core.yaml12 import read_yaml
@@ -75,14 +75,15 @@ def _fault(fault: Any, content: dict[str, Any]) -> str:
     place = [str(part) for part in fault["loc"]]
     value: Any = content
     known = True
-    for part in place:  # discriminators (`shop`, `time`) stand in pydantic's path but not in the file
+    tags = _tags()
+    for part in place:
         if isinstance(value, dict) and part in value:
             value = value[part]
         elif isinstance(value, list | tuple) and part.isdigit():
             value = value[int(part)]
         elif part is place[-1]:
             known = False
-    written = [part for part in place if part not in _TAGS]
+    written = [part for part in place if part not in tags]
     name = ".".join(written)
     if fault["type"] == "extra_forbidden":
         names = _field_names()
@@ -112,19 +113,51 @@ def is_number(text: str) -> bool:
     return True
 
 
-_TAGS = frozenset(
-    {"shop", "movielens-100k", "movielens-1m", "online-retail", "completejourney"}
-    | {"published-split", "files"}
-    | {"time", "random", "leave-last-out", "published"}
-    | {"cfgan", "rcgan", "irgan", "student", "feature_gan"}
-)
+def _sections() -> Iterator[type[Section]]:
+    pending: list[type[Section]] = [Section]
+    while pending:
+        below = pending.pop().__subclasses__()
+        yield from below
+        pending += below
 
 
 def _field_names() -> set[str]:
-    names: set[str] = set()
-    pending: list[type[Section]] = [Section]
-    while pending:
-        for section in pending.pop().__subclasses__():
-            names |= {field.alias or name for name, field in section.model_fields.items()}
-            pending.append(section)
-    return names
+    return {field.alias or name for section in _sections() for name, field in section.model_fields.items()}
+
+
+def _tags() -> set[str]:
+    """Return the values that choose one of several sections: they stand in pydantic's paths, in no file."""
+    return {
+        value
+        for section in _sections()
+        for field in section.model_fields.values()
+        if isinstance(field.discriminator, str)
+        for one in get_args(field.annotation)
+        for value in get_args(one.model_fields[field.discriminator].annotation)
+    }
+
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+Positive = Annotated[float, Field(gt=0)]
+
+
+NonNegative = Annotated[float, Field(ge=0)]
+
+
+Count = Annotated[int, Field(ge=1)]
+
+
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+
+
+def no_number(value: Any) -> Any:
+    """Refuse what pydantic would take for seconds since 1970, such as 20260101."""
+    if isinstance(value, int | float) or (isinstance(value, str) and is_number(value)):
+        raise ValueError('is a number, not a time; write it as "2026-01-31T00:00:00Z"')
+    return value
+
+
+Instant = Annotated[datetime, BeforeValidator(no_number)]
+"""A time in quotes; without a zone it is UTC."""

@@ -15,6 +15,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric
 from mlflow.entities.model_registry import ModelVersion
 
+from recgan.core import layout
 from recgan.core.errors import RecganError, Unavailable
 from recgan.core.files import read_json, read_whole, write_json, write_text
 from recgan.core.temporary import temporary_folder
@@ -96,8 +97,8 @@ def monitor(root: Path, params: Params) -> Report:
         raise RecganError(f"{name} has no champion yet; a version becomes one by passing the gate: make run")
     observation = observe(root, params, champion)
     report = Report(observation, decide(observation, params.monitor))
-    write_json(root / "reports" / "monitor.json", asdict(report))
-    write_text(root / "reports" / "monitor.md", as_markdown(report, params.monitor))
+    write_json(root / layout.MONITOR_REPORT, asdict(report))
+    write_text(root / layout.MONITOR_TEXT, as_markdown(report, params.monitor))
     _log_metrics(client, report)
     log.info("%s", report.verdict.reasons[0])
     return report
@@ -109,7 +110,7 @@ def observe(root: Path, params: Params, champion: ModelVersion) -> Observation:
     reference, vocabulary = _read_reference(connect(root), champion)
     until = datetime.fromisoformat(reference["until"])
     bins = Bins(tuple(reference["bins"]["categories"]), tuple(reference["bins"]["price_edges"]))
-    events, items = read_whole(root / "data" / "kept", read_kept)
+    events, items = read_whole(root / layout.KEPT, read_kept)
     known = catalogue(items, vocabulary["item_ids"], vocabulary["popularity"])
     end = until if events.empty else max(until, after(events["timestamp"].max()))
     start = max(until, end - timedelta(days=params.monitor.days))

@@ -14,6 +14,7 @@ from mlflow.entities.model_registry import ModelVersion
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from recgan.core import layout
 from recgan.core.errors import RecganError
 from recgan.daily.publish import METADATA, about, build, drop_parts, publishing, put_in_place
 from recgan.features.matrices import read_features
@@ -57,7 +58,7 @@ class Published:
 
 def target_path(root: Path, name: str) -> Path:
     """Return where the recommendations of a registered model are published."""
-    return root / "recommendations" / f"{name}.parquet"
+    return root / layout.RECOMMENDATIONS / f"{name}.parquet"
 
 
 @outside()
@@ -92,7 +93,7 @@ def recommend(
         raise RecganError(f"k is {k}; ask for at least 1 item")
     client, target = connect(root), target_path(root, name)
     with publishing(target):
-        features = read_features(root / "data" / "features")
+        features = read_features(root / layout.FEATURES)
         md5 = str(features.summary["md5"])
         if exclude_seen is None:
             exclude_seen = not features.summary["repeat_purchases"]

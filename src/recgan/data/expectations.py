@@ -18,7 +18,7 @@ from great_expectations.expectations.row_conditions import Column
 
 from recgan.data.events import EVENTS
 from recgan.data.quarantine import FINITE, ahead_by_zone, expected_reasons, period, price_range
-from recgan.settings import EVENT_KINDS, Reason, ValidateParams, ValueRange
+from recgan.data.settings import EVENT_KINDS, Reason, ValidateParams, ValueRange
 
 Severity = Literal["critical", "warning"]
 

@@ -3,9 +3,10 @@
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from recgan.core import layout
 from recgan.core.errors import RecganError
 from recgan.core.files import read_json
-from recgan.settings import ValidateParams
+from recgan.data.settings import ValidateParams
 
 
 def check_freshness(root: Path, params: ValidateParams, now: datetime | None = None) -> None:
@@ -21,7 +22,7 @@ def check_freshness(root: Path, params: ValidateParams, now: datetime | None = N
     """
     if params.max_age_days is None:
         return
-    newest = read_json(root / "metrics/validation.json")["last_event"]
+    newest = read_json(root / layout.VALIDATION_METRICS)["last_event"]
     now = now or datetime.now(UTC)
     if newest is None or now - datetime.fromisoformat(newest) > timedelta(days=params.max_age_days):
         raise RecganError(

@@ -1,19 +1,16 @@
-"""The ingest stage: the source of params.yaml → data/ingested."""
+"""The source of params.yaml as events, items and users."""
 
-import logging
 from pathlib import Path
 
 import pyarrow.compute as pc
 
-from recgan.core.files import replacing
-from recgan.data.events import Tables, write_tables
+from recgan.data.events import Tables
 from recgan.data.sources.complete_journey import read_complete_journey
 from recgan.data.sources.movielens import read_movielens
 from recgan.data.sources.online_retail import read_online_retail
 from recgan.data.sources.own_files import read_own_files
 from recgan.data.sources.published_split import read_published_split
-from recgan.data.sources.shop import simulate_shop
-from recgan.settings import (
+from recgan.data.sources.settings import (
     CompleteJourneySource,
     IngestParams,
     MovieLensSource,
@@ -21,27 +18,20 @@ from recgan.settings import (
     OwnFilesSource,
     PublishedSplitSource,
     ShopSource,
-    load_params,
 )
+from recgan.data.sources.shop import simulate_shop
 
-logger = logging.getLogger(__name__)
 
+def read_source(params: IngestParams, folder: Path) -> Tables:
+    """Read or simulate the source, a row for each raw row.
 
-def ingest(root: Path = Path()) -> None:
-    """Write events, items and users of the source into data/ingested, a row for each raw row.
+    Args:
+        params: the section `ingest`.
+        folder: where the raw files lie.
 
     Raises:
-        RecganError: the source is missing or cannot be read; nothing is written then.
+        RecganError: the source is missing or cannot be read.
     """
-    params = load_params(root / "params.yaml").ingest
-    tables = _read(params, root / params.path)
-    with replacing(root / "data" / "ingested") as folder:
-        folder.mkdir()
-        write_tables(tables, folder)
-    logger.info("%s: %s", params.source, _describe(tables))
-
-
-def _read(params: IngestParams, folder: Path) -> Tables:
     match params:
         case ShopSource():
             return simulate_shop(params)
@@ -57,7 +47,8 @@ def _read(params: IngestParams, folder: Path) -> Tables:
             return read_own_files(params, folder)
 
 
-def _describe(tables: Tables) -> str:
+def describe(tables: Tables) -> str:
+    """Say how many events, users and items there are, and of which period."""
     period = pc.min_max(tables.events["timestamp"]).as_py()
     when = (
         "without times"

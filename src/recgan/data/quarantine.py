@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from recgan.data.events import EVENTS, Tables
-from recgan.settings import EVENT_KINDS, Reason, ValidateParams, ValueRange
+from recgan.data.settings import EVENT_KINDS, Reason, ValidateParams, ValueRange
 
 REASONS: tuple[Reason, ...] = get_args(Reason)
 """In the order in which a row's reason is chosen, behind the expected ones."""

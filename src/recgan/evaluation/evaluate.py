@@ -1,8 +1,8 @@
-"""The evaluate stage: the recommender against the tuned baselines on the test window, user by user."""
+"""The recommender against the tuned baselines on the test window, user by user."""
 
 import logging
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +12,14 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from recgan.core.errors import RecganError
-from recgan.core.files import read_json, replacing, write_json, write_text
 from recgan.evaluation.metrics import item_popularity, popularity_shares, system_metrics, user_metrics
-from recgan.evaluation.page import OURS, page
-from recgan.evaluation.report import evaluation_table, report
+from recgan.evaluation.page import OURS
 from recgan.evaluation.segments import FEW_USERS, segments
+from recgan.evaluation.settings import EvaluateParams
 from recgan.evaluation.significance import compare, intervals
-from recgan.features.matrices import Features, read_features
-from recgan.recommenders.loading import load_recommender
-from recgan.recommenders.protocol import recommend
+from recgan.features.matrices import Features
+from recgan.recommenders.protocol import Recommender, recommend
 from recgan.recommenders.ranking import ndcg, once
-from recgan.settings import EvaluateParams, load_params
 
 POPULARITY_PARTS = 20
 """Equal parts of the catalogue in which the popularity of what is shown and bought is told."""
@@ -32,23 +29,37 @@ _log = logging.getLogger(__name__)
 Rankings = dict[str, NDArray[np.int32]]
 
 
-def evaluate(root: Path = Path()) -> None:
-    """Rank the test users, measure every recommender, compare ours with each baseline, write the report.
+@dataclass(frozen=True)
+class Evaluation:
+    """What the evaluation of a recommender found."""
 
-    Users with nothing held out are left out, and counted in the summary. Writes metrics/evaluation.json,
-    data/evaluation (per_user.parquet, rankings.npz, summary.json), reports/evaluation.md and
-    reports/evaluation.html.
+    summary: dict[str, Any]
+    per_user: pd.DataFrame
+    """A row for each user with something held out."""
+    rankings: Rankings
+    """Of all test users, `OURS` first."""
+
+
+def evaluate(
+    params: EvaluateParams, features: Features, recommender: Recommender, baselines: Rankings
+) -> Evaluation:
+    """Rank the test users, measure every recommender, compare ours with each baseline.
+
+    Users with nothing held out are left out, and counted in the summary.
+
+    Args:
+        params: the evaluate section.
+        features: matrices.
+        recommender: ours, fitted.
+        baselines: name → (test users, places).
 
     Raises:
-        RecganError: an input is missing or does not fit the features, or no user has anything held out.
+        RecganError: no user has anything held out.
     """
-    params = load_params(root / "params.yaml").evaluate
-    features = read_features(root / "data" / "features")
-    longest = max(params.k)
-    exclude_seen = not features.summary["repeat_purchases"]
-    recommender = load_recommender(root / "models" / "recommender")
-    ours, _ = recommend(recommender, features.test.history, longest, exclude_seen)
-    rankings: Rankings = {OURS: ours, **read_rankings(root, features, longest)}
+    ours, _ = recommend(
+        recommender, features.test.history, max(params.k), not features.summary["repeat_purchases"]
+    )
+    rankings: Rankings = {OURS: ours, **baselines}
     held = np.flatnonzero(np.diff(features.test.held_out.indptr))
     left_out = features.test.held_out.shape[0] - held.size
     _log.info("%d test users, %d left out because nothing is held out", held.size, left_out)
@@ -59,7 +70,6 @@ def evaluate(root: Path = Path()) -> None:
         )
     measured, per_user = measure({name: one[held] for name, one in rankings.items()}, features, held, params)
     summary = {
-        "recommender": read_json(root / "models" / "recommender" / "recommender.json")["name"],
         "users": int(held.size),
         "users_left_out": int(left_out),
         "items": len(features.items),
@@ -67,25 +77,15 @@ def evaluate(root: Path = Path()) -> None:
         "cuts": features.summary.get("cuts"),
         **measured,
     }
-    with replacing(root / "data" / "evaluation") as folder:
-        folder.mkdir()
-        per_user.to_parquet(folder / "per_user.parquet", index=False)
-        arrays: dict[str, Any] = rankings
-        np.savez_compressed(folder / "rankings.npz", **arrays)
-        write_json(folder / "summary.json", summary)
-    write_json(root / "metrics" / "evaluation.json", flat_metrics(summary))
-    write_text(root / "reports" / "evaluation.md", report(summary))
-    write_text(root / "reports" / "evaluation.html", page(root))
-    _log.info("\n%s", evaluation_table(root))
+    return Evaluation(summary, per_user, rankings)
 
 
-def read_rankings(root: Path, features: Features, longest: int) -> Rankings:
+def read_rankings(path: Path, features: Features, longest: int) -> Rankings:
     """Read the baselines' rankings, cut to the longest k; an item repeated in a list counts once.
 
     Raises:
         RecganError: they are missing, not readable, too short, or of other features.
     """
-    path = root / "data" / "baselines" / "rankings.npz"
     try:
         with np.load(path) as stored:
             rankings = {name: stored[name] for name in stored.files}

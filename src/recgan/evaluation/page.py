@@ -12,6 +12,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from recgan.core import layout
 from recgan.core.errors import RecganError
 from recgan.core.files import read_json
 from recgan.evaluation.plots import (
@@ -81,15 +82,15 @@ def page(root: Path = Path(), verdict: Verdict | None = None) -> str:
     Raises:
         RecganError: there is no evaluation, or one of these files is not readable.
     """
-    path = root / "data" / "evaluation" / "summary.json"
+    path = root / layout.EVALUATION / "summary.json"
     if not path.exists():
         raise RecganError(f"no evaluation in {path}; run dvc repro evaluate")
     try:
         return render(
             read_json(path),
-            recommender=_json(root / "models" / "recommender" / "recommender.json"),
-            curves=read_curves(root / "reports" / "curves.csv"),
-            validation=_json(root / "metrics" / "validation.json"),
+            recommender=_json(root / layout.RECOMMENDER / "recommender.json"),
+            curves=read_curves(root / layout.CURVES),
+            validation=_json(root / layout.VALIDATION_METRICS),
             verdict=verdict,
         )
     except (OSError, ValueError, KeyError) as error:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from recgan.settings import EVENT_KINDS
+from recgan.data.settings import EVENT_KINDS
 
 OTHER, NONE = "(other)", "(none)"
 MAX_CATEGORIES = 50

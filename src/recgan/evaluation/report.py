@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from recgan.core import layout
 from recgan.core.errors import RecganError
 from recgan.core.files import read_json
 from recgan.evaluation.page import OURS
@@ -17,7 +18,7 @@ def evaluation_table(root: Path = Path()) -> str:
     Raises:
         RecganError: there is no readable evaluation.
     """
-    path = root / "data" / "evaluation" / "summary.json"
+    path = root / layout.EVALUATION / "summary.json"
     try:
         return comparison_table(read_json(path))
     except (OSError, ValueError, KeyError) as error:

@@ -1,4 +1,4 @@
-"""Split the kept events and build the matrices: the `features` stage."""
+"""Split the kept events in windows and build the matrices."""
 
 import logging
 from dataclasses import asdict, dataclass, replace
@@ -14,7 +14,6 @@ from scipy.sparse import csr_array
 
 from recgan.core import memory
 from recgan.core.errors import RecganError
-from recgan.core.files import replacing, unchanged, write_json
 from recgan.core.temporary import temporary_folder
 from recgan.data.events import EVENTS, ITEMS, check_table, read_table
 from recgan.data.quarantine import QUARANTINE
@@ -23,7 +22,8 @@ from recgan.features.cold import first_events, new_items
 from recgan.features.confidence import FIXED_POINT, NO_TIME, Pairs, code_pairs, decay_between, pair_events
 from recgan.features.draw import pair_draws
 from recgan.features.identity import split_identity
-from recgan.features.matrices import ColdStart, Features, HeldOut, content_md5, to_csr, write_features
+from recgan.features.matrices import ColdStart, Features, HeldOut, content_md5, to_csr
+from recgan.features.settings import FeaturesParams, Split
 from recgan.features.split import (
     TEST,
     TRAIN,
@@ -38,26 +38,23 @@ from recgan.features.split import (
     time_cuts,
 )
 from recgan.features.vocabulary import k_core
-from recgan.settings import FeaturesParams, Split, load_params
 
 logger = logging.getLogger(__name__)
 
 _DAY = 86_400_000_000  # microseconds
 
 
-def features(root: Path = Path()) -> None:
-    """Turn data/kept into data/features and metrics/features.json.
+def features_of(kept: Path, params: FeaturesParams) -> Features:
+    """Build the features of the kept tables, as `build_features` does, in DuckDB.
 
     Args:
-        root: the project's root.
+        kept: folder of events.parquet, quarantine.parquet and items.parquet.
+        params: the features section.
 
     Raises:
-        RecganError: the kept tables are missing, or the parameters leave a window or the vocabulary empty.
-        Unavailable: another run replaced the kept tables meanwhile.
+        RecganError: a table is missing, or the parameters leave a window or the vocabulary empty.
     """
-    params = load_params(root / "params.yaml").features
-    kept = root / "data" / "kept"
-    with unchanged(kept), temporary_folder() as spill:
+    with temporary_folder() as spill:
         check_table(kept / "events.parquet", EVENTS)
         check_table(kept / "quarantine.parquet", QUARANTINE)
         items = read_table(kept / "items.parquet", ITEMS).to_pandas()
@@ -70,13 +67,9 @@ def features(root: Path = Path()) -> None:
             events, quarantined = (
                 connection.read_parquet(kept / f"{name}.parquet") for name in ("events", "quarantine")
             )
-            built = build_features(events, items, params, quarantined)
+            return build_features(events, items, params, quarantined)
         finally:
             connection.disconnect()
-    with replacing(root / "data" / "features") as folder:
-        folder.mkdir()
-        write_features(built, folder)
-    write_json(root / "metrics" / "features.json", built.summary)
 
 
 def build_features(

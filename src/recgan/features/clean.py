@@ -7,7 +7,7 @@ from typing import Any
 import ibis
 
 from recgan.core.errors import RecganError
-from recgan.settings import FeaturesParams
+from recgan.features.settings import FeaturesParams
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from recgan.features.clean import Log, counting_events
+from recgan.features.settings import FeaturesParams
 from recgan.features.split import WINDOWS, Cuts, event_window
 from recgan.features.vocabulary import encode
-from recgan.settings import FeaturesParams
 
 FIXED_POINT = 10_000
 """Prices and ratings are summed in whole ten-thousandths."""

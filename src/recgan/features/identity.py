@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from recgan.features.confidence import Pairs
 from recgan.features.draw import DRAW, pair_hashes
+from recgan.features.settings import Split
 from recgan.features.split import TEST, Cuts
-from recgan.settings import Split
 
 Identity = Mapping[str, Any]
 

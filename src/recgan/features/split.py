@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from recgan.core.errors import RecganError
 from recgan.features.clean import Log
-from recgan.settings import LeaveLastOutSplit, PublishedSplit, RandomSplit, Split, TimeSplit
+from recgan.features.settings import LeaveLastOutSplit, PublishedSplit, RandomSplit, Split, TimeSplit
 
 TRAIN, VALIDATION, TEST = 0, 1, 2
 WINDOWS = ("train", "validation", "test")

@@ -9,15 +9,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from recgan.core.sections import Section, load_section
-from recgan.settings import (
-    AdamParams,
-    ConstraintParams,
-    Count,
-    Positive,
-    Seed,
-    Share,
-)
+from recgan.adversarial.settings import AdamParams, ConstraintParams
+from recgan.core.sections import Count, Positive, Section, Seed, Share, load_section
 
 PARAMS = Path("images/params.yaml")
 

@@ -14,6 +14,7 @@ from mlflow.exceptions import MlflowException
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from recgan.core import layout
 from recgan.core.errors import RecganError, Unavailable
 from recgan.evaluation.evaluate import read_rankings
 from recgan.evaluation.significance import compare
@@ -49,9 +50,9 @@ def gather_evidence(root: Path, params: Params, version: str) -> Evidence:
     name, k = params.register_.name, params.evaluate.primary_k
     champion = current(client, name)
     champion_version = None if champion is None else str(champion.version)
-    features = read_features(root / "data" / "features")
+    features = read_features(root / layout.FEATURES)
     item_ids = features.items["item_id"].astype(str).tolist()
-    baselines = read_rankings(root, features, k)
+    baselines = read_rankings(root / layout.BASELINES / "rankings.npz", features, k)
     rows = np.flatnonzero(np.diff(features.test.held_out.indptr))  # as in evaluate
     held_out = csr_array(features.test.held_out[rows])
     asked = questions(csr_array(features.test.history[rows]), pa.array(item_ids, pa.string()))

@@ -14,9 +14,9 @@ import recgan
 from recgan.core.files import unchanged
 from recgan.core.temporary import temporary_folder
 from recgan.features.matrices import Features
+from recgan.features.settings import FeaturesParams
 from recgan.package.packaged import SHOPPERS, write_items, write_shoppers
 from recgan.registry.manifest import MANIFEST, write_manifest
-from recgan.settings import FeaturesParams
 
 SIGNATURE = ModelSignature(
     inputs=Schema(

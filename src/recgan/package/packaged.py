@@ -14,10 +14,10 @@ from recgan.core.errors import RecganError
 from recgan.core.files import read_json, write_json
 from recgan.features.matrices import Features
 from recgan.features.newest import newest_histories
+from recgan.features.settings import FeaturesParams
 from recgan.recommenders.loading import load_recommender
 from recgan.recommenders.protocol import Recommender, recommend
 from recgan.registry.manifest import check_artifacts
-from recgan.settings import FeaturesParams
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
+from recgan.core import layout
 from recgan.core.files import read_whole
 from recgan.data.events import EVENTS, ITEMS, check_table, read_table
 from recgan.evaluation.profile import catalogue, event_histograms, fix_bins, item_histograms
@@ -33,9 +34,9 @@ def describe_training(root: Path, features: Features, depth: int) -> dict[str, A
         Histograms with their bins and the instant where training ends; None without data/kept or without
         a timestamp.
     """
-    if not (root / "data" / "kept").is_dir():
+    if not (root / layout.KEPT).is_dir():
         return None
-    events, items = read_whole(root / "data" / "kept", read_kept)
+    events, items = read_whole(root / layout.KEPT, read_kept)
     cuts = features.summary.get("cuts")
     if events.empty:
         return None
@@ -52,7 +53,7 @@ def describe_training(root: Path, features: Features, depth: int) -> dict[str, A
         "depth": depth,
         "recommended": None,
     }
-    rankings = root / "data" / "evaluation" / "rankings.npz"
+    rankings = root / layout.EVALUATION / "rankings.npz"
     if rankings.exists():
         with np.load(rankings) as stored:
             places = stored["recommender"][:, :depth].ravel()

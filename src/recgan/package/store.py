@@ -12,6 +12,7 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.models.model import ModelInfo
 
+from recgan.core import layout
 from recgan.core.errors import RecganError
 from recgan.core.temporary import temporary_folder
 from recgan.features.matrices import read_features
@@ -104,18 +105,18 @@ def register(root: Path, params: Params, flow_run_id: str | None = None) -> Regi
 
     def package(client: MlflowClient, run_id: str) -> ModelInfo:
         mlflow.log_params(dict(flat(params.model_dump(mode="json", by_alias=True), ".")))
-        log_figures(client, run_id, root / "metrics", root / "reports" / "curves.csv")
+        log_figures(client, run_id, root / layout.METRICS, root / layout.CURVES)
         for folder in ("reports", "metrics"):
             if (root / folder).is_dir():
                 mlflow.log_artifacts(str(root / folder), folder)
         for file in ("params.yaml", "dvc.yaml", "dvc.lock"):
             if (root / file).exists():
                 mlflow.log_artifact(str(root / file))
-        features = read_features(root / "data" / "features")
+        features = read_features(root / layout.FEATURES)
         reference = describe_training(root, features, params.evaluate.primary_k)
         if reference is not None:
             mlflow.log_dict(reference, REFERENCE)
-        return log_package(root / "models" / "recommender", features, params.features, tags)
+        return log_package(root / layout.RECOMMENDER, features, params.features, tags)
 
     return enrol(root, params.register_.name, tags, package)
 
@@ -203,7 +204,7 @@ def judge(root: Path, params: Params, version: str) -> Judgement:
 
 def _judgement_key(root: Path, params: Params, champion_version: str | None) -> str:
     parts = [
-        (root / "dvc.lock").read_text(encoding="utf-8"),
+        (root / layout.LOCK).read_text(encoding="utf-8"),
         params.register_.model_dump_json(),
         params.evaluate.model_dump_json(),
         str(champion_version),

@@ -14,10 +14,10 @@ from torch import Tensor
 from recgan.adversarial.devices import pick_device as pick_device  # every GAN recommender's
 from recgan.adversarial.diagnostics import Lines
 from recgan.adversarial.schedule import Rules
+from recgan.recommenders.settings import TrainingParams
 from recgan.recommenders.trained import Trained as Trained
 from recgan.recommenders.trained import Training as Training
 from recgan.recommenders.trained import reading, write_trained
-from recgan.settings import TrainingParams
 
 
 def play_out(

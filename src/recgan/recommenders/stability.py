@@ -6,7 +6,7 @@ from scipy.sparse import csr_array
 from recgan.adversarial.diagnostics import Lines, effective_number, effective_rank
 from recgan.adversarial.schedule import Rules
 from recgan.recommenders.protocol import Recommender, recommend
-from recgan.settings import AlarmParams, DiscriminatorAlarmParams, StabilityParams
+from recgan.recommenders.settings import AlarmParams, DiscriminatorAlarmParams, StabilityParams
 
 LIST_LENGTH = 20
 SAMPLE = 512

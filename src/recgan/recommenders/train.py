@@ -1,68 +1,72 @@
-"""The train stage: fit the GAN, choose the epoch on validation, refit, write the recommender."""
+"""Fit the recommender that params.yaml trains, choose its epoch on validation, fit it anew."""
 
 import csv
 import hashlib
 import io
 import logging
-import shutil
-from collections.abc import Sequence
-from dataclasses import replace
-from functools import partial
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
 from recgan.adversarial.devices import pick_device
 from recgan.adversarial.diagnostics import Row
 from recgan.core import closure
 from recgan.core.errors import RecganError
-from recgan.core.files import replacing, write_json, write_text
-from recgan.core.memory import refuse
-from recgan.features.matrices import Features, read_features
-from recgan.recommenders.cfgan.recommender import CFGAN
-from recgan.recommenders.feature_gan.recommender import FeatureGAN
-from recgan.recommenders.footprint import of_training
-from recgan.recommenders.gan import Trained
-from recgan.recommenders.irgan.recommender import IRGAN
+from recgan.core.memory import Need
+from recgan.features.matrices import Features
+from recgan.recommenders.catalogue import TrainParams, class_of, module_of
 from recgan.recommenders.protocol import Recommender
 from recgan.recommenders.ranking import window_ndcg
-from recgan.recommenders.rcgan.recommender import RCGAN
-from recgan.recommenders.student.recommender import Student
-from recgan.settings import (
-    CFGANParams,
-    FeatureGANParams,
-    IRGANParams,
-    RCGANParams,
-    StudentParams,
-    TrainParams,
-    load_params,
-)
+from recgan.recommenders.trained import Trained, Training
 
 log = logging.getLogger(__name__)
 
 
-def train(*, root: Path = Path()) -> None:
-    """Train the recommender of params.yaml on data/features.
+@dataclass(frozen=True)
+class Fitted:
+    """The recommender that serves, and the training in which its epoch was chosen."""
 
-    Writes models/recommender, reports/curves.csv and metrics/train.json. A training that was stopped, killed
-    or lost its machine goes on from checkpoints/ when the same training is asked for again.
+    recommender: Trained
+    chosen: Training
+
+    def metrics(self) -> dict[str, Any]:
+        """Return what metrics/train.json says of it."""
+        return {
+            "best_epoch": self.chosen.best_epoch,
+            "validation_ndcg": self.chosen.validation_ndcg,
+            "epochs": self.chosen.epochs,
+            "parameters": self.recommender.parameters,
+            "alarms": self.chosen.alarms,
+        }
+
+
+def check_validation(settings: TrainParams, features: Features) -> None:
+    """Refuse an early stop where nothing can tell when.
 
     Raises:
-        RecganError: the features are missing, nothing can choose an epoch, the recommender needs more memory
-            than is free, or training diverged.
+        RecganError: there is a patience, but no validation window.
     """
-    settings = load_params(root / "params.yaml").train
-    features = read_features(root / "data/features")
     if features.validation is None and settings.patience is not None:
         raise RecganError(
             "there is no validation window to stop training early; set train.patience to null "
             "(a student's is train.teacher.patience)"
         )
-    refuse(of_training(settings, features, on_gpu(settings)))
-    checkpoints = root / "checkpoints" / fingerprint(settings, features)
+
+
+def train(settings: TrainParams, features: Features, checkpoints: Path) -> Fitted:
+    """Fit on train, choose the epoch on validation and, where `refit` says so, fit anew on both.
+
+    Args:
+        settings: the train section.
+        features: matrices; nothing of the test window is read.
+        checkpoints: folder from which a training that was stopped goes on.
+
+    Raises:
+        RecganError: the accelerator is not there, or training diverged.
+    """
     log.info(
         "training %s on %d users x %d items, %d interactions",
         settings.recommender,
@@ -81,21 +85,17 @@ def train(*, root: Path = Path()) -> None:
         )
         ndcg = chosen.training.validation_ndcg
         recommender.training = replace(recommender.training, validation_ndcg=ndcg)
-    with replacing(root / "models/recommender") as folder:
-        folder.mkdir()
-        recommender.save(folder)
-    write_text(root / "reports/curves.csv", curves_csv(chosen.training.curves))
-    write_json(
-        root / "metrics/train.json",
-        {
-            "best_epoch": chosen.training.best_epoch,
-            "validation_ndcg": chosen.training.validation_ndcg,
-            "epochs": chosen.training.epochs,
-            "parameters": recommender.parameters,
-            "alarms": chosen.training.alarms,
-        },
-    )
-    shutil.rmtree(checkpoints, ignore_errors=True)
+    return Fitted(recommender, chosen.training)
+
+
+def needs(settings: TrainParams, features: Features) -> Iterator[Need]:
+    """Yield what a training of these settings on these features takes of the machine's memory.
+
+    Raises:
+        RecganError: a GPU is asked for and there is none.
+    """
+    shape = (features.train_validation if settings.refit else features.train).shape
+    return settings.needs(*shape, on_gpu(settings))
 
 
 def on_gpu(settings: TrainParams) -> bool:
@@ -104,32 +104,12 @@ def on_gpu(settings: TrainParams) -> bool:
     Raises:
         RecganError: a GPU is asked for and there is none.
     """
-    players = settings.teacher if isinstance(settings, StudentParams) else settings
-    return pick_device(players.accelerator).type == "cuda"
+    return pick_device(settings.accelerator).type == "cuda"
 
 
 def unfitted(settings: TrainParams, features: Features) -> Trained:
     """Return the recommender of these settings, to be fitted on matrices of these features."""
-    match settings:
-        case CFGANParams():
-            return CFGAN(settings)
-        case FeatureGANParams():
-            return FeatureGAN(settings, features.items, partial(_times, features))
-        case RCGANParams():
-            return RCGAN(settings)
-        case IRGANParams():
-            return IRGAN(settings)
-        case StudentParams():
-            return Student(settings)
-
-
-def _times(features: Features, user_items: csr_array) -> NDArray[np.float32] | None:
-    """Return when each entry of a matrix of the features was, where that is known."""
-    dated = (
-        (features.train, features.train_times),
-        (features.train_validation, features.train_validation_times),
-    )
-    return next((times for matrix, times in dated if matrix is user_items), None)
+    return class_of(settings.recommender).unfitted(settings, features)
 
 
 def fit_and_choose(settings: TrainParams, features: Features, checkpoints: Path | None = None) -> Trained:
@@ -151,8 +131,8 @@ def fit_and_choose(settings: TrainParams, features: Features, checkpoints: Path 
 
 def fingerprint(settings: TrainParams, features: Features) -> str:
     """Name a training by all that decides its result: settings, features, code and torch's version."""
-    code = closure.digest("recgan.recommenders.train")
-    parts = [settings.model_dump_json(), str(features.summary["md5"]), torch.__version__, code]
+    code = [closure.digest(module) for module in (__name__, module_of(settings.recommender))]
+    parts = [settings.model_dump_json(), str(features.summary["md5"]), torch.__version__, *code]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 

@@ -14,6 +14,7 @@ from scipy.sparse import csr_array
 from recgan.core.errors import RecganError
 from recgan.core.files import read_json, write_json
 from recgan.core.sections import Section
+from recgan.features.matrices import Features
 
 if TYPE_CHECKING:
     from recgan.adversarial.diagnostics import Row  # its module imports torch
@@ -42,6 +43,11 @@ class Trained(Protocol):
     @property
     def parameters(self) -> int:
         """Number of weights that scoring needs."""
+        ...
+
+    @classmethod
+    def unfitted(cls, settings: Any, features: Features) -> Self:
+        """Return one of these settings, to be fitted on matrices of these features."""
         ...
 
     def fit(
@@ -77,6 +83,15 @@ class Trained(Protocol):
 
     def save(self, folder: Path) -> None:
         """Write the recommender into an existing folder; no pickle."""
+        ...
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what `save` wrote, onto the CPU.
+
+        Raises:
+            RecganError: a file is missing, damaged, or its sizes disagree.
+        """
         ...
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from recgan.core import layout
 from recgan.core.errors import RecganError
 from recgan.core.files import read_json
 from recgan.core.yaml12 import read_yaml
@@ -76,7 +77,7 @@ def origin(root: Path, locked: Path, flow_run_id: str | None = None) -> dict[str
         "git.dirty": "unknown"
         if (status := _git(root, "status", "--porcelain", "--", ".", *_WRITTEN)) is None
         else str(bool(status)).lower(),
-        "dvc.lock.sha256": hashlib.sha256((locked / "dvc.lock").read_bytes()).hexdigest(),
+        "dvc.lock.sha256": hashlib.sha256((locked / layout.LOCK).read_bytes()).hexdigest(),
         "prefect.flow_run_id": flow_run_id or "none",
     }
 
@@ -99,7 +100,7 @@ def check_locked(
     locked = root if locked is None else locked
     if outputs is None:
         outputs = [("features", "data/features"), ("train", "models/recommender")]
-        if (root / "data" / "kept").is_dir():  # a model alone can come from the cache
+        if (root / layout.KEPT).is_dir():  # a model alone can come from the cache
             outputs = [*outputs, ("validate", "data/kept")]
     for stage, path in outputs:
         if not (root / path).is_dir():
@@ -128,7 +129,7 @@ def split_identity(root: Path = Path()) -> dict[str, Any]:
     Raises:
         RecganError: there is no readable data/features/summary.json, or one of an earlier version.
     """
-    path = root / "data" / "features" / "summary.json"
+    path = root / layout.FEATURES / "summary.json"
     try:
         return dict(read_json(path)["split_identity"])
     except (OSError, ValueError, KeyError) as error:
@@ -143,7 +144,7 @@ def validation_passed(root: Path = Path()) -> bool:
     Raises:
         RecganError: there is no readable metrics/validation.json.
     """
-    path = root / "metrics" / "validation.json"
+    path = root / layout.VALIDATION_METRICS
     try:
         return bool(read_json(path)["success"])
     except (OSError, ValueError, KeyError) as error:
@@ -153,7 +154,7 @@ def validation_passed(root: Path = Path()) -> bool:
 
 
 def _stages(root: Path) -> dict[str, Any]:
-    path = root / "dvc.lock"
+    path = root / layout.LOCK
     try:
         return dict(read_yaml(path)["stages"])
     except FileNotFoundError:

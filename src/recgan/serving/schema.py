@@ -13,7 +13,7 @@ from pydantic import (
     model_validator,
 )
 
-from recgan.settings import EventKind
+from recgan.data.settings import EventKind
 
 MAX_HISTORY = 1_000
 """Events of a request."""

@@ -19,14 +19,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from filelock import FileLock, Timeout
 
+from recgan.core import layout
 from recgan.core.errors import RecganError
 from recgan.core.files import read_json, write_json
 from recgan.core.memory import Need, refuse
 from recgan.core.yaml12 import read_yaml
 from recgan.features.matrices import Features, read_features
-from recgan.recommenders.footprint import of_baselines, of_training
+from recgan.recommenders.catalogue import fitted_of
 from recgan.recommenders.ranking import window_ndcg
-from recgan.recommenders.tune import fitted, grids
+from recgan.recommenders.tune import grids
 from recgan.settings import Params, check_params, load_params
 from recgan.tuning.search_space import (
     Choices,
@@ -109,9 +110,9 @@ def search(
         if budget is not None and budget <= 0:
             raise RecganError(f"{name} is {budget:g}, which leaves nothing to try; give a number above 0")
     most = trials if trials is not None else TRIALS if minutes is None else None
-    recommender = recommender or load_params(root / "params.yaml").train.recommender
+    recommender = recommender or load_params(root / layout.PARAMS).train.recommender
     space = load_space(recommender, root)
-    features = read_features(root / "data" / "features")
+    features = read_features(root / layout.FEATURES)
     if features.validation is None:
         raise RecganError(
             "there is no validation window to judge by; give features.split one and run dvc repro features"
@@ -119,7 +120,7 @@ def search(
     _need_optuna()
     refuse(_needs(recommender, space, features))
     name = f"{recommender}-{_key(space, features, seed)}.json"
-    record = root / "tuning" / name
+    record = root / layout.TUNING / name
     with _alone(record, recommender):
         done = _recorded(record)
         if done:
@@ -136,7 +137,7 @@ def search(
             _tell(recommender, done, most)
             content = _content(space, features, seed, done)
             write_json(record, content)
-            write_json(root / "reports" / "tuning" / f"{recommender}.json", content)
+            write_json(root / layout.TUNING_REPORTS / f"{recommender}.json", content)
     good = [trial for trial in done if trial.ndcg is not None]
     if not good:
         raise RecganError(
@@ -144,7 +145,7 @@ def search(
             f"Narrow its section of search.yaml, and remove {record}"
         )
     found = Found(space, tuple(done), max(good, key=_ndcg))
-    write_json(root / "reports" / "tuning" / f"{recommender}.json", _content(space, features, seed, done))
+    write_json(root / layout.TUNING_REPORTS / f"{recommender}.json", _content(space, features, seed, done))
     _show(found)
     return found
 
@@ -205,7 +206,7 @@ def measure(params: Params, recommender: str, features: Features) -> float:
         score = fit_and_choose(params.train, features).training.validation_ndcg
         assert score is not None
         return score
-    _, fit = next(fitted(recommender, baselines[recommender], features.train, params.baselines.seed))
+    _, fit = next(fitted_of(recommender)(baselines[recommender], features.train, params.baselines.seed))
     exclude_seen = not features.summary["repeat_purchases"]
     return window_ndcg(fit, features.validation, params.baselines.metric_k, exclude_seen)
 
@@ -219,7 +220,7 @@ def write_winner(found: Found, root: Path = Path()) -> Replaced:
     Raises:
         RecganError: the file would have faults; it is then untouched.
     """
-    space, path = found.space, root / "params.yaml"
+    space, path = found.space, root / layout.PARAMS
     content, commented = read_yaml(path), read_with_comments(path)
     if space.base is not None:
         content = put_base(content, read_yaml(root / space.base))
@@ -290,12 +291,11 @@ def _needs(recommender: str, space: SearchSpace, features: Features) -> Iterator
     """Yield what a trial needs of memory, as far as what is there now tells."""
     params = space.params(space.present)
     if space.is_baseline:
-        needs = of_baselines(params.baselines, features)
-        yield from (need for need in needs if need.of == f"baselines.{recommender}")
+        yield from params.baselines.grids()[recommender].needs(features.train.shape[1])
     else:
-        from recgan.recommenders.train import on_gpu  # takes torch along, which a baseline needs not
+        from recgan.recommenders.train import needs  # takes torch along, which a baseline needs not
 
-        yield from of_training(params.train, features, on_gpu(params.train))
+        yield from needs(params.train, features)
 
 
 def _key(space: SearchSpace, features: Features, seed: int) -> str:

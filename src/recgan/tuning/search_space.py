@@ -9,18 +9,15 @@ from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import BaseModel, Discriminator, Field, Tag, TypeAdapter, ValidationError, model_validator
 
+from recgan.core import layout
 from recgan.core.errors import RecganError
 from recgan.core.files import read_json
 from recgan.core.sections import Section
 from recgan.core.yaml12 import read_yaml
-from recgan.settings import (
-    BaselinesParams,
-    Params,
-    TrainingParams,
-    TrainParams,
-    check_params,
-    load_params,
-)
+from recgan.recommenders import catalogue
+from recgan.recommenders.catalogue import TRAINED, settings_of
+from recgan.recommenders.settings import TrainingParams
+from recgan.settings import Params, check_params, load_params
 
 Settings = dict[str, Any]
 """Parameter → value, by its dotted name within the recommender's section."""
@@ -155,28 +152,9 @@ class SearchSpace:
         return True
 
 
-def _gans() -> dict[str, type[Section]]:
-    models: tuple[type[Section], ...] = get_args(get_args(TrainParams)[0])
-    return {
-        get_args(model.model_fields["recommender"].annotation)[0]: model
-        for model in models
-        if issubclass(
-            model, TrainingParams
-        )  # not the student: it chooses its lists itself, its teacher is rcgan
-    }
-
-
-def _grids() -> dict[str, type[Section]]:
-    return {
-        name: model
-        for name, field in BaselinesParams.model_fields.items()
-        for model in get_args(field.annotation)  # the grid, or null for none
-        if isinstance(model, type) and issubclass(model, Section)
-    }
-
-
-BASELINES = _grids()
-GANS = _gans()
+BASELINES = {name: settings_of(name) for name in catalogue.BASELINES if name != "popularity"}
+# Not the student: it chooses from its lists itself, and its teacher is rcgan.
+GANS = {name: settings_of(name) for name in TRAINED if issubclass(settings_of(name), TrainingParams)}
 
 
 def with_settings(content: Any, recommender: str, settings: Settings) -> Any:
@@ -227,9 +205,9 @@ def load_space(recommender: str, root: Path = Path()) -> SearchSpace:
             else f"no recommender {recommender!r}"
         )
         raise RecganError(f"{why}; {hint}")
-    params = load_params(root / "params.yaml")
-    content = read_yaml(root / "params.yaml")
-    section = _read(root / "search.yaml", recommender, known)
+    params = load_params(root / layout.PARAMS)
+    content = read_yaml(root / layout.PARAMS)
+    section = _read(root / layout.SEARCH, recommender, known)
     base = None
     if recommender in GANS and params.train.recommender != recommender:
         base = section.base
@@ -363,8 +341,8 @@ def _present(recommender: str, held: Any, names: Iterable[str], root: Path) -> S
             values[name] = value
         return values
     chosen: Settings = {}
-    if (root / "metrics" / "baselines.json").exists():
-        about = read_json(root / "metrics" / "baselines.json").get(recommender, {})
+    if (root / layout.BASELINES_METRICS).exists():
+        about = read_json(root / layout.BASELINES_METRICS).get(recommender, {})
         chosen = about if about.get("tuned") else {}
     if any(chosen.get(name) not in held[name] for name in held):
         chosen = {name: held[name][len(held[name]) // 2] for name in held}

@@ -11,7 +11,7 @@ from recgan.core.download import fetch_members
 from recgan.core.errors import RecganError
 from recgan.data.events import Tables
 from recgan.data.sources.columns import make_tables
-from recgan.settings import MovieLensSource
+from recgan.data.sources.settings import MovieLensSource
 
 # The order of the flags in u.item; GroupLens lists it in u.genre.
 _GENRES = (

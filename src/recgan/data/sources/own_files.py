@@ -13,8 +13,8 @@ from recgan.data.sources.cast import cast
 from recgan.data.sources.columns import make_tables
 from recgan.data.sources.ids import clean_ids, ids_as_text, without_null_words
 from recgan.data.sources.parts import read_parts
+from recgan.data.sources.settings import OwnFilesSource
 from recgan.data.sources.times import to_times
-from recgan.settings import OwnFilesSource
 
 _IDS = ("user_id", "item_id", "session_id", "event")
 

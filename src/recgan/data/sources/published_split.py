@@ -10,7 +10,7 @@ from recgan.core.errors import RecganError
 from recgan.core.redact import shown
 from recgan.data.events import Tables
 from recgan.data.sources.columns import make_tables
-from recgan.settings import PublishedSplitSource
+from recgan.data.sources.settings import PublishedSplitSource
 
 
 def read_published_split(params: PublishedSplitSource, folder: Path) -> Tables:

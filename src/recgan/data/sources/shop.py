@@ -21,7 +21,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from recgan.data.events import EVENTS, ITEMS, USERS, Tables
-from recgan.settings import EVENT_KINDS, ShopSource
+from recgan.data.settings import EVENT_KINDS
+from recgan.data.sources.settings import ShopSource
 
 _DAY = 86_400_000  # milliseconds, the unit of all times in here
 _VIEW, _CART, _PURCHASE, _RATING = (

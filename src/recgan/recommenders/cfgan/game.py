@@ -34,7 +34,7 @@ from recgan.adversarial.networks import (
     adam,
 )
 from recgan.adversarial.schedule import ramp
-from recgan.settings import CFGANParams
+from recgan.recommenders.cfgan.settings import CFGANParams
 
 
 class CFGANGame(nn.Module):

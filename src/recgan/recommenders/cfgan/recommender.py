@@ -14,8 +14,10 @@ from recgan.adversarial.networks import (
     Perceptron,
     SparseRows,
 )
+from recgan.features.matrices import Features
 from recgan.recommenders import stability
 from recgan.recommenders.cfgan.game import CFGANGame
+from recgan.recommenders.cfgan.settings import CFGANParams
 from recgan.recommenders.gan import (
     Training,
     history_keys,
@@ -24,7 +26,6 @@ from recgan.recommenders.gan import (
     read_recommender,
     write_recommender,
 )
-from recgan.settings import CFGANParams
 
 
 class CFGAN:
@@ -90,6 +91,11 @@ class CFGAN:
         )
         self._prepare()
         return self
+
+    @classmethod
+    def unfitted(cls, settings: CFGANParams, features: Features) -> Self:
+        """Return one of these settings; the features say nothing that it needs."""
+        return cls(settings)
 
     def anew(self) -> Self:
         """Return an unfitted one of the same settings."""

@@ -40,7 +40,7 @@ from recgan.adversarial.schedule import ramp
 from recgan.recommenders.feature_gan.item_vectors import (
     Vectors,
 )
-from recgan.settings import FeatureGANParams
+from recgan.recommenders.feature_gan.settings import FeatureGANParams
 
 Times = Callable[[csr_array], NDArray[np.float32] | None]
 """A matrix → when each of its entries was, in any unit; None where nobody knows."""

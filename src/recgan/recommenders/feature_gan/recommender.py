@@ -1,6 +1,7 @@
 """The retail GAN as a recommender: the products nearest to what the generator draws."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from recgan.adversarial.networks import VectorGenerator
+from recgan.features.matrices import Features
 from recgan.recommenders import stability
 from recgan.recommenders.feature_gan.game import FeatureGANGame, Times, make_generator, standing
 from recgan.recommenders.feature_gan.item_vectors import (
@@ -25,8 +27,8 @@ from recgan.recommenders.feature_gan.nearest import (
     merged,
     nearest,
 )
+from recgan.recommenders.feature_gan.settings import FeatureGANParams
 from recgan.recommenders.gan import Training, pick_device, play_out, read_recommender, write_recommender
-from recgan.settings import FeatureGANParams
 
 
 class FeatureGAN:
@@ -90,6 +92,11 @@ class FeatureGAN:
             probe=lambda: stability.diversity(self, user_items),
         )
         return self
+
+    @classmethod
+    def unfitted(cls, settings: FeatureGANParams, features: Features) -> Self:
+        """Return one of these settings for the products of these features, and the times of its matrices."""
+        return cls(settings, features.items, partial(_times, features))
 
     def anew(self) -> Self:
         """Return an unfitted one of the same settings and products."""
@@ -234,3 +241,12 @@ class FeatureGAN:
         self._noises[0] = 0
         large = len(vectors) > serving.faiss_above
         self._index = ApproximateIndex(self._known) if large and faiss_is_there() else None
+
+
+def _times(features: Features, user_items: csr_array) -> NDArray[np.float32] | None:
+    """Return when each entry of a matrix of the features was, where that is known."""
+    dated = (
+        (features.train, features.train_times),
+        (features.train_validation, features.train_validation_times),
+    )
+    return next((times for matrix, times in dated if matrix is user_items), None)

@@ -36,7 +36,7 @@ from torch import Tensor, nn
 from recgan.adversarial.diagnostics import win_rate
 from recgan.adversarial.losses import LOSSES
 from recgan.adversarial.networks import SparseBatch, SparseRows, adam, dense
-from recgan.settings import FactorsParams, IRGANParams
+from recgan.recommenders.irgan.settings import FactorsParams, IRGANParams
 
 START = 0.05
 """Factors start uniform within this bound, biases at 0, as in the authors' code."""

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from recgan.features.matrices import Features
 from recgan.recommenders import stability
 from recgan.recommenders.gan import (
     Training,
@@ -19,7 +20,7 @@ from recgan.recommenders.gan import (
     write_recommender,
 )
 from recgan.recommenders.irgan.game import Factors, IRGANGame
-from recgan.settings import IRGANParams
+from recgan.recommenders.irgan.settings import IRGANParams
 
 
 class IRGAN:
@@ -84,6 +85,11 @@ class IRGAN:
         )
         self._take(game.generator, user_items)
         return self
+
+    @classmethod
+    def unfitted(cls, settings: IRGANParams, features: Features) -> Self:
+        """Return one of these settings; the features say nothing that it needs."""
+        return cls(settings)
 
     def anew(self) -> Self:
         """Return an unfitted one of the same settings."""

@@ -32,7 +32,7 @@ from torch import Tensor, nn
 
 from recgan.adversarial.networks import Perceptron, SparseBatch, SparseRows, adamw, dense
 from recgan.adversarial.weighted import inner, quadratic
-from recgan.settings import RCGANParams, ViewParams
+from recgan.recommenders.rcgan.settings import RCGANParams, ViewParams
 
 BLOCK = 1024
 """Rows read at a time where a network reads all of them."""

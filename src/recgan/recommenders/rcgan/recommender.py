@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from recgan.adversarial.networks import Perceptron, SparseRows, dense
+from recgan.features.matrices import Features
 from recgan.recommenders import stability
 from recgan.recommenders.gan import Training, pick_device, play_out, read_recommender, write_recommender
 from recgan.recommenders.rcgan.game import RCGANGame, make_generator, normalised
-from recgan.settings import RCGANParams
+from recgan.recommenders.rcgan.settings import RCGANParams
 
 
 class RCGAN:
@@ -96,6 +97,11 @@ class RCGAN:
         self._take(game.generator, item_hidden(game))
         self.critic_share = float(game.critic_share)
         return self
+
+    @classmethod
+    def unfitted(cls, settings: RCGANParams, features: Features) -> Self:
+        """Return one of these settings; the features say nothing that it needs."""
+        return cls(settings)
 
     def anew(self) -> Self:
         """Return an unfitted one of the same settings and the share that validation chose."""

@@ -33,6 +33,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load, save
 from scipy.sparse import csr_array
 
+from recgan.features.matrices import Features
 from recgan.recommenders.linear import linear_weights
 from recgan.recommenders.student.blocks import (
     Block,
@@ -44,8 +45,8 @@ from recgan.recommenders.student.blocks import (
     put_together,
 )
 from recgan.recommenders.student.rows import Choice, Rows
+from recgan.recommenders.student.settings import StudentParams
 from recgan.recommenders.trained import Training, reading, write_trained
-from recgan.settings import StudentParams
 
 log = logging.getLogger(__name__)
 
@@ -132,6 +133,11 @@ class Student:
             self._warn_of_edges(self.choice)
         self.training = one_training(trainings, score)
         return self
+
+    @classmethod
+    def unfitted(cls, settings: StudentParams, features: Features) -> Self:
+        """Return one of these settings; the features say nothing that it needs."""
+        return cls(settings)
 
     def anew(self) -> Self:
         """Return an unfitted one of the same settings and all that validation chose."""

@@ -12,6 +12,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 
+from recgan.data.settings import EVENT_KINDS
 from recgan.serving.explorer.challenger import ChallengerWatch
 from recgan.serving.explorer.lists import Standing, edited_history, lists
 from recgan.serving.explorer.schema import (
@@ -30,7 +31,6 @@ from recgan.serving.explorer.search import Indexes, categories
 from recgan.serving.explorer.why import why
 from recgan.serving.model import ServedModel
 from recgan.serving.server import Exposure, may_see_histories
-from recgan.settings import EVENT_KINDS
 
 log = logging.getLogger(__name__)
 

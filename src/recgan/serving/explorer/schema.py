@@ -4,8 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from recgan.data.settings import EventKind
 from recgan.serving.schema import MAX_HISTORY, Id, Model, RecommendRequest
-from recgan.settings import EventKind
 
 MAX_FOUND = 20
 """Answers to a search."""

@@ -1,0 +1,40 @@
+"""Where everything of a project lies, from its root: each path is spelt here and nowhere else."""
+
+from pathlib import Path
+
+PARAMS = Path("params.yaml")
+SEARCH = Path("search.yaml")
+STAGES = Path("dvc.yaml")
+LOCK = Path("dvc.lock")
+
+INGESTED = Path("data/ingested")
+KEPT = Path("data/kept")
+FEATURES = Path("data/features")
+BASELINES = Path("data/baselines")
+EVALUATION = Path("data/evaluation")
+RECOMMENDER = Path("models/recommender")
+CHECKPOINTS = Path("checkpoints")
+"""A folder for each unfinished training."""
+
+METRICS = Path("metrics")
+VALIDATION_METRICS = METRICS / "validation.json"
+FEATURES_METRICS = METRICS / "features.json"
+BASELINES_METRICS = METRICS / "baselines.json"
+TRAIN_METRICS = METRICS / "train.json"
+EVALUATION_METRICS = METRICS / "evaluation.json"
+
+REPORTS = Path("reports")
+VALIDATION_PAGE = REPORTS / "validation.html"
+CURVES = REPORTS / "curves.csv"
+EVALUATION_TEXT = REPORTS / "evaluation.md"
+EVALUATION_PAGE = REPORTS / "evaluation.html"
+MONITOR_REPORT = REPORTS / "monitor.json"
+MONITOR_TEXT = REPORTS / "monitor.md"
+
+RECOMMENDATIONS = Path("recommendations")
+"""A Parquet file for each registered model."""
+TUNING = Path("tuning")
+"""A file of trials for each recommender that was searched."""
+TUNING_REPORTS = REPORTS / "tuning"
+STATE = Path(".recgan")
+"""What the project's own servers and runs keep."""

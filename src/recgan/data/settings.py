@@ -1,0 +1,63 @@
+"""The kinds of events, and the section `validate` of params.yaml."""
+
+from typing import Literal, get_args
+
+from recgan.core.sections import Count, Instant, Positive, Section, Share
+
+EventKind = Literal["view", "cart", "purchase", "rating"]
+
+
+EVENT_KINDS: tuple[EventKind, ...] = get_args(EventKind)
+
+
+# --- validate -------------------------------------------------------------------------------------------
+
+Reason = Literal[
+    "null_user",
+    "null_item",
+    "unknown_event",
+    "null_timestamp",
+    "future_timestamp",
+    "outside_period",
+    "cancellation",
+    "value_out_of_range",
+    "price_out_of_range",
+    "not_a_product",
+    "unknown_item",
+    "fake_account",
+    "duplicate",
+]
+
+
+class ValueRange(Section):
+    """Closed range of `value` for one kind of event."""
+
+    low: float
+    high: float
+
+
+class ValidateParams(Section):
+    """What is expected of the events, and what cleaning may drop."""
+
+    period_start: Instant | None
+    """The declared period of the log; null leaves that side open."""
+    period_end: Instant | None
+    values: dict[EventKind, ValueRange]
+    """Range of `value` by event kind; a kind not named here is not checked."""
+    price: ValueRange | None
+    """Range of `price` where an event has one; null leaves it unchecked."""
+    not_products: tuple[str, ...]
+    """Ids in the events that no shopper shall be recommended: postage, fees, corrections, vouchers. Their
+    rows are left out, whatever `drop` says, and no other rule judges them."""
+    expected: tuple[Reason, ...]
+    """Reasons for which rows are left out as a matter of course, such as null_user where guests may buy. Such
+    a row has no fault: no other rule judges it, and `max_quarantined_share` does not count it."""
+    drop: tuple[Reason, ...]
+    """Faults for which cleaning may drop a row into quarantine; any other broken rule stops the pipeline."""
+    max_quarantined_share: Share
+    """The largest share of faulty rows among those that are judged, which leaves out the expected ones."""
+    min_events: Count
+    max_age_days: Positive | None
+    """Freshness: how old the newest event may be, in days before now; null for a historical log."""
+    max_user_share: Share
+    """The largest share of all events that one shopper may have."""

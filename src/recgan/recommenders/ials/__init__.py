@@ -1,0 +1,1 @@
+"""iALS (Hu, Koren & Volinsky 2008)."""

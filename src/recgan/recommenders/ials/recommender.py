@@ -1,0 +1,86 @@
+"""iALS: matrix factorisation of implicit feedback."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
+from typing import Self
+
+import numpy as np
+from implicit.cpu.als import AlternatingLeastSquares
+from numpy.typing import NDArray
+from scipy.sparse import csr_array, csr_matrix
+from threadpoolctl import threadpool_limits
+
+from recgan.core.errors import RecganError
+from recgan.recommenders.fallback import empty_by_popularity, shares_of_users
+
+_SMALL = 1_000_000  # entries below which iALS's threads wait for each other longer than they work
+
+
+class IALS:
+    """Matrix factorisation of implicit feedback (Hu, Koren & Volinsky 2008), as `implicit` computes it.
+
+    A row's factors are solved anew from its history and the item factors, so any history can be scored.
+    """
+
+    def __init__(self, factors: int, regularization: float, alpha: float, iterations: int, seed: int) -> None:
+        self.factors = factors
+        self.regularization = regularization
+        self.alpha = alpha
+        self.iterations = iterations
+        self.seed = seed
+
+    def fit(self, user_items: csr_array) -> Self:
+        """Alternate between user and item factors."""
+        with threadpool_limits(1, "blas"):  # implicit has threads of its own; BLAS threads slow it tenfold
+            self._als = AlternatingLeastSquares(
+                factors=self.factors,
+                regularization=self.regularization,
+                alpha=self.alpha,
+                iterations=self.iterations,
+                random_state=self.seed,
+                num_threads=1 if user_items.nnz < _SMALL else 0,
+            )
+            self._als.fit(_for_implicit(user_items), show_progress=False)
+        self._popularity = shares_of_users(user_items)
+        return self
+
+    def score(self, user_items: csr_array) -> NDArray[np.float32]:
+        """Score all items for each row, (rows, items).
+
+        Raises:
+            RecganError: the factors of a row cannot be solved for.
+        """
+        with threadpool_limits(1, "blas"):
+            try:
+                factors = self._als.recalculate_user(
+                    np.arange(user_items.shape[0]), _for_implicit(user_items)
+                )
+            except ValueError as error:
+                raise RecganError(
+                    f"iALS cannot be solved with regularization {self.regularization} ({error}); "
+                    "raise baselines.ials.regularization"
+                ) from None
+        scores: NDArray[np.float32] = factors @ self._als.item_factors.T
+        return empty_by_popularity(scores, user_items, self._popularity)
+
+
+def _for_implicit(user_items: csr_array) -> csr_matrix:
+    """Make the kind of matrix that `implicit` reads without a warning."""
+    return csr_matrix(
+        (
+            user_items.data.astype(np.float32),
+            user_items.indices.astype(np.int32),
+            user_items.indptr.astype(np.int32),
+        ),
+        shape=user_items.shape,
+    )
+
+
+def fitted(
+    grid: Mapping[str, Sequence[float]], user_items: csr_array, seed: int
+) -> Iterator[tuple[dict[str, float], IALS]]:
+    """Fit with each setting of a grid, in the grid's order; the seed is that of the first factors."""
+    names = ("factors", "regularization", "alpha", "iterations")
+    for factors, regularization, alpha, iterations in product(*(grid[setting] for setting in names)):
+        settings = dict(zip(names, (factors, regularization, alpha, iterations), strict=True))
+        yield settings, IALS(int(factors), regularization, alpha, int(iterations), seed).fit(user_items)

@@ -1,0 +1,1 @@
+"""Cosine between items (Sarwar et al. 2001)."""

@@ -1,0 +1,70 @@
+"""ItemKNN: the items most like those of the history."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from recgan.recommenders.fallback import shares_of_users, unreached_by_popularity
+from recgan.recommenders.neighbours import Neighbours, dense_where_it_pays, find_nearest, product_with
+
+
+class ItemKNN:
+    """Cosine between items, shrunk (Sarwar et al. 2001) and asymmetric (Aiolli 2013).
+
+    w(i, j) = ⟨x_i, x_j⟩ / (‖x_i‖^2a ‖x_j‖^(2 − 2a) + shrink) from source i to target j, for each target its
+    best sources only; an asymmetry a of 0.5 is the plain cosine.
+    """
+
+    def __init__(self, neighbours: int, shrink: float, asymmetry: float = 0.5) -> None:
+        self.neighbours = neighbours
+        self.shrink = shrink
+        self.asymmetry = asymmetry
+
+    def nearest(self, user_items: csr_array, n: int) -> Neighbours:
+        """Find the n best sources of each target; one call serves all smaller numbers of neighbours."""
+        columns = user_items.tocsc()
+        squares = np.asarray(columns.power(2).sum(axis=0), dtype=np.float32)  # (items,)
+        of_sources, of_targets = squares**self.asymmetry, squares ** (1 - self.asymmetry)
+
+        def similarities(start: int, stop: int) -> NDArray[np.float32]:
+            products: NDArray[np.float32] = (
+                columns[:, start:stop].T @ user_items
+            ).toarray()  # (block, items)
+            # The addend keeps an item without users at 0 / tiny, not at 0 / 0.
+            products /= of_targets[start:stop, None] * of_sources + np.float32(self.shrink + 1e-9)
+            return products
+
+        return find_nearest(similarities, user_items.shape[1], n)
+
+    def fit(self, user_items: csr_array, found: Neighbours | None = None) -> Self:
+        """Keep each item's best neighbours.
+
+        Args:
+            user_items: (users, items), confidences.
+            found: what `nearest` returned for the same matrix, shrink and asymmetry, with at least as many.
+        """
+        if found is None:
+            found = self.nearest(user_items, self.neighbours)
+        self._weights = dense_where_it_pays(found.weights(self.neighbours))
+        self._popularity = shares_of_users(user_items)
+        return self
+
+    def score(self, user_items: csr_array) -> NDArray[np.float32]:
+        """Score all items for each row, (rows, items)."""
+        return unreached_by_popularity(product_with(user_items, self._weights), self._popularity)
+
+
+def fitted(
+    grid: Mapping[str, Sequence[float]], user_items: csr_array, seed: int
+) -> Iterator[tuple[dict[str, float], ItemKNN]]:
+    """Fit with each setting of a grid, in the grid's order; one search serves all numbers of neighbours."""
+    most = int(max(grid["neighbours"]))
+    for shrink, asymmetry in product(grid["shrink"], grid["asymmetry"]):
+        found = ItemKNN(most, shrink, asymmetry).nearest(user_items, most)
+        for n in map(int, grid["neighbours"]):
+            settings = {"neighbours": n, "shrink": shrink, "asymmetry": asymmetry}
+            yield settings, ItemKNN(n, shrink, asymmetry).fit(user_items, found)

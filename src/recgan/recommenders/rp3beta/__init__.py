@@ -1,0 +1,1 @@
+"""RP3beta (Paudel et al. 2017)."""

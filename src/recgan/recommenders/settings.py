@@ -1,0 +1,121 @@
+"""What the train sections of the GAN recommenders share."""
+
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from recgan.adversarial.settings import AdamParams, ConstraintParams, ScheduleParams
+from recgan.core.memory import Need
+from recgan.core.sections import Count, NonNegative, Positive, Section, Seed
+
+
+class AlarmParams(Section):
+    """Lines at which a measure of the training's health puts a warning into the log; null draws none."""
+
+    grace: Count
+    """Epochs at the start that raise no alarm; a gradient's early level is its median over them."""
+    gradient_growth: Annotated[float, Field(gt=1)] | None
+    """Largest gradient norm in multiples of its early level, for either side."""
+    effective_items: Positive | None
+    """Smallest effective number of distinct items, exp(entropy), in the top-20 lists of 512 users."""
+    effective_rank: Positive | None
+    """Smallest effective rank of those users' scores, exp(entropy of the singular values)."""
+
+
+class DiscriminatorAlarmParams(AlarmParams):
+    """The same, and a line for a discriminator that judges pairs."""
+
+    win_rate: Annotated[float, Field(gt=0, le=1)] | None
+    """Highest share of pairs in which the discriminator puts the real row above the fake one."""
+
+
+class StabilityParams(Section):
+    """What steadies an adversarial training, and what watches it."""
+
+    generator: AdamParams
+    discriminator: AdamParams
+    label_smoothing: Annotated[float, Field(ge=0, lt=0.5)]
+    """How far below 1 the discriminator's target for real rows is (Salimans et al. 2016: 0.1)."""
+    feature_matching: NonNegative
+    """Coefficient of the distance between the discriminator's mean features of real and fake rows."""
+    constraints: ConstraintParams
+    schedule: ScheduleParams
+    alarms: DiscriminatorAlarmParams
+
+
+class TrainingParams(Section):
+    """What the training of every GAN recommender has."""
+
+    recommender: str
+
+    seed: Seed
+    accelerator: Literal["auto", "cpu", "gpu"]
+    epochs: Count
+    """The most epochs; CFGAN's is `steps` passes of each network (the original counts generator passes)."""
+    evaluate_every: Count
+    """Epochs between two looks at validation."""
+    patience: Count | None
+    """Looks at validation without a better NDCG before training stops; null never stops early."""
+    metric_k: Count
+    """Early stopping, the checkpoint and all that validation chooses follow NDCG at this k."""
+    refit: bool
+    """True trains anew on train + validation for the number of epochs that validation chose."""
+
+    def needs(self, n_users: int, n_items: int, on_gpu: bool) -> Iterator[Need]:
+        """Yield what training takes of the machine's memory at its peak, where that is much."""
+        yield from ()
+
+
+def stability_faults(stability: StabilityParams, loss: str, passes: int, epochs: int) -> list[str]:
+    """Say what of a stability section counts for nothing beside the loss, the critic's passes and epochs."""
+    faults, schedule = [], stability.schedule
+    if stability.label_smoothing and loss in ("wasserstein", "hinge", "relativistic"):
+        faults.append(
+            f"stability.label_smoothing is {stability.label_smoothing:g}, but loss {loss} has no "
+            "target for real rows to smooth; set it to 0, or loss to non_saturating, saturating or "
+            "least_squares"
+        )
+    if schedule.critic_steps is not None and passes != 1:
+        faults.append(
+            f"stability.schedule.critic_steps is {schedule.critic_steps}, so discriminator.steps "
+            f"({passes}) counts for nothing; set it to 1, or critic_steps to null"
+        )
+    if schedule.warm_up >= epochs:
+        faults.append(
+            f"stability.schedule.warm_up is {schedule.warm_up} of {epochs} epochs, so the generator "
+            "would never hear the discriminator; shorten it"
+        )
+    return faults
+
+
+FEWER_ITEMS = "raise features.min_item_users, so that fewer items remain"
+KEPT_ENTRY = 48
+"""Bytes for each entry of a sparse matrix of weights while it is put together beside another one. This and
+the other bytes were measured; what grows with interactions, users or items alone is small beside them."""
+
+
+class BaselineGrid(Section):
+    """The settings to try of a classical recommender: each field lists its values."""
+
+    def needs(self, n_items: int) -> Iterator[Need]:
+        """Yield what fitting takes of memory at its peak, where that grows with pairs of items."""
+        yield from ()
+
+
+def neighbours_need(of: str, neighbours: tuple[int, ...], n_items: int) -> Need:
+    """Return what keeping the nearest items of each item takes of memory.
+
+    Args:
+        of: the section, such as baselines.itemknn.
+        neighbours: the numbers to try.
+        n_items: of the features.
+    """
+    most = min(max(neighbours, default=0), n_items)
+    dense = 8 * n_items**2 if most * 16 > n_items else 0  # as soon as a dense product is the faster one
+    return Need(
+        of,
+        KEPT_ENTRY * n_items * most + dense,
+        f"{most:,} neighbours of {n_items:,} items",
+        f"lower {of}.neighbours, or {FEWER_ITEMS}",
+    )
