@@ -88,7 +88,7 @@ def test_the_digest_changes_with_what_counts(package, changed, other):
     ],
 )
 def test_a_checkpoint_is_of_all_the_code_that_trains(tmp_path, monkeypatch, changed, other):
-    modules = ("recgan.recommenders.train", module_of("feature_gan"))
+    modules = ("recgan.recommenders.train", module_of("feature_gan"), module_of("rcgan"))
     before = [closure.digest(module) for module in modules]
     copy = tmp_path / "recgan"
     shutil.copytree(ROOT / "src/recgan", copy, ignore=shutil.ignore_patterns("__pycache__"))
