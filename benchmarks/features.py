@@ -21,8 +21,7 @@ from recgan.core.files import read_json
 from recgan.core.yaml12 import read_yaml
 from recgan.data.events import Tables, write_tables
 from recgan.data.quarantine import QUARANTINE
-from recgan.data.sources.settings import ShopSource
-from recgan.data.sources.shop import simulate_shop
+from recgan.data.sources.shop import ShopSource, simulate_shop
 
 ROOT = Path(__file__).parents[1]
 

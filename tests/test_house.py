@@ -12,6 +12,7 @@ import yaml
 
 from recgan.core import closure
 from recgan.images.settings import ImagesParams
+from recgan.data.sources import catalogue as sources
 from recgan.recommenders.catalogue import BASELINES, TRAINED, module_of
 from recgan.settings import Params
 from tests.conftest import ROOT
@@ -112,6 +113,7 @@ IMAGE_CODE = imported_by("src/recgan/__main__.py")
 def code_of(stage: str, recommender: str) -> list[str]:
     """Return the modules that a stage runs where params.yaml trains this recommender."""
     named = {
+        "ingest": [sources.module_of(name) for name in sources.SOURCES],
         "baselines": [module_of(name) for name in BASELINES],
         "train": [module_of(recommender)],
         "evaluate": [module_of(recommender)],
@@ -140,8 +142,8 @@ CODE = {
 
 def lacking(modules: list[str], dependencies: list[str]) -> tuple[list[str], list[str]]:
     """Return the sources that no dependency covers, and the dependencies on code that cover none."""
-    sources = {path for module in modules for path in closure.sources(module)}
-    reached = sorted(path.relative_to(ROOT).as_posix() for path in sources)
+    files = {path for module in modules for path in closure.sources(module)}
+    reached = sorted(path.relative_to(ROOT).as_posix() for path in files)
     named = [one for one in dependencies if one.startswith("src/")]
 
     def covers(dependency: str, path: str) -> bool:

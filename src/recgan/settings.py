@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from recgan.core.sections import Count, Positive, Section, Share, check_section, load_section
 from recgan.data.settings import ValidateParams
-from recgan.data.sources.settings import IngestParams
+from recgan.data.sources.catalogue import IngestParams
 from recgan.evaluation.settings import EvaluateParams
 from recgan.features.settings import FeaturesParams
 from recgan.recommenders.catalogue import BaselineName, BaselinesParams, TrainParams

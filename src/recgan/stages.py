@@ -27,8 +27,8 @@ def ingest(root: Path = Path()) -> None:
     Raises:
         RecganError: the source is missing or cannot be read; nothing is written then.
     """
-    from recgan.data.events import write_tables
-    from recgan.data.ingest import describe, read_source
+    from recgan.data.events import describe, write_tables
+    from recgan.data.sources.catalogue import read_source
 
     settings = load_params(root / layout.PARAMS).ingest
     tables = read_source(settings, root / settings.path)

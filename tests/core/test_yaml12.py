@@ -173,7 +173,7 @@ def test_a_change_that_an_anchor_carries_on_is_refused(tmp_path):
 
 
 def test_a_time_may_have_a_zone_or_not():
-    from recgan.data.sources.settings import ShopSource
+    from recgan.data.sources.shop import ShopSource
 
     def end(text):
         content = {"source": "shop", "path": "raw", "seed": 1, "events": 1000, "days": 7, "end": text}

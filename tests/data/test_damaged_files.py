@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from recgan.core.errors import RecganError
-from recgan.data.sources.own_files import read_own_files
+from recgan.data.sources.own_files import read as read_own_files
 from tests.data.test_own_files import source
 
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)

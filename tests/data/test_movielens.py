@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from recgan.core.errors import RecganError
-from recgan.data.sources.movielens import ARCHIVES, Archive, read_movielens
-from recgan.data.sources.settings import MovieLensSource
+from recgan.data.sources.movielens import ARCHIVES, Archive, MovieLensSource
+from recgan.data.sources.movielens import read as read_movielens
 
 SMALL = MovieLensSource(source="movielens-100k", path=Path("raw"))
 LARGE = MovieLensSource(source="movielens-1m", path=Path("raw"))

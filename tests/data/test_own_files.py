@@ -9,9 +9,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from recgan.core.errors import RecganError
-from recgan.data.sources.own_files import read_own_files
-from recgan.data.sources.settings import OwnFilesSource, ShopSource
-from recgan.data.sources.shop import simulate_shop
+from recgan.data.sources.own_files import OwnFilesSource
+from recgan.data.sources.own_files import read as read_own_files
+from recgan.data.sources.shop import ShopSource, simulate_shop
 from recgan.settings import load_params
 from tests.conftest import ROOT
 

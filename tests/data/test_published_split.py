@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 
 from recgan.core.errors import RecganError
-from recgan.data.sources.published_split import read_published_split
-from recgan.data.sources.settings import PublishedSplitSource
+from recgan.data.sources.published_split import PublishedSplitSource
+from recgan.data.sources.published_split import read as read_published_split
 
 PARAMS = PublishedSplitSource(source="published-split", path=Path("raw"), train="a.train", test="a.test")
 

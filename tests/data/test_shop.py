@@ -6,8 +6,7 @@ import pandas as pd
 import pytest
 
 from recgan.data.events import EVENTS, ITEMS, USERS
-from recgan.data.sources.settings import ShopSource
-from recgan.data.sources.shop import simulate_shop
+from recgan.data.sources.shop import ShopSource, simulate_shop
 
 END = datetime(2026, 1, 1, tzinfo=UTC)
 DAY = pd.Timedelta(days=1)

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from recgan.data.sources.published_split import read_published_split
-from recgan.data.sources.settings import PublishedSplitSource
+from recgan.data.sources.published_split import PublishedSplitSource
+from recgan.data.sources.published_split import read as read_published_split
 
 
 @pytest.mark.parametrize("validation_share", [0, 0.1])

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from recgan.core.errors import RecganError
@@ -104,3 +105,17 @@ def check_table(path: Path, schema: pa.Schema) -> None:
         raise RecganError(f"{path} is not readable Parquet ({error}); delete it and run dvc repro") from None
     if not found.equals(schema):
         raise RecganError(f"{path} has the columns\n{found}\nbut these are needed\n{schema}\nrun dvc repro")
+
+
+def describe(tables: Tables) -> str:
+    """Say how many events, users and items there are, and of which period."""
+    period = pc.min_max(tables.events["timestamp"]).as_py()
+    when = (
+        "without times"
+        if period["min"] is None
+        else f"from {period['min']:%Y-%m-%d} to {period['max']:%Y-%m-%d}"
+    )
+    return (
+        f"{tables.events.num_rows:,} events of {tables.users.num_rows:,} users "
+        f"on {tables.items.num_rows:,} items, {when}"
+    )

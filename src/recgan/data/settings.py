@@ -1,5 +1,6 @@
 """The kinds of events, and the section `validate` of params.yaml."""
 
+from pathlib import Path
 from typing import Literal, get_args
 
 from recgan.core.sections import Count, Instant, Positive, Section, Share
@@ -61,3 +62,14 @@ class ValidateParams(Section):
     """Freshness: how old the newest event may be, in days before now; null for a historical log."""
     max_user_share: Share
     """The largest share of all events that one shopper may have."""
+
+
+# --- ingest ---------------------------------------------------------------------------------------------
+
+
+class Source(Section):
+    """What every source has."""
+
+    source: str
+    path: Path
+    """The raw file or folder, tracked by DVC; `raw` for a source that is simulated or downloaded."""

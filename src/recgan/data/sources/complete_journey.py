@@ -1,6 +1,7 @@
 """Complete Journey: one year of a grocer's households (84.51°; the R package completejourney, CC0)."""
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -8,8 +9,16 @@ import pyarrow as pa
 
 from recgan.core.errors import RecganError
 from recgan.data.events import Tables
+from recgan.data.settings import Source
 from recgan.data.sources.columns import check_columns, first_rows, make_tables
 from recgan.data.sources.csv_files import check_lines
+
+
+class CompleteJourneySource(Source):
+    """84.51° Complete Journey, exported from the R package completejourney."""
+
+    source: Literal["completejourney"]
+
 
 _TEXT = ("household_id", "product_id", "basket_id")
 _NUMBERS = ("quantity", "sales_value", "retail_disc", "coupon_match_disc")
@@ -27,6 +36,11 @@ _REMEDY = (
     "in R: arrow::write_parquet(completejourney::get_transactions(), 'transactions.parquet') and "
     "arrow::write_parquet(completejourney::products, 'products.parquet')"
 )
+
+
+def read(params: CompleteJourneySource, folder: Path) -> Tables:
+    """Read transactions and products, as `read_complete_journey` does."""
+    return read_complete_journey(folder)
 
 
 def read_complete_journey(folder: Path) -> Tables:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -10,8 +11,15 @@ import pyarrow.csv as pacsv
 from recgan.core.download import fetch_members
 from recgan.core.errors import RecganError
 from recgan.data.events import Tables
+from recgan.data.settings import Source
 from recgan.data.sources.columns import make_tables
-from recgan.data.sources.settings import MovieLensSource
+
+
+class MovieLensSource(Source):
+    """MovieLens as GroupLens ships it."""
+
+    source: Literal["movielens-100k", "movielens-1m"]
+
 
 # The order of the flags in u.item; GroupLens lists it in u.genre.
 _GENRES = (
@@ -49,7 +57,7 @@ ARCHIVES = {
 }
 
 
-def read_movielens(params: MovieLensSource, folder: Path, archive: Archive | None = None) -> Tables:
+def read(params: MovieLensSource, folder: Path, archive: Archive | None = None) -> Tables:
     """Read ratings and movies from `folder`, from its subfolder ml-100k or ml-1m, or from GroupLens.
 
     An item's category is its first genre.

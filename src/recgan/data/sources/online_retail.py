@@ -3,6 +3,7 @@
 import io
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -12,8 +13,16 @@ import pyarrow.compute as pc
 from recgan.core.download import fetch_members
 from recgan.core.errors import RecganError
 from recgan.data.events import Tables
+from recgan.data.settings import Source
 from recgan.data.sources.columns import check_columns, first_rows, make_tables
 from recgan.data.sources.csv_files import check_lines
+
+
+class OnlineRetailSource(Source):
+    """UCI Online Retail, the raw log."""
+
+    source: Literal["online-retail"]
+
 
 URL = "https://archive.ics.uci.edu/static/public/352/online+retail.zip"
 ROWS = 541_909
@@ -21,6 +30,11 @@ _MEMBER = "Online Retail.xlsx"
 _NAMES = ("online_retail.parquet", "online_retail.csv", "Online Retail.csv", _MEMBER)
 _TEXT = ("InvoiceNo", "StockCode", "Description")
 _COLUMNS = (*_TEXT, "Quantity", "InvoiceDate", "UnitPrice", "CustomerID")
+
+
+def read(params: OnlineRetailSource, folder: Path) -> Tables:
+    """Read the log, as `read_online_retail` does."""
+    return read_online_retail(folder)
 
 
 def read_online_retail(folder: Path, url: str = URL, rows: int = ROWS) -> Tables:

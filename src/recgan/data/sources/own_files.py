@@ -2,24 +2,73 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from pydantic import AfterValidator, BeforeValidator
 
 from recgan.core.errors import RecganError
 from recgan.core.redact import shown
 from recgan.data.events import EVENTS, ITEMS, USERS, Tables
+from recgan.data.settings import EventKind, Source
 from recgan.data.sources.cast import cast
 from recgan.data.sources.columns import make_tables
 from recgan.data.sources.ids import clean_ids, ids_as_text, without_null_words
 from recgan.data.sources.parts import read_parts
-from recgan.data.sources.settings import OwnFilesSource
 from recgan.data.sources.times import to_times
+
+
+def _event_name(name: Any) -> Any:
+    # YAML reads an unquoted 1 as a number, and some readers yes, on and off as truth values.
+    if isinstance(name, str) or type(name) is int:
+        return str(name)
+    raise ValueError(f"YAML reads the name {name!r} as no text; write it in quotes, as the file has it")
+
+
+def _known_zone(name: str) -> str:
+    try:
+        return ZoneInfo(name).key
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError("no such time zone; write an IANA name such as Europe/Berlin") from None
+
+
+EventName = Annotated[str, BeforeValidator(_event_name)]
+
+
+class OwnFilesSource(Source):
+    """The user's own CSV or Parquet files with a mapping of columns."""
+
+    source: Literal["files"]
+    events: str
+    """Name of the events file inside `path` (.csv, .csv.gz or .parquet), or of a folder of part files."""
+    items: str | None
+    """Name of the items file inside `path`; null makes the items from the events."""
+    users: str | None
+    """Name of the users file inside `path`; null makes the users from the events."""
+    columns: dict[str, str]
+    """recgan's event column → the file's column; user_id, item_id and timestamp are required."""
+    item_columns: dict[str, str]
+    """recgan's item column → the file's column; item_id is required where `items` is given."""
+    user_columns: dict[str, str]
+    """recgan's user column → the file's column; user_id is required where `users` is given."""
+    event: EventKind | None
+    """The kind of every event when the file has no such column; null when it has."""
+    event_names: dict[EventName, EventKind]
+    """The file's name of an event kind → ours, where they differ."""
+    null_words: tuple[str, ...]
+    """Words that stand for a missing value in any column, in upper or lower case; blank always does. Take one
+    out if it is an id or a title of yours."""
+    timezone: Annotated[str, AfterValidator(_known_zone)] | None
+    """IANA name of the zone (Europe/Berlin) of times that are written without one; null takes those as UTC,
+    and refuses a column where others have a zone."""
+
 
 _IDS = ("user_id", "item_id", "session_id", "event")
 
 
-def read_own_files(params: OwnFilesSource, folder: Path) -> Tables:
+def read(params: OwnFilesSource, folder: Path) -> Tables:
     """Read events, and items and users where there are such files.
 
     Ids become text as their shop knows them (see ids.py), times instants in UTC (see times.py). Kinds of

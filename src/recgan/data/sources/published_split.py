@@ -2,6 +2,7 @@
 
 import csv
 from pathlib import Path
+from typing import Literal
 
 import pandas as pd
 import pyarrow as pa
@@ -9,11 +10,21 @@ import pyarrow as pa
 from recgan.core.errors import RecganError
 from recgan.core.redact import shown
 from recgan.data.events import Tables
+from recgan.data.settings import Source
 from recgan.data.sources.columns import make_tables
-from recgan.data.sources.settings import PublishedSplitSource
 
 
-def read_published_split(params: PublishedSplitSource, folder: Path) -> Tables:
+class PublishedSplitSource(Source):
+    """A fixed published split: two text files of `user item rating`, ids as the paper has them."""
+
+    source: Literal["published-split"]
+    train: str
+    """Name of the train file inside `path`."""
+    test: str
+    """Name of the test file inside `path`."""
+
+
+def read(params: PublishedSplitSource, folder: Path) -> Tables:
     """Read both files; the events have no times and say in `split` which file they come from.
 
     Raises:

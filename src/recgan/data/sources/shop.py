@@ -13,16 +13,31 @@ products.
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
+from pydantic import Field
 
+from recgan.core.sections import Instant, Seed
 from recgan.data.events import EVENTS, ITEMS, USERS, Tables
-from recgan.data.settings import EVENT_KINDS
-from recgan.data.sources.settings import ShopSource
+from recgan.data.settings import EVENT_KINDS, Source
+
+
+class ShopSource(Source):
+    """The simulated shop."""
+
+    source: Literal["shop"]
+    seed: Seed
+    events: Annotated[int, Field(ge=1000)]
+    """Rows to simulate, the dirty ones included."""
+    days: Annotated[int, Field(ge=7)]
+    end: Instant
+    """The instant (UTC) at which the simulated log ends."""
+
 
 _DAY = 86_400_000  # milliseconds, the unit of all times in here
 _VIEW, _CART, _PURCHASE, _RATING = (
@@ -102,6 +117,11 @@ class _Log:
 
     def with_columns(self, **columns: NDArray[Any]) -> "_Log":
         return _Log(**{**vars(self), **columns})
+
+
+def read(params: ShopSource, folder: Path) -> Tables:
+    """Simulate the shop; no folder is read."""
+    return simulate_shop(params)
 
 
 def simulate_shop(params: ShopSource) -> Tables:
