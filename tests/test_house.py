@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from recgan.core import closure
-from recgan.images.settings import ImagesParams
 from recgan.data.sources import catalogue as sources
+from recgan.images.settings import ImagesParams
 from recgan.recommenders.catalogue import BASELINES, TRAINED, module_of
 from recgan.settings import Params
 from tests.conftest import ROOT

@@ -17,14 +17,13 @@ from recgan.evaluation.plots import (
     Line,
     Point,
     Row,
-    Scale,
     bar_chart,
     figure,
     interval_chart,
     line_chart,
     point_chart,
-    ticks,
 )
+from recgan.evaluation.svg import Scale, ticks
 
 SVG = "{http://www.w3.org/2000/svg}"
 METRICS = ("hr", "ndcg", "recall", "coverage", "novelty", "popularity_lift")

@@ -4,46 +4,18 @@ The only module that knows Great Expectations. A row rule is stated here a secon
 expectations: when the counts differ from those of quarantine.py, one of the two is wrong.
 """
 
-import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any
 
-import great_expectations as gx
 import great_expectations.expectations as gxe
-import numpy as np
 import pandas as pd
 from great_expectations.expectations.row_conditions import Column
 
 from recgan.data.events import EVENTS
 from recgan.data.quarantine import FINITE, ahead_by_zone, expected_reasons, period, price_range
 from recgan.data.settings import EVENT_KINDS, Reason, ValidateParams, ValueRange
-
-Severity = Literal["critical", "warning"]
-
-_TYPES = {"string": "str", "double": "float64", "timestamp[us, tz=UTC]": "Timestamp"}
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of one expectation."""
-
-    name: str
-    sentence: str
-    """What is expected."""
-    severity: Severity
-    success: bool
-    reason: Reason | None
-    """The row rule it belongs to; None for one about the whole table."""
-    rows: int | None
-    """Rows it looked at; None for an expectation about the whole table."""
-    unexpected: int | None
-    """Rows that break it; None for an expectation about the whole table."""
-    observed: float | int | str | None
-    """What a table-level expectation found; None for row rules."""
-    remedy: str | None
-    """What a user can do beside mending the source."""
+from recgan.data.suites import TYPES, Outcome, Severity, about, run_suite
 
 
 def expect_raw(frame: pd.DataFrame, params: ValidateParams, now: datetime) -> list[Outcome]:
@@ -57,13 +29,13 @@ def expect_raw(frame: pd.DataFrame, params: ValidateParams, now: datetime) -> li
         params: ranges, period and limits.
         now: an aware instant.
     """
-    volume = gxe.ExpectTableRowCountToBeBetween(min_value=1, **_about("raw_events", "there are raw events"))
+    volume = gxe.ExpectTableRowCountToBeBetween(min_value=1, **about("raw_events", "there are raw events"))
     if frame.empty:
-        return _run("raw events", frame, [volume])
+        return run_suite("raw events", frame, [volume])
     quarantined_share = gxe.ExpectColumnMeanToBeBetween(
         column="quarantined",
         max_value=params.max_quarantined_share,
-        **_about(
+        **about(
             "quarantined_share",
             f"the quarantined share of the raw events is at most {params.max_quarantined_share:.4g}, "
             "those not counted that are expected to be left out",
@@ -75,9 +47,9 @@ def expect_raw(frame: pd.DataFrame, params: ValidateParams, now: datetime) -> li
     rules = _row_rules(params, now, "", (*params.drop, *expected), ahead)
     left_out = [rule for rule in rules if rule.meta["reason"] in expected]
     judged = [rule for rule in rules if rule.meta["reason"] not in expected] + [quarantined_share]
-    outcomes = _run("raw events", frame, [volume, *left_out])
+    outcomes = run_suite("raw events", frame, [volume, *left_out])
     rest = frame[~frame["expected"]]
-    return outcomes if rest.empty else outcomes + _run("judged events", rest, judged)
+    return outcomes if rest.empty else outcomes + run_suite("judged events", rest, judged)
 
 
 def expect_kept(frame: pd.DataFrame, params: ValidateParams, now: datetime) -> list[Outcome]:
@@ -92,13 +64,13 @@ def expect_kept(frame: pd.DataFrame, params: ValidateParams, now: datetime) -> l
         gxe.ExpectTableColumnsToMatchSet(
             column_set=EVENTS.names,
             exact_match=True,
-            **_about("kept_columns", "the columns are those of an event: " + ", ".join(EVENTS.names)),
+            **about("kept_columns", "the columns are those of an event: " + ", ".join(EVENTS.names)),
         ),
         *(
             gxe.ExpectColumnValuesToBeOfType(
                 column=field.name,
-                type_=_TYPES[str(field.type)],
-                **_about(f"kept_type_{field.name}", f"{field.name} has type {field.type}"),
+                type_=TYPES[str(field.type)],
+                **about(f"kept_type_{field.name}", f"{field.name} has type {field.type}"),
             )
             for field in EVENTS
         ),
@@ -106,7 +78,7 @@ def expect_kept(frame: pd.DataFrame, params: ValidateParams, now: datetime) -> l
     table = [
         gxe.ExpectTableRowCountToBeBetween(
             min_value=params.min_events,
-            **_about(
+            **about(
                 "kept_volume",
                 f"at least {params.min_events:,} events are kept",
                 remedy="lower validate.min_events",
@@ -115,22 +87,22 @@ def expect_kept(frame: pd.DataFrame, params: ValidateParams, now: datetime) -> l
         gxe.ExpectColumnUniqueValueCountToBeBetween(
             column="user_id",
             min_value=2,
-            **_about("kept_users", "the events come from at least two users"),
+            **about("kept_users", "the events come from at least two users"),
         ),
         gxe.ExpectColumnUniqueValueCountToBeBetween(
             column="item_id",
             min_value=2,
-            **_about("kept_items", "the events are about at least two items"),
+            **about("kept_items", "the events are about at least two items"),
         ),
         gxe.ExpectColumnValuesToBeInSet(
             column="known_user",
             value_set=[True],
-            **_about("kept_known_user", "the user of an event is in the users table", severity="warning"),
+            **about("kept_known_user", "the user of an event is in the users table", severity="warning"),
         ),
         gxe.ExpectColumnValuesToBeInSet(
             column="split",
             value_set=["train", "test"],
-            **_about("kept_split", "a published split has train and test, nothing else"),
+            **about("kept_split", "a published split has train and test, nothing else"),
         ),
     ]
     if params.max_age_days is not None:
@@ -138,7 +110,7 @@ def expect_kept(frame: pd.DataFrame, params: ValidateParams, now: datetime) -> l
             gxe.ExpectColumnMaxToBeBetween(
                 column="timestamp",
                 min_value=now - timedelta(days=params.max_age_days),
-                **_about(
+                **about(
                     "kept_freshness",
                     f"the newest event is at most {params.max_age_days:g} days old",
                     remedy="raise validate.max_age_days, or set it to null for a historical log",
@@ -148,11 +120,11 @@ def expect_kept(frame: pd.DataFrame, params: ValidateParams, now: datetime) -> l
     copies = gxe.ExpectCompoundColumnsToBeUnique(
         column_list=EVENTS.names,
         ignore_row_if="never",
-        **_about("kept_unique", "no two events are equal in all columns"),
+        **about("kept_unique", "no two events are equal in all columns"),
     )
     events = frame.drop(columns=["known_item", "known_user", "fake", "copy"])
     rules = [*_row_rules(params, now, "kept_", ()), copies]
-    return _run("kept schema", events, schema) + _run("kept events", frame, [*table, *rules])
+    return run_suite("kept schema", events, schema) + run_suite("kept events", frame, [*table, *rules])
 
 
 def expect_shoppers(kept: pd.DataFrame, params: ValidateParams) -> list[Outcome]:
@@ -161,26 +133,26 @@ def expect_shoppers(kept: pd.DataFrame, params: ValidateParams) -> list[Outcome]
     expectation = gxe.ExpectColumnMaxToBeBetween(
         column="share",
         max_value=params.max_user_share,
-        **_about(
+        **about(
             "kept_user_share",
             f"the largest share of the events that one user has is at most {params.max_user_share:.4g}",
             remedy="raise validate.max_user_share",
         ),
     )
-    return _run("shoppers", shoppers, [expectation])
+    return run_suite("shoppers", shoppers, [expectation])
 
 
 def expect_ids(frame: pd.DataFrame, column: str, table: str) -> list[Outcome]:
     """Check that each row of the items or users has an id of its own."""
-    return _run(
+    return run_suite(
         table,
         frame,
         [
             gxe.ExpectColumnValuesToNotBeNull(
-                column=column, **_about(f"{table}_null_id", f"{column} is never null in {table}")
+                column=column, **about(f"{table}_null_id", f"{column} is never null in {table}")
             ),
             gxe.ExpectColumnValuesToBeUnique(
-                column=column, **_about(f"{table}_unique_id", f"no {column} comes twice in {table}")
+                column=column, **about(f"{table}_unique_id", f"no {column} comes twice in {table}")
             ),
         ],
     )
@@ -193,9 +165,9 @@ def expect_prices(items: pd.DataFrame, params: ValidateParams) -> list[Outcome]:
         column="price",
         min_value=limits.low,
         max_value=limits.high,
-        **_about("items_price", f"the price of an item is {_between(limits)}", severity="warning"),
+        **about("items_price", f"the price of an item is {_between(limits)}", severity="warning"),
     )
-    return _run("prices of items", items, [expectation])
+    return run_suite("prices of items", items, [expectation])
 
 
 def _between(limits: ValueRange) -> str:
@@ -210,7 +182,7 @@ def _row_rules(
     def about(reason: Reason, sentence: str, name: str | None = None) -> dict[str, Any]:
         severity: Severity = "warning" if reason in drop else "critical"
         remedy = ahead if reason == "future_timestamp" else None
-        return _about(prefix + (name or reason), sentence, severity, reason, remedy)
+        return about(prefix + (name or reason), sentence, severity, reason, remedy)
 
     event, value = Column("event"), Column("value")
     rules = [
@@ -305,64 +277,3 @@ def _row_rules(
             gxe.ExpectColumnValuesToBeInSet(column=column, value_set=[good], **about(reason, sentence))
         )
     return rules
-
-
-def _about(
-    name: str,
-    sentence: str,
-    severity: Severity = "critical",
-    reason: Reason | None = None,
-    remedy: str | None = None,
-) -> dict[str, Any]:
-    return {
-        "severity": severity,
-        "notes": sentence,
-        "meta": {"name": name, "reason": reason, "remedy": remedy},
-    }
-
-
-def _run(name: str, frame: pd.DataFrame, expectations: list[Any]) -> list[Outcome]:
-    # This module of GX sets its own level and reports a temporary folder that nobody uses.
-    logging.getLogger("great_expectations.data_context.types.base").setLevel(logging.WARNING)
-    context = gx.get_context(mode="ephemeral")
-    context.variables.progress_bars = {"globally": False}
-    asset = context.data_sources.add_pandas(name).add_dataframe_asset(name)
-    batch = asset.add_batch_definition_whole_dataframe(name).get_batch({"dataframe": frame})
-    suite = gx.ExpectationSuite(name=name, expectations=expectations)
-    # Counts only: whole rows as examples come from quarantine.py, and cost nothing there.
-    counts = {"result_format": "BASIC", "partial_unexpected_count": 0}
-    results = {
-        r.expectation_config.meta["name"]: r for r in batch.validate(suite, result_format=counts).results
-    }
-    return [_outcome(expectation, results[expectation.meta["name"]]) for expectation in expectations]
-
-
-def _outcome(expectation: Any, result: Any) -> Outcome:
-    observed = result.result.get("observed_value")
-    if isinstance(observed, list):
-        observed = f"{len(observed)} columns"
-    elif observed is None or pd.isna(observed):
-        observed = None
-    elif isinstance(observed, pd.Timestamp):
-        observed = observed.isoformat()
-    elif isinstance(observed, np.generic):
-        observed = observed.item()
-    if not result.result and result.exception_info:
-        observed = f"not computable: {_exception(result.exception_info)}"
-    return Outcome(
-        name=expectation.meta["name"],
-        sentence=expectation.notes,
-        severity=expectation.severity.value,
-        success=bool(result.success),
-        reason=expectation.meta["reason"],
-        rows=result.result.get("element_count"),
-        unexpected=result.result.get("unexpected_count"),
-        observed=observed,
-        remedy=expectation.meta["remedy"],
-    )
-
-
-def _exception(info: dict[str, Any]) -> str:
-    if "exception_message" in info:
-        return str(info["exception_message"])
-    return "; ".join(sorted({str(part["exception_message"]) for part in info.values()}))

@@ -14,7 +14,6 @@ import pyarrow.compute as pc
 from recgan.core.redact import shown
 from recgan.data import expectations
 from recgan.data.events import EVENTS, Tables
-from recgan.data.expectations import Outcome
 from recgan.data.quarantine import (
     Partition,
     broken_rules,
@@ -25,6 +24,7 @@ from recgan.data.quarantine import (
     with_sound_prices,
 )
 from recgan.data.settings import Reason, ValidateParams
+from recgan.data.suites import Outcome
 
 log = logging.getLogger(__name__)
 

@@ -1,0 +1,158 @@
+"""The shop that is simulated: its products, its shoppers and what they like."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+DAY = 86_400_000  # milliseconds, the unit of all times in here
+
+
+TASTES = 3
+
+
+POPULARITY_SHARE = 0.15
+
+
+CATEGORIES = (
+    "shoes", "shirts", "trousers", "dresses", "jackets", "bags", "watches", "jewellery", "sports", "outdoor",
+    "kitchen", "lighting", "furniture", "bedding", "garden", "tools", "toys", "books", "music", "games",
+    "phones", "audio", "cameras", "computers", "beauty", "fragrance", "health", "grocery", "coffee", "wine",
+    "pets", "baby", "stationery", "art", "travel", "cycling", "swimming", "running", "fishing", "camping",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """Products, sorted by cell and then by arrival; arrays (items,)."""
+
+    category: NDArray[np.int64]
+    brand: NDArray[np.int64]  # unique over categories
+    price: NDArray[np.float64]
+    price_level: NDArray[np.float64]  # log price in standard deviations within its category
+    quality: NDArray[np.float64]
+    popularity: NDArray[np.float64]
+    arrival: NDArray[np.int64]  # ms since the log's start, negative before it
+    number: NDArray[np.int64]  # of the outside id: no trace of cell or arrival
+    cell: NDArray[np.int64]
+    n_cells: int
+    n_styles: int
+
+
+@dataclass(frozen=True)
+class Shoppers:
+    """Shoppers; arrays (users,) unless said otherwise."""
+
+    activity: NDArray[np.float64]
+    first_day: NDArray[np.int64]
+    last_day: NDArray[np.int64]  # exclusive
+    personas: NDArray[np.int64]  # (users, tastes)
+    taste: NDArray[np.float64]  # (users, tastes), cumulated, the last is 1
+    price_level: NDArray[np.float64]
+    price_sensitivity: NDArray[np.float64]
+    generosity: NDArray[np.float64]
+
+
+def number_of_personas(n_users: int) -> int:
+    """Return how many kinds of shoppers there are."""
+    return int(np.clip(round(n_users**0.5 / 1.5), 8, 200))
+
+
+def make_catalogue(n_items: int, days: int, rng: np.random.Generator) -> Catalogue:
+    """Draw the products: category, style, price, popularity and the day each is first sold."""
+    n_categories = int(np.clip(round(n_items**0.5 / 2.5), 4, len(CATEGORIES)))
+    n_styles = int(np.clip(round(n_items**0.5 / 5), 3, 16))
+    brands_per_category = int(np.clip(n_items // n_categories // 8, 2, 30))
+
+    category = rng.choice(n_categories, n_items, p=_shares(n_categories, 0.7))
+    # A brand leans towards one style, as brands do.
+    brand = category * brands_per_category + rng.choice(
+        brands_per_category, n_items, p=_shares(brands_per_category, 0.9)
+    )
+    brand_style = rng.integers(n_styles, size=n_categories * brands_per_category)
+    leans = rng.random(n_items) < 0.6
+    style = np.where(leans, brand_style[brand], rng.integers(n_styles, size=n_items))
+
+    brand_level = rng.normal(0, 0.7, n_categories * brands_per_category)
+    price_level = 0.7 * brand_level[brand] + rng.normal(0, 0.85, n_items)
+    typical = np.exp(rng.normal(3.4, 0.8, n_categories))
+    price = np.maximum(np.round(typical[category] * np.exp(0.5 * price_level), 2), 0.5)
+
+    # Most products were there before the log; a quarter arrives during it, a twentieth in its last weeks.
+    arrival = -rng.integers(1, 730 * DAY, size=n_items)
+    n_during, n_late = round(0.25 * n_items), max(1, round(0.05 * n_items))
+    last_weeks = min(28, days // 3)
+    order = rng.permutation(n_items)
+    arrival[order[:n_during]] = rng.integers(0, days * DAY, size=n_during)
+    arrival[order[n_during : n_during + n_late]] = rng.integers(
+        (days - last_weeks) * DAY, int((days - last_weeks / 4) * DAY), size=n_late
+    )
+
+    cell = category * n_styles + style
+    by_cell = np.lexsort((arrival, cell))
+    return Catalogue(
+        category=category[by_cell],
+        brand=brand[by_cell],
+        price=price[by_cell],
+        price_level=price_level[by_cell],
+        quality=rng.normal(0, 1, n_items),
+        popularity=rng.lognormal(0, 1.2, n_items),
+        arrival=arrival[by_cell],
+        number=rng.permutation(n_items),
+        cell=cell[by_cell],
+        n_cells=n_categories * n_styles,
+        n_styles=n_styles,
+    )
+
+
+def make_shoppers(n_users: int, days: int, rng: np.random.Generator) -> Shoppers:
+    """Draw the shoppers: how active each is, when, and what each likes."""
+    # Four in ten shoppers arrive during the log, one in four stays away from some day on.
+    first_day = np.where(rng.random(n_users) < 0.6, 0, rng.integers(0, days, n_users))
+    leaves = first_day + 1 + np.floor(rng.random(n_users) * (days - first_day)).astype(np.int64)
+    last_day = np.where(rng.random(n_users) < 0.25, leaves, days)
+    weights = rng.gamma(0.7, 1.0, (n_users, TASTES)) + 1e-9
+    n_personas = number_of_personas(n_users)
+    return Shoppers(
+        activity=rng.lognormal(0, 0.9, n_users),
+        first_day=first_day,
+        last_day=last_day,
+        personas=rng.choice(n_personas, (n_users, TASTES), p=_shares(n_personas, 0.5)),
+        taste=np.cumsum(weights, axis=1) / weights.sum(axis=1, keepdims=True),
+        price_level=rng.normal(0, 0.9, n_users),
+        price_sensitivity=rng.gamma(2.0, 0.4, n_users),
+        generosity=rng.normal(0, 0.35, n_users),
+    )
+
+
+def make_personas(n_personas: int, catalogue: Catalogue, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Return cumulated cell weights (personas, cells), offset by the row: row p ends at p + 1."""
+    weights = rng.gamma(0.12, 1.0, (n_personas, catalogue.n_cells)) + 1e-9
+    home = rng.integers(catalogue.n_styles, size=(n_personas, 1))
+    weights *= np.where(np.arange(catalogue.n_cells) % catalogue.n_styles == home, 6.0, 1.0)
+    cumulated = np.cumsum(weights, axis=1)
+    return cumulated / cumulated[:, -1:] + np.arange(n_personas)[:, None]
+
+
+def rank_within(group: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return how many earlier rows have the same group."""
+    order = np.argsort(group, kind="stable")
+    position = np.arange(len(group))
+    starts = np.maximum.accumulate(np.where(np.diff(group[order], prepend=-1) != 0, position, 0))
+    rank = np.empty(len(group), dtype=np.int64)
+    rank[order] = position - starts
+    return rank
+
+
+def draw_from(cumulated: NDArray[np.float64], size: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Draw positions in proportion to weights given as their cumulated sum."""
+    drawn = np.searchsorted(cumulated, rng.random(size) * cumulated[-1], side="right")
+    positions: NDArray[np.int64] = np.minimum(drawn, len(cumulated) - 1)
+    return positions
+
+
+def _shares(n: int, exponent: float) -> NDArray[np.float64]:
+    """Return Zipf shares of n ranks."""
+    weights = np.arange(1, n + 1, dtype=np.float64) ** -exponent
+    shares: NDArray[np.float64] = weights / weights.sum()
+    return shares
