@@ -13,17 +13,8 @@ from recgan.core.errors import RecganError
 from recgan.evaluation.evaluate import flat_metrics
 from recgan.evaluation.metrics import popularity_shares
 from recgan.evaluation.page import OURS, Verdict, page, read_curves, render
-from recgan.evaluation.plots import (
-    Line,
-    Point,
-    Row,
-    bar_chart,
-    figure,
-    interval_chart,
-    line_chart,
-    point_chart,
-)
-from recgan.evaluation.svg import Scale, ticks
+from recgan.evaluation.plots import Point, Row, bar_chart, figure, interval_chart, line_chart, point_chart
+from recgan.evaluation.svg import Line, Scale, ticks
 
 SVG = "{http://www.w3.org/2000/svg}"
 METRICS = ("hr", "ndcg", "recall", "coverage", "novelty", "popularity_lift")

@@ -179,38 +179,38 @@ def _between(limits: ValueRange) -> str:
 def _row_rules(
     params: ValidateParams, now: datetime, prefix: str, drop: Sequence[Reason], ahead: str | None = None
 ) -> list[Any]:
-    def about(reason: Reason, sentence: str, name: str | None = None) -> dict[str, Any]:
+    def rule(reason: Reason, sentence: str, name: str | None = None) -> dict[str, Any]:
         severity: Severity = "warning" if reason in drop else "critical"
         remedy = ahead if reason == "future_timestamp" else None
         return about(prefix + (name or reason), sentence, severity, reason, remedy)
 
     event, value = Column("event"), Column("value")
     rules = [
-        gxe.ExpectColumnValuesToNotBeNull(column="user_id", **about("null_user", "an event has a user_id")),
-        gxe.ExpectColumnValuesToNotBeNull(column="item_id", **about("null_item", "an event has an item_id")),
+        gxe.ExpectColumnValuesToNotBeNull(column="user_id", **rule("null_user", "an event has a user_id")),
+        gxe.ExpectColumnValuesToNotBeNull(column="item_id", **rule("null_item", "an event has an item_id")),
         # BeInSet overlooks nulls.
         gxe.ExpectColumnValuesToNotBeNull(
-            column="event", **about("unknown_event", "an event has a kind", "null_event")
+            column="event", **rule("unknown_event", "an event has a kind", "null_event")
         ),
         gxe.ExpectColumnValuesToBeInSet(
             column="event",
             value_set=list(EVENT_KINDS),
-            **about("unknown_event", "the kind of an event is one of " + ", ".join(EVENT_KINDS)),
+            **rule("unknown_event", "the kind of an event is one of " + ", ".join(EVENT_KINDS)),
         ),
         gxe.ExpectColumnValuesToNotBeNull(
             column="timestamp",
             row_condition=Column("split").is_null(),
-            **about("null_timestamp", "an event has a time, unless it is of a published split"),
+            **rule("null_timestamp", "an event has a time, unless it is of a published split"),
         ),
         gxe.ExpectColumnValuesToBeBetween(
-            column="timestamp", max_value=now, **about("future_timestamp", "no event is from the future")
+            column="timestamp", max_value=now, **rule("future_timestamp", "no event is from the future")
         ),
         gxe.ExpectColumnValuesToBeBetween(
             column="value",
             min_value=0,
             strict_min=True,
             row_condition=event == "purchase",
-            **about("cancellation", "a purchase has a positive quantity"),
+            **rule("cancellation", "a purchase has a positive quantity"),
         ),
     ]
     start, end = period(params)
@@ -223,7 +223,7 @@ def _row_rules(
                 column="timestamp",
                 min_value=start,
                 max_value=end,
-                **about("outside_period", f"an event is inside the declared period {bounds}"),
+                **rule("outside_period", f"an event is inside the declared period {bounds}"),
             )
         )
     for kind in EVENT_KINDS:
@@ -235,7 +235,7 @@ def _row_rules(
                 max_value=limits.high,
                 # A purchase of zero or less is a cancellation, which is a rule of its own.
                 row_condition=(event == kind) & (value > 0) if kind == "purchase" else event == kind,
-                **about(
+                **rule(
                     "value_out_of_range",
                     f"the value of a {kind} is {_between(limits)}",
                     f"{kind}_value_out_of_range",
@@ -247,7 +247,7 @@ def _row_rules(
             gxe.ExpectColumnValuesToNotBeNull(
                 column="value",
                 row_condition=event == "rating",
-                **about("value_out_of_range", "a rating has a value", "rating_without_value"),
+                **rule("value_out_of_range", "a rating has a value", "rating_without_value"),
             )
         )
     prices = params.price or FINITE
@@ -256,7 +256,7 @@ def _row_rules(
             column="price",
             min_value=prices.low,
             max_value=prices.high,
-            **about("price_out_of_range", f"a price is {_between(prices)}"),
+            **rule("price_out_of_range", f"a price is {_between(prices)}"),
         )
     )
     if params.not_products:
@@ -264,7 +264,7 @@ def _row_rules(
             gxe.ExpectColumnValuesToNotBeInSet(
                 column="item_id",
                 value_set=list(params.not_products),
-                **about("not_a_product", "the item of an event is none of " + ", ".join(params.not_products)),
+                **rule("not_a_product", "the item of an event is none of " + ", ".join(params.not_products)),
             )
         )
     flags: tuple[tuple[Reason, str, bool, str], ...] = (
@@ -274,6 +274,6 @@ def _row_rules(
     )
     for reason, column, good, sentence in flags:
         rules.append(
-            gxe.ExpectColumnValuesToBeInSet(column=column, value_set=[good], **about(reason, sentence))
+            gxe.ExpectColumnValuesToBeInSet(column=column, value_set=[good], **rule(reason, sentence))
         )
     return rules

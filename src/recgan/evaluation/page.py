@@ -15,18 +15,10 @@ from markupsafe import Markup
 from recgan.core import layout
 from recgan.core.errors import RecganError
 from recgan.core.files import read_json
-from recgan.evaluation.plots import (
-    Line,
-    Point,
-    Row,
-    bar_chart,
-    figure,
-    interval_chart,
-    line_chart,
-    point_chart,
-)
+from recgan.evaluation.plots import Point, Row, bar_chart, figure, interval_chart, line_chart, point_chart
 from recgan.evaluation.segments import FEW_USERS
 from recgan.evaluation.significance import detectable_words
+from recgan.evaluation.svg import Line
 
 OURS = "recommender"
 """Name of the trained recommender in a summary."""

@@ -14,6 +14,7 @@ from recgan.evaluation.svg import (
     RIGHT,
     ROW,
     WIDTH,
+    Line,
     Scale,
     cost_of,
     grid_across,
@@ -26,17 +27,6 @@ from recgan.evaluation.svg import (
     ticks,
     width_of,
 )
-
-
-@dataclass(frozen=True)
-class Line:
-    """One line of a chart."""
-
-    name: str
-    x: Sequence[float]
-    y: Sequence[float | None]
-    """None is where nobody measured: the line goes on. NaN and infinity interrupt it."""
-    colour: int
 
 
 @dataclass(frozen=True)

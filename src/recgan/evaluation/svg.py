@@ -5,8 +5,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from recgan.evaluation.plots import Line
-
 WIDTH = 460
 """Of every chart, in its own units; the page scales it."""
 
@@ -24,6 +22,17 @@ ROW = 26
 
 
 _LINES = 6  # of a grid
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a chart."""
+
+    name: str
+    x: Sequence[float]
+    y: Sequence[float | None]
+    """None is where nobody measured: the line goes on. NaN and infinity interrupt it."""
+    colour: int
 
 
 @dataclass(frozen=True)
