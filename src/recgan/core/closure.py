@@ -43,7 +43,7 @@ def sources(module: str) -> list[Path]:
         path = _path(name)
         body = ast.parse(path.read_text(encoding="utf-8"))
         found[name] = _files(body, path)
-        waiting += [*_imports(body, name, path), *filter(None, [name.rpartition(".")[0]])]
+        waiting += [*imports(body, name, path), *filter(None, [name.rpartition(".")[0]])]
     return sorted(set().union(*found.values()))
 
 
@@ -70,7 +70,7 @@ def _files(body: ast.Module, path: Path) -> set[Path]:
     return own | {path.parent / name for name in named if (path.parent / name).is_file()}
 
 
-def _imports(body: ast.AST, name: str, path: Path) -> Iterator[str]:
+def imports(body: ast.AST, name: str, path: Path) -> Iterator[str]:
     """Yield the modules of recgan that a module imports, wherever it does."""
     package = name if path.name == "__init__.py" else name.rpartition(".")[0]
     for node in ast.iter_child_nodes(body):
@@ -85,7 +85,7 @@ def _imports(body: ast.AST, name: str, path: Path) -> Iterator[str]:
             if _is_ours(base):
                 yield base
                 yield from (one for one in (f"{base}.{alias.name}" for alias in node.names) if _is_ours(one))
-        yield from _imports(node, name, path)
+        yield from imports(node, name, path)
 
 
 def _is_ours(name: str) -> bool:
