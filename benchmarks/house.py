@@ -2,7 +2,7 @@
 
     python benchmarks/house.py
 
-A room is a folder, or a file beside the folders. Imports inside functions count, those for types alone do not.
+A room is a folder, or a file beside the folders. Imports inside functions count; those for types do not.
 """
 
 import ast
