@@ -54,7 +54,7 @@ def plain(settings: TrainParams, train: csr_array) -> FixedScores:
 
 
 def plain_cfgan(settings: CFGANParams, train: csr_array) -> FixedScores:
-    """Train CFGAN as one writes it down in PyTorch: dense rows, nn.Linear, Adam as it comes."""
+    """Train CFGAN in plain PyTorch: dense rows, nn.Linear, Adam with its defaults."""
     torch.manual_seed(settings.seed)
     rows = torch.as_tensor(train.toarray().T.copy())  # (items, users)
     n_rows, width = rows.shape
@@ -100,7 +100,7 @@ def plain_cfgan(settings: CFGANParams, train: csr_array) -> FixedScores:
 
 
 def plain_rcgan(settings: RCGANParams, train: csr_array) -> FixedScores:
-    """Train RC-GAN as one writes it down in PyTorch: dense rows, nn.Linear, AdamW as it comes."""
+    """Train RC-GAN in plain PyTorch: dense rows, nn.Linear, AdamW with its defaults."""
     torch.manual_seed(settings.seed)
     users = torch.as_tensor(train.toarray())  # (users, items)
     items = users.T.contiguous()

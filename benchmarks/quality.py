@@ -49,7 +49,7 @@ Metrics = dict[str, NDArray[np.float64]]  # metric → (users,)
 
 @dataclass
 class Measured:
-    """What one recommender came to, a list entry for each seed."""
+    """The results of one recommender, a list entry for each seed."""
 
     metrics: list[Metrics]
     seconds: list[float]

@@ -26,8 +26,8 @@ def of_this_project(client: SyncPrefectClient, name: str) -> tuple[DeploymentRes
     """Return the deployment of a name if it works in this project, and else why there is none.
 
     A server may serve several projects, and any project may have a flow named retrain. Ours has the
-    entrypoint of prefect.yaml, and works in the folder that this process works in, or in RECGAN_ROOT where
-    the worker sees it under another path.
+    entrypoint of prefect.yaml. It works in this process's folder, or in RECGAN_ROOT where the worker sees
+    that folder under another path.
     """
     found, flow = find(client, name), name.partition("/")[0]
     if found is None:

@@ -29,8 +29,8 @@ def holder(said: list[str]) -> str | None:
 def drop_dead(root: Path) -> None:
     """Remove the notes of holders that are dead, and a file of notes that a killed one left half written.
 
-    DVC itself takes a dead holder for a living one where another process has its id by now, as happens in
-    containers, or where nobody has waited for it.
+    DVC itself takes a dead holder for a living one in two cases. Another process has its id by now, as
+    happens in containers; or nobody has waited for it.
     """
     notes = root / ".dvc/tmp/rwlock"
     if not notes.exists():

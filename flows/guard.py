@@ -3,8 +3,8 @@
     python guard.py COMMAND… < a pipe that the parent holds open
 
 A parent that is killed with -9 runs no `finally`, and its children live on. So the guard leads a process
-group of its own with the command in it, and kills that group when its standard input ends, which is when the
-last holder of the pipe's other end is gone. It imports nothing of the project: it runs from any folder.
+group of its own with the command in it. It kills that group when its standard input ends, that is, when the
+last holder of the pipe's other end is gone. It imports nothing of the project, so it runs from any folder.
 """
 
 import os

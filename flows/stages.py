@@ -120,8 +120,8 @@ def push_cache(root: Path, on_line: Callable[[str], None]) -> bool:
 def run_dvc(arguments: list[str], root: Path, on_line: Callable[[str], None]) -> tuple[int, list[str]]:
     """Run a DVC command, handing on each line it prints; return its exit code and all lines.
 
-    The child runs in its own session and its whole group is killed when this function is left in any way:
-    a killed dvc leaves the stage's own process running, and a timeout does not interrupt `subprocess.run`.
+    The child runs in its own session. Its whole group is killed when this function is left in any way. A
+    killed dvc leaves the stage's own process running, and a timeout does not interrupt `subprocess.run`.
     Should this process be killed itself, the child's guard sees the pipe close and does the same.
     """
     environment = os.environ | {

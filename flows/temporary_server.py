@@ -1,6 +1,6 @@
 """A Prefect server for the flow runs of one process, which it never outlives.
 
-Prefect starts such a server by itself, but `kill -9` of a flow leaves that one behind, for good and open to
+Prefect starts such a server by itself. But `kill -9` of a flow leaves that one running for ever, open to
 everybody on this machine. This one reads from a pipe that its starter holds open, and ends with it.
 """
 

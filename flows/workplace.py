@@ -21,11 +21,11 @@ def prepare(root: Path, name: str, ref: str) -> Path:
     """Bring the worktree of a deployment to a commit and return its folder.
 
     A person's `dvc repro` in the project and a scheduled run in here disturb neither each other's files nor
-    DVC's locks; what one of them computed the other finds in the cache. The worktree stays from run to run,
-    and with it dvc.lock, so that an unchanged stage is not computed again. Files that git does not hold,
-    such as those in raw/, are lent to it as links, and what is published goes to the project's own folder.
-    All of these are absolute paths, so a project that was moved or copied gets them anew: else a copy's run
-    would work in the original.
+    DVC's locks. Each finds in the cache what the other has computed. The worktree stays from run to run, and
+    with it dvc.lock, so that an unchanged stage is not computed again. Files that git does not hold, such as
+    those in raw/, are linked into it. What is published goes to the project's own folder. All of these are
+    absolute paths. So a project that was moved or copied gets them anew: otherwise a copy's run would work in
+    the original.
 
     Args:
         root: the project, the top folder of a git repository.

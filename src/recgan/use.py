@@ -106,8 +106,8 @@ def written(commented: Any, content: dict[str, Any], source: Path) -> bytes:
 def put_in_place(text: bytes, source: Path, root: Path = Path()) -> Replaced:
     """Make this text params.yaml, keeping what it held.
 
-    What it held stays in params.yaml.bak, or in the next free one of params.yaml.bak.1, params.yaml.bak.2
-    and so on; no such file is ever written twice. Where an example or an earlier one holds the very same, no
+    What it held stays in params.yaml.bak, or in the next free one of params.yaml.bak.1, params.yaml.bak.2 and
+    so on. No such file is ever written twice. Where an example or an earlier one holds the very same, no
     further one is made.
 
     Args:

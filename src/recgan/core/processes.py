@@ -9,7 +9,7 @@ from threading import Thread
 
 import psutil
 
-_GRACE = 30.0  # seconds to end in good order
+_GRACE = 30.0  # seconds to end cleanly
 
 
 def end_with_dvc(seconds: float = 1) -> None:

@@ -60,9 +60,9 @@ _PHONE = re.compile(r"(?<!\w)(\+\d{2})[\d ()./-]{5,}")
 def clean(text: str) -> str:
     """Return a text without passwords, tokens and keys.
 
-    Two ways, since neither finds all: by form (the user in an address, ?password=, an Authorization header),
-    and by value, for every secret that this process was given in its environment or in DVC's configuration,
-    percent-encoded or not. Orders to a terminal are escaped; lines stay lines.
+    There are two ways, since neither finds all. One is by form: the user in an address, ?password=, an
+    Authorization header. The other is by value, for every secret in this process's environment or in DVC's
+    configuration, percent-encoded or not. Orders to a terminal are escaped; lines stay lines.
     """
     text = _secrets(frozenset(os.environ.items()), _dvc_configs()).sub(HIDDEN, text)
     text = _USERINFO.sub(rf"\1{HIDDEN}@", text)
@@ -76,8 +76,8 @@ def clean(text: str) -> str:
 def shown(identifier: object) -> str:
     r"""Return an id of a shopper or an item as people may see it in logs, messages and pages.
 
-    Characters that are not printed are escaped (a line break as \n): else an id could forge a line of the
-    log or give orders to a terminal. Of an e-mail address the first character is left, of a telephone
+    Characters that are not printed are escaped (a line break as \n). Otherwise an id could forge a line of
+    the log or give orders to a terminal. Of an e-mail address the first character is left, of a telephone
     number that begins with + the country. Digits alone are left: most shops number their shoppers and items.
     """
     text = str(identifier)
@@ -182,7 +182,7 @@ def _of_addresses(value: str, mistyped: bool = True) -> Iterator[str]:
         elif password != user:
             yield password
             yield f"{user}:{password}"
-            # Who reads such an address cuts it at the wrong place, and then shows a part as host or port.
+            # A reader of such an address cuts it at the wrong place, and then shows a part as host or port.
             yield from re.split(r"[@/#?:]", password)
 
 

@@ -72,8 +72,8 @@ def recommend(
     """Publish the champion's recommendations for every shopper that the features know.
 
     Readers of recommendations/NAME.parquet see the old or the new file, never half of one. A run that was
-    killed goes on after its last finished part, one that finds the same recommendations published does
-    nothing, and a second one at the same time waits for the first.
+    killed goes on after its last finished part. One that finds the same recommendations published does
+    nothing. A second one at the same time waits for the first.
 
     Args:
         root: the project.

@@ -60,8 +60,8 @@ def joined(tables: Tables) -> pd.DataFrame:
 def broken_rules(frame: pd.DataFrame, params: ValidateParams, now: datetime) -> pd.DataFrame:
     """Say which event breaks which rule.
 
-    A row that is left out for an expected reason is held against no other rule: whether a postage line is in
-    the items table, or what a guest paid, cannot matter.
+    No other rule judges a row that is left out for an expected reason. Whether a postage line is in the items
+    table, or what a guest paid, cannot matter.
 
     Args:
         frame: what `joined` returns.
@@ -150,7 +150,7 @@ def price_range(params: ValidateParams) -> ValueRange:
 def with_sound_prices(items: pa.Table, params: ValidateParams) -> tuple[pa.Table, int]:
     """Return the items with null for a price that is none, and how many that were.
 
-    One bad price in a table of items must not stop a shop's night; a price is one of several things that are
+    One bad price in a table of items must not stop a shop's night. A price is one of several things that are
     known of an item, and may be missing.
     """
     price, limits = items["price"], price_range(params)

@@ -16,9 +16,9 @@ def user_metrics(
 ) -> dict[str, NDArray[np.float64]]:
     """Measure each user's ranking at each k.
 
-    Relevance is binary; places missing up to k are misses, and so is an item that stands further up already;
-    a user with nothing held out gets 0 throughout and is to be left out by the caller. With hit_i = 1 where
-    place i holds a held-out item:
+    Relevance is binary. Places missing up to k are misses, and so is every repeat of an item. A user with
+    nothing held out gets 0 throughout; the caller leaves such users out. With hit_i = 1 where place i holds a
+    held-out item:
 
     - hr: 1 if any of the first k is a hit (also called hit rate, success).
     - ndcg: Σ hit_i / log2(i + 1), over that of min(k, held out) hits at the top (Järvelin & Kekäläinen 2002).

@@ -44,8 +44,8 @@ def pair_events(events: ibis.Table, params: FeaturesParams, log: Log, cuts: Cuts
     """Sum up the events that count of each user with each item in each window.
 
     The confidence is the sum of weight * 0.5 ** (age / half life), the age counted back from the window's
-    end: the cut for train and validation, the end of the log for test and where no instant cuts. Where
-    features.binary asks for 1, the plain sum stands in.
+    end. That end is the cut for train and validation. For test, and where no instant cuts, it is the end of
+    the log. Where features.binary asks for 1, the plain sum stands in.
     """
     events = counting_events(events, params)
     events = events.mutate(window=event_window(events, params.split, cuts))

@@ -1,7 +1,7 @@
 """Train, validation and test: by global instants, by a draw of each pair, or by each user's items.
 
-A split by items (random, leave-last-out, a published one's validation) puts all events of a user with an
-item into one window; a split by events (time, a published one's test) can show an item in two windows.
+A split by items puts all events of a user with an item into one window (random, leave-last-out, a published
+one's validation). A split by events can show an item in two windows (time, a published one's test).
 """
 
 from dataclasses import dataclass
@@ -102,8 +102,8 @@ def event_window(events: ibis.Table, split: Split, cuts: Cuts | None) -> ibis.Va
 def random_windows(draws: NDArray[np.float64], split: RandomSplit) -> NDArray[np.int8]:
     """Put each pair into the window that its own draw names.
 
-    So a pair never changes its window when other events come, and a champion of yesterday was not trained on
-    what is held out today. The price: a user's share varies, and one with no item in train is a new user.
+    So a pair never changes its window when other events come. Yesterday's champion was not trained on what is
+    held out today. The price is that a user's share varies, and that one with no item in train is a new user.
 
     Args:
         draws: (pairs,) of [0, 1).
@@ -119,8 +119,8 @@ def published_windows(
 ) -> NDArray[np.int8]:
     """Draw a share of the published train pairs for validation; the published test stays as it is.
 
-    An item whose every train pair is drawn gets the one with the highest draw back: the vocabulary comes from
-    train, and without it the published test would lose items that the paper's own train has.
+    If every train pair of an item is drawn, the pair with the highest draw goes back to train. The vocabulary
+    comes from train: without that pair the published test would lose items that the paper's own train has.
 
     Args:
         draws: (pairs,) of [0, 1).

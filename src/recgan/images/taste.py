@@ -1,8 +1,8 @@
 """Taste to picture: a shopper's recommended categories condition the generator.
 
 After DVBPR (Kang et al., ICDM 2017), which generates the image that its own visual preference model scores
-highest. Here preference and pictures are two trained models joined by a table of names: what is recommended
-chooses the class, and nothing of a product's looks is known or claimed.
+highest. Here preference and pictures are two trained models, joined by a table of names. What is recommended
+chooses the class. Nothing of a product's looks is known or claimed.
 """
 
 import base64

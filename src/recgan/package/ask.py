@@ -1,9 +1,10 @@
 """Ask a packaged model in a process of its own, as a server would run it: with the code packaged with it.
 
-A process that has imported recgan already would run its own recgan instead of the packaged one. So this
-file is a script that imports nothing of recgan: `python -P ask.py MODEL K EXCLUDE_SEEN ASKER` reads batches
-of questions from standard input and writes a batch of answers for each to standard output, both as Arrow
-streams. It ends with its input, and in the midst of an answer when ASKER, the process that asks, is gone.
+A process that has imported recgan already would run its own recgan instead of the packaged one. So this file
+is a script that imports nothing of recgan. `python -P ask.py MODEL K EXCLUDE_SEEN ASKER` reads batches of
+questions from standard input. It writes a batch of answers for each to standard output, both as Arrow
+streams. It ends with its input. It also ends, even while it answers, when ASKER, the process that asks, is
+gone.
 """
 
 import errno

@@ -29,7 +29,7 @@ QUESTIONS = pa.schema({"history": pa.list_(pa.string()), "confidence": pa.list_(
 _TIMEOUT = 3600.0  # seconds for one batch
 
 
-_ENDS = 30.0  # seconds for a process to end whose answers have ended
+_ENDS = 30.0  # seconds for a process to end once its answers have ended
 
 
 class NoAnswerError(Exception):
@@ -134,8 +134,8 @@ def asking(model: Path, k: int, exclude_seen: bool) -> Iterator[Callable[[pa.Rec
 
     The function takes a batch of QUESTIONS and returns the columns `item_ids` and `scores`. A package that
     was made before it took confidences ignores them. The first call makes the trial prediction too. It raises
-    NoAnswerError when the trial fails or the process ends by itself, and Unavailable when something killed
-    it, memory or disk ran out, or a batch took longer than an hour.
+    NoAnswerError when the trial fails or the process ends by itself. It raises Unavailable when something
+    killed the process, memory or disk ran out, or a batch took longer than an hour.
 
     Args:
         model: the folder of the package.

@@ -35,7 +35,7 @@ def gather_evidence(root: Path, params: Params, version: str) -> Evidence:
     """Judge a version and the champion on today's test window, with the baselines of today.
 
     Every packaged model gets the histories as item ids with the confidences of the features, as evaluate
-    takes them, and answers with item ids; an id outside today's vocabulary is a miss that keeps its place.
+    takes them. It answers with item ids. An id outside today's vocabulary is a miss that keeps its place.
     Whoever may have been trained on what is held out today is not compared, nor is anyone on too few users.
 
     Args:

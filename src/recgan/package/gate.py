@@ -49,11 +49,11 @@ class Decision:
 def decide(evidence: Evidence, gate: GateParams) -> Decision:
     """Judge a challenger by every criterion of the gate.
 
-    It is promoted when the expectations passed, when enough users have something held out, when it beats
-    each baseline of `gate.must_beat` and the champion (difference > 0 and Holm-adjusted p < alpha), when its
-    coverage reaches the floor and when a trial prediction works. A figure that is not a number is never a
-    pass. What cannot be compared, for too few users or because one of the two may have been trained on what
-    is held out today, is refused with that reason and not compared.
+    It is promoted when all of this holds. The expectations passed, and enough users have something held out.
+    It beats each baseline of `gate.must_beat` and the champion (difference > 0 and Holm-adjusted p < alpha).
+    Its coverage reaches the floor, and a trial prediction works. A figure that is not a number is never a
+    pass. Some cases cannot be compared: too few users, or one of the two may have been trained on what is
+    held out today. They are refused with that reason and not compared.
     """
     criteria = [
         _expectations(evidence.expectations_passed),
@@ -90,7 +90,7 @@ def _users(users: int, least: int) -> tuple[bool, str]:
 
 
 def _unfair(evidence: Evidence) -> list[tuple[bool, str]]:
-    """Refuse whoever may know the answers."""
+    """Refuse a version that may know the answers."""
     again = "train and register it on today's features (make run)"
     by_hand = f'to replace it by hand: recgan promote {evidence.version} --reason "…"'
     return [

@@ -61,8 +61,8 @@ class PackagedRecommender:
     """Answers histories of item ids; what it cannot use of a history, it ignores.
 
     Unknown ids are ignored; a history without any known item is an empty one, which the recommender answers
-    like any other. Every known item of a history counts once, with confidence 1 unless the question says
-    what it is worth, as features does; confidences of one item add up.
+    like any other. Every known item of a history counts once. Its confidence is 1 unless the question gives
+    one, as features does. Confidences of one item add up.
     """
 
     def __init__(

@@ -22,8 +22,8 @@ REFERENCE = "monitor/reference.json"
 def describe_training(root: Path, features: Features, depth: int) -> dict[str, Any] | None:
     """Describe what a recommender was trained on and, where it was evaluated, what it recommends.
 
-    Made when a version is registered, when the events it was trained on are at hand: they may be gone from
-    DVC's cache when they are wanted.
+    It is made when a version is registered, since the events that it was trained on are there then. Later
+    they may be gone from DVC's cache.
 
     Args:
         root: the project.

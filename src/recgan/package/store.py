@@ -159,7 +159,7 @@ def _version_of(client: MlflowClient, name: str, train_key: str) -> ModelVersion
 
 
 def _end_dead_runs(client: MlflowClient, experiment: str) -> None:
-    """Give a run an end that no process works on: it would be shown as running for good."""
+    """End a run on which no process works any more: it would be shown as running for ever."""
     for run in client.search_runs([experiment], "attributes.status = 'RUNNING'"):
         if TRAIN_KEY in run.data.tags:  # made in the critical section, which this process holds
             whole = client.search_model_versions(f"run_id = '{run.info.run_id}'")
@@ -264,7 +264,7 @@ def load_champion(root: Path, name: str) -> Champion:
 def challenger(root: Path, name: str) -> Challenger | None:
     """Return the version with the alias `challenger`; None where nothing challenges the champion.
 
-    `register` gives the alias to what it registers and `promote` takes it from what becomes the champion, so
+    `register` gives the alias to what it registers, and `promote` takes it from what becomes the champion. So
     a version that the gate refused keeps it until the next one comes.
 
     Raises:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Training:
-    """What a training came to."""
+    """The result of a training."""
 
     epochs: int = 0
     best_epoch: int = 0
@@ -38,7 +38,7 @@ class Trained(Protocol):
     """A recommender that the train stage fits and writes."""
 
     training: Training
-    """What the last `fit` came to."""
+    """The result of the last `fit`."""
 
     @property
     def parameters(self) -> int:
@@ -104,7 +104,7 @@ def write_trained(
         folder: where to.
         name: by which `load_recommender` knows what to load.
         settings: the train section.
-        training: what it came to.
+        training: its result.
         weights: in safetensors' format. Its own `save_file` would make the file unreadable for other users.
         more: what else scoring needs, as JSON.
     """

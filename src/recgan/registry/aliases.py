@@ -1,7 +1,7 @@
 """Moving the alias `champion` in steps that a later call finishes where a kill came between them.
 
 MLflow has no transaction over aliases. So a version that becomes the champion first says, by a tag, whom it
-follows; whoever enters the critical section next reads that tag and completes what is missing.
+follows. The next one to enter the critical section reads that tag and completes what is missing.
 """
 
 from mlflow import MlflowClient

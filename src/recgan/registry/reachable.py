@@ -78,7 +78,7 @@ def check_database(path: Path, writes: bool = True) -> None:
         return
     found = None
     try:
-        # Who reads rolls back what a killed writer has left, and needs to write for that.
+        # A reader rolls back what a killed writer has left, and has to write for that.
         left = path.with_name(f"{path.name}-journal").exists()
         address = f"file:{quote(str(path.resolve()))}?mode={'rw' if writes or left else 'ro'}"
         with closing(sqlite3.connect(address, uri=True, timeout=_PATIENCE)) as database:

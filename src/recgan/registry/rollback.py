@@ -91,7 +91,7 @@ def rollback(
     """Make the version with the alias `previous` the champion again.
 
     In the critical section of promotion. Both versions keep tags of who, when and why; the withdrawn one is
-    refused by the gate from then on. The alias `previous` is then gone, so a rollback that is asked for
+    refused by the gate from then on. The alias `previous` is then gone. So a rollback that is asked for
     twice, by two people or by a retry, does not bring the withdrawn version back.
 
     Args:

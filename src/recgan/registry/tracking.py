@@ -123,9 +123,9 @@ def current(client: MlflowClient, name: str, alias: str = CHAMPION) -> ModelVers
 def critical_section(root: Path, name: str, timeout: float = _LOCK_TIMEOUT) -> Iterator[None]:
     """Hold the one lock of a registered model: MLflow's aliases have no compare-and-set.
 
-    A Postgres advisory lock where the store is Postgres or RECGAN_LOCK_DATABASE names one, so that every
-    machine takes part; a file lock beside an SQLite database; before a tracking server alone a file lock of
-    this machine, which other machines do not see.
+    It is a Postgres advisory lock where the store is Postgres or RECGAN_LOCK_DATABASE names one, so that
+    every machine takes part. For an SQLite database it is a file lock beside it. Before a tracking server
+    alone it is a file lock of this machine, which other machines do not see.
 
     Args:
         root: the project.

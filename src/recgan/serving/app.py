@@ -172,7 +172,7 @@ def create_app(
         if ranking.fallback:
             metrics.fallbacks.inc()
             headers[FALLBACK_HEADER] = "true"
-        # As it is: to validate our own answer again takes longer than to make it.
+        # As it is: validating our own answer again takes longer than making it.
         return Response(answer.model_dump_json(), media_type="application/json", headers=headers)
 
     @app.post("/recommend", response_model=RecommendAnswer, responses=_ASKED | _NOT_JSON)

@@ -21,8 +21,8 @@ SILENT_AFTER = 120.0
 class ChampionWatch:
     """Keep the newest champion that works.
 
-    `serving` is read once for each request, so a request ends on the version that it began with; the old
-    version is freed when the last one that reads it has ended.
+    `serving` is read once for each request, so a request ends on the version that it began with. The old
+    version is freed when the last request that reads it has ended.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class ChampionWatch:
             elif self._refused is None or self._refused[0] != version or time.monotonic() > self._refused[1]:
                 self._swap(version)
         except Exception as error:
-            # The old version goes on answering, whatever is the matter with the registry.
+            # The old version goes on answering, whatever is wrong with the registry.
             self._tell(f"the champion of {self.name} cannot be read: {error}")
         finally:
             self._looked = time.monotonic()

@@ -85,9 +85,9 @@ class ServedModel:
     ) -> History:
         """Turn events, a known shopper's history, or both into confidences, as features does.
 
-        An event is worth its kind's weight, halved for each half life that passed until `now`; features
-        counts until the end of a window instead. A known shopper's stored confidences stay as they were at
-        the end of theirs. A package without confidences takes every event as 1.
+        The confidence of an event is its kind's weight, halved for each half life that passed until `now`.
+        (features counts until the end of a window instead.) A known shopper's stored confidences stay as they
+        were at the end of theirs. A package without confidences takes every event as 1.
 
         Args:
             events: of the request.
@@ -196,7 +196,7 @@ class ServedModel:
         try:
             scores = self.score(history)
         except Exception:
-            # Whatever it is, the shop shall get an answer; the counter and the log tell.
+            # Whatever the error is, the shop gets an answer; the counter and the log record it.
             log.exception("version %s cannot answer; popularity stands in", self.model.version)
             scores, fallback = self.packaged.popularity, True
         return Ranking(self.best(scores, k, history.seen if exclude_seen else None, allowed), fallback)

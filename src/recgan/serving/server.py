@@ -48,8 +48,8 @@ def allowed_hosts() -> tuple[str, ...] | None:
     """Return by which hosts the server may be asked, beside this machine's own; None for any.
 
     RECGAN_ALLOWED_HOSTS as MLflow's server has it: names with * and with or without a port, which is not
-    looked at. On loopback it is held to even where it is not set: else any page in this machine's browser
-    could lend its own name to 127.0.0.1 (DNS rebinding) and ask.
+    looked at. On loopback the check is on even where the variable is not set. Otherwise any page in this
+    machine's browser could lend its own name to 127.0.0.1 (DNS rebinding) and ask.
     """
     named = [one.strip() for one in os.environ.get("RECGAN_ALLOWED_HOSTS", "").split(",") if one.strip()]
     if not named and not is_loopback(host()):

@@ -91,7 +91,7 @@ def search(
     """Search a recommender's settings within search.yaml for the best validation NDCG.
 
     The first trial is what params.yaml holds, so what is found is never worse on validation. Each trial is
-    recorded in tuning/ before the next begins, with a copy in reports/tuning/; the same search asked for
+    recorded in tuning/ before the next begins, with a copy in reports/tuning/. The same search asked for
     again goes on from there, also with a larger budget.
 
     Args:
@@ -201,7 +201,7 @@ def measure(params: Params, recommender: str, features: Features) -> float:
     assert features.validation is not None
     baselines = grids(params.baselines)
     if recommender not in baselines:
-        from recgan.recommenders.train import fit_and_choose  # takes torch along, which a baseline needs not
+        from recgan.recommenders.train import fit_and_choose  # imports torch, which a baseline does not need
 
         score = fit_and_choose(params.train, features).training.validation_ndcg
         assert score is not None
@@ -293,7 +293,7 @@ def _needs(recommender: str, space: SearchSpace, features: Features) -> Iterator
     if space.is_baseline:
         yield from params.baselines.grids()[recommender].needs(features.train.shape[1])
     else:
-        from recgan.recommenders.train import needs  # takes torch along, which a baseline needs not
+        from recgan.recommenders.train import needs  # imports torch, which a baseline does not need
 
         yield from needs(params.train, features)
 

@@ -46,11 +46,11 @@ def read(params: CompleteJourneySource, folder: Path) -> Tables:
 def read_complete_journey(folder: Path) -> Tables:
     """Read transactions and products, exported from the R package: one purchase a line of a receipt.
 
-    A time without a zone is UTC: the shops are in New York's zone, and R exports the instant. The price of
-    a purchase is what the shop got for one piece, so a manufacturer's coupon counts as money; that of an item
-    is the median of its shelf prices at the instant of its first sale, before the loyalty card's discount and
-    coupons: later ones must not tell an earlier window what things will cost. A product that the
-    transactions do not sell has none. Gasoline comes in thousandths of a gallon.
+    A time without a zone is UTC: the shops are in New York's zone, and R exports the instant. The price of a
+    purchase is what the shop got for one piece, so a manufacturer's coupon counts as money. The price of an
+    item is the median of its shelf prices at the instant of its first sale, before the loyalty card's
+    discount and coupons. Later prices must not tell an earlier window what things will cost. A product that
+    the transactions do not sell has none. Gasoline comes in thousandths of a gallon.
 
     Args:
         folder: has transactions (all of get_transactions(), else transactions_sample) and products, each as

@@ -1,7 +1,7 @@
 """CSV files, their lines counted beside the parser: a stray quote sign must not swallow rows.
 
-A parser that follows RFC 4180 takes everything from a quote sign at the start of a value to the next one,
-line breaks included. Two titles that begin with a quote sign so hide all rows between them.
+A parser that follows RFC 4180 reads on from a quote sign at the start of a value to the next one, line breaks
+included. Two titles that begin with a quote sign so hide all rows between them.
 """
 
 import csv
@@ -85,7 +85,7 @@ def read_csv(path: Path, columns: Sequence[str]) -> pa.Table:
             ),
         )
     except (pa.ArrowInvalid, OSError) as error:
-        _scan(path, "utf-8-sig")  # which can say on which line
+        _scan(path, "utf-8-sig")  # which can name the line
         raise _unreadable(path, error) from None
     check_lines(path, table.num_rows, lines=lines)
     return table

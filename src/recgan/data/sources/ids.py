@@ -81,10 +81,10 @@ def clean_ids(columns: Mapping[str, pa.ChunkedArray], cased: bool = True) -> lis
     """Clean the columns that hold one kind of id, all by the same decisions, so that they still join.
 
     Blanks and invisible characters around an id go, and text takes Unicode's form NFC. `17850.0` becomes
-    17850 where that is certain: all ids with a fraction in all the columns end in one and the same row of
-    zeros, as `.0` or `.00` (so not where there is `1.10`), and no id begins with a zero that a number would
-    have lost. How many rows changed is logged. Ids that differ only by case, width, leading zeros or
-    separators are left, with a warning.
+    17850 where that is certain. Then all ids with a fraction in all the columns end in the same row of zeros,
+    as `.0` or `.00` (so not where there is `1.10`). And no id begins with a zero that a number would have
+    lost. How many rows changed is logged. Ids that differ only by case, width, leading zeros or separators
+    are left, with a warning.
 
     Args:
         columns: file and column, for messages → text.

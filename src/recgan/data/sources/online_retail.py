@@ -1,4 +1,4 @@
-"""UCI Online Retail: the raw log of a British gift shop, with all its dirt (Chen et al., 2012; CC BY 4.0)."""
+"""UCI Online Retail: the raw log of a British gift shop, with its faults (Chen et al., 2012; CC BY 4.0)."""
 
 import io
 from importlib.util import find_spec

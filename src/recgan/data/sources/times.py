@@ -34,8 +34,8 @@ def to_times(column: pa.ChunkedArray, where: str, zone: str | None) -> pa.Chunke
     """Read times as instants in UTC; what stands for a missing time becomes null.
 
     Numbers are unix seconds, milliseconds, microseconds or nanoseconds, told apart by their size. Times
-    without a zone are local times of `zone`: of the two instants of a repeated hour the earlier is meant, and
-    a time in a skipped hour is the instant of the change.
+    without a zone are local times of `zone`. In a repeated hour, the earlier of the two instants is meant. A
+    time in a skipped hour is the instant of the change.
 
     Args:
         column: text, numbers, or a Parquet time.

@@ -38,9 +38,10 @@ class ImageEvidence:
 def decide(evidence: ImageEvidence, gate: ImagesGateParams) -> Decision:
     """Judge a challenger by every criterion of the gate.
 
-    It is promoted when its mean Fréchet distance is below that of the class Gaussians, and below the
-    champion's by an exact permutation test over the draws (p < alpha), when it writes enough of the classes,
-    copies little enough, and the package answers. A figure that is not a number is never a pass.
+    It is promoted when all of this holds. Its mean Fréchet distance is below that of the class Gaussians. It
+    is below the champion's by an exact permutation test over the draws (p < alpha). The generator writes
+    enough of the classes and copies little enough, and the package answers. A figure that is not a number is
+    never a pass.
     """
     criteria = [
         _gaussians(evidence),

@@ -6,9 +6,10 @@ With X the train matrix and A the products' content, one row a product,
     content         A Q (Λ + l2 I)^-½, with AᵀA / items = Q Λ Qᵀ       (its leading dimensions)
 
 Each block is whitened: over the products, its dimensions are uncorrelated and have mean square 1 (less where
-l2 counts). Then an inner product is a projection. Where p holds how likely each product is to be the next
-one and v̂ = Σ pᵢ vᵢ is the expected vector, v̂ · vᵢ / items is the block's least-squares picture of pᵢ: for a
-new product, the mean of pⱼ over the products that are like it. (V alone is PureSVD, Cremonesi et al. 2010.)
+l2 counts). Then an inner product is a projection. Let p hold how likely each product is to be the next one,
+and let v̂ = Σ pᵢ vᵢ be the expected vector. Then v̂ · vᵢ / items is the block's least-squares picture of pᵢ.
+For a new product it is the mean of pⱼ over the products that are like it. (V alone is PureSVD, Cremonesi et
+al. 2010.)
 
 A's columns are the category, the brand, five overlapping ranges of the log price, and the title's words
 weighted by rarity (TF-IDF, a title of length 1).

@@ -22,9 +22,9 @@ class Block(NamedTuple):
 def item_blocks(user_items: csr_array, size: int | None) -> list[Block]:
     """Cut the items into blocks that occur together.
 
-    The most popular item that is in no block yet gathers those nearest to it by cosine, until none is left;
-    where too few occur with it, the most popular follow. A block's support is its own items and as many
-    others, those that occur most often with them (not by cosine: it is the popular ones that explain most).
+    The most popular item that is in no block yet gathers those nearest to it by cosine, until none is left.
+    Where too few occur with it, the most popular follow. A block's support is its own items and as many
+    others: those that occur most often with them. (Not by cosine: the popular ones explain most.)
 
     Args:
         user_items: (users, items).

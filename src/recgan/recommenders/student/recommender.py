@@ -13,12 +13,12 @@ B minimises ‖D^½ (X - XB)‖² + ω ‖D^½ (Y - YB)‖² + (1 + ω) λ ‖B�
 EASE (Steck 2019). Dividing by D's mean and by 1 + ω changes the unit of λ alone: one λ then means about the
 same for every a and ω. Validation chooses ω, a, τ and λ. What serves is B: neither the teachers nor torch.
 
-X holds confidences, graded or not, as it does in EASE; so n_u is the row's sum, which for plain ones is the
-number of its items.
+X holds confidences, graded or not, as it does in EASE. So n_u is the row's sum; where all confidences are 1
+it is the number of its items.
 
-Many items: `block_items` solves blocks of items that occur together, each beside as many others, the ones
-nearest to it, instead of all at once; `neighbours` keeps of each column of B the largest entries. What either
-costs is in docs/experiments.md.
+Many items: with `block_items`, blocks of items that occur together are solved, each beside as many others,
+those that occur most often with it. `neighbours` keeps the largest entries of each column of B. What either
+costs is in docs/experiments/student.md.
 """
 
 import logging

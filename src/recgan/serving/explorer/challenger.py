@@ -62,7 +62,7 @@ class ChallengerWatch:
         try:
             registered = store.challenger(self._root, self._name)
         except Exception as error:
-            # As with the champion: what is loaded stays, whatever is the matter with the registry.
+            # As with the champion: what is loaded stays, whatever is wrong with the registry.
             if self._now.served is None:
                 self._now = Contender(
                     problem=clean(f"the challenger of {self._name} cannot be read: {error}")

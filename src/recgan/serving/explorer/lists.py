@@ -37,7 +37,7 @@ class Standing:
 def lists(request: ListsRequest, standing: Standing, contender: Contender) -> Lists:
     """Answer a history by champion, challenger and popularity.
 
-    A model's list is what /recommend answers if that version is the champion, so each takes the stored
+    A model's list is what /recommend answers if that version is the champion. So each takes the stored
     history, the weights and the catalogue of its own package.
 
     Raises:

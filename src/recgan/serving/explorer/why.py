@@ -9,9 +9,9 @@ same for every recommender:
 - *without*: the rank of the recommended item for the history without that item (leave one out); it may
   return to the list itself then, since it is no longer seen.
 
-Neither is a cause: two items of a history that say the same replace each other, so that leaving out either
-changes nothing though both are near. No more than `MAX_TRIED` items are tried, those with the largest
-confidences, in one batch: the history, each item alone, the history without each.
+Neither is a cause. Two items of a history that say the same replace each other. Leaving out either changes
+nothing, though both are near. No more than `MAX_TRIED` items are tried, those with the largest confidences,
+in one batch: the history, each item alone, the history without each.
 """
 
 import numpy as np
