@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from enum import StrEnum
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from queue import Empty, Queue
 from threading import Thread
@@ -58,18 +59,14 @@ def stage_order(root: Path, file: str = "dvc.yaml") -> list[str]:
         for path in _paths(stage.get("outs", []) + stage.get("metrics", []))
     }
     needs = {
-        name: {maker[path] for path in _paths(stage.get("deps", [])) if path in maker}
+        name: sorted({maker[path] for path in _paths(stage.get("deps", [])) if path in maker})
         for name, stage in stages.items()
     }
-    order: list[str] = []
-    while len(order) < len(needs):
-        ready = [name for name in needs if name not in order and needs[name] <= set(order)]
-        if not ready:
-            raise RecganError(
-                f"{file}: {sorted(set(needs) - set(order))} depend on each other; break the circle"
-            )
-        order += ready
-    return order
+    try:
+        return list(TopologicalSorter(needs).static_order())
+    except CycleError as error:
+        circle = " → ".join(error.args[1])
+        raise RecganError(f"{file}: the stages {circle} depend on each other; break the circle") from None
 
 
 def _paths(entries: list[str | dict[str, object]]) -> list[str]:
