@@ -57,7 +57,7 @@ def test_a_circle_is_named(project):
     (project / "dvc.yaml").write_text(
         "stages: {a: {cmd: x, deps: [b.txt], outs: [a.txt]}, b: {cmd: x, deps: [a.txt], outs: [b.txt]}}"
     )
-    with pytest.raises(RecganError, match="the stages (a → b → a|b → a → b) depend on each other"):
+    with pytest.raises(RecganError, match=r"the stages (a → b → a|b → a → b) depend on each other"):
         stage_order(project)
 
 

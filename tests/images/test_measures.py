@@ -94,6 +94,12 @@ def test_the_permutation_test_is_exact():
     assert permutation_p(low, high) == pytest.approx(1 / math.comb(6, 3))
     assert permutation_p(high, low) == 1
     assert permutation_p(low, low) >= 0.5
+    # Of the 6 ways to take two of 1, 1, 2 and 2, one sums to 2 and four to 3: ties count.
+    assert permutation_p(np.array([1.0, 2]), np.array([2.0, 1])) == pytest.approx(5 / 6)
+
+
+def test_one_value_is_no_evidence():
+    assert permutation_p(np.array([1.0]), np.array([4.0, 5, 6])) == 1
 
 
 def test_class_gaussians_have_the_classes_mean_and_spread():

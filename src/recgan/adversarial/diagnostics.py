@@ -6,6 +6,7 @@ from statistics import median
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import entr
 from torch import Tensor
 
 Row = dict[str, float | None]
@@ -40,8 +41,7 @@ def effective_number(counts: NDArray[np.generic]) -> float:
     present = present[present > 0]
     if not len(present):
         return 0.0
-    shares = present / present.sum()
-    return float(np.exp(-(shares * np.log(shares)).sum()))
+    return float(np.exp(entr(present / present.sum()).sum()))
 
 
 def effective_rank(matrix: NDArray[np.floating]) -> float:

@@ -2,6 +2,7 @@
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import entr
 
 
 def effective_categories(ranking: NDArray[np.int32], category: NDArray[np.object_]) -> NDArray[np.float64]:
@@ -24,7 +25,7 @@ def effective_categories(ranking: NDArray[np.int32], category: NDArray[np.object
         counts = np.bincount(places[places >= 0])
         shares = counts[counts > 0] / max(counts.sum(), 1)
         if len(shares):
-            numbers[row] = np.exp(-(shares * np.log(shares)).sum())
+            numbers[row] = np.exp(entr(shares).sum())
     return numbers
 
 
