@@ -22,11 +22,12 @@ def test_there_and_back():
 
 
 @pytest.mark.parametrize(
-    ("content", "fault"),
-    [(b"GIF89a", "no PNG"), (png(IMAGE)[:20], "not whole")],
+    "content",
+    [b"", b"GIF89a", png(IMAGE)[:20], png(IMAGE)[:60], png(IMAGE).replace(b"IDAT", b"I\0AT")],
+    ids=["nothing", "a GIF", "half a header", "half its pixels", "a damaged chunk"],
 )
-def test_what_is_no_such_png_is_refused(content, fault):
-    with pytest.raises(ValueError, match=fault):
+def test_what_is_no_whole_png_is_refused(content):
+    with pytest.raises(ValueError, match="no whole PNG"):
         from_png(content)
 
 

@@ -76,7 +76,7 @@ def log_package(
     return package
 
 
-def requirements() -> list[str]:
-    """Return what a served package needs, as installed here; nothing is inferred."""
+def requirements(*more: str) -> list[str]:
+    """Return what a served package needs, and more, as installed here; nothing is inferred."""
     # A local build such as 2.13.0+cpu is on no package index.
-    return [f"{name}=={installed(name).partition('+')[0]}" for name in _NEEDED]
+    return [f"{name}=={installed(name).partition('+')[0]}" for name in (*_NEEDED, *more)]

@@ -69,7 +69,7 @@ def log_package(root: Path, params: ImagesParams, tags: dict[str, str]) -> Model
                 artifacts=artifacts,
                 code_paths=[str(code)],
                 signature=SIGNATURE,
-                pip_requirements=requirements(),
+                pip_requirements=requirements("pillow"),
                 tags=tags,
             )
     return package
