@@ -1,14 +1,17 @@
-"""What happens after a flow run: notify people, recommend anew, call a lost run lost.
+"""Apply automations.yaml to the server that PREFECT_API_URL names: once each, however often.
 
     python -m flows.automations      (`make up` and `make deploy` do it)
 
-RECGAN_ALERT_WEBHOOK is where notifications are posted as JSON {"text": …}, which Slack, Mattermost and most
-others take; without it nobody is notified. Applied again, nothing is there twice.
+`prefect automation create --from-file` alone would make a second automation of the same name each time, and
+the file cannot name the block that notifies: each server chooses its id. RECGAN_ALERT_WEBHOOK is where
+notifications are posted as JSON {"text": …}, which Slack, Mattermost and most others take; without it nobody
+is notified.
 """
 
 import os
 import sys
-from datetime import timedelta
+from contextlib import suppress
+from pathlib import Path
 from uuid import UUID
 
 from recgan.core.environment import configure
@@ -17,98 +20,40 @@ configure()  # before Prefect reads its settings
 
 from prefect.automations import Automation  # noqa: E402
 from prefect.blocks.notifications import CustomWebhookNotificationBlock  # noqa: E402
-from prefect.client.orchestration import get_client  # noqa: E402
-from prefect.client.schemas.objects import StateType  # noqa: E402
-from prefect.events.actions import (  # noqa: E402
-    ActionTypes,
-    ChangeFlowRunState,
-    RunDeployment,
-    SendNotification,
-)
-from prefect.events.schemas.automations import EventTrigger, Posture  # noqa: E402
 from prefect.types import SecretDict  # noqa: E402
 
-from flows.deployments import RECOMMEND, find  # noqa: E402
+from recgan.core.yaml12 import read_yaml  # noqa: E402
 
-TROUBLE = {"Failed", "Crashed", "TimedOut"}
-ENDS = TROUBLE | {
-    *("Completed", "Cancelled"),
-    *("Promoted", "NotPromoted", "AlreadyChampion"),  # retrain, images
-    *("Published", "Unchanged"),  # recommend
-    *("Steady", "Drifted"),  # monitor
-    "RolledBack",
-}
-"""Names of the states that a flow run of this project ends in: events go by a state's name, not its type."""
+FILE = Path(__file__).parents[1] / "automations.yaml"
+_FORMER = "recgan: recommend after a promotion"  # now a trigger of the deployment, which has another name
 
 
-def automations(webhook: str | None) -> list[Automation]:
-    """Return the project's automations, as far as there is somewhere to notify and something to run."""
-    found = [
-        Automation(
-            name="recgan: a run whose machine is gone has crashed",
-            trigger=EventTrigger(
-                after={"prefect.flow-run.heartbeat"},
-                expect={"prefect.flow-run.heartbeat"} | events(ENDS),
-                match={"prefect.resource.id": "prefect.flow-run.*"},
-                for_each={"prefect.resource.id"},
-                posture=Posture.Proactive,
-                threshold=1,
-                within=timedelta(seconds=120),
-            ),
-            actions=[ChangeFlowRunState(state=StateType.CRASHED, message="no sign of life for two minutes")],
-        )
-    ]
-    if webhook is not None:
-        found += [
-            on("recgan: notify of failure", TROUBLE, notification(webhook, "failed")),
-            on("recgan: notify of a refusal", {"NotPromoted"}, notification(webhook, "was not promoted")),
-        ]
-    if (recommend := deployment(RECOMMEND)) is not None:
-        found.append(
-            on("recgan: recommend after a promotion", {"Promoted"}, RunDeployment(deployment_id=recommend))
-        )
-    return found
+def automations(block: UUID | None) -> tuple[list[Automation], list[str]]:
+    """Return the automations of the file, and the names of those that need a block to notify by.
+
+    Args:
+        block: that notifies; None leaves out the automations that notify.
+    """
+    wanted, left_out = [], []
+    for content in read_yaml(FILE)["automations"]:
+        notifying = [action for action in content["actions"] if action["type"] == "send-notification"]
+        if notifying and block is None:
+            left_out.append(content["name"])
+            continue
+        for action in notifying:
+            action["block_document_id"] = block
+        wanted.append(Automation.model_validate(content))
+    return wanted, left_out
 
 
-def on(name: str, states: set[str], action: ActionTypes) -> Automation:
-    """Act whenever a flow run enters one of the states."""
-    trigger = EventTrigger(
-        expect=events(states),
-        match={"prefect.resource.id": "prefect.flow-run.*"},
-        posture=Posture.Reactive,
-        threshold=1,
-        within=timedelta(0),
-    )
-    return Automation(name=name, trigger=trigger, actions=[action])
-
-
-def events(states: set[str]) -> set[str]:
-    """Return the events of entering states."""
-    return {f"prefect.flow-run.{state}" for state in states}
-
-
-def notification(webhook: str, what: str) -> SendNotification:
-    """Return a message to the webhook that names the flow run and says what its state says."""
-    block = CustomWebhookNotificationBlock(
+def notifier(webhook: str) -> CustomWebhookNotificationBlock:
+    """Return the block that posts a message to the webhook."""
+    return CustomWebhookNotificationBlock(
         name="recgan",
         url="{{webhook}}",  # as a secret: Prefect shows a block's own address in its pages and events
         json_data={"text": "{{subject}}\n{{body}}"},
         secrets=SecretDict({"webhook": webhook}),
     )
-    block_id = block.save("recgan-alerts", overwrite=True)
-    assert isinstance(block_id, UUID)
-    return SendNotification(
-        block_document_id=block_id,
-        subject=f"recgan: {{{{ flow.name }}}} {what}",
-        body="{{ flow_run.name }}: {{ flow_run.state.message }}\n{{ flow_run|ui_url }}",
-    )
-
-
-def deployment(name: str) -> UUID | None:
-    """Return the id of a deployment, None where there is none of that name."""
-    with get_client(sync_client=True) as client:
-        found = find(client, name)
-    return None if found is None else found.id
 
 
 def apply(automation: Automation) -> None:
@@ -122,13 +67,22 @@ def apply(automation: Automation) -> None:
 
 
 def main() -> int:
-    """Apply all automations to the server that PREFECT_API_URL names."""
+    """Create the automations of the file or bring them up to date, and remove what is no longer wanted."""
     webhook = os.environ.get("RECGAN_ALERT_WEBHOOK")
+    block = None
     if webhook is None:
         sys.stdout.write("RECGAN_ALERT_WEBHOOK is not set: nobody will be notified\n")
-    for automation in automations(webhook):
+    else:
+        block = notifier(webhook).save("recgan-alerts", overwrite=True)
+        assert isinstance(block, UUID)
+    wanted, unwanted = automations(block)
+    for automation in wanted:
         apply(automation)
         sys.stdout.write(f"automation {automation.name!r} is in place\n")
+    for name in [*unwanted, _FORMER]:
+        with suppress(ValueError):  # there is none
+            Automation.read(name=name).delete()
+            sys.stdout.write(f"automation {name!r} is removed\n")
     return 0
 
 

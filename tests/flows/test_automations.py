@@ -1,15 +1,15 @@
 """Deployments and automations, applied to a server: once each, however often."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 import yaml
-from prefect.blocks.notifications import CustomWebhookNotificationBlock
+from prefect.client.schemas.actions import WorkPoolCreate
 
-from flows.automations import notification
+from flows.automations import FILE, automations, notifier
 from tests.conftest import ROOT
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
@@ -19,26 +19,64 @@ def names():
     from prefect.client.orchestration import get_client
 
     with get_client(sync_client=True) as client:
-        response = client._client.post("/automations/filter", json={})
-    return sorted(one["name"] for one in response.json() if one["name"].startswith("recgan"))
+        return sorted(one.name for one in client.read_automations() if one.name.startswith("recgan"))
 
 
 def test_automations_are_there_once_and_notify_only_where_somebody_listens(monkeypatch):
-    from flows import automations
+    from flows.automations import main
 
+    crashed = "recgan: a run whose machine is gone has crashed"
     monkeypatch.delenv("RECGAN_ALERT_WEBHOOK", raising=False)
     for _ in range(2):
-        assert automations.main() == 0
-    assert names() == ["recgan: a run whose machine is gone has crashed"]
+        assert main() == 0
+    assert names() == [crashed]
     monkeypatch.setenv("RECGAN_ALERT_WEBHOOK", "http://127.0.0.1:1/hook")
     for _ in range(2):
-        assert automations.main() == 0
-    assert len(names()) == 3
+        assert main() == 0
+    assert names() == [crashed, "recgan: notify of a refusal", "recgan: notify of failure"]
+    monkeypatch.delenv("RECGAN_ALERT_WEBHOOK")
+    assert main() == 0
+    assert names() == [crashed]
+
+
+@pytest.fixture
+def deployed(monkeypatch):
+    """Apply prefect.yaml twice, by Prefect's own command, to a server of the time before it had triggers."""
+    from prefect.client.orchestration import get_client
+
+    monkeypatch.delenv("RECGAN_ALERT_WEBHOOK", raising=False)
+    automations(None)[0][0].model_copy(update={"name": "recgan: recommend after a promotion"}).create()
+    with get_client(sync_client=True) as client:
+        client.create_work_pool(WorkPoolCreate(name="recgan", type="process"))
+        environment = {
+            "PREFECT_API_URL": str(client.api_url),
+            "RECGAN_ROOT": str(ROOT),
+            "PYTHONPATH": f"{ROOT}:{ROOT / 'src'}",
+        }
+        command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"]
+        for _ in range(2):
+            subprocess.run(command, cwd=ROOT, env=os.environ | environment, check=True, capture_output=True)
+        yield client
+        for deployment in client.read_deployments():
+            client.delete_deployment(deployment.id)
+        client.delete_work_pool("recgan")
+
+
+def test_recommend_runs_once_after_a_promotion(deployed):
+    from flows.automations import main
+
+    main()
+    (found,) = [one for one in deployed.read_automations() if "promotion" in one.name]
+    content = yaml.safe_load((ROOT / "prefect.yaml").read_text())
+    (written,) = [one for of in content["deployments"] for one in of.get("triggers", [])]
+    assert found.name == written["name"]
+    assert found.trigger.expect == {"prefect.flow-run.Promoted"}
+    recommend = deployed.read_deployment_by_name("recommend/nightly")
+    assert [action.deployment_id for action in found.actions] == [recommend.id]
 
 
 def test_every_state_a_flow_ends_in_is_a_sign_of_life():
     """Completed(name="Promoted") sends the event of that name, and none called Completed."""
-    from flows.automations import ENDS
     from flows.summary import state_name
     from recgan.package.gate import Decision
     from recgan.package.store import Promotion
@@ -48,10 +86,12 @@ def test_every_state_a_flow_ends_in_is_a_sign_of_life():
         state_name(Promotion("2", promoted, already, "1", None, decision))
         for promoted, already in ((True, False), (False, True), (False, False))
     }
-    written = "".join(path.read_text() for path in Path(ROOT, "src/recgan/registry").glob("*.py"))
+    written = "".join(path.read_text() for path in Path(ROOT, "src/recgan/daily").glob("*.py"))
     others = {"Published", "Unchanged", "Steady", "Drifted"}
     assert all(f'"{name}"' in written for name in others)
-    assert ended | others | {"RolledBack"} <= ENDS
+    content = yaml.safe_load(FILE.read_text())["automations"][0]
+    seen = {event.removeprefix("prefect.flow-run.") for event in content["trigger"]["expect"]}
+    assert ended | others | {"RolledBack", "Completed", "Failed", "Crashed", "TimedOut", "Cancelled"} <= seen
 
 
 def test_every_deployment_names_a_flow_and_parameters_that_it_takes():
@@ -64,13 +104,9 @@ def test_every_deployment_names_a_flow_and_parameters_that_it_takes():
         assert deployment["concurrency_limit"]["limit"] == 1
 
 
-def test_the_webhook_is_a_secret_of_its_block_and_is_what_is_called(monkeypatch):
+def test_the_webhook_is_a_secret_of_its_block_and_is_what_is_called():
     """Prefect shows the rest of a block in its pages, its answers and its events."""
-    saved = []
-    monkeypatch.setattr(
-        CustomWebhookNotificationBlock, "save", lambda block, *_, **__: saved.append(block) or uuid4()
-    )
     webhook = "https://hooks.example/T0/hunter2SECRET"
-    notification(webhook, "failed")
-    assert "hunter2SECRET" not in saved[0].model_dump_json()
-    assert saved[0]._build_request_args("body", "subject")["url"] == webhook
+    block = notifier(webhook)
+    assert "hunter2SECRET" not in block.model_dump_json()
+    assert block._build_request_args("body", "subject")["url"] == webhook
