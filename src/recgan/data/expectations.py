@@ -1,7 +1,7 @@
 """Expectations of the tables as Great Expectations suites, defined in code.
 
 The only module that knows Great Expectations. A row rule is stated here a second time, from its built-in
-expectations: when the counts differ from those of quarantine.py, one of the two is wrong.
+expectations. When the counts differ from those of quarantine.py, one of the two is wrong.
 """
 
 from collections.abc import Sequence

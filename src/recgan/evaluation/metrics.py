@@ -66,8 +66,8 @@ def system_metrics(
     """Measure what a recommender shows to all users together, at each k; repeats in a list count once.
 
     - coverage: distinct items shown / items (Herlocker et al. 2004).
-    - gini: of the times each item is shown: Σ (2i − n − 1)·x_i / (n Σ x) over ascending x; 0 when all are
-      shown equally often, near 1 when few get everything (Gini 1912).
+    - gini: of the times each item is shown: Σ (2i − n − 1)·x_i / (n Σ x) over ascending x. It is 0 when all
+      are shown equally often, near 1 when few get everything (Gini 1912).
     - novelty: mean over all places of −log2(popularity / users), in bits (Zhou et al. 2010); an item without
       users counts as one with a single user.
     - popularity_lift: mean popularity of what a user is shown over that of the user's history, minus 1, both

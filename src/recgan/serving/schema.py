@@ -105,8 +105,9 @@ class Filters(BaseModel):
 class RecommendRequest(Filters):
     """A history of events, a known shopper, or a known shopper and what came since.
 
-    Beside a user_id, filters, a history and `exclude_seen: false` are for those who may see histories: this
-    machine, who sends the server's token, or whoever asks a server with --explorer. Others get 403.
+    Beside a user_id, only those who may see histories may send filters, a history or `exclude_seen: false`.
+    They are this machine, a caller with the server's token, and anyone who asks a server with --explorer.
+    Others get 403.
     """
 
     model_config = ConfigDict(
@@ -189,7 +190,7 @@ class Item(BaseModel):
 class Answer(BaseModel):
     """The best items, best first; fewer than k where fewer are left.
 
-    For a user_id, and a caller who may not see histories, at most one item in ten of the catalogue: where
+    For a user_id, a caller who may not see histories gets at most one item in ten of the catalogue. Where
     nearly all is listed, what is missing is the history.
     """
 

@@ -2,8 +2,8 @@
 
 Every trial fits on the train window and is judged by NDCG on the validation window; the test window is not
 read. What is tried next follows from the seed and the finished trials alone (a Gaussian process and its
-expected improvement, Jones et al. 1998, as Optuna computes them), so the trials of a search that was killed
-and asked for again are those of one that never stopped.
+expected improvement, Jones et al. 1998, as Optuna computes them), so a search that was killed and asked for
+again makes the trials of one that never stopped.
 """
 
 import hashlib

@@ -1,7 +1,8 @@
 """Every source by its module: a new one is a file beside this one and one line here.
 
-The file has the section `ingest` of params.yaml for it, with a name of its own in `source`, and the function
-`read`: from that section and the folder of the raw files to the three tables, faults of the data included.
+The file has the section `ingest` of params.yaml for it, with a name of its own in `source`. It also has the
+function `read`. From that section and the folder of the raw files it makes the three tables, faults of the
+data included.
 """
 
 from collections.abc import Callable, Mapping

@@ -1,12 +1,12 @@
 """A simulated shop: enough of a real one to try, test and size the whole pipeline without data.
 
-Products live in cells (category x hidden style). A persona is a distribution over cells; a shopper mixes up
-to three personas, has a price level and a sensitivity to prices off that level, and comes with one persona in
-mind per visit. So taste is clustered, several-sided and not linear in any single quantity; a share of the
-views follows sheer popularity, and another returns to products looked at before. Nothing here knows of any
-recommender.
+Products live in cells (category x hidden style). A persona is a distribution over cells. A shopper mixes up
+to three personas and comes with one of them per visit. Each shopper has a price level and a sensitivity to
+prices off that level. So taste is clustered, several-sided and not linear in any single quantity. A share of
+the views follows sheer popularity, and another returns to products that were viewed before. Nothing here
+knows of any recommender.
 
-About 3 % of the rows are dirty, in the ways that cleaning is meant to catch: visits without a user,
+About 3 % of the rows are faulty in ways that cleaning is meant to catch. There are visits without a user,
 cancellations, prices of zero and below, exact duplicates, and labelled fake accounts that push a few
 products.
 """

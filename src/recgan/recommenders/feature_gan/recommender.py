@@ -117,8 +117,8 @@ class FeatureGAN:
         """Score products that were never sold, by what is known of them.
 
         Alone they are ranked by the content's part of the similarity. Among the known ones that part would be
-        small beside what factors say, so there a new product stands where its content stands among the known
-        products' content: as many standard deviations from the mean similarity of all known products.
+        small beside the factors' part. So there a new product is placed by its content among the known
+        products' content. It gets as many standard deviations from the mean similarity of all known products.
 
         Args:
             user_items: (rows, items), histories over the fitted items.

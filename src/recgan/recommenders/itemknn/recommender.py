@@ -15,8 +15,8 @@ from recgan.recommenders.neighbours import Neighbours, dense_where_it_pays, find
 class ItemKNN:
     """Cosine between items, shrunk (Sarwar et al. 2001) and asymmetric (Aiolli 2013).
 
-    w(i, j) = ⟨x_i, x_j⟩ / (‖x_i‖^2a ‖x_j‖^(2 − 2a) + shrink) from source i to target j, for each target its
-    best sources only; an asymmetry a of 0.5 is the plain cosine.
+    w(i, j) = ⟨x_i, x_j⟩ / (‖x_i‖^2a ‖x_j‖^(2 − 2a) + shrink) from source i to target j. Each target keeps its
+    best sources only. An asymmetry a of 0.5 is the plain cosine.
     """
 
     def __init__(self, neighbours: int, shrink: float, asymmetry: float = 0.5) -> None:

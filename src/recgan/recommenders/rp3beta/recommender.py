@@ -16,7 +16,7 @@ class RP3beta:
     """Random walk of three steps, popular targets divided down (Paudel et al. 2017).
 
     w(i, j) = Σ_u (p_iu · p_uj)^alpha / popularity_j^beta with the transition probabilities
-    p_iu = x_ui / Σ_u x_ui and p_uj = x_uj / Σ_j x_uj, for each item i its best targets only.
+    p_iu = x_ui / Σ_u x_ui and p_uj = x_uj / Σ_j x_uj. Each item i keeps its best targets only.
     """
 
     def __init__(self, neighbours: int, alpha: float, beta: float) -> None:

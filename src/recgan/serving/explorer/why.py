@@ -3,11 +3,11 @@
 Two figures for each item of the history, both from the recommender's `score` alone, so that they mean the
 same for every recommender:
 
-- *alone*: the rank of the recommended item in what `/similar` answers for the item of the history, that is
-  for a history of that one item with confidence 1, of which the item itself is left out. The *nearest* items
-  of a history are those with the best such rank.
-- *without*: the rank of the recommended item for the history without that item (leave one out); it may
-  return to the list itself then, since it is no longer seen.
+- *alone*: the rank of the recommended item in what `/similar` answers for the item of the history. That is
+  the answer to a history of that one item with confidence 1, the item itself left out. The *nearest* items of
+  a history are those with the best such rank.
+- *without*: the rank of the recommended item for the history without that item (leave one out). That item may
+  then return to the list itself, since it is no longer seen.
 
 Neither is a cause. Two items of a history that say the same replace each other. Leaving out either changes
 nothing, though both are near. No more than `MAX_TRIED` items are tried, those with the largest confidences,
