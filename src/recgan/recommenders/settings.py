@@ -92,7 +92,8 @@ def stability_faults(stability: StabilityParams, loss: str, passes: int, epochs:
 FEWER_ITEMS = "raise features.min_item_users, so that fewer items remain"
 KEPT_ENTRY = 48
 """Bytes for each entry of a sparse matrix of weights while it is put together beside another one. This and
-the other bytes were measured; what grows with interactions, users or items alone is small beside them."""
+the other bytes were measured: docs/decisions/0083-what-cannot-fit-is-refused-first.md. What grows with
+interactions, users or items alone is small beside them."""
 
 
 class BaselineGrid(Section):
