@@ -120,7 +120,8 @@ def make_project(root: Path, options: argparse.Namespace) -> None:
         side: getattr(settings, side).model_copy(update={"hidden": (options.hidden,)})
         for side in ("generator", "critic")
     }
-    settings = settings.model_copy(update={**sides, "accelerator": "cpu"})
+    on_cpu = settings.trainer.model_copy(update={"accelerator": "cpu"})
+    settings = settings.model_copy(update={**sides, "trainer": on_cpu})
     some = rng.choice(options.users, min(3000, options.users), replace=False)
     recommender = RCGAN(settings, options.share).fit(csr_array(history[some]), epochs=1)
     recommender.save(root / "models/recommender")

@@ -191,10 +191,13 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     epochs = arguments.epochs or EPOCHS[arguments.gan]
-    given = {"accelerator": "cpu", "epochs": epochs}
+    settings = load_params(EXAMPLES / f"{arguments.gan}-ml100k.yaml").train
+    assert isinstance(settings, (CFGANParams, RCGANParams))
+    on_cpu = settings.trainer.model_copy(update={"accelerator": "cpu"})
+    given: dict[str, object] = {"trainer": on_cpu, "epochs": epochs}
     if arguments.gan == "rcgan":
         given["critic_shares"] = (0,)
-    settings = load_params(EXAMPLES / f"{arguments.gan}-ml100k.yaml").train.model_copy(update=given)
+    settings = settings.model_copy(update=given)
     train, test = read(arguments.data / "ML100K.train"), read(arguments.data / "ML100K.test")
     ours(settings.model_copy(update={"epochs": 1}), train)  # imports and warm caches are no one's fault
     contestants = {"plain": plain, "recgan": ours}

@@ -53,9 +53,10 @@ def fit(arguments: argparse.Namespace) -> None:
     assert isinstance(example, StudentParams)
     sides = {side: getattr(example.teacher, side) for side in ("generator", "critic")}
     small = {side: one.model_copy(update={"hidden": (64,)}) for side, one in sides.items()}
+    on_cpu = example.teacher.trainer.model_copy(update={"accelerator": "cpu"})
     settings = example.model_copy(
         update={
-            "teacher": example.teacher.model_copy(update={**small, "epochs": 1, "accelerator": "cpu"}),
+            "teacher": example.teacher.model_copy(update={**small, "epochs": 1, "trainer": on_cpu}),
             "teachers": 1,
             "teacher_users": 1000,
             "generated_weights": (4.0,),

@@ -124,6 +124,7 @@ def train(root: Path = Path()) -> None:
         RecganError: the features are missing, nothing can choose an epoch, the recommender needs more memory
             than is free, or training diverged.
     """
+    from recgan.adversarial.devices import writes
     from recgan.features.matrices import read_features
     from recgan.recommenders.train import check_validation, curves_csv, fingerprint, needs, train
 
@@ -133,6 +134,8 @@ def train(root: Path = Path()) -> None:
     refuse(needs(settings, features))
     checkpoints = root / layout.CHECKPOINTS / fingerprint(settings, features)
     trained = train(settings, features, checkpoints)
+    if not writes():  # one of several processes, whose weights are those of the first
+        return
     with replacing(root / layout.RECOMMENDER) as folder:
         folder.mkdir()
         trained.recommender.save(folder)

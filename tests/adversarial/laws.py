@@ -1,11 +1,35 @@
 """Laws that every GAN of the project obeys, for the tests of each."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
 
-from recgan.adversarial.module import Game
+from recgan.adversarial.game import Game, Player
+
+TRAINER = {
+    "accelerator": "cpu",
+    "devices": 1,
+    "num_nodes": 1,
+    "strategy": "auto",
+    "precision": "auto",
+    "max_time": None,
+}
+"""Lightning's Trainer on one CPU."""
+
+
+def turn(game: Game, player: Player, rests: bool = True) -> Iterator[Tensor]:
+    """Yield the losses of one turn.
+
+    Args:
+        game: in an epoch.
+        player: whose turn it is.
+        rests: whether the opponent rests for the whole turn.
+    """
+    if rests:
+        game.begin_turn(player)
+    for batch in game.batches(player):
+        yield game.loss(player, batch)
 
 
 def assert_it_teaches_the_generator_alone(
@@ -37,23 +61,23 @@ def assert_it_teaches_the_generator_alone(
 def assert_a_turn_leaves_the_opponent_untouched(game: Game) -> None:
     """Assert that each side's turn moves all of its own weights and none of the opponent's."""
     d_optimizer, g_optimizer = game.optimizers()
-    for turn, player, opponent, optimizer in (
-        (game.discriminator_turn, game.discriminator, game.generator, d_optimizer),
-        (game.generator_turn, game.generator, game.discriminator, g_optimizer),
-    ):
+    sides: tuple[tuple[Player, nn.Module, nn.Module, torch.optim.Optimizer], ...] = (
+        ("discriminator", game.discriminator, game.generator, d_optimizer),
+        ("generator", game.generator, game.discriminator, g_optimizer),
+    )
+    for name, player, opponent, optimizer in sides:
         before = [weight.clone() for weight in opponent.parameters()]
         own = [weight.clone() for weight in player.parameters()]
         for network in (player, opponent):
             network.zero_grad()
         opponent.requires_grad_(False)
         losses = 0
-        for losses, loss in enumerate(turn(), 1):  # noqa: B007
+        for losses, loss in enumerate(turn(game, name), 1):  # noqa: B007
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
         opponent.requires_grad_(True)
-        if player is game.generator:
-            assert losses == game.generator_steps()
+        assert losses == game.steps(name)
         assert all(weight.grad is None for weight in opponent.parameters())
         assert all(torch.equal(a, b) for a, b in zip(before, opponent.parameters(), strict=True))
         assert not any(torch.equal(a, b) for a, b in zip(own, player.parameters(), strict=True))

@@ -11,7 +11,8 @@ from recgan.adversarial.constraints import (
     normalise_spectrum,
     zero_centred_penalty,
 )
-from recgan.adversarial.networks import ConditionalDiscriminator, SparseRows
+from recgan.adversarial.networks import ConditionalDiscriminator
+from recgan.adversarial.sparse import SparseRows
 
 W = torch.tensor([3.0, 4.0, 12.0])  # ‖w‖ = 13
 

@@ -6,7 +6,9 @@ import torch
 from scipy.sparse import csr_array
 from torch.nn.functional import linear
 
-from recgan.adversarial.networks import ConditionalDiscriminator, Perceptron, SparseRows, adam, dense
+from recgan.adversarial.kernels import dense
+from recgan.adversarial.networks import ConditionalDiscriminator, Perceptron, adam
+from recgan.adversarial.sparse import SparseRows
 
 
 def matrix(binary=True, rows=13, width=9):

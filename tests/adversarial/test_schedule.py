@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch import nn
 
-from recgan.adversarial.module import play
+from recgan.adversarial.play import play
 from recgan.adversarial.schedule import Rules, ramp
-
-CPU = torch.device("cpu")
+from recgan.adversarial.share import ALONE
+from tests.adversarial.laws import TRAINER
 
 
 class Number(nn.Module):
@@ -16,36 +16,37 @@ class Number(nn.Module):
         self.value = nn.Parameter(torch.zeros(()))
 
 
-class Walk(nn.Module):
+class Walk:
     """Each player walks by plain gradient descent, slope `pull` and rate 1: its value counts its steps."""
 
+    share = ALONE
+
     def __init__(self, pull=1.0, d_steps=2, g_steps=3):
-        super().__init__()
         self.generator, self.discriminator = Number(), Number()
         self.rng = torch.Generator().manual_seed(0)
-        self.pull, self.d_steps, self.g_steps = pull, d_steps, g_steps
+        self.pull, self.n_steps = pull, {"discriminator": d_steps, "generator": g_steps}
         self.order = []
 
     def optimizers(self):
         return tuple(torch.optim.SGD(n.parameters(), lr=1.0) for n in (self.discriminator, self.generator))
 
-    def begin_epoch(self):
+    def begin_epoch(self, epoch):
         self.order.append("|")
 
-    def discriminator_turn(self):
-        for _ in range(self.d_steps):
-            assert not self.generator.value.requires_grad
-            self.order.append("d")
-            yield -self.pull * self.discriminator.value
+    def begin_turn(self, player):
+        self.order.append(player[0].upper())
 
-    def generator_turn(self):
-        for _ in range(self.g_steps):
-            assert not self.discriminator.value.requires_grad
-            self.order.append("g")
-            yield -self.pull * self.generator.value
+    def steps(self, player):
+        return self.n_steps[player]
 
-    def generator_steps(self):
-        return self.g_steps
+    def batches(self, player):
+        return iter(range(self.n_steps[player]))
+
+    def loss(self, player, batch):
+        rests = self.generator if player == "discriminator" else self.discriminator
+        assert not rests.value.requires_grad
+        self.order.append(player[0])
+        return -self.pull * getattr(self, player).value
 
     def measured(self):
         return {}
@@ -53,12 +54,12 @@ class Walk(nn.Module):
 
 def walked(rules, epochs=1, pull=1.0, **options):
     game = Walk(pull)
-    play(game, epochs=epochs, device=CPU, rules=rules, **options)
+    play(game, epochs=epochs, trainer=TRAINER, rules=rules, **options)
     return game
 
 
 def test_a_turn_at_a_time_unless_told_otherwise():
-    assert "".join(walked(Rules(), 2).order) == "|ddggg|ddggg"
+    assert "".join(walked(Rules(), 2).order) == "|DddGggg|DddGggg"
 
 
 def test_critic_steps_go_before_each_generator_step():
@@ -77,8 +78,8 @@ def test_what_is_kept_is_the_average_of_the_generators_weights(validated):
         seen.append(game.generator.value.item())
         return seen[-1]
 
-    watch = {"validate": validate, "evaluate_every": 1} if validated else {}
-    play(game, epochs=4, device=CPU, rules=Rules(ema=0.9), **watch)
+    watch = {"look": lambda: {"score": validate()}, "monitor": "score"} if validated else {}
+    play(game, epochs=4, trainer=TRAINER, rules=Rules(ema=0.9), evaluate_every=1, **watch)
     expected = [t - 9 * (1 - 0.9**t) for t in (3, 6, 9, 12)]
     if validated:
         assert seen == pytest.approx(expected, abs=1e-5)
@@ -89,7 +90,13 @@ def test_what_is_kept_is_the_average_of_the_generators_weights(validated):
 def test_the_best_average_is_kept():
     game, scores = Walk(), iter([0.5, 0.9, 0.1])
     progress = play(
-        game, epochs=3, device=CPU, rules=Rules(ema=0.9), validate=lambda: next(scores), evaluate_every=1
+        game,
+        epochs=3,
+        trainer=TRAINER,
+        rules=Rules(ema=0.9),
+        look=lambda: {"score": next(scores)},
+        monitor="score",
+        evaluate_every=1,
     )
     assert progress.best_epoch == 2
     assert game.generator.value.item() == pytest.approx(6 - 9 * (1 - 0.9**6), abs=1e-5)
@@ -103,11 +110,11 @@ class Normalised(Walk):
         self.generator.register_buffer("running", torch.zeros(()))
         self.generator.register_buffer("batches", torch.zeros((), dtype=torch.long))
 
-    def generator_turn(self):
-        for loss in super().generator_turn():
+    def loss(self, player, batch):
+        if player == "generator":
             self.generator.running += 1
             self.generator.batches += 1
-            yield loss
+        return super().loss(player, batch)
 
 
 def test_running_statistics_are_averaged_with_the_weights():
@@ -117,7 +124,7 @@ def test_running_statistics_are_averaged_with_the_weights():
         seen.append(game.generator.running.item())
         return {}
 
-    play(game, epochs=2, device=CPU, rules=Rules(ema=0.9), probe=probe, evaluate_every=1)
+    play(game, epochs=2, trainer=TRAINER, rules=Rules(ema=0.9), look=probe, evaluate_every=1)
     expected = [t - 9 * (1 - 0.9**t) for t in (3, 6)]
     assert seen == pytest.approx(expected, abs=1e-5)
     assert game.generator.running.item() == pytest.approx(expected[-1], abs=1e-5)
@@ -135,12 +142,12 @@ def test_the_average_survives_a_kill(tmp_path, ends):
             raise MemoryError("killed")
         return {}
 
-    settings = {"epochs": 3, "device": CPU, "rules": Rules(ema=0.9), "evaluate_every": 1}
+    settings = {"epochs": 3, "trainer": TRAINER, "rules": Rules(ema=0.9), "evaluate_every": 1}
     if ends == 2:
         with pytest.raises(MemoryError):
-            play(Walk(), checkpoint=checkpoint, probe=probe, **settings)
+            play(Walk(), checkpoint=checkpoint, look=probe, **settings)
     else:
-        play(Walk(), checkpoint=checkpoint, probe=probe, **settings)
+        play(Walk(), checkpoint=checkpoint, look=probe, **settings)
     game = Walk()
     play(game, checkpoint=checkpoint, **settings)
     assert game.generator.value.item() == pytest.approx(9 - 9 * (1 - 0.9**9), abs=1e-5)
@@ -148,7 +155,7 @@ def test_the_average_survives_a_kill(tmp_path, ends):
 
 def test_gradients_are_clipped_for_each_player_and_shown_unclipped():
     game = Walk(pull=8.0)
-    progress = play(game, epochs=1, device=CPU, rules=Rules(clip_discriminator=0.5, clip_generator=4.0))
+    progress = play(game, epochs=1, trainer=TRAINER, rules=Rules(clip_discriminator=0.5, clip_generator=4.0))
     assert game.discriminator.value.item() == pytest.approx(2 * 0.5)
     assert game.generator.value.item() == pytest.approx(3 * 4.0)
     row = progress.curves[0]
@@ -169,14 +176,15 @@ def test_ramp():
     assert [ramp(epoch, 1, 0) for epoch in range(3)] == [0, 1, 1]
 
 
-def test_the_probe_is_asked_at_every_look_and_shown():
+def test_what_a_look_finds_is_shown():
     game = Walk()
     progress = play(
         game,
         epochs=5,
-        device=CPU,
+        trainer=TRAINER,
         evaluate_every=2,
-        validate=lambda: 1.0,
-        probe=lambda: {"seen": game.generator.value.item()},
+        monitor="score",
+        look=lambda: {"score": 1.0, "seen": game.generator.value.item()},
     )
     assert [row.get("seen") for row in progress.curves] == [None, 6, None, 12, 15]
+    assert [row["score"] for row in progress.curves] == [None, 1, None, 1, 1]

@@ -7,6 +7,7 @@ import yaml
 
 from recgan.images.labelled import Images, Labelled
 from recgan.images.settings import ClassifyParams, EvaluateImagesParams, ImagesParams, TrainImagesParams
+from tests.adversarial.laws import TRAINER
 from tests.conftest import ROOT
 
 CLASSES = ("left", "right", "top", "bottom")
@@ -39,7 +40,7 @@ def source(n=160, side=8):
 def train_settings(network="dcgan", **changes):
     content = copy.deepcopy(CONTENT["train"])
     g, d = WIDTHS[network]
-    content |= {"network": network, "accelerator": "cpu", "noise": 8, "batch_size": 16, "samples": 100}
+    content |= {"network": network, "trainer": TRAINER, "noise": 8, "batch_size": 16, "samples": 100}
     content |= {"epochs": 2, "evaluate_every": 1, "ema": None}
     content["generator"]["hidden"], content["discriminator"]["hidden"] = g, d
     for name, value in changes.items():

@@ -32,7 +32,7 @@ def test_the_adversarial_loss_reaches_every_generator_weight_and_no_discriminato
     network, conditional
 ):
     played = game(network=network, conditional=conditional)
-    real, labels = next(played._pass())
+    real, labels = next(played.batches("generator"))
     assert_it_teaches_the_generator_alone(
         played.generator, played.discriminator, lambda: played.generator_loss(real, labels)
     )
@@ -42,7 +42,7 @@ def test_the_adversarial_loss_reaches_every_generator_weight_and_no_discriminato
 @pytest.mark.parametrize("loss", LOSSES)
 def test_a_turn_leaves_the_opponent_untouched(network, loss):
     played = game(network=network, loss=loss)
-    played.begin_epoch()
+    played.begin_epoch(0)
     assert_a_turn_leaves_the_opponent_untouched(played)
 
 
@@ -57,7 +57,7 @@ def test_every_constraint_bounds_a_discriminator_of_images(network, constraints)
 
 def test_a_penalty_is_that_of_the_discriminators_own_slope():
     played = game(network="dense", constraints={"r1": 2}, discriminator={"dropout": 0})
-    real, labels = next(played._pass())
+    real, labels = next(played.batches("generator"))
     (penalty,) = played._penalties(real, real, labels)
     at = real.clone().requires_grad_()
     (slopes,) = torch.autograd.grad(played.discriminator(at, labels).sum(), at)
@@ -68,7 +68,7 @@ def test_a_penalty_is_that_of_the_discriminators_own_slope():
 def test_networks_are_sized_to_their_images(network, side):
     images = halves(32, side=side)
     played = ImageGame(train_settings(network=network), images, len(CLASSES), CPU)
-    real, labels = next(played._pass())
+    real, labels = next(played.batches("generator"))
     assert played.generator(played._noise(16), labels).shape == (16, side * side)
     assert played.discriminator(real, labels).shape == (16,)
 
@@ -88,14 +88,14 @@ def test_the_condition_changes_what_both_players_say():
     noise = played._noise(16)
     zero, one = torch.zeros(16, dtype=torch.long), torch.ones(16, dtype=torch.long)
     assert not torch.equal(played.generator(noise, zero), played.generator(noise, one))
-    real, _ = next(played._pass())
+    real, _ = next(played.batches("generator"))
     assert not torch.equal(played.discriminator(real, zero), played.discriminator(real, one))
 
 
 def test_a_pass_shows_every_image_once_with_its_class():
     images = halves(64)
     played = game(64)
-    seen = [(rows, labels) for rows, labels in played._pass()]
+    seen = [(rows, labels) for rows, labels in played.batches("generator")]
     rows = torch.cat([rows for rows, _ in seen])
     labels = torch.cat([labels for _, labels in seen])
     assert len(rows) == 64

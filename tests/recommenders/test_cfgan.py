@@ -11,7 +11,7 @@ from recgan.recommenders.cfgan.recommender import CFGAN
 from recgan.recommenders.cfgan.settings import CFGANParams
 from recgan.recommenders.loading import load_recommender
 from recgan.recommenders.protocol import recommend
-from tests.adversarial.laws import assert_a_turn_leaves_the_opponent_untouched
+from tests.adversarial.laws import TRAINER, assert_a_turn_leaves_the_opponent_untouched, turn
 from tests.recommenders.data import checkerboard, histories
 
 VIEWS = ["user", "item"]
@@ -23,7 +23,7 @@ def settings(**changes):
         {
             "recommender": "cfgan",
             "seed": 1,
-            "accelerator": "cpu",
+            "trainer": TRAINER,
             "view": "user",
             "loss": "non_saturating",
             "generator": side,
@@ -66,7 +66,7 @@ def settings(**changes):
 def game(view="user", **changes):
     rows = histories()
     built = CFGANGame(settings(view=view, **changes), rows, torch.device("cpu"))
-    built.begin_epoch()
+    built.begin_epoch(0)
     return built
 
 
@@ -113,7 +113,7 @@ def test_losses_equal_the_formula_written_out(loss):
         partial_masking_share=1,
         discriminator={**settings().discriminator.model_dump(), "batch_size": 20},
     )
-    torch.testing.assert_close(next(whole.discriminator_turn()), expected_d)
+    torch.testing.assert_close(next(turn(whole, "discriminator")), expected_d)
 
 
 def test_masks_show_every_entry_and_the_share_of_zeros():
@@ -122,13 +122,13 @@ def test_masks_show_every_entry_and_the_share_of_zeros():
         settings(partial_masking_share=0.7, zero_reconstruction_share=0.2), rows, torch.device("cpu")
     )
     held = torch.as_tensor(rows.toarray()) > 0
-    played.begin_epoch()
+    played.begin_epoch(0)
     visible, zeros = played._visible.clone(), played._zeros.clone()
     assert (visible[held] == 1).all()
     assert visible[~held].mean().item() == pytest.approx(0.7, abs=0.01)
     assert (zeros[held] == 0).all()
     assert zeros[~held].mean().item() == pytest.approx(0.2, abs=0.01)
-    played.begin_epoch()
+    played.begin_epoch(1)
     assert not torch.equal(visible, played._visible)
 
 
@@ -291,7 +291,7 @@ def _replace(folder, old, new):
 def test_a_gpu_that_is_not_there_is_named(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(RecganError, match="set it to auto or cpu"):
-        CFGAN(settings(accelerator="gpu")).fit(histories())
+        CFGAN(settings(trainer={**TRAINER, "accelerator": "gpu"})).fit(histories())
 
 
 def test_a_learning_rate_that_breaks_training_is_named():

@@ -8,11 +8,11 @@ import torch
 from scipy.sparse import csr_array
 
 from recgan.adversarial.losses import LOSSES
-from recgan.adversarial.module import play
+from recgan.adversarial.play import play
 from recgan.recommenders import stability
 from recgan.recommenders.cfgan.game import CFGANGame
 from recgan.recommenders.cfgan.recommender import CFGAN
-from tests.adversarial.laws import assert_it_teaches_the_generator_alone
+from tests.adversarial.laws import TRAINER, assert_it_teaches_the_generator_alone, turn
 from tests.recommenders.test_cfgan import VIEWS, histories, settings
 
 CPU = torch.device("cpu")
@@ -34,7 +34,7 @@ def whole(**side):
 
 def game(chosen):
     built = CFGANGame(chosen, histories(), CPU)
-    built.begin_epoch()
+    built.begin_epoch(0)
     return built
 
 
@@ -105,7 +105,7 @@ def test_penalties_are_taken_on_the_visible_support(name):
     (slope,) = torch.autograd.grad(by_hand(with_penalty, at)[1].sum(), at)
     norm = (slope * visible).norm(dim=1)
     expected = 3 * ((norm - 1).square().mean() if name == "gradient_penalty" else norm.square().mean() / 2)
-    added = next(with_penalty.discriminator_turn()) - next(without.discriminator_turn())
+    added = next(turn(with_penalty, "discriminator")) - next(turn(without, "discriminator"))
     torch.testing.assert_close(added, expected, rtol=1e-3, atol=1e-5)
 
 
@@ -135,7 +135,7 @@ def test_label_smoothing_reaches_the_discriminator():
     side = {"train": {"discriminator": whole()}}
     smooth, plain = game(steady(label_smoothing=0.2, **side)), game(steady(**side))
     _, real = by_hand(plain, plain.rows.held())
-    change = next(smooth.discriminator_turn()) - next(plain.discriminator_turn())
+    change = next(turn(smooth, "discriminator")) - next(turn(plain, "discriminator"))
     torch.testing.assert_close(
         change, 0.2 * real.mean(), rtol=1e-3, atol=1e-5
     )  # t softplus(-x) + (1-t) softplus(x)
@@ -146,24 +146,24 @@ def test_the_generator_hears_the_discriminator_after_the_warm_up():
         steady(schedule={"warm_up": 2, "ramp": 2}, train={"generator": whole(hidden=[24])}), histories(), CPU
     )
     batch, shares = one_batch(played), []
-    for _ in range(5):
-        played.begin_epoch()
+    for epoch in range(5):
+        played.begin_epoch(epoch)
         adversarial, reconstruction = played.generator_losses(batch, played.discriminator.read(batch))
-        loss = next(played.generator_turn())
+        loss = next(turn(played, "generator"))
         shares.append(((loss - 0.1 * reconstruction) / adversarial).item())
     assert shares == pytest.approx([0, 0, 0.5, 1, 1], abs=1e-3)
 
 
 def test_interleaved_the_fakes_are_the_present_generators():
     played = game(steady(schedule={"critic_steps": 1}, train={"discriminator": whole()}))
-    next(played.discriminator_turn())
-    turn = played.discriminator_turn()
+    next(turn(played, "discriminator", rests=False))
+    losses = turn(played, "discriminator", rests=False)
     with torch.no_grad():
         played.generator.output.weight.zero_()
         played.generator.output.bias.zero_()
     _, real = by_hand(played, played.rows.held())
     _, fake = by_hand(played, torch.zeros(20, 14))
-    torch.testing.assert_close(next(turn), LOSSES["non_saturating"].discriminator(real, fake))
+    torch.testing.assert_close(next(losses), LOSSES["non_saturating"].discriminator(real, fake))
 
 
 def test_betas_are_each_sides_own():
@@ -221,7 +221,7 @@ def test_clipped_weights_stay_within_the_bound():
     chosen = steady("wasserstein", constraints={"clip_weights": 0.02})
     played = CFGANGame(chosen, histories(), CPU)
     assert max(weight.abs().max() for weight in played.discriminator.parameters()) > 0.02
-    play(played, epochs=2, device=CPU, rules=stability.rules(chosen.stability))
+    play(played, epochs=2, trainer=TRAINER, rules=stability.rules(chosen.stability))
     assert max(weight.abs().max() for weight in played.discriminator.parameters()) <= 0.02
     assert max(weight.abs().max() for weight in played.generator.parameters()) > 0.02
 

@@ -17,8 +17,10 @@ from recgan.recommenders.feature_gan.settings import FeatureGANParams
 from recgan.recommenders.loading import load_recommender
 from recgan.recommenders.protocol import recommend, top_k
 from tests.adversarial.laws import (
+    TRAINER,
     assert_a_turn_leaves_the_opponent_untouched,
     assert_it_teaches_the_generator_alone,
+    turn,
 )
 from tests.recommenders.data import histories
 
@@ -60,7 +62,7 @@ def settings(**changes):
     common = {
         "recommender": "feature_gan",
         "seed": 1,
-        "accelerator": "cpu",
+        "trainer": TRAINER,
         "vectors": VECTORS,
         "factor_dropout": 0.3,
         "noise": 3,
@@ -107,7 +109,7 @@ def game(times=None, **changes):
     rows = histories()
     vectors = np.random.default_rng(0).standard_normal((14, 9)).astype(np.float32)
     built = FeatureGANGame(settings(**changes), rows, vectors, 4, times, torch.device("cpu"))
-    built.begin_epoch()
+    built.begin_epoch(0)
     return built
 
 
@@ -118,7 +120,7 @@ def game(times=None, **changes):
 @pytest.mark.parametrize("term", [0, 1, 2], ids=["adversarial", "feature matching", "mode seeking"])
 def test_each_adversarial_term_alone_reaches_every_generator_weight_and_no_critic_weight(loss, term):
     played = game(loss=loss)
-    cut = next(played._cuts(1, 20))
+    cut = next(played.batches("generator"))
     if term == 2:  # of the generator alone; its last bias moves both vectors alike
         played.generator.output.bias.requires_grad_(False)
     assert_it_teaches_the_generator_alone(
@@ -141,7 +143,7 @@ def test_a_turn_leaves_the_opponent_untouched(loss):
 
 def test_the_losses_are_the_formula_written_out():
     played = game(factor_dropout=0, stability={"feature_matching": 1})
-    cut = next(played._cuts(1, 20))
+    cut = next(played.batches("generator"))
     state = played.rng.get_state()
     n = len(cut.real)
     adversarial, matching, seeking = played.adversarial_losses(cut.condition, cut.real)
@@ -174,7 +176,7 @@ def test_the_losses_are_the_formula_written_out():
 
 def test_the_generator_starts_near_repeating_the_factors_of_the_taste():
     played = game()
-    cut = next(played._cuts(1, 20))
+    cut = next(played.batches("generator"))
     written = played.generator(cut.condition, torch.zeros(len(cut.real), 3))
     factors, content = cut.condition[:, :4], cut.condition[:, 4:-1]
     assert (written[:, :4] - factors).abs().mean() < 0.3 * factors.abs().mean()
@@ -186,7 +188,7 @@ def test_real_and_fake_lose_their_factors_together():
     played = game(factor_dropout=0.5)
     seen = []
     played.discriminator.register_forward_hook(lambda _, given, __: seen.append(given[1]))
-    next(played.discriminator_turn())
+    next(turn(played, "discriminator"))
     real, fake = seen[0], seen[1]
     lost = (real[:, :4] == 0).all(dim=1)
     assert 0 < lost.sum() < len(lost)

@@ -13,8 +13,10 @@ from recgan.recommenders.irgan.settings import IRGANParams
 from recgan.recommenders.loading import load_recommender
 from recgan.recommenders.protocol import recommend
 from tests.adversarial.laws import (
+    TRAINER,
     assert_a_turn_leaves_the_opponent_untouched,
     assert_it_teaches_the_generator_alone,
+    turn,
 )
 from tests.recommenders.data import checkerboard, histories
 
@@ -35,7 +37,7 @@ def settings(**changes):
         {
             "recommender": "irgan",
             "seed": 1,
-            "accelerator": "cpu",
+            "trainer": TRAINER,
             "pretraining": PRETRAINING,
             "generator": SIDE,
             "discriminator": {**SIDE, "factors": 4, "steps": 2},
@@ -58,9 +60,9 @@ def game(rows=None, **changes):
     """Return a game in its first adversarial epoch, its players no longer near zero."""
     changes = {"pretraining": {**PRETRAINING, "epochs": 0}, **changes}
     built = IRGANGame(settings(**changes), histories() if rows is None else rows, torch.device("cpu"))
-    built.begin_epoch()
+    built.begin_epoch(0)
     rng = torch.Generator().manual_seed(3)
-    for weight in built.parameters():
+    for weight in (*built.generator.parameters(), *built.discriminator.parameters()):
         torch.nn.init.normal_(weight, std=0.7, generator=rng)
     return built
 
@@ -122,7 +124,7 @@ def test_losses_equal_the_formulas_written_out():
     theirs = -logsigmoid(f[rows, columns]).mean() - torch.log(1 - torch.sigmoid(f[rows, fakes])).mean()
     torch.testing.assert_close(ours, theirs)
     torch.testing.assert_close(gradients(ours, played.discriminator), gradients(theirs, played.discriminator))
-    sums = {name: total.item() for name, total in played._sums.items()}
+    sums = {name: total.item() for name, total in played.measured().items()}
     assert sums["reward"] == pytest.approx(expected_reward.item(), rel=1e-5)
     assert sums["entropy"] == pytest.approx(-(p * p.log()).sum(dim=1).mean().item(), rel=1e-5)
     assert sums["d_fake"] == pytest.approx(torch.sigmoid(f[rows, fakes]).mean().item(), rel=1e-5)
@@ -196,7 +198,7 @@ def test_the_discriminators_fakes_are_drawn_at_the_temperature():
     played = game(temperature=1e-3)
     met = []
     played.discriminator_loss = lambda batch, fakes: met.append((batch, fakes))
-    list(played.discriminator_turn())
+    list(turn(played, "discriminator"))
     favourites = played.generator(torch.arange(20)).argmax(dim=1)
     assert len(met) == 2 * 3  # two passes in batches of eight
     for batch, fakes in met:
@@ -207,8 +209,8 @@ def test_users_without_items_are_not_asked():
     rows = histories().toarray()
     rows[6] = 0
     played = game(csr_array(rows))
-    for turn in (played.discriminator_turn, played.generator_turn):
-        losses = [loss.item() for loss in turn()]
+    for player in ("discriminator", "generator"):
+        losses = [loss.item() for loss in turn(played, player)]
         assert np.isfinite(losses).all()
     assert played.asked.tolist() == [user for user in ASKED if user != 6]
 
@@ -218,10 +220,10 @@ def test_pretraining_and_game_have_their_own_rate_and_the_game_a_fresh_optimiser
     optimizer = played.optimizers()[1]
     group = optimizer.param_groups[0]
     met = []
-    for _ in range(4):
-        played.begin_epoch()
+    for epoch in range(4):
+        played.begin_epoch(epoch)
         met.append((group["lr"], group["weight_decay"], len(optimizer.state)))
-        for loss in played.generator_turn():
+        for loss in turn(played, "generator"):
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -240,7 +242,7 @@ def test_the_generator_moves_to_what_the_discriminator_takes_for_real():
 
     before, optimizer = expected(), torch.optim.Adam(played.generator.parameters(), 0.05)
     for _ in range(50):
-        for loss in played.generator_turn():
+        for loss in turn(played, "generator"):
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -388,4 +390,5 @@ def test_what_crosses_its_line_is_reported():
 
 def test_a_turn_has_as_many_steps_as_it_says():
     played = game()
-    assert sum(1 for _ in played.generator_turn()) == played.generator_steps() > 1
+    for player in ("discriminator", "generator"):
+        assert sum(1 for _ in played.batches(player)) == played.steps(player) > 1

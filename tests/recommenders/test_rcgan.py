@@ -1,11 +1,13 @@
 """RC-GAN: what its players learn, what they may not touch, and what it answers."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
 from scipy.sparse import csr_array
 
-from recgan.adversarial.networks import SparseRows
+from recgan.adversarial.sparse import SparseRows
 from recgan.core.errors import RecganError
 from recgan.recommenders.loading import load_recommender
 from recgan.recommenders.protocol import recommend
@@ -13,6 +15,7 @@ from recgan.recommenders.rcgan.game import RCGANGame, column, normalised, user_w
 from recgan.recommenders.rcgan.recommender import RCGAN
 from recgan.recommenders.rcgan.settings import RCGANParams
 from tests.adversarial.laws import (
+    TRAINER,
     assert_a_turn_leaves_the_opponent_untouched,
     assert_it_teaches_the_generator_alone,
 )
@@ -27,7 +30,7 @@ def settings(**changes):
         {
             "recommender": "rcgan",
             "seed": 1,
-            "accelerator": "cpu",
+            "trainer": TRAINER,
             "generator": SIDE,
             "critic": {**SIDE, "hidden": [12]},
             "unobserved_weight": 0.4,
@@ -55,7 +58,7 @@ def confidences(users=20, items=14, seed=0):
 
 def game(rows=None, **changes):
     built = RCGANGame(settings(**changes), histories() if rows is None else rows, torch.device("cpu"))
-    built.begin_epoch()
+    built.begin_epoch(0)
     rng = torch.Generator().manual_seed(3)
     torch.nn.init.normal_(built.discriminator.output.weight, std=0.3, generator=rng)  # no longer at zero
     return built
@@ -164,7 +167,7 @@ def test_losses_by_hand():
     adversarial, reconstruction = played.generator_losses(whole(played.users), d)
     assert adversarial.item() == pytest.approx(0.05)
     assert reconstruction.item() == pytest.approx(0.33125)
-    measured = {name: total.item() for name, total in played._sums.items()}
+    measured = {name: total.item() for name, total in played.measured().items()}
     assert measured == pytest.approx({"d_fake": -0.05 / 3, "d_real": -1 / 3})
 
 
@@ -186,6 +189,7 @@ def test_the_last_term_is_the_gradient_penalty():
     )
     losses = []
     for other in (without, with_it):
+        other.begin_epoch(0)
         other.discriminator.load_state_dict(played.discriminator.state_dict())
         losses.append(other.critic_loss(whole(other.items), y.detach().T.contiguous()).item())
     penalty = (gradient.square() / w).sum().item() / 14
@@ -431,4 +435,18 @@ def test_what_crosses_its_line_is_reported(caplog):
 
 def test_a_turn_has_as_many_steps_as_it_says():
     played = game()
-    assert sum(1 for _ in played.generator_turn()) == played.generator_steps() > 1
+    for player in ("discriminator", "generator"):
+        assert sum(1 for _ in played.batches(player)) == played.steps(player) > 1
+
+
+def test_a_package_from_before_the_trainer_section_loads(tmp_path):
+    """Its settings name an accelerator, and nothing else of the trainer."""
+    recommender = RCGAN(settings()).fit(histories())
+    recommender.save(tmp_path)
+    about = json.loads((tmp_path / "recommender.json").read_text())
+    del about["settings"]["trainer"]
+    about["settings"]["accelerator"] = "cpu"
+    (tmp_path / "recommender.json").write_text(json.dumps(about))
+    loaded = load_recommender(tmp_path)
+    assert loaded.settings == settings()
+    np.testing.assert_array_equal(loaded.score(histories()), recommender.score(histories()))

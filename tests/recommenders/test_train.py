@@ -20,6 +20,7 @@ from recgan.recommenders.protocol import recommend
 from recgan.recommenders.ranking import window_ndcg
 from recgan.settings import load_params
 from recgan.stages import train
+from tests.adversarial.laws import TRAINER
 from tests.conftest import SHOP
 
 
@@ -57,7 +58,7 @@ def project(tmp_path, request):
         if gan == "irgan":
             content["train"]["pretraining"]["epochs"] = 3
         section = content["train"]
-        section |= {"epochs": 8, "evaluate_every": 2, "patience": 3, "accelerator": "cpu", "metric_k": 10}
+        section |= {"epochs": 8, "evaluate_every": 2, "patience": 3, "trainer": TRAINER, "metric_k": 10}
         section |= {"refit": True, **changes}
         if gan == "feature_gan":
             section["vectors"]["factors"] = 6

@@ -25,6 +25,7 @@ from recgan.tuning import search as module
 from recgan.tuning.search import Trial, propose, search, write_winner
 from recgan.tuning.search_space import BASELINES, GANS, load_space
 from recgan.use import read_with_comments, written
+from tests.adversarial.laws import TRAINER
 from tests.conftest import ROOT
 
 ALL = [*BASELINES, *GANS]
@@ -75,6 +76,11 @@ def project(tmp_path):
     return make
 
 
+def line_of(section):
+    """Write a section as the params files do, in one line."""
+    return yaml.safe_dump(section, default_flow_style=True, sort_keys=False, width=200).strip()
+
+
 def tiny(text):
     """Shorten a params file's training by hand, its comments kept."""
     lines = []
@@ -84,7 +90,7 @@ def tiny(text):
             "epochs": "4",
             "evaluate_every": "2",
             "hidden": "[8]",
-            "accelerator": "cpu",
+            "trainer": line_of(TRAINER),
             "batch_size": "16",
         }
         indent = line[: len(line) - len(line.lstrip())]

@@ -1,12 +1,14 @@
 """Where to play."""
 
+import os
+
 import torch
 
 from recgan.core.errors import RecganError
 
 
 def pick_device(accelerator: str) -> torch.device:
-    """Return the device to train on.
+    """Return the device that this process trains on.
 
     Raises:
         RecganError: a GPU is asked for and there is none.
@@ -14,7 +16,16 @@ def pick_device(accelerator: str) -> torch.device:
     if accelerator == "cpu":
         return torch.device("cpu")
     if torch.cuda.is_available():
-        return torch.device("cuda")
+        # Lightning and torchrun name each process of a machine.
+        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
     if accelerator == "gpu":
-        raise RecganError("train.accelerator is gpu, but torch sees no CUDA GPU here; set it to auto or cpu")
+        raise RecganError(
+            "trainer.accelerator is gpu, but torch sees no CUDA GPU here; set it to auto or cpu"
+        )
     return torch.device("cpu")
+
+
+def writes() -> bool:
+    """Say whether this process is the one that writes what several have trained."""
+    shared = torch.distributed.is_available() and torch.distributed.is_initialized()
+    return not shared or torch.distributed.get_rank() == 0

@@ -27,6 +27,24 @@ class Lines:
     """Smallest value of what the probe measures, by its name."""
 
 
+class Means:
+    """The mean of each measure over an epoch's steps; it stays on the device until it is asked for."""
+
+    def __init__(self) -> None:
+        self._totals: dict[str, Tensor] = {}
+        self._steps: dict[str, int] = {}
+
+    def add(self, name: str, value: Tensor) -> None:
+        """Count one step's value."""
+        value = value.detach()
+        self._totals[name] = self._totals[name] + value if name in self._totals else value
+        self._steps[name] = self._steps.get(name, 0) + 1
+
+    def found(self) -> dict[str, Tensor]:
+        """Return the means."""
+        return {name: total / self._steps[name] for name, total in self._totals.items()}
+
+
 def win_rate(real: Tensor, fake: Tensor) -> Tensor:
     """Return the share of pairs with D(real) > D(fake): .5 is a game in balance, 1 a game that is over."""
     return (real > fake).float().mean()

@@ -1,226 +1,126 @@
-"""The adversarial training loop: two players, two optimizers, one Lightning module."""
+"""The adversarial training as a LightningModule: each training step is one step of one player."""
 
-import copy
-import logging
+import inspect
 import math
-import sys
-import warnings
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
 from functools import partial
-from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import lightning
 import torch
-from lightning.pytorch.callbacks import Callback
-from torch import Tensor, nn
+from lightning.pytorch.core.optimizer import LightningOptimizer
+from torch import nn
+from torch.nn.utils import clip_grad_norm_, get_total_norm
 from torch.optim import Optimizer
-from torch.utils.data import DataLoader, Dataset
-from tqdm import tqdm
 
 from recgan.adversarial.constraints import clip_weights
-from recgan.adversarial.diagnostics import Lines, Row, alarms
+from recgan.adversarial.game import Game, Player, Turn, Turns
 from recgan.adversarial.schedule import Rules
+from recgan.adversarial.share import Share
 from recgan.core.errors import RecganError
 
-log = logging.getLogger(__name__)
-
-
-class Game(Protocol):
-    """What two players must say about themselves to be trained against each other."""
-
-    rng: torch.Generator
-    """Everything random in the game comes from it; its state is part of a checkpoint."""
-
-    @property
-    def generator(self) -> nn.Module:
-        """The player that writes."""
-        ...
-
-    @property
-    def discriminator(self) -> nn.Module:
-        """The player that judges."""
-        ...
-
-    def optimizers(self) -> tuple[Optimizer, Optimizer]:
-        """Return the discriminator's and the generator's optimizer."""
-        ...
-
-    def begin_epoch(self) -> None:
-        """Draw what stays the same for one epoch."""
-        ...
-
-    def discriminator_turn(self) -> Iterator[Tensor]:
-        """Yield the loss of each discriminator step; the step is made before the next one is asked for."""
-        ...
-
-    def generator_turn(self) -> Iterator[Tensor]:
-        """Yield the loss of each generator step."""
-        ...
-
-    def generator_steps(self) -> int:
-        """Return how many losses the generator's turn yields."""
-        ...
-
-    def measured(self) -> dict[str, Tensor]:
-        """Return what the game measured in this epoch, as scalars on the device."""
-        ...
-
-
-@dataclass
-class Progress:
-    """How far a training is: all of it is in every checkpoint."""
-
-    curves: list[Row] = field(default_factory=list)
-    """Rows of epoch, d_loss, g_loss, g_grad_norm, d_grad_norm, the game's own, score, and the probe's own."""
-    best_epoch: int = 0
-    """The epoch of the best score; without validation the last one."""
-    best_score: float | None = None
-    best_weights: dict[str, Tensor] = field(default_factory=dict)
-    finished: bool = False
-    alarms: dict[str, int] = field(default_factory=dict)
-    """What crossed its line → the first epoch that it did."""
-
-
-class _Side:
-    """One player in its turn: its steps so far."""
-
-    def __init__(
-        self,
-        turn: Callable[[], Iterator[Tensor]],
-        player: nn.Module,
-        opponent: nn.Module,
-        optimizer: Optimizer,
-        clip: float | None,
-        after: Callable[[], None] | None,
-    ) -> None:
-        self.turn = turn
-        self.opponent = opponent
-        self.optimizer = optimizer
-        self.clip = clip
-        self.after = after
-        self.parameters = list(player.parameters())
-        self.total = torch.zeros((), device=self.parameters[0].device)
-        self.steps = 0
-        self.clipped_norm: Tensor | None = None
-
-    def play_through(self) -> None:
-        """Make all steps of the turn."""
-        self.opponent.requires_grad_(False)
-        for loss in self.turn():
-            self._step(loss)
-        self.opponent.requires_grad_(True)
-
-    def play_one(self, losses: Iterator[Tensor]) -> None:
-        """Make one step."""
-        self.opponent.requires_grad_(False)
-        self._step(next(losses))
-        self.opponent.requires_grad_(True)
-
-    def endless(self) -> Iterator[Tensor]:
-        """Yield the turn's losses, and begin the turn anew where it ends."""
-        while True:
-            yield from self.turn()
-
-    def result(self) -> tuple[Tensor, Tensor]:
-        """Return the mean loss and the gradient's norm at the last step, before it was clipped."""
-        norm = self.clipped_norm
-        if norm is None:
-            norm = torch.nn.utils.get_total_norm([p.grad for p in self.parameters if p.grad is not None])
-        self.optimizer.zero_grad(set_to_none=True)
-        return self.total / self.steps, norm
-
-    def _step(self, loss: Tensor) -> None:
-        for parameter in self.parameters:
-            parameter.grad = None
-        loss.backward()  # type: ignore[no-untyped-call]
-        if self.clip is not None:
-            self.clipped_norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.clip)
-        self.optimizer.step()
-        # Where Lightning lets autocast keep the weights' bfloat16 copies, the whole epoch is one region: the
-        # next loss would be that of the weights before this step.
-        torch.clear_autocast_cache()
-        if self.after is not None:
-            self.after()
-        self.total += loss.detach()
-        self.steps += 1
+Look = Callable[[], Mapping[str, float]]
+"""Measures of the present generator."""
 
 
 class AdversarialModule(lightning.LightningModule):
-    """Play one epoch per training step: the discriminator's turn, then the generator's, or interleaved."""
+    """Two players, two optimizers, and what they say of an epoch.
 
-    def __init__(self, game: Game, rules: Rules) -> None:
+    The game is no submodule: its rows belong neither into a checkpoint nor into an average of weights, nor
+    are they sent to other processes.
+    """
+
+    def __init__(self, game: Game, rules: Rules, look: Look | None = None) -> None:
+        """Take the game.
+
+        Args:
+            game: what is played.
+            rules: how the players take turns.
+            look: measures the present generator.
+        """
         super().__init__()
         self.automatic_optimization = False  # two optimizers: Lightning clips and schedules nothing here
+        self.generator, self.discriminator = game.generator, game.discriminator
         self.game = game
         self.rules = rules
-        self.row: Row = {}
-        self.average: nn.Module | None = None
-        if rules.ema is not None:
-            self.average = copy.deepcopy(game.generator).requires_grad_(False)
+        self.look = look
+        self.row: dict[str, float] = {}
+        """The last whole epoch's losses, gradients and measures of the game."""
+        self.found: Mapping[str, float] = {}
+        """What the last look found; empty where nobody looked in this epoch."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute; quickly what Lightning sets some twenty times in a step, the hook it is in."""
+        if name == "_current_fx_name":
+            self.__dict__[name] = value
+        else:
+            super().__setattr__(name, value)
 
     def configure_optimizers(self) -> list[Optimizer]:
         """Return the game's two optimizers."""
         return list(self.game.optimizers())
 
-    def training_step(self, batch: Tensor, batch_idx: int) -> None:
-        """Play one epoch and keep its row of the curves.
+    def transfer_batch_to_device(self, batch: Turn, device: torch.device, dataloader_idx: int) -> Turn:
+        """Return the batch as it is: it was drawn on the device."""
+        return batch
 
-        Raises:
-            RecganError: a loss or a gradient is not finite.
-        """
-        game = self.game
-        # The bare optimizers, and in the turns the bare backward: on one device without a gradient scaler
-        # Lightning's wrappers only count, for a tenth of the time of 65,000 short steps.
-        d_optimizer, g_optimizer = cast("list[Optimizer]", self.optimizers(use_pl_optimizer=False))
-        g, d, rules = game.generator, game.discriminator, self.rules
+    def on_fit_start(self) -> None:
+        """Tell the game its share of the rows."""
+        self.game.share = Share(self.global_rank, self.trainer.world_size)
+
+    def on_train_start(self) -> None:
+        """Take the optimizers once, instead of asking for them in every step."""
+        d_optimizer, g_optimizer = cast("list[LightningOptimizer]", self.optimizers())
+        rules, d = self.rules, self.discriminator
         clip = None if rules.clip_weights is None else partial(clip_weights, d, rules.clip_weights)
-        average = None if rules.ema is None else self._move_average
-        d_side = _Side(game.discriminator_turn, d, g, d_optimizer, rules.clip_discriminator, clip)
-        g_side = _Side(game.generator_turn, g, d, g_optimizer, rules.clip_generator, average)
-        game.begin_epoch()
-        if rules.critic_steps is None:
-            d_side.play_through()
-            g_side.play_through()
-        else:
-            d_losses, g_losses = d_side.endless(), game.generator_turn()
-            # Counted, as asking the turn whether there is one more loss would compute it before the critic
-            # has stepped.
-            for _ in range(game.generator_steps()):
-                for _ in range(rules.critic_steps):
-                    d_side.play_one(d_losses)
-                g_side.play_one(g_losses)
-        (d_loss, d_norm), (g_loss, g_norm) = d_side.result(), g_side.result()
-        measured = {
-            "d_loss": d_loss,
-            "g_loss": g_loss,
-            **game.measured(),
-            "g_grad_norm": g_norm,
-            "d_grad_norm": d_norm,
+        self._sides: dict[Player, _Side] = {
+            "discriminator": _Side(d, d_optimizer, rules.clip_discriminator, clip),
+            "generator": _Side(self.generator, g_optimizer, rules.clip_generator, None),
         }
-        # The only time in an epoch that the host waits for the device.
-        values = torch.stack([value.float() for value in measured.values()]).tolist()
-        self.row = {"epoch": self.current_epoch + 1, **dict(zip(measured, values, strict=True))}
-        if not all(map(math.isfinite, values)):
-            shown = ", ".join(f"{name} {value:.3g}" for name, value in zip(measured, values, strict=True))
-            raise RecganError(
-                f"training lost its footing in epoch {self.current_epoch + 1}: {shown}; "
-                "lower the learning rates of both players"
-            )
 
-    def swap_average(self) -> None:
-        """Exchange the generator's weights and running statistics with their average, where one is kept."""
-        if self.average is not None:
-            for own, mean in zip(_weights(self.game.generator), _weights(self.average), strict=True):
-                own.data, mean.data = mean.data, own.data
+    def on_train_epoch_start(self) -> None:
+        """Begin the epoch and the discriminator's turn."""
+        self.row, self.found = {}, {}
+        self._playing: Player | None = None
+        for side in self._sides.values():
+            side.begin()
+        self.game.begin_epoch(self.current_epoch)
+        if self.rules.critic_steps is None:
+            with self.trainer.precision_plugin.forward_context():
+                self._give_turn("discriminator")
 
-    def _move_average(self) -> None:
-        assert self.average is not None
-        assert self.rules.ema is not None
-        weights = [weight.detach() for weight in _weights(self.game.generator)]
-        torch._foreach_lerp_(_weights(self.average), weights, 1 - self.rules.ema)
+    def training_step(self, batch: Turn, batch_idx: int) -> None:
+        """Make one step of the player whose batch it is."""
+        player = batch.player
+        if player != self._playing:
+            self._give_turn(player)
+        side = self._sides[player]
+        loss = self.game.loss(player, batch.batch)
+        for parameter in side.parameters:
+            parameter.grad = None
+        self.manual_backward(loss)
+        if side.clip is not None:
+            side.norm = clip_grad_norm_(side.parameters, side.clip)
+        side.optimizer.step()
+        if side.after is not None:
+            side.after()
+        side.total += loss.detach()
+        side.steps += 1
+        if batch.last:
+            side.end()
+            if all(one.ended for one in self._sides.values()):
+                self._close_epoch()
+
+    # Lightning asks for it in every step, and takes longer over it than over any hook.
+    training_step.__signature__ = inspect.signature(training_step)  # type: ignore[attr-defined]
+
+    def validation_step(self, batch: str, batch_idx: int) -> None:
+        """Look at the generator, in full precision: one process does, and tells the others."""
+        assert self.look is not None
+        with torch.autocast(self.device.type, enabled=False):
+            found = dict(self.look()) if self.trainer.is_global_zero else {}
+        self.found = self.trainer.strategy.broadcast(found)
+        self._log(self.found)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Put the random state into the checkpoint."""
@@ -230,208 +130,92 @@ class AdversarialModule(lightning.LightningModule):
         """Take the random state back."""
         self.game.rng.set_state(checkpoint["rng"].cpu())
 
+    def _give_turn(self, player: Player) -> None:
+        """Let one player learn and the other rest."""
+        if self._playing is not None:
+            self.untoggle_optimizer(self._sides[self._playing].optimizer)
+        self.toggle_optimizer(self._sides[player].optimizer)
+        self._playing = player
+        if self.rules.critic_steps is None:
+            self.game.begin_turn(player)
 
-def _weights(network: nn.Module) -> list[Tensor]:
-    """Return all that an average is taken of: the weights, and what batch normalisation goes by."""
-    running = [buffer for buffer in network.buffers() if buffer.is_floating_point()]
-    return [*network.parameters(), *running]
+    def _log(self, measures: Mapping[str, float]) -> None:
+        """Tell the loggers and the callbacks, by the epoch and not by Lightning's count of steps."""
+        step = float(self.current_epoch + 1)
+        self.log_dict({**measures, "step": step}, on_step=False, on_epoch=True, batch_size=1)
+
+    def _close_epoch(self) -> None:
+        """Measure the epoch, the only time in it that the host waits for the device.
+
+        Raises:
+            RecganError: a loss or a gradient is not finite.
+        """
+        assert self._playing is not None
+        self.untoggle_optimizer(self._sides[self._playing].optimizer)
+        d, g = self._sides["discriminator"], self._sides["generator"]
+        measured = {
+            "d_loss": d.total / d.steps,
+            "g_loss": g.total / g.steps,
+            **self.game.measured(),
+            "g_grad_norm": g.norm,
+            "d_grad_norm": d.norm,
+        }
+        row = torch.stack([value.float() for value in measured.values()])
+        values = self.trainer.strategy.reduce(row, reduce_op="mean").tolist()
+        self.row = dict(zip(measured, values, strict=True))
+        if not all(map(math.isfinite, values)):
+            shown = ", ".join(f"{name} {value:.3g}" for name, value in self.row.items())
+            raise RecganError(
+                f"training lost its footing in epoch {self.current_epoch + 1}: {shown}; "
+                "lower the learning rates of both players"
+            )
+        if self.trainer.loggers:  # each measure costs more than a short step
+            self._log(self.row)
 
 
-class _Watch(Callback):
-    """Look at validation, remember the best weights, save, report and stop."""
+class _Side:
+    """One player: what it needs for a step, and what its steps of the epoch came to."""
 
     def __init__(
         self,
-        progress: Progress,
-        epochs: int,
-        validate: Callable[[], float] | None,
-        evaluate_every: int,
-        patience: int | None,
-        checkpoint: Path | None,
-        label: str,
-        lines: Lines,
-        probe: Callable[[], Mapping[str, float]] | None,
+        player: nn.Module,
+        optimizer: LightningOptimizer,
+        clip: float | None,
+        after: Callable[[], None] | None,
     ) -> None:
-        self.progress = progress
-        self.epochs = epochs
-        self.validate = validate
-        self.evaluate_every = evaluate_every
-        self.patience = patience
-        self.checkpoint = checkpoint
-        self.label = label
-        self.lines = lines
-        self.probe = probe
-        self.bar: Any = None
+        self.optimizer = optimizer
+        self.clip = clip
+        self.after = after
+        self.parameters = list(player.parameters())
 
-    def state_dict(self) -> dict[str, Any]:
-        return vars(self.progress).copy()
+    def begin(self) -> None:
+        """Begin an epoch."""
+        self.total = torch.zeros((), device=self.parameters[0].device)
+        self.steps = 0
+        self.norm = self.total
+        """Of the gradient at the last step, before it was clipped."""
+        self.ended = False
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        vars(self.progress).update(state_dict)
-
-    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        if self.progress.finished:
-            trainer.should_stop = True
-        if self.progress.curves:
-            log.info("%s: resuming after epoch %d", self.label, len(self.progress.curves))
-        if sys.stderr.isatty():
-            self.bar = tqdm(
-                total=self.epochs,
-                initial=len(self.progress.curves),
-                desc=self.label,
-                unit="epoch",
-                leave=False,
-            )
-
-    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        assert isinstance(pl_module, AdversarialModule)
-        progress, row = self.progress, pl_module.row
-        progress.curves.append(row)
-        epoch = len(progress.curves)
-        last = epoch == self.epochs
-        row["score"] = None
-        if self.validate is None:
-            progress.best_epoch = epoch
-        look = last or epoch % self.evaluate_every == 0
-        pl_module.swap_average()
-        if self.probe is not None and look:
-            row.update(self.probe())
-        if self.validate is not None and look:
-            row["score"] = score = self.validate()
-            if progress.best_score is None or score > progress.best_score:
-                progress.best_epoch, progress.best_score = epoch, score
-                progress.best_weights = {
-                    name: weight.detach().cpu().clone() for name, weight in pl_module.state_dict().items()
-                }
-            looks = (epoch - progress.best_epoch) // self.evaluate_every
-            if self.patience is not None and looks >= self.patience:
-                last = True
-        pl_module.swap_average()
-        self._sound_alarms(epoch)
-        if last:
-            progress.finished = True
-            trainer.should_stop = True
-        self._report(epoch, row, last)
-        if self.checkpoint is not None and (last or epoch % self.evaluate_every == 0):
-            _save(trainer, self.checkpoint)
-
-    def on_exception(
-        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, exception: BaseException
-    ) -> None:
-        self.teardown(trainer, pl_module, "fit")
-
-    def teardown(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
-        if self.bar is not None:
-            self.bar.close()
-            self.bar = None
-
-    def _sound_alarms(self, epoch: int) -> None:
-        for measure, message in alarms(self.progress.curves, self.lines).items():
-            if measure not in self.progress.alarms:
-                self.progress.alarms[measure] = epoch
-                log.warning("%s, epoch %d: %s", self.label, epoch, message)
-
-    def _report(self, epoch: int, row: Row, last: bool) -> None:
-        shown = f"d_loss {row['d_loss']:.3f}, g_loss {row['g_loss']:.3f}"
-        progress = self.progress
-        if progress.best_score is not None:
-            best = f"best {progress.best_score:.4f} in epoch {progress.best_epoch}"
-            score = row["score"]
-            shown += f", validation {score:.4f} ({best})" if score is not None else f", {best}"
-        if self.bar is not None:
-            self.bar.set_postfix_str(shown, refresh=False)
-            self.bar.update()
-        if self.bar is None and (last or epoch % self.evaluate_every == 0):
-            log.info("%s, epoch %d of %d: %s", self.label, epoch, self.epochs, shown)
+    def end(self) -> None:
+        """End the epoch: measure the gradient and let go of it."""
+        if self.clip is None:
+            grads = [parameter.grad for parameter in self.parameters if parameter.grad is not None]
+            self.norm = get_total_norm(grads)
+        self.optimizer.zero_grad()
+        self.ended = True
 
 
-def play(
-    game: Game,
-    *,
-    epochs: int,
-    device: torch.device,
-    validate: Callable[[], float] | None = None,
-    evaluate_every: int = 10,
-    patience: int | None = None,
-    checkpoint: Path | None = None,
-    label: str = "training",
-    rules: Rules | None = None,
-    lines: Lines | None = None,
-    probe: Callable[[], Mapping[str, float]] | None = None,
-) -> Progress:
-    """Train two players against each other; leave the best weights in the game.
+class Batches(lightning.LightningDataModule):
+    """The steps of the game as Lightning's training data; a look at the generator is its validation."""
 
-    Where the rules keep an average of the generator's weights, the average is what `validate` and `probe`
-    look at, and what is left in the game.
+    def __init__(self, game: Game, critic_steps: int | None) -> None:
+        super().__init__()
+        self.turns = Turns(game, critic_steps)
 
-    Args:
-        game: an nn.Module that is a Game.
-        epochs: the most epochs to play.
-        device: cpu (32-bit) or cuda (bf16-mixed).
-        validate: a score of the present generator, higher is better; None keeps the last weights.
-        evaluate_every: epochs between two looks at `validate`, and between two checkpoints.
-        patience: looks without a better score before the training stops; None never stops early.
-        checkpoint: where to save all state; a training that finds this file goes on from there, to the same
-            result as if it had never stopped. None saves nothing.
-        label: what the progress is called.
-        rules: how the players take turns; None is all of one turn, then all of the other.
-        lines: where a measure is called ill, which a warning in the log says once for each measure; None
-            draws none.
-        probe: measures of what the present generator generates, taken just before `validate`.
+    def train_dataloader(self) -> Turns:
+        """Return the steps of one epoch."""
+        return self.turns
 
-    Raises:
-        RecganError: a loss or a gradient is not finite.
-    """
-    progress = Progress()
-    watch = _Watch(
-        progress, epochs, validate, evaluate_every, patience, checkpoint, label, lines or Lines(), probe
-    )
-    module = AdversarialModule(game, rules or Rules())
-    with _quiet():
-        trainer = lightning.Trainer(
-            accelerator="gpu" if device.type == "cuda" else "cpu",
-            devices=1,
-            precision="bf16-mixed" if device.type == "cuda" else "32-true",
-            max_epochs=epochs,
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            callbacks=[watch],
-        )
-        resume = checkpoint if checkpoint is not None and checkpoint.exists() else None
-        # One item, one epoch; with a generator of its own the loader leaves the caller's random state alone.
-        loader = DataLoader(cast("Dataset[int]", range(1)), generator=torch.Generator())
-        try:
-            trainer.fit(module, loader, ckpt_path=resume, weights_only=True)
-        except SystemExit:  # what Lightning makes of Ctrl-C
-            raise KeyboardInterrupt from None
-    if progress.best_weights:
-        module.load_state_dict(progress.best_weights)
-    else:
-        module.swap_average()
-    return progress
-
-
-def _save(trainer: lightning.Trainer, path: Path) -> None:
-    """Save a checkpoint in one step: a killed training finds the old or the new one, never half."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_suffix(".new")
-    trainer.save_checkpoint(new)
-    new.replace(path)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence what Lightning says about itself: tips, hardware lists, data loader advice."""
-    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
-    levels = [logger.level for logger in loggers]
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module=r"lightning\..*")
-        for logger in loggers:
-            logger.setLevel(logging.ERROR)
-        try:
-            yield
-        finally:
-            for logger, level in zip(loggers, levels, strict=True):
-                logger.setLevel(level)
+    def val_dataloader(self) -> list[str]:
+        """Return one item: a look is one look, at all that is held out."""
+        return ["held out"]

@@ -1,133 +1,19 @@
 """Networks whose first layer reads sparse rows: a row costs what it holds, not what it could hold."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
-from typing import Any, NamedTuple, cast
+from typing import cast
 
 import torch
-from scipy.sparse import csr_array
 from torch import Tensor, nn
-from torch.nn.functional import embedding_bag, leaky_relu, linear
+from torch.nn.functional import leaky_relu
 from torch.nn.utils import skip_init
 
+from recgan.adversarial.kernels import dense, sparse_linear
+from recgan.adversarial.sparse import SparseBatch
+
 Activation = Callable[[Tensor], Tensor]
-
-
-class Bags(NamedTuple):
-    """Entries in bags, as `embedding_bag` reads them."""
-
-    indices: Tensor
-    """(entries,) what each entry points at, bag after bag."""
-    offsets: Tensor
-    """(bags,) where each bag begins."""
-    values: Tensor | None
-    """(entries,) or None where every entry is 1."""
-
-
-class SparseBatch(NamedTuple):
-    """Some rows of a sparse matrix."""
-
-    rows: Tensor
-    """(batch,) positions of the rows in their matrix."""
-    by_row: Bags
-    """A bag of columns for each row."""
-    by_column: Bags | None
-    """A bag of places in the batch for each column: what a gradient needs, absent where none is wanted."""
-    entries: Tensor
-    """(entries,) positions of the entries of `by_row` in their matrix."""
-
-    def cells(self, width: int) -> Tensor:
-        """Return (entries,) positions of the entries in a flat (batch, width) array."""
-        ends = torch.cat([self.by_row.offsets[1:], self.entries.new_tensor([len(self.entries)])])
-        places = torch.arange(len(self.rows), device=self.rows.device)
-        places = places.repeat_interleave(ends - self.by_row.offsets, output_size=len(self.entries))
-        return places * width + self.by_row.indices
-
-
-class SparseRows(nn.Module):
-    """A sparse matrix that follows its module to the device and is read in batches of rows."""
-
-    indptr: Tensor
-    indices: Tensor
-    values: Tensor
-
-    def __init__(self, matrix: csr_array) -> None:
-        super().__init__()
-        self.shape: tuple[int, int] = matrix.shape
-        self.binary = bool((matrix.data == 1).all())
-        self.register_buffer("indptr", torch.as_tensor(matrix.indptr, dtype=torch.long), persistent=False)
-        self.register_buffer("indices", torch.as_tensor(matrix.indices, dtype=torch.long), persistent=False)
-        self.register_buffer("values", torch.as_tensor(matrix.data, dtype=torch.float32), persistent=False)
-
-    def all(self) -> SparseBatch:
-        """Return every row, in order, for use without gradient."""
-        rows = torch.arange(self.shape[0], device=self.indptr.device)
-        values = None if self.binary else self.values
-        entries = torch.arange(len(self.indices), device=self.indptr.device)
-        return SparseBatch(rows, Bags(self.indices, self.indptr[:-1], values), None, entries)
-
-    def batches(
-        self, order: Tensor, size: int, dropout: float = 0, rng: torch.Generator | None = None
-    ) -> Iterator[SparseBatch]:
-        """Yield the rows of `order` in batches; the last one takes what is left.
-
-        The entries are sorted once for the whole pass, by row and by column, so that a batch is a slice.
-
-        Args:
-            order: (any number,) positions of rows.
-            size: rows in a batch.
-            dropout: share of the entries whose value becomes 0; the others grow so that the mean stays.
-            rng: what draws them.
-        """
-        n_rows, width = len(order), self.shape[1]
-        lengths = (self.indptr[1:] - self.indptr[:-1])[order]
-        ends = lengths.cumsum(0)
-        starts = ends - lengths
-        places = torch.repeat_interleave(torch.arange(n_rows, device=order.device), lengths)  # (entries,)
-        entries = (self.indptr[order] - starts)[places] + torch.arange(len(places), device=order.device)
-        columns = self.indices[entries]
-        values = None if self.binary else self.values[entries]
-        if dropout:
-            kept = torch.rand(len(entries), generator=rng, device=order.device) >= dropout
-            scale = kept / (1 - dropout)
-            values = scale if values is None else values * scale
-        borders = [0, *ends[size - 1 :: size].tolist()]
-        if n_rows % size:
-            borders.append(len(entries))
-        n_batches = len(borders) - 1
-        keys = places // size * width + columns
-        by_column = keys.argsort(stable=True)
-        counts = torch.bincount(keys, minlength=n_batches * width)
-        column_starts = (counts.cumsum(0) - counts).view(n_batches, width)
-        places, sorted_values = (places % size)[by_column], None if values is None else values[by_column]
-        for number, (low, high) in enumerate(pairwise(borders)):
-            part = slice(number * size, (number + 1) * size)
-            yield SparseBatch(
-                order[part],
-                Bags(columns[low:high], starts[part] - low, None if values is None else values[low:high]),
-                Bags(
-                    places[low:high],
-                    column_starts[number] - low,
-                    None if sorted_values is None else sorted_values[low:high],
-                ),
-                entries[low:high],
-            )
-
-    def held(self) -> Tensor:
-        """Return (rows, columns) float32: 1 where the matrix has an entry."""
-        return self._filled(1)
-
-    def dense(self) -> Tensor:
-        """Return (rows, columns) float32: the matrix."""
-        return self._filled(self.values)
-
-    def _filled(self, values: Tensor | int) -> Tensor:
-        dense = torch.zeros(self.shape, device=self.indptr.device)
-        lengths = self.indptr[1:] - self.indptr[:-1]
-        rows = torch.repeat_interleave(torch.arange(self.shape[0], device=lengths.device), lengths)
-        dense[rows, self.indices] = values
-        return dense
 
 
 class Perceptron(nn.Module):
@@ -153,7 +39,7 @@ class Perceptron(nn.Module):
 
     def last_hidden(self, batch: SparseBatch) -> Tensor:
         """Return the last hidden layer (batch, hidden)."""
-        first = self.activation(_sparse_linear(batch, self.first) + self.bias)
+        first = self.activation(sparse_linear(batch, self.first) + self.bias)
         return _through(self.layers, first, self.activation)
 
     def forward(self, batch: SparseBatch) -> Tensor:
@@ -179,7 +65,7 @@ class ConditionalDiscriminator(nn.Module):
 
     def read(self, condition: SparseBatch) -> Tensor:
         """Return the condition's part of the first layer (batch, hidden)."""
-        return _sparse_linear(condition, self.condition) + self.bias
+        return sparse_linear(condition, self.condition) + self.bias
 
     def forward(self, read: Tensor, judged: Tensor | SparseBatch) -> Tensor:
         """Return the logits (batch,) that the judged rows are real.
@@ -198,7 +84,7 @@ class ConditionalDiscriminator(nn.Module):
     def features(self, read: Tensor, judged: Tensor | SparseBatch) -> Tensor:
         """Return the last hidden layer (batch, hidden) for what `forward` takes."""
         if isinstance(judged, SparseBatch):
-            part = _sparse_linear(judged, self.judged)
+            part = sparse_linear(judged, self.judged)
         else:
             part = dense(judged, self.judged.T)
         return _through(self.layers, torch.sigmoid(read + part), torch.sigmoid)
@@ -301,71 +187,6 @@ def adam(
 def adamw(network: nn.Module, learning_rate: float, weight_decay: float) -> torch.optim.AdamW:
     """Return AdamW (Loshchilov & Hutter 2019): each step takes learning_rate · weight_decay off a weight."""
     return torch.optim.AdamW(network.parameters(), lr=learning_rate, weight_decay=weight_decay, fused=True)
-
-
-def dense(rows: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """Return rows Wᵀ + bias as `linear` does, at up to twice its speed on a CPU.
-
-    PyTorch's matrix product on a CPU is MKL's, which leaves AVX-512 unused on AMD (95 of 167 GFLOPS on one
-    core of an EPYC); oneDNN, in PyTorch too, uses what the machine has and reads any strides.
-    """
-    if _HAS_ONEDNN and rows.device.type == "cpu" and rows.dtype == weight.dtype == torch.float32:
-        product: Tensor = _Dense.apply(rows, weight, bias)  # type: ignore[no-untyped-call]
-        return product
-    return linear(rows, weight, bias)
-
-
-# The operator is what torch.compile uses; tests/adversarial compares it with `linear`.
-_HAS_ONEDNN = hasattr(torch.ops, "mkldnn") and hasattr(torch.ops.mkldnn, "_linear_pointwise")
-
-
-def _onednn(rows: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    product: Tensor = torch.ops.mkldnn._linear_pointwise(rows, weight, bias, "none", [], "")
-    return product
-
-
-class _Dense(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, rows: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        ctx.save_for_backward(rows, weight)
-        return _onednn(rows, weight, bias)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
-        rows, weight = ctx.saved_tensors
-        grad, (for_rows, for_weight, for_bias) = grads[0], ctx.needs_input_grad
-        # Gradients of gradients, as penalties need them, go through `dense` again.
-        product = dense if torch.is_grad_enabled() else _onednn
-        return (
-            product(grad, weight.T) if for_rows else None,
-            product(grad.T, rows.T) if for_weight else None,
-            grad.sum(dim=0) if for_bias else None,
-        )
-
-
-class _SparseLinear(torch.autograd.Function):
-    """C W for sparse C: a sum of W's rows, and so is its gradient Cᵀ δ, read by column.
-
-    PyTorch's own gradient of `embedding_bag` sorts and writes in every step, at ten times the cost.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, weight: Tensor, batch: SparseBatch) -> Tensor:
-        ctx.by_column = batch.by_column
-        return _sum(batch.by_row, weight)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
-        return _sum(ctx.by_column, grads[0].contiguous()), None
-
-
-def _sparse_linear(batch: SparseBatch, weight: Tensor) -> Tensor:
-    product: Tensor = _SparseLinear.apply(weight, batch)  # type: ignore[no-untyped-call]
-    return product  # (batch, hidden)
-
-
-def _sum(bags: Bags, weight: Tensor) -> Tensor:
-    return embedding_bag(bags.indices, weight, bags.offsets, mode="sum", per_sample_weights=bags.values)
 
 
 def _through(layers: nn.ModuleList, hidden: Tensor, activation: Activation) -> Tensor:

@@ -1,8 +1,8 @@
 """The parts of a params file that an adversarial training reads."""
 
-from typing import Annotated
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from recgan.core.sections import Count, NonNegative, Positive, Section
 
@@ -58,3 +58,58 @@ class ScheduleParams(Section):
     """Epochs after that in which the adversarial loss rises linearly to its whole weight."""
     ema: Annotated[float, Field(gt=0, lt=1)] | None
     """Decay per step of the average of the generator's weights, which is then what is evaluated and saved."""
+
+
+class TrainerParams(Section):
+    """Where and how a training runs: what Lightning's Trainer is given."""
+
+    accelerator: Literal["auto", "cpu", "gpu"]
+    devices: Count | Literal["auto"]
+    """Devices of each machine."""
+    num_nodes: Count
+    """Machines."""
+    strategy: Literal["auto", "ddp_find_unused_parameters_true"]
+    """How several devices work together. The players take turns: each step leaves half the weights unused."""
+    precision: Literal["auto", "32-true", "bf16-mixed"]
+    """auto is bf16-mixed on a GPU and 32-true elsewhere."""
+    max_time: Annotated[str, Field(pattern=r"^\d\d:\d\d:\d\d:\d\d$")] | None
+    """Days:hours:minutes:seconds after which no further epoch begins; null sets no limit."""
+
+    @model_validator(mode="after")
+    def _several_take_turns(self) -> Self:
+        if self.strategy == "auto" and not self.alone:
+            raise ValueError(
+                f"with devices {self.devices} and num_nodes {self.num_nodes} the strategy must be "
+                "ddp_find_unused_parameters_true, as each step leaves one player's weights unused"
+            )
+        return self
+
+    @property
+    def alone(self) -> bool:
+        """Whether one device trains."""
+        return self.devices == self.num_nodes == 1
+
+
+def one_device(name: str, trainer: TrainerParams) -> None:
+    """Refuse several devices for what trains on one.
+
+    Raises:
+        ValueError: the trainer has several, or as many as there are.
+    """
+    if not trainer.alone:
+        raise ValueError(
+            f"trainer.devices is {trainer.devices} and num_nodes {trainer.num_nodes}, but {name} trains on "
+            "one device; set both to 1"
+        )
+
+
+def with_trainer(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return settings that were written before there was a trainer section as they are written now."""
+    if "teacher" in settings:
+        return settings | {"teacher": with_trainer(settings["teacher"])}
+    if "accelerator" not in settings:
+        return settings
+    settings = dict(settings)
+    chosen = settings.pop("accelerator")
+    alone = {"devices": 1, "num_nodes": 1, "strategy": "auto", "precision": "auto", "max_time": None}
+    return settings | {"trainer": {"accelerator": chosen, **alone}}

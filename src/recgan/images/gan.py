@@ -9,14 +9,17 @@ import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
-from torch import Tensor, nn
+from torch import Tensor
 
 from recgan.adversarial.constraints import gradient_penalty, normalise_spectrum, zero_centred_penalty
 from recgan.adversarial.devices import pick_device
-from recgan.adversarial.diagnostics import Lines, Row, win_rate
+from recgan.adversarial.diagnostics import Lines, Means, Row, win_rate
+from recgan.adversarial.game import Player
 from recgan.adversarial.losses import LOSSES, LossPair, smoothed
 from recgan.adversarial.networks import adam
 from recgan.adversarial.schedule import Rules
+from recgan.adversarial.settings import with_trainer
+from recgan.adversarial.share import ALONE
 from recgan.core.errors import RecganError
 from recgan.core.files import read_json, read_whole, write_json
 from recgan.images.labelled import Labelled
@@ -27,14 +30,14 @@ from recgan.images.settings import TrainImagesParams
 BLOCK = 256
 """Images generated at a time."""
 
+LabelledBatch = tuple[Tensor, Tensor | None]
+"""(batch, pixels) images and (batch,) their classes."""
 
-class ImageGame(nn.Module):
+
+class ImageGame:
     """Two players over images: real ones against what the generator writes from noise, class by class."""
 
-    pixels: Tensor
-    labels: Tensor
-    played: Tensor
-    """Epochs begun; part of a checkpoint."""
+    share = ALONE
 
     def __init__(
         self, settings: TrainImagesParams, images: Labelled, classes: int, device: torch.device
@@ -50,24 +53,20 @@ class ImageGame(nn.Module):
         Raises:
             RecganError: fewer images than one batch, or a side that the network cannot write.
         """
-        super().__init__()
         n_images, side, _ = images.pixels.shape
         if n_images < settings.batch_size:
             raise RecganError(
                 f"{n_images} training images are fewer than train.batch_size {settings.batch_size}; lower it"
             )
         self.settings = settings
-        self.loss = _loss(settings)
+        self.pair = _pair(settings)
         self.rng = torch.Generator(device).manual_seed(settings.seed)
         self.generator, self.discriminator = networks(settings, side, classes, self.rng)
         if settings.constraints.spectral_norm:
             normalise_spectrum(self.discriminator, torch.Generator().manual_seed(settings.seed))
         rows = torch.as_tensor(images.pixels.reshape(n_images, -1))
-        self.register_buffer("pixels", rows, persistent=False)  # (images, pixels) bytes
-        self.register_buffer("labels", torch.as_tensor(images.labels), persistent=False)
-        self.register_buffer("played", torch.zeros((), dtype=torch.long))
-        self._sums: dict[str, Tensor] = {}
-        self._steps = 0
+        self.pixels = rows.to(device)  # (images, pixels) bytes
+        self.labels = torch.as_tensor(images.labels, device=device)
 
     def optimizers(self) -> tuple[torch.optim.Optimizer, torch.optim.Optimizer]:
         """Return the discriminator's and the generator's Adam."""
@@ -77,34 +76,41 @@ class ImageGame(nn.Module):
             adam(self.generator, g.learning_rate, 0, g.betas),
         )
 
-    def begin_epoch(self) -> None:
+    def begin_epoch(self, epoch: int) -> None:
         """Forget what the epoch before measured."""
-        self.played += 1
-        self._sums, self._steps = {}, 0
+        self.epoch = epoch
+        self._means = Means()
 
-    def discriminator_turn(self) -> Iterator[Tensor]:
-        """Yield the discriminator's losses, one pass over the images."""
-        for real, labels in self._pass():
-            with torch.no_grad():
-                fake = self.generator(self._noise(len(real)), labels)  # (batch, pixels)
-            on_real, on_fake = self.discriminator(real, labels), self.discriminator(fake, labels)
-            self._measure("d_real", torch.sigmoid(on_real.detach().float()).mean())
-            self._measure("d_fake", torch.sigmoid(on_fake.detach().float()).mean())
-            self._measure("win_rate", win_rate(on_real.detach(), on_fake.detach()))
-            self._steps += 1
-            loss = self.loss.discriminator(on_real, on_fake)
-            for penalty in self._penalties(real, fake, labels):
-                loss = loss + penalty
-            yield loss
+    def begin_turn(self, player: Player) -> None:
+        """Compute nothing: every step draws noise of its own."""
 
-    def generator_turn(self) -> Iterator[Tensor]:
-        """Yield the generator's losses, as many as there are batches of images."""
-        for real, labels in self._pass():
-            yield self.generator_loss(real, labels)
-
-    def generator_steps(self) -> int:
-        """Return how many losses the generator's turn yields."""
+    def steps(self, player: Player) -> int:
+        """Return how many batches a player's turn has: those of one pass over the images."""
         return len(self.pixels) // self.settings.batch_size
+
+    def batches(self, player: Player) -> Iterator[LabelledBatch]:
+        """Yield whole batches of images and, with condition, their classes; what is left over is left out."""
+        size = self.settings.batch_size
+        order = torch.randperm(len(self.pixels), generator=self.rng, device=self.rng.device)
+        for rows in torch.split(order[: len(order) // size * size], size):
+            labels = self.labels[rows] if self.settings.conditional else None
+            yield to_unit(self.pixels[rows]), labels
+
+    def loss(self, player: Player, batch: LabelledBatch) -> Tensor:
+        """Return a player's loss on some images."""
+        real, labels = batch
+        if player == "generator":
+            return self.generator_loss(real, labels)
+        with torch.no_grad():
+            fake = self.generator(self._noise(len(real)), labels)  # (batch, pixels)
+        on_real, on_fake = self.discriminator(real, labels), self.discriminator(fake, labels)
+        self._means.add("d_real", torch.sigmoid(on_real.detach().float()).mean())
+        self._means.add("d_fake", torch.sigmoid(on_fake.detach().float()).mean())
+        self._means.add("win_rate", win_rate(on_real.detach(), on_fake.detach()))
+        loss = self.pair.discriminator(on_real, on_fake)
+        for penalty in self._penalties(real, fake, labels):
+            loss = loss + penalty
+        return loss
 
     def generator_loss(self, real: Tensor, labels: Tensor | None) -> Tensor:
         """Return the adversarial loss of fresh images.
@@ -114,23 +120,15 @@ class ImageGame(nn.Module):
             labels: (batch,) the classes to write; None without condition.
         """
         fake = self.discriminator(self.generator(self._noise(len(real)), labels), labels)
-        if not self.loss.relativistic:
-            return self.loss.generator(fake)
+        if not self.pair.relativistic:
+            return self.pair.generator(fake)
         with torch.no_grad():
             on_real = self.discriminator(real, labels)
-        return self.loss.generator(fake, on_real)
+        return self.pair.generator(fake, on_real)
 
     def measured(self) -> dict[str, Tensor]:
         """Return the epoch's mean d_real, d_fake (as probabilities) and win_rate."""
-        return {name: total / self._steps for name, total in self._sums.items()}
-
-    def _pass(self) -> Iterator[tuple[Tensor, Tensor | None]]:
-        """Yield whole batches of images and, with condition, their classes; what is left over is left out."""
-        size = self.settings.batch_size
-        order = torch.randperm(len(self.pixels), generator=self.rng, device=self.rng.device)
-        for rows in torch.split(order[: len(order) // size * size], size):
-            labels = self.labels[rows] if self.settings.conditional else None
-            yield to_unit(self.pixels[rows]), labels
+        return self._means.found()
 
     def _noise(self, n: int) -> Tensor:
         return torch.randn(n, self.settings.noise, generator=self.rng, device=self.rng.device)
@@ -148,9 +146,6 @@ class ImageGame(nn.Module):
             yield chosen.r1 * zero_centred_penalty(judge, real)
         if chosen.r2:
             yield chosen.r2 * zero_centred_penalty(judge, fake)
-
-    def _measure(self, name: str, value: Tensor) -> None:
-        self._sums[name] = self._sums[name] + value if name in self._sums else value
 
 
 class ImageGAN:
@@ -198,24 +193,18 @@ class ImageGAN:
         Raises:
             RecganError: a loss is not finite, the accelerator is not there, or the images do not fit.
         """
-        from recgan.adversarial.module import play  # Lightning takes seconds to import; writing needs none
+        from recgan.adversarial.play import play  # Lightning takes seconds to import; writing needs none
 
         settings = self.settings
-        device = pick_device(settings.accelerator)
-        game = ImageGame(settings, images, len(self.classes), device)
+        game = ImageGame(settings, images, len(self.classes), pick_device(settings.trainer.accelerator))
         self.generator = game.generator
-        seen: dict[str, float] = {}
-
-        def probe() -> Mapping[str, float]:
-            assert look is not None
-            seen.update(look(self, int(game.played)))
-            return seen
-
         progress = play(
             game,
             epochs=settings.epochs,
-            device=device,
-            validate=(lambda: -seen["frechet"]) if look is not None else None,
+            trainer=settings.trainer.model_dump(),
+            look=None if look is None else lambda: look(self, game.epoch + 1),
+            monitor=None if look is None else "frechet",
+            mode="min",
             evaluate_every=settings.evaluate_every,
             patience=settings.patience,
             checkpoint=checkpoint,
@@ -230,12 +219,11 @@ class ImageGAN:
             lines=Lines(
                 floors={} if settings.min_classes is None else {"effective_classes": settings.min_classes}
             ),
-            probe=probe if look is not None else None,
         )
         self.generator = game.generator.requires_grad_(False)
         self.epochs = len(progress.curves)
         self.best_epoch = progress.best_epoch
-        self.frechet = None if progress.best_score is None else -progress.best_score
+        self.frechet = progress.best_score
         self.curves = progress.curves
         self.alarms = progress.alarms
         return self
@@ -295,7 +283,7 @@ class ImageGAN:
     def _load(cls, folder: Path) -> Self:
         try:
             about = read_json(folder / _DESCRIPTION)
-            settings = TrainImagesParams.model_validate(about["settings"])
+            settings = TrainImagesParams.model_validate(with_trainer(about["settings"]))
             gan = cls(settings, int(about["side"]), tuple(about["classes"]))
             generator, _ = networks(settings, gan.side, len(gan.classes), torch.Generator())
             generator.load_state_dict(load_file(folder / _WEIGHTS))
@@ -321,7 +309,7 @@ def even_labels(n: int, classes: int) -> NDArray[np.int64]:
     return np.arange(n, dtype=np.int64) % classes
 
 
-def _loss(settings: TrainImagesParams) -> LossPair:
+def _pair(settings: TrainImagesParams) -> LossPair:
     if settings.label_smoothing and settings.loss in ("non_saturating", "saturating", "least_squares"):
         return smoothed(settings.loss, settings.label_smoothing)
     return LOSSES[settings.loss]

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
-from recgan.adversarial.networks import dense
+from recgan.adversarial.kernels import dense
 from recgan.core.errors import RecganError
 from recgan.images.settings import TrainImagesParams
 

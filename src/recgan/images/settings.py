@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from recgan.adversarial.settings import AdamParams, ConstraintParams
+from recgan.adversarial.settings import AdamParams, ConstraintParams, TrainerParams, one_device
 from recgan.core.sections import Count, Positive, Section, Seed, Share, load_section
 
 PARAMS = Path("images/params.yaml")
@@ -64,7 +64,7 @@ class TrainImagesParams(Section):
     conditional: bool
     """True conditions both players on the class."""
     seed: Seed
-    accelerator: Literal["auto", "cpu", "gpu"]
+    trainer: TrainerParams
     loss: Literal["non_saturating", "saturating", "least_squares", "wasserstein", "hinge", "relativistic"]
     label_smoothing: Annotated[float, Field(ge=0, lt=0.5)]
     """How far below 1 the discriminator's target for real images is."""
@@ -103,6 +103,7 @@ class TrainImagesParams(Section):
                 f"a dcgan has 3 channel counts in generator.hidden and 2 in discriminator.hidden, not "
                 f"{layers}; write [256, 128, 64] and [64, 128], or set network to dense"
             )
+        one_device("an image generator", self.trainer)
         if not all(layers):
             faults.append("hidden names no layer; give each player at least one")
         if faults:

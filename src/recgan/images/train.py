@@ -131,7 +131,7 @@ def fingerprint(settings: TrainImagesParams, root: Path) -> str:
 
 def curves_csv(gan: ImageGAN) -> str:
     """Return the epochs' losses and measures as CSV; what nobody looked at in an epoch is blank."""
-    columns = [name for name in dict.fromkeys(name for row in gan.curves for name in row) if name != "score"]
+    columns = list(dict.fromkeys(name for row in gan.curves for name in row))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)

@@ -3,10 +3,9 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
-import torch
 from safetensors.torch import load, save
 from scipy.sparse import csr_array
 from torch import Tensor
@@ -14,53 +13,82 @@ from torch import Tensor
 from recgan.adversarial.devices import pick_device as pick_device  # every GAN recommender's
 from recgan.adversarial.diagnostics import Lines
 from recgan.adversarial.schedule import Rules
+from recgan.recommenders import stability
+from recgan.recommenders.protocol import Recommender
 from recgan.recommenders.settings import TrainingParams
 from recgan.recommenders.trained import Trained as Trained
 from recgan.recommenders.trained import Training as Training
 from recgan.recommenders.trained import reading, write_trained
 
+R = TypeVar("R", bound=Recommender)
+
+
+VALIDATION = "validation_ndcg"
+"""What the held-out NDCG is called in a look, on the curves and in metrics."""
+
+
+def looking(
+    recommender: R,
+    user_items: csr_array,
+    validate: Callable[[R], float] | None,
+    prepare: Callable[[], object],
+) -> Callable[[], dict[str, float]]:
+    """Return a look at a recommender: its held-out NDCG, where that is known, and its diversity.
+
+    Args:
+        recommender: holds the generator that is trained.
+        user_items: (users, items), what it is fitted on.
+        validate: a score of the recommender as it stands.
+        prepare: brings what the recommender derives from its weights up to date.
+    """
+
+    def look() -> dict[str, float]:
+        prepare()
+        found = {} if validate is None else {VALIDATION: validate(recommender)}
+        return {**found, **stability.diversity(recommender, user_items)}
+
+    return look
+
 
 def play_out(
     game: Any,
     settings: TrainingParams,
-    device: torch.device,
+    look: Callable[[], Mapping[str, float]],
     *,
+    validated: bool,
     epochs: int | None,
-    validate: Callable[[], float] | None,
     checkpoint: Path | None,
     label: str,
     rules: Rules | None = None,
     lines: Lines | None = None,
-    probe: Callable[[], Mapping[str, float]] | None = None,
 ) -> Training:
     """Play a game as the settings say, and leave its generator without gradients.
 
     Args:
-        game: a `recgan.adversarial.module.Game`.
-        settings: epochs, looks and patience.
-        device: where to play.
+        game: a `recgan.adversarial.game.Game`.
+        settings: trainer, epochs, looks and patience.
+        look: measures of the present generator.
+        validated: whether the held-out NDCG is among them, and chooses the epoch.
         epochs: the most epochs; None takes the settings'.
-        validate: a score of the present generator.
         checkpoint: file to resume from and to save all state to.
         label: what the progress is called.
         rules: how the players take turns.
         lines: where a measure is called ill.
-        probe: measures of what the present generator generates.
     """
-    from recgan.adversarial.module import play  # Lightning takes seconds to import; scoring needs none
+    from recgan.adversarial.play import play  # Lightning takes seconds to import; scoring needs none
 
     progress = play(
         game,
         epochs=epochs or settings.epochs,
-        device=device,
-        validate=validate,
+        trainer=settings.trainer.model_dump(),
+        look=look,
+        monitor=VALIDATION if validated else None,
         evaluate_every=settings.evaluate_every,
         patience=settings.patience,
         checkpoint=checkpoint,
         label=label,
         rules=rules,
         lines=lines,
-        probe=probe,
     )
     game.generator.requires_grad_(False)
     return Training(

@@ -1,11 +1,17 @@
 """What the train sections of the GAN recommenders share."""
 
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from recgan.adversarial.settings import AdamParams, ConstraintParams, ScheduleParams
+from recgan.adversarial.settings import (
+    AdamParams,
+    ConstraintParams,
+    ScheduleParams,
+    TrainerParams,
+    one_device,
+)
 from recgan.core.memory import Need
 from recgan.core.sections import Count, NonNegative, Positive, Section, Seed
 
@@ -50,7 +56,7 @@ class TrainingParams(Section):
     recommender: str
 
     seed: Seed
-    accelerator: Literal["auto", "cpu", "gpu"]
+    trainer: TrainerParams
     epochs: Count
     """The most epochs; CFGAN's is `steps` passes of each network (the original counts generator passes)."""
     evaluate_every: Count
@@ -61,6 +67,15 @@ class TrainingParams(Section):
     """Early stopping, the checkpoint and all that validation chooses follow NDCG at this k."""
     refit: bool
     """True trains anew on train + validation for the number of epochs that validation chose."""
+
+    shares_rows: ClassVar[bool] = False
+    """Whether several devices can train it."""
+
+    @model_validator(mode="after")
+    def _one_device(self) -> Self:
+        if not self.shares_rows:
+            one_device(self.recommender, self.trainer)
+        return self
 
     def needs(self, n_users: int, n_items: int, on_gpu: bool) -> Iterator[Need]:
         """Yield what training takes of the machine's memory at its peak, where that is much."""

@@ -104,7 +104,7 @@ def on_gpu(settings: TrainParams) -> bool:
     Raises:
         RecganError: a GPU is asked for and there is none.
     """
-    return pick_device(settings.accelerator).type == "cuda"
+    return pick_device(settings.trainer.accelerator).type == "cuda"
 
 
 def unfitted(settings: TrainParams, features: Features) -> Trained:
@@ -138,10 +138,11 @@ def fingerprint(settings: TrainParams, features: Features) -> str:
 
 def curves_csv(curves: Sequence[Row]) -> str:
     """Return the epochs' losses and scores as CSV; what nobody looked at in an epoch is blank."""
-    columns = list(dict.fromkeys(name for row in curves for name in row))
+    # A training without validation has that column too, blank: DVC's plots name it.
+    columns = list(dict.fromkeys([*(name for row in curves for name in row), "validation_ndcg"]))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow("validation_ndcg" if name == "score" else name for name in columns)
+    writer.writerow(columns)
     writer.writerows([_number(row.get(name)) for name in columns] for row in curves)
     return text.getvalue()
 

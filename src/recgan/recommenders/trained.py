@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from scipy.sparse import csr_array
 
+from recgan.adversarial.settings import with_trainer
 from recgan.core.errors import RecganError
 from recgan.core.files import read_json, write_json
 from recgan.core.sections import Section
@@ -132,6 +133,7 @@ def reading(folder: Path) -> Iterator[tuple[dict[str, Any], bytes, Training]]:
     """
     try:
         about = read_json(folder / _DESCRIPTION)
+        about["settings"] = with_trainer(about["settings"])
         training = Training(
             epochs=int(about["epochs"]),
             best_epoch=int(about["best_epoch"]),

@@ -22,7 +22,7 @@ from recgan.settings import Params, check_params, load_params
 Settings = dict[str, Any]
 """Parameter → value, by its dotted name within the recommender's section."""
 
-_SAME_FOR_ALL = ("seed", "accelerator", "metric_k")
+_SAME_FOR_ALL = ("seed", "trainer", "metric_k")
 """Of params.yaml whichever recommender is searched: they say how to measure."""
 _NOT_TO_BE_SEARCHED = {"recommender", "refit", *_SAME_FOR_ALL}
 

@@ -21,23 +21,21 @@ from collections.abc import Iterator
 
 import torch
 from scipy.sparse import csr_array
-from torch import Tensor, nn
+from torch import Tensor
 
 from recgan.adversarial.constraints import gradient_penalty, normalise_spectrum, zero_centred_penalty
-from recgan.adversarial.diagnostics import win_rate
+from recgan.adversarial.diagnostics import Means, win_rate
+from recgan.adversarial.game import Player
 from recgan.adversarial.losses import LOSSES, LossPair, feature_matching, smoothed
-from recgan.adversarial.networks import (
-    ConditionalDiscriminator,
-    Perceptron,
-    SparseBatch,
-    SparseRows,
-    adam,
-)
+from recgan.adversarial.networks import ConditionalDiscriminator, Perceptron, adam
 from recgan.adversarial.schedule import ramp
+from recgan.adversarial.settings import NetworkParams
+from recgan.adversarial.share import ALONE
+from recgan.adversarial.sparse import SparseBatch, SparseRows
 from recgan.recommenders.cfgan.settings import CFGANParams
 
 
-class CFGANGame(nn.Module):
+class CFGANGame:
     """CFGAN's two networks and what they play for, on rows of one matrix.
 
     Memory on the device: 16 bytes for each entry and zero of the matrix (what it holds, two draws, and the
@@ -45,8 +43,7 @@ class CFGANGame(nn.Module):
     4 bytes more with a penalty on the discriminator's slope.
     """
 
-    played: Tensor
-    """Epochs begun; part of a checkpoint."""
+    share = ALONE
 
     def __init__(self, settings: CFGANParams, rows: csr_array, device: torch.device) -> None:
         """Build the networks.
@@ -56,23 +53,18 @@ class CFGANGame(nn.Module):
             rows: (rows, width), the conditions: users by items, or items by users.
             device: where the game will be played.
         """
-        super().__init__()
         self.settings = settings
-        self.loss = _loss(settings)
+        self.pair = _pair(settings)
         width = rows.shape[1]
         first = torch.Generator().manual_seed(settings.seed)  # on the CPU: the same start on every device
         self.generator = Perceptron(width, settings.generator.hidden, width, first)
         self.discriminator = ConditionalDiscriminator(width, settings.discriminator.hidden, first)
-        self.rows = SparseRows(rows)
+        self.rows = SparseRows(rows).to(device)
         if settings.stability.constraints.spectral_norm:
             normalise_spectrum(self.discriminator, first)
         self.rng = torch.Generator(device).manual_seed(settings.seed)
-        self.register_buffer("played", torch.zeros((), dtype=torch.long))
-        self._interleaved = settings.stability.schedule.critic_steps is not None
-        self._share = 1.0
         self._dense: Tensor | None = None
         self._held: Tensor | None = None
-        self._sums: dict[str, Tensor] = {}
 
     def optimizers(self) -> tuple[torch.optim.Optimizer, torch.optim.Optimizer]:
         """Return the discriminator's and the generator's Adam."""
@@ -82,50 +74,64 @@ class CFGANGame(nn.Module):
             adam(self.generator, g.learning_rate, g.l2, steady.generator.betas),
         )
 
-    def begin_epoch(self) -> None:
+    def begin_epoch(self, epoch: int) -> None:
         """Draw the zeros that the discriminator sees, and those that the generator must keep at zero."""
         if self._held is None:
             self._held = self.rows.held()
         self._visible = self._draw(self.settings.partial_masking_share).maximum(self._held)
         self._zeros = self._draw(self.settings.zero_reconstruction_share) * (1 - self._held)
-        self._sums = {}
+        self._means = Means()
         schedule = self.settings.stability.schedule
-        self._share = ramp(int(self.played), schedule.warm_up, schedule.ramp)
-        self.played += 1
+        self._rising = ramp(epoch, schedule.warm_up, schedule.ramp)
+        self._fakes: Tensor | None = None
+        self._reads: Tensor | None = None
 
-    def discriminator_turn(self) -> Iterator[Tensor]:
-        """Yield the discriminator's losses; a generator that rests writes its rows once."""
-        fakes = None if self._interleaved else self._write(self.rows.all())  # (rows, width)
-        side = self.settings.discriminator
-        for batch in self._passes(side.steps, side.batch_size):
-            read = self.discriminator.read(batch)  # (batch, hidden)
-            real = self.discriminator(read, batch)  # (batch,)
-            written = self._write(batch) if fakes is None else fakes.index_select(0, batch.rows)
-            fake = self.discriminator(read, written)
-            self._measure("d_real", torch.sigmoid(real.detach()).mean())
-            self._measure("d_fake", torch.sigmoid(fake.detach()).mean())
-            self._measure("win_rate", win_rate(real.detach(), fake.detach()))
-            loss = self.loss.discriminator(real, fake)
-            for penalty in self._penalties(batch, read, written):
-                loss = loss + penalty
-            yield loss
-
-    def generator_turn(self) -> Iterator[Tensor]:
-        """Yield the generator's losses; a discriminator that rests reads the conditions once."""
-        with torch.no_grad():
-            reads = None if self._interleaved else self.discriminator.read(self.rows.all())  # (rows, hidden)
-        side = self.settings.generator
-        for batch in self._passes(side.steps, side.batch_size):
+    def begin_turn(self, player: Player) -> None:
+        """Have a generator that rests write its rows once, or a discriminator read the conditions once."""
+        if player == "discriminator":
+            self._fakes = self._write(self.rows.all())  # (rows, width)
+        else:
+            self._fakes = None
             with torch.no_grad():
-                read = self.discriminator.read(batch) if reads is None else reads.index_select(0, batch.rows)
-            adversarial, reconstruction = self.generator_losses(batch, read)
-            self._measure("zero_reconstruction", reconstruction.detach())
-            yield self._share * adversarial + self.settings.zero_reconstruction * reconstruction
+                self._reads = self.discriminator.read(self.rows.all())  # (rows, hidden)
 
-    def generator_steps(self) -> int:
-        """Return how many losses the generator's turn yields."""
-        side = self.settings.generator
+    def steps(self, player: Player) -> int:
+        """Return how many batches a player's turn has."""
+        side = self._side(player)
         return side.steps * -(-self.rows.shape[0] // side.batch_size)
+
+    def batches(self, player: Player) -> Iterator[SparseBatch]:
+        """Yield every row once in each pass of a turn, each time in another order."""
+        side = self._side(player)
+        for _ in range(side.steps):
+            order = torch.randperm(self.rows.shape[0], generator=self.rng, device=self.rng.device)
+            yield from self.rows.batches(order, side.batch_size)
+
+    def loss(self, player: Player, batch: SparseBatch) -> Tensor:
+        """Return a player's loss on some conditions."""
+        if player == "discriminator":
+            return self.discriminator_loss(batch)
+        with torch.no_grad():
+            reads = self._reads
+            read = self.discriminator.read(batch) if reads is None else reads.index_select(0, batch.rows)
+        adversarial, reconstruction = self.generator_losses(batch, read)
+        self._means.add("zero_reconstruction", reconstruction)
+        return self._rising * adversarial + self.settings.zero_reconstruction * reconstruction
+
+    def discriminator_loss(self, batch: SparseBatch) -> Tensor:
+        """Return the discriminator's loss, penalties included."""
+        read = self.discriminator.read(batch)  # (batch, hidden)
+        real = self.discriminator(read, batch)  # (batch,)
+        fakes = self._fakes
+        written = self._write(batch) if fakes is None else fakes.index_select(0, batch.rows)
+        fake = self.discriminator(read, written)
+        self._means.add("d_real", torch.sigmoid(real.detach()).mean())
+        self._means.add("d_fake", torch.sigmoid(fake.detach()).mean())
+        self._means.add("win_rate", win_rate(real.detach(), fake.detach()))
+        loss = self.pair.discriminator(real, fake)
+        for penalty in self._penalties(batch, read, written):
+            loss = loss + penalty
+        return loss
 
     def generator_losses(self, batch: SparseBatch, read: Tensor) -> tuple[Tensor, Tensor]:
         """Return the adversarial loss, feature matching included, and the mean row's Σ y_j² over the zeros.
@@ -138,11 +144,11 @@ class CFGANGame(nn.Module):
         features = self.discriminator.features(read, scores * self._visible.index_select(0, batch.rows))
         fake, real = self.discriminator.logits(features), None  # (batch,)
         matching = self.settings.stability.feature_matching
-        if matching or self.loss.relativistic:
+        if matching or self.pair.relativistic:
             with torch.no_grad():
                 real_features = self.discriminator.features(read, batch)  # (batch, hidden)
                 real = self.discriminator.logits(real_features)
-        adversarial = self.loss.generator(fake, real)
+        adversarial = self.pair.generator(fake, real)
         if matching:
             adversarial = adversarial + matching * feature_matching(real_features, features)
         kept = (scores * self._zeros.index_select(0, batch.rows)).float()
@@ -150,14 +156,7 @@ class CFGANGame(nn.Module):
 
     def measured(self) -> dict[str, Tensor]:
         """Return the epoch's mean d_real, d_fake (as probabilities), win_rate and zero_reconstruction."""
-        settings = self.settings
-        n_rows = self.rows.shape[0]
-        d_steps = settings.discriminator.steps * -(-n_rows // settings.discriminator.batch_size)
-        g_steps = self.generator_steps()
-        if settings.stability.schedule.critic_steps is not None:
-            d_steps = settings.stability.schedule.critic_steps * g_steps
-        steps = {"d_real": d_steps, "d_fake": d_steps, "win_rate": d_steps, "zero_reconstruction": g_steps}
-        return {name: total / steps[name] for name, total in self._sums.items()}
+        return self._means.found()
 
     def _write(self, batch: SparseBatch) -> Tensor:
         """Return the fake rows (batch, width) on their visible support, without gradient."""
@@ -186,20 +185,15 @@ class CFGANGame(nn.Module):
         if chosen.r2:
             yield chosen.r2 * zero_centred_penalty(judge, fake)
 
-    def _passes(self, passes: int, size: int) -> Iterator[SparseBatch]:
-        for _ in range(passes):
-            order = torch.randperm(self.rows.shape[0], generator=self.rng, device=self.rng.device)
-            yield from self.rows.batches(order, size)
+    def _side(self, player: Player) -> NetworkParams:
+        return self.settings.discriminator if player == "discriminator" else self.settings.generator
 
     def _draw(self, share: float) -> Tensor:
         uniform = torch.rand(self.rows.shape, generator=self.rng, device=self.rng.device)
         return (uniform < share).float()  # (rows, width); a float mask multiplies five times as fast
 
-    def _measure(self, name: str, value: Tensor) -> None:
-        self._sums[name] = self._sums[name] + value if name in self._sums else value
 
-
-def _loss(settings: CFGANParams) -> LossPair:
+def _pair(settings: CFGANParams) -> LossPair:
     smoothing = settings.stability.label_smoothing
     if smoothing and settings.loss in ("non_saturating", "saturating", "least_squares"):
         return smoothed(settings.loss, smoothing)

@@ -10,10 +10,8 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from torch import Tensor
 
-from recgan.adversarial.networks import (
-    Perceptron,
-    SparseRows,
-)
+from recgan.adversarial.networks import Perceptron
+from recgan.adversarial.sparse import SparseRows
 from recgan.features.matrices import Features
 from recgan.recommenders import stability
 from recgan.recommenders.cfgan.game import CFGANGame
@@ -21,6 +19,7 @@ from recgan.recommenders.cfgan.settings import CFGANParams
 from recgan.recommenders.gan import (
     Training,
     history_keys,
+    looking,
     pick_device,
     play_out,
     read_recommender,
@@ -62,32 +61,23 @@ class CFGAN:
         label: str = "cfgan",
     ) -> Self:
         """Train both networks; arguments and errors are those of `Trained.fit`."""
-        device = pick_device(self.settings.accelerator)
+        device = pick_device(self.settings.trainer.accelerator)
         item_view = self.settings.view == "item"
         rows = csr_array(user_items.T) if item_view else user_items
         game = CFGANGame(self.settings, rows, device)
         self._take(game.generator, user_items if item_view else None, user_items.shape[1])
 
-        def look() -> float:
-            assert validate is not None
-            return validate(self)
-
-        def probe() -> dict[str, float]:
-            self._prepare()
-            return stability.diversity(self, user_items)
-
         steady = self.settings.stability
         self.training = play_out(
             game,
             self.settings,
-            device,
+            looking(self, user_items, validate, self._prepare),
+            validated=validate is not None,
             epochs=epochs,
-            validate=look if validate is not None else None,
             checkpoint=checkpoint,
             label=label,
             rules=stability.rules(steady),
             lines=stability.lines(steady.alarms),
-            probe=probe,
         )
         self._prepare()
         return self

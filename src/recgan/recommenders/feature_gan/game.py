@@ -29,17 +29,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import embedding_bag
 
 from recgan.adversarial.constraints import gradient_penalty, normalise_spectrum, zero_centred_penalty
-from recgan.adversarial.diagnostics import win_rate
+from recgan.adversarial.diagnostics import Means, win_rate
+from recgan.adversarial.game import Player
 from recgan.adversarial.losses import LOSSES, feature_matching, mode_seeking, smoothed
 from recgan.adversarial.networks import ProjectionDiscriminator, VectorGenerator, adam
 from recgan.adversarial.schedule import ramp
-from recgan.recommenders.feature_gan.item_vectors import (
-    Vectors,
-)
+from recgan.adversarial.settings import NetworkParams
+from recgan.adversarial.share import ALONE
+from recgan.recommenders.feature_gan.item_vectors import Vectors
 from recgan.recommenders.feature_gan.settings import FeatureGANParams
 
 Times = Callable[[csr_array], NDArray[np.float32] | None]
@@ -61,28 +62,23 @@ class Cut(NamedTuple):
     """(entries after,)"""
 
 
-class Histories(nn.Module):
+class Histories:
     """The rows of a matrix, to be cut in time; what they hold becomes vectors."""
 
-    indptr: Tensor
-    indices: Tensor
-    values: Tensor
-    times: Tensor | None
-    vectors: Tensor
-
-    def __init__(self, user_items: csr_array, vectors: Vectors, times: NDArray[np.float32] | None) -> None:
-        super().__init__()
+    def __init__(
+        self,
+        user_items: csr_array,
+        vectors: Vectors,
+        times: NDArray[np.float32] | None,
+        device: torch.device | None = None,
+    ) -> None:
         some = np.diff(user_items.indptr) > 0
-        self.users = np.flatnonzero(some)
-        for name, array in (
-            ("indptr", user_items.indptr.astype(np.int64)),
-            ("indices", user_items.indices.astype(np.int64)),
-            ("values", user_items.data.astype(np.float32)),
-            ("times", times),
-            ("vectors", vectors),
-        ):
-            buffer = None if array is None else torch.as_tensor(array)
-            self.register_buffer(name, buffer, persistent=False)
+        self.users = torch.as_tensor(np.flatnonzero(some), device=device)
+        self.indptr = torch.as_tensor(user_items.indptr.astype(np.int64), device=device)
+        self.indices = torch.as_tensor(user_items.indices.astype(np.int64), device=device)
+        self.values = torch.as_tensor(user_items.data.astype(np.float32), device=device)
+        self.times = None if times is None else torch.as_tensor(times, device=device)
+        self.vectors = torch.as_tensor(vectors, device=device)
 
     def cut(self, rows: Tensor, rng: torch.Generator) -> Cut:
         """Cut each row at a random place of its order in time; ties in time are in random order.
@@ -132,11 +128,10 @@ class Histories(nn.Module):
         return sums / whole.clamp(min=torch.finfo(torch.float32).tiny)[:, None], ends
 
 
-class FeatureGANGame(nn.Module):
+class FeatureGANGame:
     """Generator and critic of product vectors, and what they play for."""
 
-    played: Tensor
-    """Epochs begun; part of a checkpoint."""
+    share = ALONE
 
     def __init__(
         self,
@@ -157,14 +152,13 @@ class FeatureGANGame(nn.Module):
             times: (entries of user_items,) or None.
             device: where the game will be played.
         """
-        super().__init__()
         self.settings = settings
         smoothing = settings.stability.label_smoothing
         if smoothing and settings.loss in ("non_saturating", "saturating", "least_squares"):
-            self.loss = smoothed(settings.loss, smoothing)
+            self.pair = smoothed(settings.loss, smoothing)
         else:
-            self.loss = LOSSES[settings.loss]
-        self.histories = Histories(user_items, vectors, times)
+            self.pair = LOSSES[settings.loss]
+        self.histories = Histories(user_items, vectors, times, device)
         self.factors = factors
         first = torch.Generator().manual_seed(settings.seed)  # on the CPU: the same start on every device
         width = vectors.shape[1]
@@ -173,9 +167,6 @@ class FeatureGANGame(nn.Module):
         if settings.stability.constraints.spectral_norm:
             normalise_spectrum(self.discriminator, first)
         self.rng = torch.Generator(device).manual_seed(settings.seed)
-        self.register_buffer("played", torch.zeros((), dtype=torch.long))
-        self._share = 1.0
-        self._sums: dict[str, tuple[Tensor, int]] = {}
 
     def optimizers(self) -> tuple[torch.optim.Optimizer, torch.optim.Optimizer]:
         """Return the critic's and the generator's Adam."""
@@ -185,58 +176,66 @@ class FeatureGANGame(nn.Module):
             adam(self.generator, g.learning_rate, g.l2, steady.generator.betas),
         )
 
-    def begin_epoch(self) -> None:
+    def begin_epoch(self, epoch: int) -> None:
         """Forget what the epoch before measured, and let the adversarial terms rise."""
-        self._sums = {}
+        self._means = Means()
         schedule = self.settings.stability.schedule
-        self._share = ramp(int(self.played), schedule.warm_up, schedule.ramp)
-        self.played += 1
+        self._rising = ramp(epoch, schedule.warm_up, schedule.ramp)
 
-    def discriminator_turn(self) -> Iterator[Tensor]:
-        """Yield the critic's losses."""
-        chosen = self.settings.stability.constraints
-        for cut in self._cuts(self.settings.discriminator.steps, self.settings.discriminator.batch_size):
-            condition, mask = self._blinded(cut.condition), self._mask(len(cut.real))
-            with torch.no_grad():
-                written = self.generator(condition, self._noise(len(condition))) * mask
-            real = cut.real * mask
-            read = self.discriminator.read(condition)
+    def begin_turn(self, player: Player) -> None:
+        """Compute nothing: every batch has conditions of its own."""
 
-            def judge(vectors: Tensor, read: Tensor = read, mask: Tensor = mask) -> Tensor:
-                logits: Tensor = self.discriminator(read, vectors * mask)
-                return logits
-
-            d_real, d_fake = judge(real), judge(written)
-            self._measure("d_real", d_real.detach().mean())
-            self._measure("d_fake", d_fake.detach().mean())
-            self._measure("win_rate", win_rate(d_real.detach(), d_fake.detach()))
-            loss = self.loss.discriminator(d_real, d_fake)
-            if chosen.gradient_penalty:
-                penalty = gradient_penalty(judge, real, written, self.rng)
-                loss = loss + chosen.gradient_penalty * penalty
-            if chosen.r1:
-                loss = loss + chosen.r1 * zero_centred_penalty(judge, real)
-            if chosen.r2:
-                loss = loss + chosen.r2 * zero_centred_penalty(judge, written)
-            yield loss
-
-    def generator_turn(self) -> Iterator[Tensor]:
-        """Yield the generator's losses."""
-        settings = self.settings
-        for cut in self._cuts(settings.generator.steps, settings.generator.batch_size):
-            condition = self._blinded(cut.condition)
-            adversarial, matching, seeking = self.adversarial_losses(condition, cut.real)
-            regression = self.regression_loss(condition, cut.came)
-            for name, value in (("adversarial", adversarial), ("regression", regression)):
-                self._measure(name, value.detach())
-            heard = settings.adversarial * adversarial + settings.stability.feature_matching * matching
-            heard = heard + settings.mode_seeking * seeking
-            yield self._share * heard + settings.regression * regression
-
-    def generator_steps(self) -> int:
-        """Return how many losses the generator's turn yields."""
-        side = self.settings.generator
+    def steps(self, player: Player) -> int:
+        """Return how many batches a player's turn has."""
+        side = self._side(player)
         return side.steps * -(-len(self.histories.users) // side.batch_size)
+
+    def batches(self, player: Player) -> Iterator[Cut]:
+        """Yield every history, cut, once in each pass of a turn."""
+        users, side = self.histories.users, self._side(player)
+        for _ in range(side.steps):
+            order = torch.randperm(len(users), generator=self.rng, device=self.rng.device)
+            for start in range(0, len(users), side.batch_size):
+                yield self.histories.cut(users[order[start : start + side.batch_size]], self.rng)
+
+    def loss(self, player: Player, batch: Cut) -> Tensor:
+        """Return a player's loss on some cut histories."""
+        if player == "discriminator":
+            return self.critic_loss(batch)
+        settings, condition = self.settings, self._blinded(batch.condition)
+        adversarial, matching, seeking = self.adversarial_losses(condition, batch.real)
+        regression = self.regression_loss(condition, batch.came)
+        self._means.add("adversarial", adversarial)
+        self._means.add("regression", regression)
+        heard = settings.adversarial * adversarial + settings.stability.feature_matching * matching
+        heard = heard + settings.mode_seeking * seeking
+        return self._rising * heard + settings.regression * regression
+
+    def critic_loss(self, cut: Cut) -> Tensor:
+        """Return the critic's loss, penalties included."""
+        chosen = self.settings.stability.constraints
+        condition, mask = self._blinded(cut.condition), self._mask(len(cut.real))
+        with torch.no_grad():
+            written = self.generator(condition, self._noise(len(condition))) * mask
+        real = cut.real * mask
+        read = self.discriminator.read(condition)
+
+        def judge(vectors: Tensor) -> Tensor:
+            logits: Tensor = self.discriminator(read, vectors * mask)
+            return logits
+
+        d_real, d_fake = judge(real), judge(written)
+        self._means.add("d_real", d_real.detach().mean())
+        self._means.add("d_fake", d_fake.detach().mean())
+        self._means.add("win_rate", win_rate(d_real.detach(), d_fake.detach()))
+        loss = self.pair.discriminator(d_real, d_fake)
+        if chosen.gradient_penalty:
+            loss = loss + chosen.gradient_penalty * gradient_penalty(judge, real, written, self.rng)
+        if chosen.r1:
+            loss = loss + chosen.r1 * zero_centred_penalty(judge, real)
+        if chosen.r2:
+            loss = loss + chosen.r2 * zero_centred_penalty(judge, written)
+        return loss
 
     def adversarial_losses(self, condition: Tensor, real: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return the adversarial loss, feature matching and mode seeking of vectors drawn with noise.
@@ -253,7 +252,7 @@ class FeatureGANGame(nn.Module):
             d_real = self.discriminator.logits(real_features, read)
         features = self.discriminator.features(written * mask)
         d_fake = self.discriminator.logits(features, read)
-        adversarial = self.loss.generator(d_fake, d_real if self.loss.relativistic else None)
+        adversarial = self.pair.generator(d_fake, d_real if self.pair.relativistic else None)
         matching = feature_matching(real_features, features)
         other = self._noise(len(real))
         seeking = mode_seeking(written, self.generator(condition, other), noise, other)
@@ -267,14 +266,10 @@ class FeatureGANGame(nn.Module):
 
     def measured(self) -> dict[str, Tensor]:
         """Return the epoch's mean D(real), D(fake), win_rate, adversarial loss and regression."""
-        return {name: total / count for name, (total, count) in self._sums.items()}
+        return self._means.found()
 
-    def _cuts(self, passes: int, size: int) -> Iterator[Cut]:
-        users = torch.as_tensor(self.histories.users, device=self.rng.device)
-        for _ in range(passes):
-            order = torch.randperm(len(users), generator=self.rng, device=self.rng.device)
-            for start in range(0, len(users), size):
-                yield self.histories.cut(users[order[start : start + size]], self.rng)
+    def _side(self, player: Player) -> NetworkParams:
+        return self.settings.discriminator if player == "discriminator" else self.settings.generator
 
     def _noise(self, rows: int) -> Tensor:
         return torch.randn(rows, self.settings.noise, generator=self.rng, device=self.rng.device)
@@ -290,10 +285,6 @@ class FeatureGANGame(nn.Module):
         """Take the collaborative factors from some of the histories."""
         mask = self._mask(len(condition))
         return torch.cat([condition[:, :-1] * mask, condition[:, -1:]], dim=1)
-
-    def _measure(self, name: str, value: Tensor) -> None:
-        total, count = self._sums.get(name, (torch.zeros_like(value), 0))
-        self._sums[name] = total + value, count + 1
 
 
 def standing(queries: Vectors, vectors: Vectors) -> tuple[Vectors, Vectors]:

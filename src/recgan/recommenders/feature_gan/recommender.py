@@ -28,7 +28,14 @@ from recgan.recommenders.feature_gan.nearest import (
     nearest,
 )
 from recgan.recommenders.feature_gan.settings import FeatureGANParams
-from recgan.recommenders.gan import Training, pick_device, play_out, read_recommender, write_recommender
+from recgan.recommenders.gan import (
+    Training,
+    looking,
+    pick_device,
+    play_out,
+    read_recommender,
+    write_recommender,
+)
 
 
 class FeatureGAN:
@@ -64,7 +71,7 @@ class FeatureGAN:
     ) -> Self:
         """Train on the products' vectors; arguments and errors are those of `Trained.fit`."""
         settings, chosen = self.settings, self.settings.vectors
-        device = pick_device(settings.accelerator)
+        device = pick_device(settings.trainer.accelerator)
         content = fit_content(
             self.items, chosen.tokens, chosen.min_token_items, chosen.content, chosen.content_l2
         )
@@ -74,22 +81,17 @@ class FeatureGAN:
         popularity = np.bincount(user_items.indices, minlength=user_items.shape[1])
         self._take(game.generator, content, vectors, factors.shape[1], popularity)
 
-        def look() -> float:
-            assert validate is not None
-            return validate(self)
-
         steady = settings.stability
         self.training = play_out(
             game,
             settings,
-            device,
+            looking(self, user_items, validate, lambda: None),
+            validated=validate is not None,
             epochs=epochs,
-            validate=look if validate is not None else None,
             checkpoint=checkpoint,
             label=label,
             rules=stability.rules(steady),
             lines=stability.lines(steady.alarms),
-            probe=lambda: stability.diversity(self, user_items),
         )
         return self
 

@@ -33,9 +33,13 @@ import torch
 from scipy.sparse import csr_array
 from torch import Tensor, nn
 
-from recgan.adversarial.diagnostics import win_rate
+from recgan.adversarial.diagnostics import Means, win_rate
+from recgan.adversarial.game import Player
+from recgan.adversarial.kernels import dense
 from recgan.adversarial.losses import LOSSES
-from recgan.adversarial.networks import SparseBatch, SparseRows, adam, dense
+from recgan.adversarial.networks import adam
+from recgan.adversarial.share import ALONE
+from recgan.adversarial.sparse import SparseBatch, SparseRows
 from recgan.recommenders.irgan.settings import FactorsParams, IRGANParams
 
 START = 0.05
@@ -56,16 +60,13 @@ class Factors(nn.Module):
         return dense(self.users.index_select(0, users), self.items, self.bias).float()
 
 
-class IRGANGame(nn.Module):
+class IRGANGame:
     """IRGAN's two players and what they play for.
 
     Memory on the device: some ten floats for each item of each user in a batch, and the rows.
     """
 
-    played: Tensor
-    """Epochs begun; part of a checkpoint."""
-    asked: Tensor
-    """Users with at least one item."""
+    share = ALONE
 
     def __init__(self, settings: IRGANParams, user_items: csr_array, device: torch.device) -> None:
         """Build the players.
@@ -75,49 +76,60 @@ class IRGANGame(nn.Module):
             user_items: (users, items).
             device: where the game will be played.
         """
-        super().__init__()
         self.settings = settings
         first = torch.Generator().manual_seed(settings.seed)  # on the CPU: the same start on every device
         self.generator = Factors(*user_items.shape, settings.generator.factors, first)
         self.discriminator = Factors(*user_items.shape, settings.discriminator.factors, first)
-        self.rows = SparseRows(user_items)
+        self.rows = SparseRows(user_items).to(device)
         some = np.flatnonzero(np.diff(user_items.indptr))
-        self.register_buffer("asked", torch.as_tensor(some, dtype=torch.long), persistent=False)
-        self.register_buffer("played", torch.zeros((), dtype=torch.long))
+        self.asked = torch.as_tensor(some, dtype=torch.long, device=device)
+        """Users with at least one item."""
         self.rng = torch.Generator(device).manual_seed(settings.seed)
         d, g = settings.discriminator, settings.generator
         self._adams = (
             adam(self.discriminator, d.learning_rate, d.l2),
             adam(self.generator, g.learning_rate, g.l2),
         )
-        self._pretraining = False
-        self._sums: dict[str, Tensor] = {}
-        self._steps: dict[str, int] = {}
 
     def optimizers(self) -> tuple[torch.optim.Optimizer, torch.optim.Optimizer]:
         """Return the discriminator's and the generator's Adam."""
         return self._adams
 
-    def begin_epoch(self) -> None:
+    def begin_epoch(self, epoch: int) -> None:
         """Give the generator's Adam the rate and the l2 of this epoch's phase."""
-        before, pretraining = int(self.played), self.settings.pretraining
-        self._pretraining = before < pretraining.epochs
+        pretraining = self.settings.pretraining
+        self._pretraining = epoch < pretraining.epochs
         optimizer = self._adams[1]
-        if before == pretraining.epochs:
+        if epoch == pretraining.epochs:
             optimizer.state.clear()  # moments of the likelihood's gradient say nothing about the rewards'
         phase = pretraining if self._pretraining else self.settings.generator
         for group in optimizer.param_groups:
             group["lr"], group["weight_decay"] = phase.learning_rate, phase.l2
-        self._sums, self._steps = {}, {}
-        self.played += 1
+        self._means = Means()
 
-    def discriminator_turn(self) -> Iterator[Tensor]:
-        """Yield the discriminator's losses; the generator rests."""
-        for batch in self._passes(self.settings.discriminator):
-            with torch.no_grad():
-                p = torch.softmax(self.generator(batch.rows) / self.settings.temperature, dim=1)
-            cells = batch.cells(self.rows.shape[1])  # (pairs,)
-            yield self.discriminator_loss(batch, draw(p, cells // p.shape[1], self.rng))
+    def begin_turn(self, player: Player) -> None:
+        """Compute nothing: the resting player is asked batch by batch."""
+
+    def steps(self, player: Player) -> int:
+        """Return how many batches a player's turn has."""
+        side = self._side(player)
+        return side.steps * -(-len(self.asked) // side.batch_size)
+
+    def batches(self, player: Player) -> Iterator[SparseBatch]:
+        """Yield every user with items once in each pass of a turn, each time in another order."""
+        side = self._side(player)
+        for _ in range(side.steps):
+            order = torch.randperm(len(self.asked), generator=self.rng, device=self.rng.device)
+            yield from self.rows.batches(self.asked[order], side.batch_size)
+
+    def loss(self, player: Player, batch: SparseBatch) -> Tensor:
+        """Return a player's loss on some users; the generator's is that of pretraining, or of the game."""
+        if player == "generator":
+            return self.pretraining_loss(batch) if self._pretraining else self.adversarial_loss(batch)
+        with torch.no_grad():
+            p = torch.softmax(self.generator(batch.rows) / self.settings.temperature, dim=1)
+        cells = batch.cells(self.rows.shape[1])  # (pairs,)
+        return self.discriminator_loss(batch, draw(p, cells // p.shape[1], self.rng))
 
     def discriminator_loss(self, batch: SparseBatch, fakes: Tensor) -> Tensor:
         """Return the mean pair's -log σ(f(u, i)) - log(1 - σ(f(u, j))).
@@ -130,27 +142,17 @@ class IRGANGame(nn.Module):
         cells, width = batch.cells(logits.shape[1]), logits.shape[1]
         flat = logits.view(-1)
         real, fake = flat[cells], flat[cells // width * width + fakes]  # (pairs,)
-        self._measure("d_real", torch.sigmoid(real.detach()).mean())
-        self._measure("d_fake", torch.sigmoid(fake.detach()).mean())
-        self._measure("win_rate", win_rate(real.detach(), fake.detach()))
+        self._means.add("d_real", torch.sigmoid(real.detach()).mean())
+        self._means.add("d_fake", torch.sigmoid(fake.detach()).mean())
+        self._means.add("win_rate", win_rate(real.detach(), fake.detach()))
         return LOSSES["non_saturating"].discriminator(real, fake)
-
-    def generator_turn(self) -> Iterator[Tensor]:
-        """Yield the generator's losses: of pretraining, or of the game."""
-        for batch in self._passes(self.settings.generator):
-            yield self.pretraining_loss(batch) if self._pretraining else self.adversarial_loss(batch)
-
-    def generator_steps(self) -> int:
-        """Return how many losses the generator's turn yields."""
-        side = self.settings.generator
-        return side.steps * -(-len(self.asked) // side.batch_size)
 
     def pretraining_loss(self, batch: SparseBatch) -> Tensor:
         """Return the mean user's -log p(i|u), the mean over the user's items."""
         log_p = torch.log_softmax(self.generator(batch.rows), dim=1)
         cells = batch.cells(log_p.shape[1])
         loss = -log_p.view(-1)[cells].dot(shares(cells // log_p.shape[1])) / len(batch.rows)
-        self._measure("likelihood", -loss.detach())
+        self._means.add("likelihood", -loss.detach())
         return loss
 
     def adversarial_loss(self, batch: SparseBatch) -> Tensor:
@@ -159,8 +161,8 @@ class IRGANGame(nn.Module):
         with torch.no_grad():
             reward = 2 * torch.sigmoid(self.discriminator(batch.rows)) - 1
             p = log_p.exp()
-            self._measure("reward", (p * reward).sum(dim=1).mean())
-            self._measure("entropy", -(p * log_p).sum(dim=1).mean())
+            self._means.add("reward", (p * reward).sum(dim=1).mean())
+            self._means.add("entropy", -(p * log_p).sum(dim=1).mean())
         if self.settings.draws is None:
             return -(log_p.exp() * reward).sum() / len(batch.rows)
         cells, width = batch.cells(log_p.shape[1]), log_p.shape[1]
@@ -177,17 +179,10 @@ class IRGANGame(nn.Module):
         That is in pretraining likelihood, log p(i|u) of the users' items, and after it reward, E_{i ~ p}[R],
         and p's entropy, both computed over all items and not over those drawn.
         """
-        return {name: total / self._steps[name] for name, total in self._sums.items()}
+        return self._means.found()
 
-    def _passes(self, side: FactorsParams) -> Iterator[SparseBatch]:
-        """Yield every user with items once in each pass, each time in another order."""
-        for _ in range(side.steps):
-            order = torch.randperm(len(self.asked), generator=self.rng, device=self.rng.device)
-            yield from self.rows.batches(self.asked[order], side.batch_size)
-
-    def _measure(self, name: str, value: Tensor) -> None:
-        self._sums[name] = self._sums[name] + value if name in self._sums else value
-        self._steps[name] = self._steps.get(name, 0) + 1
+    def _side(self, player: Player) -> FactorsParams:
+        return self.settings.discriminator if player == "discriminator" else self.settings.generator
 
 
 def shares(whose: Tensor) -> Tensor:

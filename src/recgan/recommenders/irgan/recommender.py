@@ -14,6 +14,7 @@ from recgan.recommenders import stability
 from recgan.recommenders.gan import (
     Training,
     history_keys,
+    looking,
     pick_device,
     play_out,
     read_recommender,
@@ -60,28 +61,18 @@ class IRGAN:
 
         The epochs include those of pretraining.
         """
-        device = pick_device(self.settings.accelerator)
+        device = pick_device(self.settings.trainer.accelerator)
         game = IRGANGame(self.settings, user_items, device)
-
-        def look() -> float:
-            assert validate is not None
-            self._take(game.generator, user_items)
-            return validate(self)
-
-        def probe() -> dict[str, float]:
-            self._take(game.generator, user_items)
-            return stability.diversity(self, user_items)
 
         self.training = play_out(
             game,
             self.settings,
-            device,
+            looking(self, user_items, validate, lambda: self._take(game.generator, user_items)),
+            validated=validate is not None,
             epochs=epochs,
-            validate=look if validate is not None else None,
             checkpoint=checkpoint,
             label=label,
             lines=stability.lines(self.settings.alarms),
-            probe=probe,
         )
         self._take(game.generator, user_items)
         return self

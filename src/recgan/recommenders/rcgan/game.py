@@ -30,7 +30,12 @@ import torch
 from scipy.sparse import csr_array
 from torch import Tensor, nn
 
-from recgan.adversarial.networks import Perceptron, SparseBatch, SparseRows, adamw, dense
+from recgan.adversarial.diagnostics import Means
+from recgan.adversarial.game import Player
+from recgan.adversarial.kernels import dense
+from recgan.adversarial.networks import Perceptron, adamw
+from recgan.adversarial.share import ALONE, Share
+from recgan.adversarial.sparse import SparseBatch, SparseRows
 from recgan.adversarial.weighted import inner, quadratic
 from recgan.recommenders.rcgan.settings import RCGANParams, ViewParams
 
@@ -38,41 +43,42 @@ BLOCK = 1024
 """Rows read at a time where a network reads all of them."""
 
 
-class View(nn.Module):
+class View:
     """One view of the matrix: its rows, as a network reads them and as a loss weighs them."""
 
-    weights: Tensor
-
-    def __init__(self, matrix: csr_array, unobserved_weight: float) -> None:
-        super().__init__()
-        self.rows = SparseRows(normalised(matrix))
+    def __init__(self, matrix: csr_array, unobserved_weight: float, device: torch.device) -> None:
+        self.rows = SparseRows(normalised(matrix)).to(device)
         self.base = unobserved_weight
         weights = self.base + (1 - self.base) * matrix.data
-        self.register_buffer("weights", torch.as_tensor(weights, dtype=torch.float32), persistent=False)
+        self.weights = torch.as_tensor(weights, dtype=torch.float32, device=device)
 
-    def batches(self, side: ViewParams, rng: torch.Generator) -> Iterator[SparseBatch]:
+    def batches(self, side: ViewParams, rng: torch.Generator, share: Share = ALONE) -> Iterator[SparseBatch]:
         """Yield every row once, in a random order."""
         order = torch.randperm(self.rows.shape[0], generator=rng, device=rng.device)
-        yield from self.rows.batches(order, side.batch_size, side.dropout, rng)
+        yield from self.rows.batches(order, side.batch_size, side.dropout, rng, share)
 
-    def hidden(self, network: Perceptron, dropout: float, rng: torch.Generator) -> Tensor:
+    def hidden(
+        self, network: Perceptron, dropout: float, rng: torch.Generator, share: Share = ALONE
+    ) -> Tensor:
         """Return a network's last hidden layer for all rows (rows, hidden), without gradient."""
-        order = torch.arange(self.rows.shape[0], device=rng.device)
+        n_rows = self.rows.shape[0]
+        order = torch.arange(n_rows, device=rng.device)
         with torch.no_grad():
-            blocks = self.rows.batches(order, BLOCK, dropout, rng)
-            return torch.cat([network.last_hidden(block) for block in blocks])
+            blocks = self.rows.batches(order, BLOCK * share.processes, dropout, rng, share)
+            return share.gather(torch.cat([network.last_hidden(block) for block in blocks]), n_rows)
 
 
-class RCGANGame(nn.Module):
+class RCGANGame:
     """RC-GAN's two networks and what they play for.
 
     What the resting player says of all rows is never written down: its last hidden layer is kept, and its
     output computed for the cells that a batch of the other view asks for. So memory on the device grows with
     (users + items) x hidden, not with the matrix's cells; the arithmetic still does.
+
+    Several processes each compute their rows of every batch and of the hidden layer, which they gather.
     """
 
-    critic_share: Tensor
-    user_weights: Tensor | None
+    share = ALONE
 
     def __init__(self, settings: RCGANParams, user_items: csr_array, device: torch.device) -> None:
         """Build the networks.
@@ -82,20 +88,14 @@ class RCGANGame(nn.Module):
             user_items: (users, items).
             device: where the game will be played.
         """
-        super().__init__()
         self.settings = settings
         self.generator, self.discriminator = networks(settings, user_items.shape)
-        self.users = View(user_items, settings.unobserved_weight)
-        self.items = View(csr_array(user_items.T.tocsr()), settings.unobserved_weight)
+        self.users = View(user_items, settings.unobserved_weight, device)
+        self.items = View(csr_array(user_items.T.tocsr()), settings.unobserved_weight, device)
         # None keeps the loss of equal users free of a factor.
         power = settings.user_weight_power
-        self.register_buffer(
-            "user_weights", user_weights(user_items, power) if power else None, persistent=False
-        )
+        self.user_weights = user_weights(user_items, power).to(device) if power else None
         self.rng = torch.Generator(device).manual_seed(settings.seed)
-        # Part of the state, so that the share of the best look comes back with its weights.
-        self.register_buffer("critic_share", torch.tensor(settings.critic_shares[0], dtype=torch.float64))
-        self._sums: dict[str, Tensor] = {}
 
     def optimizers(self) -> tuple[torch.optim.Optimizer, torch.optim.Optimizer]:
         """Return the critic's and the generator's AdamW."""
@@ -105,29 +105,37 @@ class RCGANGame(nn.Module):
             adamw(self.generator, g.learning_rate, g.weight_decay),
         )
 
-    def begin_epoch(self) -> None:
+    def begin_epoch(self, epoch: int) -> None:
         """Forget what the epoch before measured."""
-        self._sums = {}
+        self._means = Means()
 
-    def discriminator_turn(self) -> Iterator[Tensor]:
-        """Yield the critic's losses; the generator rests, so it reads all users once."""
-        hidden = self.users.hidden(self.generator, self.settings.generator.dropout, self.rng)
-        for batch in self.items.batches(self.settings.critic, self.rng):
-            yield self.critic_loss(batch, column(self.generator, batch.rows, hidden))
+    def begin_turn(self, player: Player) -> None:
+        """Have the resting player read all rows of its view once."""
+        if player == "discriminator":
+            dropout = self.settings.generator.dropout
+            self._hidden = self.users.hidden(self.generator, dropout, self.rng, self.share)
+        else:
+            self._hidden = self.items.hidden(self.discriminator, 0, self.rng, self.share)
 
-    def generator_turn(self) -> Iterator[Tensor]:
-        """Yield the generator's losses; the critic rests, so it reads all items once."""
-        hidden = self.items.hidden(self.discriminator, 0, self.rng)
-        for batch in self.users.batches(self.settings.generator, self.rng):
-            residual = column(self.discriminator, batch.rows, hidden)
-            adversarial, reconstruction = self.generator_losses(batch, residual)
-            self._measure("adversarial", adversarial.detach())
-            self._measure("reconstruction", reconstruction.detach())
-            yield reconstruction + self.settings.adversarial * adversarial
+    def steps(self, player: Player) -> int:
+        """Return how many batches a player's turn has: one pass over its view."""
+        view, side = self._view(player)
+        return -(-view.rows.shape[0] // side.batch_size)
 
-    def generator_steps(self) -> int:
-        """Return how many losses the generator's turn yields."""
-        return -(-self.users.rows.shape[0] // self.settings.generator.batch_size)
+    def batches(self, player: Player) -> Iterator[SparseBatch]:
+        """Yield the batches of one turn."""
+        view, side = self._view(player)
+        return view.batches(side, self.rng, self.share)
+
+    def loss(self, player: Player, batch: SparseBatch) -> Tensor:
+        """Return a player's loss on rows of its view."""
+        if player == "discriminator":
+            return self.critic_loss(batch, column(self.generator, batch.rows, self._hidden))
+        residual = column(self.discriminator, batch.rows, self._hidden)
+        adversarial, reconstruction = self.generator_losses(batch, residual)
+        self._means.add("adversarial", adversarial)
+        self._means.add("reconstruction", reconstruction)
+        return reconstruction + self.settings.adversarial * adversarial
 
     def critic_loss(self, batch: SparseBatch, scores: Tensor) -> Tensor:
         """Return the mean row's D(c, y) - D(c, x) + γ/2 ‖d‖²_w.
@@ -138,10 +146,10 @@ class RCGANGame(nn.Module):
         """
         residual = self.discriminator(batch)  # (batch, users)
         cells, weights = batch.cells(residual.shape[1]), self.items.weights[batch.entries]
-        base, n_rows = self.items.base, len(batch.rows)
+        base, n_rows = self.items.base, batch.mean_over
         penalty = self.settings.gradient_penalty
-        self._measure("d_fake", inner(residual, scores, cells, weights, base) / n_rows)
-        self._measure("d_real", weights.dot(residual.detach().float().view(-1)[cells]) / n_rows)
+        self._means.add("d_fake", inner(residual, scores, cells, weights, base) / n_rows)
+        self._means.add("d_real", weights.dot(residual.detach().float().view(-1)[cells]) / n_rows)
         loss = quadratic(residual, scores, cells, weights, base, square=penalty, cross=1, pull=1)
         return loss / n_rows
 
@@ -154,7 +162,7 @@ class RCGANGame(nn.Module):
         """
         scores = self.generator(batch)  # (batch, items)
         cells, weights = batch.cells(scores.shape[1]), self.users.weights[batch.entries]
-        base, n_rows = self.users.base, len(batch.rows)
+        base, n_rows = self.users.base, batch.mean_over
         users = None if self.user_weights is None else self.user_weights[batch.rows]
         adversarial = quadratic(
             scores, residual, cells, weights, base, square=0, cross=-1, pull=0, rows=users
@@ -166,14 +174,13 @@ class RCGANGame(nn.Module):
 
     def measured(self) -> dict[str, Tensor]:
         """Return the epoch's mean D(c, x), D(c, y), -D(c, y) as the generator met it, and ½ ‖y - x‖²_w."""
-        n_users, n_items = self.users.rows.shape
-        d_steps = -(-n_items // self.settings.critic.batch_size)
-        g_steps = -(-n_users // self.settings.generator.batch_size)
-        steps = {"d_real": d_steps, "d_fake": d_steps, "adversarial": g_steps, "reconstruction": g_steps}
-        return {name: total / steps[name] for name, total in self._sums.items()}
+        return self._means.found()
 
-    def _measure(self, name: str, value: Tensor) -> None:
-        self._sums[name] = self._sums[name] + value if name in self._sums else value
+    def _view(self, player: Player) -> tuple[View, ViewParams]:
+        """Return what a player reads, and its settings."""
+        if player == "discriminator":
+            return self.items, self.settings.critic
+        return self.users, self.settings.generator
 
 
 def networks(settings: RCGANParams, shape: tuple[int, int]) -> tuple[Perceptron, Perceptron]:

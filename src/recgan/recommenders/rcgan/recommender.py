@@ -9,10 +9,19 @@ import torch
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from recgan.adversarial.networks import Perceptron, SparseRows, dense
+from recgan.adversarial.kernels import dense
+from recgan.adversarial.networks import Perceptron
+from recgan.adversarial.sparse import SparseRows
 from recgan.features.matrices import Features
 from recgan.recommenders import stability
-from recgan.recommenders.gan import Training, pick_device, play_out, read_recommender, write_recommender
+from recgan.recommenders.gan import (
+    VALIDATION,
+    Training,
+    pick_device,
+    play_out,
+    read_recommender,
+    write_recommender,
+)
 from recgan.recommenders.rcgan.game import RCGANGame, make_generator, normalised
 from recgan.recommenders.rcgan.settings import RCGANParams
 
@@ -60,42 +69,36 @@ class RCGAN:
         Weights and k of the best look are kept; without validation the first k, unless one was given.
         """
         settings = self.settings
-        device = pick_device(settings.accelerator)
-        game = RCGANGame(settings, user_items, device)
+        game = RCGANGame(settings, user_items, pick_device(settings.trainer.accelerator))
         shares = settings.critic_shares if self.critic_share is None else (self.critic_share,)
-        game.critic_share.fill_(shares[0])
+        self.critic_share = shares[0]
 
-        def look() -> float:
-            assert validate is not None
+        def look() -> dict[str, float]:
             self._take(game.generator, item_hidden(game))
-            best: tuple[float, float] | None = None
-            for share in shares:
-                self.critic_share = share
-                score = validate(self)
-                if best is None or score > best[0]:
-                    best = score, share
-            assert best is not None
-            game.critic_share.fill_(best[1])
-            return best[0]
-
-        def probe() -> dict[str, float]:
-            self._take(game.generator, item_hidden(game))
-            self.critic_share = float(game.critic_share)
-            return stability.diversity(self, user_items)
+            found: dict[str, float] = {}
+            if validate is not None:
+                scores = {}
+                for self.critic_share in shares:
+                    scores[self.critic_share] = validate(self)
+                self.critic_share = max(scores, key=lambda share: scores[share])  # of equals the first
+                found[VALIDATION] = scores[self.critic_share]
+                if len(shares) > 1:
+                    found["critic_share"] = self.critic_share
+            return {**found, **stability.diversity(self, user_items)}
 
         self.training = play_out(
             game,
             settings,
-            device,
+            look,
+            validated=validate is not None,
             epochs=epochs,
-            validate=look if validate is not None else None,
             checkpoint=checkpoint,
             label=label,
             lines=stability.lines(settings.alarms),
-            probe=probe,
         )
         self._take(game.generator, item_hidden(game))
-        self.critic_share = float(game.critic_share)
+        kept = self.training.curves[self.training.best_epoch - 1].get("critic_share")
+        self.critic_share = shares[0] if kept is None else kept
         return self
 
     @classmethod

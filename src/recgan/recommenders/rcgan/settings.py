@@ -1,6 +1,6 @@
 """The train section of RC-GAN."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -23,6 +23,8 @@ class ViewParams(Section):
 
 class RCGANParams(TrainingParams):
     """RC-GAN: a generator in the user view, a residual critic in the item view."""
+
+    shares_rows: ClassVar[bool] = True
 
     recommender: Literal["rcgan"]
     generator: ViewParams

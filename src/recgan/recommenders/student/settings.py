@@ -1,10 +1,11 @@
 """The train section of the student."""
 
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from recgan.adversarial.settings import TrainerParams, one_device
 from recgan.core.memory import Need
 from recgan.core.sections import Count, NonNegative, Positive, Section
 from recgan.recommenders.rcgan.settings import RCGANParams
@@ -44,6 +45,11 @@ class StudentParams(Section):
     """Items to solve for at a time, beside as many others; null solves for all at once, which takes 66 bytes
     for each pair of items."""
 
+    @model_validator(mode="after")
+    def _one_device(self) -> Self:
+        one_device("a student's teacher", self.teacher.trainer)
+        return self
+
     @property
     def patience(self) -> int | None:
         """The teachers'."""
@@ -60,9 +66,9 @@ class StudentParams(Section):
         return self.teacher.refit
 
     @property
-    def accelerator(self) -> str:
+    def trainer(self) -> TrainerParams:
         """The teachers'."""
-        return self.teacher.accelerator
+        return self.teacher.trainer
 
     def needs(self, n_users: int, n_items: int, on_gpu: bool) -> Iterator[Need]:
         """Yield what the dense matrices and the teachers' scores take."""

@@ -1,0 +1,156 @@
+"""Sparse matrices on a device, read in batches of rows."""
+
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import NamedTuple, Self
+
+import torch
+from scipy.sparse import csr_array
+from torch import Tensor
+
+from recgan.adversarial.share import ALONE, Share
+from recgan.core.errors import RecganError
+
+
+class Bags(NamedTuple):
+    """Entries in bags, as `embedding_bag` reads them."""
+
+    indices: Tensor
+    """(entries,) what each entry points at, bag after bag."""
+    offsets: Tensor
+    """(bags,) where each bag begins."""
+    values: Tensor | None
+    """(entries,) or None where every entry is 1."""
+
+
+class SparseBatch(NamedTuple):
+    """Some rows of a sparse matrix."""
+
+    rows: Tensor
+    """(batch,) positions of the rows in their matrix."""
+    by_row: Bags
+    """A bag of columns for each row."""
+    by_column: Bags | None
+    """A bag of places in the batch for each column: what a gradient needs, absent where none is wanted."""
+    entries: Tensor
+    """(entries,) positions of the entries of `by_row` in their matrix."""
+    mean_over: float
+    """What a sum over these rows is divided by to be a mean: the rows, and where several processes share a
+    batch the whole batch's rows over the processes, so that the mean of the processes is the batch's."""
+
+    def cells(self, width: int) -> Tensor:
+        """Return (entries,) positions of the entries in a flat (batch, width) array."""
+        ends = torch.cat([self.by_row.offsets[1:], self.entries.new_tensor([len(self.entries)])])
+        places = torch.arange(len(self.rows), device=self.rows.device)
+        places = places.repeat_interleave(ends - self.by_row.offsets, output_size=len(self.entries))
+        return places * width + self.by_row.indices
+
+
+class SparseRows:
+    """A sparse matrix on a device, read in batches of rows."""
+
+    def __init__(self, matrix: csr_array) -> None:
+        self.shape: tuple[int, int] = matrix.shape
+        self.binary = bool((matrix.data == 1).all())
+        self.indptr = torch.as_tensor(matrix.indptr, dtype=torch.long)
+        self.indices = torch.as_tensor(matrix.indices, dtype=torch.long)
+        self.values = torch.as_tensor(matrix.data, dtype=torch.float32)
+
+    def to(self, device: torch.device) -> Self:
+        """Move to a device."""
+        self.indptr, self.indices = self.indptr.to(device), self.indices.to(device)
+        self.values = self.values.to(device)
+        return self
+
+    def all(self) -> SparseBatch:
+        """Return every row, in order, for use without gradient."""
+        rows = torch.arange(self.shape[0], device=self.indptr.device)
+        values = None if self.binary else self.values
+        entries = torch.arange(len(self.indices), device=self.indptr.device)
+        return SparseBatch(rows, Bags(self.indices, self.indptr[:-1], values), None, entries, len(rows))
+
+    def batches(
+        self,
+        order: Tensor,
+        size: int,
+        dropout: float = 0,
+        rng: torch.Generator | None = None,
+        share: Share = ALONE,
+    ) -> Iterator[SparseBatch]:
+        """Yield the rows of `order` in batches; the last one takes what is left.
+
+        The entries are sorted once for the whole pass, by row and by column, so that a batch is a slice.
+
+        Args:
+            order: (any number,) positions of rows.
+            size: rows in a batch.
+            dropout: share of the entries whose value becomes 0; the others grow so that the mean stays.
+            rng: what draws them.
+            share: this process's part of every batch; all processes draw alike.
+
+        Raises:
+            RecganError: a batch has fewer rows than there are processes.
+        """
+        if size < share.processes:
+            raise RecganError(
+                f"a batch of {size} rows is too small for {share.processes} processes; raise batch_size"
+            )
+        n_rows, width = len(order), self.shape[1]
+        n_batches = -(-n_rows // size)
+        wholes = [min(size, n_rows - size * number) / share.processes for number in range(n_batches)]
+        lengths = (self.indptr[1:] - self.indptr[:-1])[order]
+        places = repeated(lengths)  # (entries,)
+        starts = lengths.cumsum(0) - lengths
+        entries = (self.indptr[order] - starts)[places] + torch.arange(len(places), device=order.device)
+        values = None if self.binary else self.values[entries]
+        if dropout:
+            kept = torch.rand(len(entries), generator=rng, device=order.device) >= dropout
+            scale = kept / (1 - dropout)
+            values = scale if values is None else values * scale
+        if share.processes > 1:
+            own = torch.arange(n_rows, device=order.device) % size % share.processes == share.rank
+            size = len(range(share.rank, size, share.processes))
+            taken = own[places]
+            order, lengths, entries = order[own], lengths[own], entries[taken]
+            values = None if values is None else values[taken]
+            places, starts = repeated(lengths), lengths.cumsum(0) - lengths
+        columns = self.indices[entries]
+        borders = [*starts[::size].tolist(), len(entries)]
+        if len(borders) == n_batches:  # the last batch has rows for other processes alone
+            borders.append(len(entries))
+        keys = places // size * width + columns
+        by_column = keys.argsort(stable=True)
+        counts = torch.bincount(keys, minlength=n_batches * width)
+        column_starts = (counts.cumsum(0) - counts).view(n_batches, width)
+        places, sorted_values = (places % size)[by_column], None if values is None else values[by_column]
+        for number, (low, high) in enumerate(pairwise(borders)):
+            part = slice(number * size, (number + 1) * size)
+            yield SparseBatch(
+                order[part],
+                Bags(columns[low:high], starts[part] - low, None if values is None else values[low:high]),
+                Bags(
+                    places[low:high],
+                    column_starts[number] - low,
+                    None if sorted_values is None else sorted_values[low:high],
+                ),
+                entries[low:high],
+                wholes[number],
+            )
+
+    def held(self) -> Tensor:
+        """Return (rows, columns) float32: 1 where the matrix has an entry."""
+        return self._filled(1)
+
+    def dense(self) -> Tensor:
+        """Return (rows, columns) float32: the matrix."""
+        return self._filled(self.values)
+
+    def _filled(self, values: Tensor | int) -> Tensor:
+        dense = torch.zeros(self.shape, device=self.indptr.device)
+        dense[repeated(self.indptr[1:] - self.indptr[:-1]), self.indices] = values
+        return dense
+
+
+def repeated(lengths: Tensor) -> Tensor:
+    """Return each position as often as its length says: the bag that each entry is in."""
+    return torch.repeat_interleave(torch.arange(len(lengths), device=lengths.device), lengths)
