@@ -1,6 +1,7 @@
 """Images: every stage of images/dvc.yaml, then register, the gate, promotion, and what people read."""
 
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 from flows.preflight import prepare
@@ -24,14 +25,16 @@ from recgan.images.evaluate import REPORT  # noqa: E402
 from recgan.images.package import store  # noqa: E402
 from recgan.images.settings import ImagesParams, load_images_params  # noqa: E402
 from recgan.package.store import Judgement, Promotion, Registered  # noqa: E402
+from recgan.registry.live import followed  # noqa: E402
 
 STAGES = "images/dvc.yaml"
 
 
 @task(cache_policy=NO_CACHE)  # DVC's is the only cache
-def bring_up_to_date(stage: str, root: Path) -> State[str]:
+def bring_up_to_date(stage: str, root: Path, params: ImagesParams) -> State[str]:
     """Run one DVC stage, or find it unchanged."""
-    outcome = run_stage(f"{STAGES}:{stage}", root, get_run_logger().info)
+    with followed(root, params.register_.name) if stage == "train" else nullcontext({}) as variables:
+        outcome = run_stage(f"{STAGES}:{stage}", root, get_run_logger().info, variables)
     return Completed(name=outcome.title(), message=f"{stage}: {outcome}", data=str(outcome))
 
 
@@ -87,7 +90,7 @@ def images(root: Path = Path()) -> State[Promotion]:
     with alone(root / ".recgan/images.lock", "images", get_run_logger().info):
         params = load_images_params(root)
         for stage in stage_order(root, STAGES):
-            bring_up_to_date.with_options(name=stage, task_run_name=stage)(stage, root)
+            bring_up_to_date.with_options(name=stage, task_run_name=stage)(stage, root, params)
         picture_taste(root, params)
         registered = register(root, params)
         judgement = judge(root, params, registered.version)

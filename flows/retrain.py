@@ -1,6 +1,7 @@
 """Retrain: every stage, then register, the gate, promotion, and what people read about it."""
 
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -23,6 +24,7 @@ from flows.stages import push_cache, run_stage, stage_order  # noqa: E402
 from recgan.core.alone import alone  # noqa: E402
 from recgan.data.freshness import check_freshness  # noqa: E402
 from recgan.package import store  # noqa: E402
+from recgan.registry.live import followed  # noqa: E402
 from recgan.settings import Params, load_params  # noqa: E402
 
 
@@ -30,7 +32,9 @@ from recgan.settings import Params, load_params  # noqa: E402
 def bring_up_to_date(stage: str, root: Path, params: Params) -> State[str]:
     """Run one DVC stage, or find it unchanged; an unchanged log may have grown too old by itself."""
     try:
-        outcome = run_stage(stage, root, get_run_logger().info)
+        # Only a training is followed in MLflow, and by hand, without this flow, not even that.
+        with followed(root, params.register_.name) if stage == "train" else nullcontext({}) as variables:
+            outcome = run_stage(stage, root, get_run_logger().info, variables)
         if stage == "validate":
             check_freshness(root, params.validate_)
     finally:

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from enum import StrEnum
 from graphlib import CycleError, TopologicalSorter
@@ -73,18 +73,26 @@ def _paths(entries: list[str | dict[str, object]]) -> list[str]:
     return [entry if isinstance(entry, str) else next(iter(entry)) for entry in entries]
 
 
-def run_stage(stage: str, root: Path, on_line: Callable[[str], None]) -> Outcome:
+def run_stage(
+    stage: str, root: Path, on_line: Callable[[str], None], variables: Mapping[str, str] | None = None
+) -> Outcome:
     """Bring one stage up to date with `dvc repro --single-item`, handing on each line it prints.
 
     It waits while another DVC command, of a person or of another flow, holds the same files. A stage of
     another file than dvc.yaml is named with it: images/dvc.yaml:train.
+
+    Args:
+        stage: its name.
+        root: the project.
+        on_line: is given each line.
+        variables: of the stage's environment, beside this process's own.
 
     Raises:
         RecganError: the stage failed; the message is what it said.
     """
     waits_for = None
     while True:
-        code, said = run_dvc(["repro", "--single-item", stage], root, on_line)
+        code, said = run_dvc(["repro", "--single-item", stage], root, on_line, variables)
         busy = holder(said) if code != 0 else None
         if busy is None:
             break
@@ -114,21 +122,30 @@ def push_cache(root: Path, on_line: Callable[[str], None]) -> bool:
     return True
 
 
-def run_dvc(arguments: list[str], root: Path, on_line: Callable[[str], None]) -> tuple[int, list[str]]:
+def run_dvc(
+    arguments: list[str],
+    root: Path,
+    on_line: Callable[[str], None],
+    variables: Mapping[str, str] | None = None,
+) -> tuple[int, list[str]]:
     """Run a DVC command, handing on each line it prints; return its exit code and all lines.
 
     The child runs in its own session. Its whole group is killed when this function is left in any way. A
     killed dvc leaves the stage's own process running, and a timeout does not interrupt `subprocess.run`.
     Should this process be killed itself, the child's guard sees the pipe close and does the same.
     """
-    environment = os.environ | {
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
-        "PYTHONUNBUFFERED": "1",
-        # The stages of a worktree run its own code, whatever is installed.
-        "PYTHONPATH": os.pathsep.join(
-            filter(None, [str((root / "src").resolve()), os.environ.get("PYTHONPATH")])
-        ),
-    }
+    environment = (
+        os.environ
+        | dict(variables or {})
+        | {
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
+            "PYTHONUNBUFFERED": "1",
+            # The stages of a worktree run its own code, whatever is installed.
+            "PYTHONPATH": os.pathsep.join(
+                filter(None, [str((root / "src").resolve()), os.environ.get("PYTHONPATH")])
+            ),
+        }
+    )
     child = subprocess.Popen(
         [sys.executable, str(_GUARD), sys.executable, "-m", "dvc", *arguments],
         cwd=root,

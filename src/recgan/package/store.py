@@ -27,7 +27,7 @@ from recgan.registry.lineage import TRAIN_KEY, check_locked, lineage
 from recgan.registry.outage import outside
 from recgan.registry.promotion import DECISION, REASONS, Judgement, Promotion, judged, judged_before, settle
 from recgan.registry.rollback import withdrawal
-from recgan.registry.tracking import CHALLENGER, artifact_location, connect, critical_section, current
+from recgan.registry.tracking import CHALLENGER, connect, critical_section, current, experiment_of
 from recgan.settings import Params
 
 log = logging.getLogger(__name__)
@@ -136,7 +136,7 @@ def enrol(root: Path, name: str, tags: dict[str, str], package: Package) -> Regi
     """
     client = connect(root)
     with critical_section(root, name):
-        champion, experiment = mend(client, name), _experiment(client, root, name)
+        champion, experiment = mend(client, name), experiment_of(client, root, name)
         _end_dead_runs(client, experiment)
         version = _version_of(client, name, tags[TRAIN_KEY])
         reused = version is not None
@@ -164,13 +164,6 @@ def _end_dead_runs(client: MlflowClient, experiment: str) -> None:
         if TRAIN_KEY in run.data.tags:  # made in the critical section, which this process holds
             whole = client.search_model_versions(f"run_id = '{run.info.run_id}'")
             client.set_terminated(run.info.run_id, "FINISHED" if whole else "KILLED")
-
-
-def _experiment(client: MlflowClient, root: Path, name: str) -> str:
-    found = client.get_experiment_by_name(name)
-    if found is None:
-        return str(client.create_experiment(name, artifact_location(root, name)))
-    return str(found.experiment_id)
 
 
 # --- the gate and the aliases ---------------------------------------------------------------------------

@@ -109,6 +109,14 @@ def artifact_location(root: Path, experiment: str) -> str | None:
     return (path.parent / FOLDER / experiment).as_uri()
 
 
+def experiment_of(client: MlflowClient, root: Path, name: str) -> str:
+    """Return the id of the experiment of a registered model, which is made where there is none."""
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        return str(client.create_experiment(name, artifact_location(root, name)))
+    return str(found.experiment_id)
+
+
 def current(client: MlflowClient, name: str, alias: str = CHAMPION) -> ModelVersion | None:
     """Return the version that holds an alias, or None."""
     try:

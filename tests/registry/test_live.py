@@ -1,0 +1,87 @@
+"""A training that is followed in MLflow while it goes on."""
+
+import json
+
+import pytest
+from mlflow import MlflowClient
+
+from recgan.adversarial.follow import follower
+from recgan.registry.live import PLACE, followed
+from recgan.registry.tracking import connect
+from tests.adversarial.test_module import Duel, watched
+
+
+def runs(root, status=None):
+    client = connect(root)
+    experiment = client.get_experiment_by_name("duel")
+    found = client.search_runs([experiment.experiment_id])
+    return [run for run in found if status is None or run.info.status == status]
+
+
+def enter(monkeypatch, variables):
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+
+
+def test_curves_are_in_the_store_while_the_training_goes_on(tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")
+    seen = []
+
+    def validate():
+        (run,) = runs(tmp_path)
+        history = MlflowClient().get_metric_history(run.info.run_id, "d_loss")
+        seen.append((run.info.status, run.info.run_name, sorted(point.step for point in history)))
+        return float(len(seen))
+
+    with followed(tmp_path, "duel") as variables:
+        enter(monkeypatch, variables)
+        watched(Duel(), epochs=40, validate=validate, evaluate_every=20, label="train")
+    assert [status for status, _, _ in seen] == ["RUNNING", "RUNNING"]
+    assert seen[1][1] == "train"
+    assert seen[1][2][:10] == list(range(1, 11))  # the last ones may still be on their way
+    (run,) = runs(tmp_path)
+    assert (run.info.status, run.data.tags[PLACE]) == ("FINISHED", str(tmp_path.resolve()))
+    client = connect(tmp_path)
+    assert [point.step for point in client.get_metric_history(run.info.run_id, "d_loss")] == list(
+        range(1, 41)
+    )
+    scores = client.get_metric_history(run.info.run_id, "score")
+    assert [(point.step, point.value) for point in scores] == [(20, 1), (40, 2)]
+
+
+def test_without_a_named_experiment_nothing_is_logged(monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")
+    monkeypatch.delenv("MLFLOW_EXPERIMENT_NAME", raising=False)
+    assert follower("train") is None
+
+
+def test_a_store_that_does_not_answer_ends_no_training(tmp_path, monkeypatch, caplog):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgresql://nobody@127.0.0.1:1/mlflow")
+    with followed(tmp_path, "duel") as variables:
+        assert variables == {}
+    assert "the training cannot be followed" in caplog.text
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "duel")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "nonsense://there")
+    assert len(watched(Duel(), epochs=2).curves) == 2
+    assert "cannot be followed in MLflow's experiment duel" in caplog.text
+
+
+@pytest.mark.parametrize("when", ["before", "within"])
+def test_a_run_that_was_killed_gets_its_end(tmp_path, monkeypatch, when):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")
+    with followed(tmp_path, "duel") as variables:
+        tags = json.loads(variables["MLFLOW_RUN_CONTEXT"])
+    client = connect(tmp_path)
+    experiment = client.get_experiment_by_name("duel").experiment_id
+    other = client.create_run(experiment, tags={PLACE: "elsewhere"})
+
+    def dies():
+        return client.create_run(experiment, tags=tags)
+
+    if when == "before":
+        dies()
+    with followed(tmp_path, "duel"):
+        if when == "within":
+            dies()
+    assert [run.info.run_id for run in runs(tmp_path, "RUNNING")] == [other.info.run_id]
+    assert len(runs(tmp_path, "KILLED")) == 1
