@@ -215,7 +215,7 @@ def test_a_run_holds_params_metrics_curves_reports_and_lineage(client, named, tm
     assert not [
         path for path in package.rglob("*") if path.suffix in {".pkl", ".pickle", ".pt", ".pth", ".ckpt"}
     ]
-    assert (package / "code" / "recgan" / "recommenders" / "cfgan.py").exists()
+    assert (package / "code" / "recgan" / "recommenders" / "cfgan" / "recommender.py").exists()
     requirements = (package / "requirements.txt").read_text().splitlines()
     assert all("==" in line and "+" not in line for line in requirements)
     assert {line.partition("==")[0] for line in requirements} >= {"mlflow", "torch", "safetensors", "numpy"}
