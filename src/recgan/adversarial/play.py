@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 import lightning
@@ -21,6 +20,7 @@ from recgan.adversarial.game import Game
 from recgan.adversarial.module import AdversarialModule, Batches, Look
 from recgan.adversarial.schedule import Rules
 from recgan.core.errors import RecganError
+from recgan.core.temporary import temporary_folder
 
 
 @dataclass(frozen=True)
@@ -79,8 +79,8 @@ def play(
         RecganError: a loss or a gradient is not finite, or there was no time for one epoch.
     """
     rules = rules or Rules()
-    with TemporaryDirectory() as scratch, _quiet():
-        folder = Path(scratch) if checkpoint is None else checkpoint.parent
+    with temporary_folder() as scratch, _quiet():
+        folder = scratch if checkpoint is None else checkpoint.parent
         stem = "play" if checkpoint is None else checkpoint.stem
         diagnostics = Diagnostics(label, epochs, evaluate_every, lines or Lines(), monitor, mode)
         callbacks: list[Callback] = [diagnostics]
