@@ -54,12 +54,12 @@ def test_a_table_with_an_unknown_class_is_refused():
 
 
 def test_the_projects_own_table_names_classes_of_fashion_mnist():
-    from recgan.data.sources import shop
+    from recgan.data.sources.shop_world import CATEGORIES
     from recgan.images.sources import CLASSES as NAMES
 
     table = TasteParams.model_validate(CONTENT["taste"])
     check_table(table, NAMES["fashion-mnist"])
-    assert set(table.classes) <= set(shop._CATEGORIES)
+    assert set(table.classes) <= set(CATEGORIES)
 
 
 def test_a_shopper_is_pictured_by_what_is_recommended(features, gan):
