@@ -209,7 +209,7 @@ def test_a_mistyped_parameter_stops_before_anything_runs():
 
 
 def test_deployments_can_be_listed():
-    """FastAPI from 0.151 on answers 422 to Prefect's own client here; hence its upper bound."""
+    """FastAPI from 0.151 on answered 422 to Prefect's own client here; Prefect's requirement keeps it out."""
     from prefect.client.orchestration import get_client
 
     with get_client(sync_client=True) as client:
