@@ -1,7 +1,7 @@
 """What keeps a discriminator from growing without bound: penalties, clipping, spectral norm.
 
-A penalty takes `judge`, the discriminator as a function of the judged rows alone (any condition held fast),
-and differentiates its logits with respect to those rows, in float32 also under mixed precision. Only what
+A penalty takes `judge`: the discriminator as a function of the judged rows alone, with any condition fixed.
+It differentiates the logits with respect to those rows, in float32 also under mixed precision. Only what
 `judge` really sees counts: a judge that masks its rows has no gradient outside the mask.
 """
 
@@ -26,8 +26,9 @@ def _squared_slopes(judge: Judge, rows: Tensor) -> Tensor:
 def gradient_penalty(judge: Judge, real: Tensor, fake: Tensor, rng: torch.Generator) -> Tensor:
     """Return E (‖∂D/∂x̂‖ - 1)² (WGAN-GP, Gulrajani et al. 2017, equation 3), to be taken times λ.
 
-    x̂ lies at a random point between each real row and its fake, so give rows between which a point means
-    something: embeddings, or vectors that the judge sees on one support; two sparse sets have none.
+    x̂ lies at a random point between each real row and its fake. So give rows between which a point means
+    something: embeddings, or vectors that the judge sees on one support. Between two sparse sets there is
+    none.
 
     Args:
         judge: the discriminator.
@@ -64,7 +65,7 @@ def normalise_spectrum(network: nn.Module, rng: torch.Generator) -> None:
     """Divide every weight matrix by its largest singular value from here on (Miyato et al. 2018).
 
     One power iteration whenever a matrix is used in training. A first layer kept in two parts has each part
-    at norm 1, which bounds the whole by √2, and its slope in the judged rows by 1.
+    at norm 1. That bounds the whole by √2, and its slope in the judged rows by 1.
 
     Args:
         network: any module; parameters of two or more dimensions are its matrices.

@@ -1,4 +1,4 @@
-"""Is the game still a game? Measures of health, and the lines at which they are called ill."""
+"""Is the game still a game? Measures of its health, and the limits beyond which they are unhealthy."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ Row = dict[str, float | None]
 
 @dataclass(frozen=True)
 class Lines:
-    """Where a measure is called ill; None draws no line."""
+    """The limit beyond which a measure is unhealthy; None sets no limit."""
 
     grace: int = 5
     """Epochs at the start that raise no alarm; a gradient's early level is its median over them."""
@@ -76,7 +76,7 @@ def effective_rank(matrix: NDArray[np.floating]) -> float:
 
 
 def alarms(curves: Sequence[Row], lines: Lines) -> dict[str, str]:
-    """Return what the last row of the curves shows to be ill: measure → what is wrong and what helps."""
+    """Return what is unhealthy in the last row of the curves: measure → what is wrong and what helps."""
     row, found = curves[-1], {}
     if len(curves) <= lines.grace:
         return {}

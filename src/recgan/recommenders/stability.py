@@ -25,7 +25,7 @@ def rules(stability: StabilityParams) -> Rules:
 
 
 def lines(alarms: AlarmParams) -> Lines:
-    """Return where a measure is called ill."""
+    """Return the limits beyond which a measure is unhealthy."""
     floors = {"effective_items": alarms.effective_items, "effective_rank": alarms.effective_rank}
     return Lines(
         grace=alarms.grace,
