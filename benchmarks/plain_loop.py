@@ -11,6 +11,7 @@ validation chooses there; what is scored is its generator alone.
 
 import argparse
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,7 @@ from recgan.recommenders.rcgan.settings import RCGANParams
 from recgan.settings import load_params
 
 USERS, ITEMS = 943, 1653
+CPU = torch.device("cpu")
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 EPOCHS = {"cfgan": 250, "rcgan": 55}
@@ -53,10 +55,11 @@ def plain(settings: TrainParams, train: csr_array) -> FixedScores:
     return plain_rcgan(settings, train)
 
 
-def plain_cfgan(settings: CFGANParams, train: csr_array) -> FixedScores:
+def plain_cfgan(settings: CFGANParams, train: csr_array, device: torch.device = CPU) -> FixedScores:
     """Train CFGAN in plain PyTorch: dense rows, nn.Linear, Adam with its defaults."""
+    halves = partial(torch.autocast, device.type, torch.bfloat16, settings.trainer.precision == "bf16-mixed")
     torch.manual_seed(settings.seed)
-    rows = torch.as_tensor(train.toarray().T.copy())  # (items, users)
+    rows = torch.as_tensor(train.toarray().T.copy()).to(device)  # (items, users)
     n_rows, width = rows.shape
     g, d = settings.generator, settings.discriminator
     generator = nn.Sequential(nn.Linear(width, g.hidden[0]), nn.Sigmoid(), nn.Linear(g.hidden[0], width))
@@ -65,44 +68,51 @@ def plain_cfgan(settings: CFGANParams, train: csr_array) -> FixedScores:
         for layer in (network[0], network[2]):
             nn.init.xavier_uniform_(layer.weight)
             nn.init.uniform_(layer.bias, -0.01, 0.01)
+        network.to(device)
     g_adam = torch.optim.Adam(generator.parameters(), lr=g.learning_rate, weight_decay=g.l2)
     d_adam = torch.optim.Adam(discriminator.parameters(), lr=d.learning_rate, weight_decay=d.l2)
     bce = nn.BCEWithLogitsLoss()
     for _ in range(settings.epochs):
-        drawn = torch.rand(n_rows, width) < settings.partial_masking_share
+        drawn = torch.rand(n_rows, width, device=device) < settings.partial_masking_share
         visible = torch.where(rows > 0, 1.0, drawn.float())
-        zeros = (torch.rand(n_rows, width) < settings.zero_reconstruction_share).float() * (rows == 0)
+        zeros = (torch.rand(n_rows, width, device=device) < settings.zero_reconstruction_share).float() * (
+            rows == 0
+        )
         for _ in range(d.steps):
-            for batch in torch.randperm(n_rows).split(d.batch_size):
+            for batch in torch.randperm(n_rows, device=device).split(d.batch_size):
                 condition = rows[batch]
-                with torch.no_grad():
+                with torch.no_grad(), halves():
                     fake = generator(condition) * visible[batch]
-                real_logits = discriminator(torch.cat([condition, condition], dim=1))
-                fake_logits = discriminator(torch.cat([condition, fake], dim=1))
-                loss = bce(real_logits, torch.ones_like(real_logits)) + bce(
-                    fake_logits, torch.zeros_like(fake_logits)
-                )
+                with halves():
+                    real_logits = discriminator(torch.cat([condition, condition], dim=1))
+                    fake_logits = discriminator(torch.cat([condition, fake], dim=1))
+                    loss = bce(real_logits, torch.ones_like(real_logits)) + bce(
+                        fake_logits, torch.zeros_like(fake_logits)
+                    )
                 d_adam.zero_grad()
                 loss.backward()
                 d_adam.step()
         for _ in range(g.steps):
-            for batch in torch.randperm(n_rows).split(g.batch_size):
+            for batch in torch.randperm(n_rows, device=device).split(g.batch_size):
                 condition = rows[batch]
-                written = generator(condition)
-                logits = discriminator(torch.cat([condition, written * visible[batch]], dim=1))
-                reconstruction = (written.square() * zeros[batch]).sum(dim=1).mean()
-                loss = bce(logits, torch.ones_like(logits)) + settings.zero_reconstruction * reconstruction
+                with halves():
+                    written = generator(condition)
+                    logits = discriminator(torch.cat([condition, written * visible[batch]], dim=1))
+                    reconstruction = (written.square() * zeros[batch]).sum(dim=1).mean()
+                    judged = bce(logits, torch.ones_like(logits))
+                loss = judged + settings.zero_reconstruction * reconstruction
                 g_adam.zero_grad()
                 loss.backward()
                 g_adam.step()
     with torch.no_grad():
-        return FixedScores(generator(rows).T.contiguous().numpy())
+        return FixedScores(generator(rows).T.contiguous().cpu().numpy())
 
 
-def plain_rcgan(settings: RCGANParams, train: csr_array) -> FixedScores:
+def plain_rcgan(settings: RCGANParams, train: csr_array, device: torch.device = CPU) -> FixedScores:
     """Train RC-GAN in plain PyTorch: dense rows, nn.Linear, AdamW with its defaults."""
+    halves = partial(torch.autocast, device.type, torch.bfloat16, settings.trainer.precision == "bf16-mixed")
     torch.manual_seed(settings.seed)
-    users = torch.as_tensor(train.toarray())  # (users, items)
+    users = torch.as_tensor(train.toarray()).to(device)  # (users, items)
     items = users.T.contiguous()
     base = settings.unobserved_weight
     user_weights, item_weights = base + (1 - base) * users, base + (1 - base) * items
@@ -117,7 +127,7 @@ def plain_rcgan(settings: RCGANParams, train: csr_array) -> FixedScores:
         for layer in (layers[1], layers[3]):
             nn.init.xavier_uniform_(layer.weight)
             nn.init.uniform_(layer.bias, -0.01, 0.01)
-        return layers
+        return layers.to(device)
 
     def read(rows: Tensor) -> Tensor:
         return rows / rows.norm(dim=1, keepdim=True).clamp(min=1)
@@ -129,10 +139,11 @@ def plain_rcgan(settings: RCGANParams, train: csr_array) -> FixedScores:
     g_adam = torch.optim.AdamW(generator.parameters(), lr=g.learning_rate, weight_decay=g.weight_decay)
     d_adam = torch.optim.AdamW(critic.parameters(), lr=d.learning_rate, weight_decay=d.weight_decay)
     for _ in range(settings.epochs):
-        with torch.no_grad():
+        with torch.no_grad(), halves():
             scores = generator(read(users)).T.contiguous()  # (items, users)
-        for batch in torch.randperm(len(items)).split(d.batch_size):
-            residual = critic(read(items[batch]))
+        for batch in torch.randperm(len(items), device=device).split(d.batch_size):
+            with halves():
+                residual = critic(read(items[batch]))
             weighted = item_weights[batch] * residual
             fake, real = (weighted * scores[batch]).sum(dim=1), (weighted * items[batch]).sum(dim=1)
             penalty = (weighted * residual).sum(dim=1)
@@ -140,11 +151,12 @@ def plain_rcgan(settings: RCGANParams, train: csr_array) -> FixedScores:
             d_adam.zero_grad()
             loss.backward()
             d_adam.step()
-        with torch.no_grad():
+        with torch.no_grad(), halves():
             residuals = critic.eval()(read(items)).T.contiguous()  # (users, items)
             critic.train()
-        for batch in torch.randperm(len(users)).split(g.batch_size):
-            written, weights = generator(read(users[batch])), user_weights[batch]
+        for batch in torch.randperm(len(users), device=device).split(g.batch_size):
+            with halves():
+                written, weights = generator(read(users[batch])), user_weights[batch]
             squares = (weights * (written - users[batch]).square()).sum(dim=1) / 2
             judged = (weights * residuals[batch] * written).sum(dim=1)
             loss = (squares - settings.adversarial * judged).mean()
@@ -152,7 +164,7 @@ def plain_rcgan(settings: RCGANParams, train: csr_array) -> FixedScores:
             loss.backward()
             g_adam.step()
     with torch.no_grad():
-        return FixedScores(generator.eval()(read(users)).numpy())
+        return FixedScores(generator.eval()(read(users)).cpu().numpy())
 
 
 def ours(settings: TrainParams, train: csr_array) -> Recommender:

@@ -192,6 +192,17 @@ def test_the_lock_holds_every_dependency_and_no_cuda():
     assert "+cpu" not in lock
 
 
+def test_what_the_gpu_benchmark_needs_is_what_the_lock_holds():
+    lock = (ROOT / "requirements.lock").read_text().splitlines()
+    needed = [
+        line
+        for line in (ROOT / "benchmarks/gpu-requirements.txt").read_text().splitlines()
+        if not line.startswith("#")
+    ]
+    assert needed
+    assert set(needed) <= set(lock)
+
+
 def test_no_one_phones_home():
     code = "import os; from recgan.core.environment import configure; configure(); "
     code += "print(os.environ['DO_NOT_TRACK'])"
