@@ -29,7 +29,7 @@ class Diagnostics(Callback):
             label: what the training is called.
             epochs: the most epochs.
             evaluate_every: epochs between two looks.
-            lines: where a measure is called ill.
+            lines: the limits beyond which a measure is unhealthy.
             monitor: the measure by which the best look is chosen; None where none is chosen.
             mode: min or max, which of the monitored measure is better.
         """

@@ -13,7 +13,7 @@ def dense(rows: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """Return rows Wᵀ + bias as `linear` does, at up to twice its speed on a CPU.
 
     PyTorch's matrix product on a CPU is MKL's, which leaves AVX-512 unused on AMD (95 of 167 GFLOPS on one
-    core of an EPYC); oneDNN, in PyTorch too, uses what the machine has and reads any strides.
+    core of an EPYC). oneDNN, in PyTorch too, uses what the machine has and reads any strides.
     """
     fits = rows.device.type == "cpu" and rows.dtype == weight.dtype == torch.float32
     if _HAS_ONEDNN and fits and len(rows):  # it knows no product without rows

@@ -174,7 +174,7 @@ class AdversarialModule(lightning.LightningModule):
 
 
 class _Side:
-    """One player: what it needs for a step, and what its steps of the epoch came to."""
+    """One player: what it needs for a step, and the sums of its steps of the epoch."""
 
     def __init__(
         self,

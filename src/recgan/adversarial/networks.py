@@ -50,7 +50,7 @@ class Perceptron(nn.Module):
 class ConditionalDiscriminator(nn.Module):
     """Judge a row together with its condition: a perceptron on the two side by side, one logit out.
 
-    The first layer is kept in two parts, since W [c, x] = W_c c + W_x x: the part of the condition is
+    The first layer is kept in two parts, since W [c, x] = W_c c + W_x x. The part of the condition is
     computed once where the same condition is judged often.
     """
 
@@ -93,8 +93,8 @@ class ConditionalDiscriminator(nn.Module):
 class VectorGenerator(nn.Module):
     """Write a vector from a condition and noise: a perceptron on the two, beside a linear path around it.
 
-    The linear path starts as the identity on the first entries and 0 on the others, so that a generator whose
-    vectors live in the space of its conditions starts at repeating those entries.
+    The linear path starts as the identity on the first entries and 0 on the others. So a generator whose
+    vectors live in the space of its conditions starts by repeating those entries.
     """
 
     def __init__(
@@ -138,7 +138,7 @@ class VectorGenerator(nn.Module):
 class ProjectionDiscriminator(nn.Module):
     """Judge a vector under a condition by projection (Miyato & Koyama 2018, equation 4).
 
-    D(v | h) = a f(v) + ⟨f(v), g(h)⟩ / √dim, f a perceptron and g linear: the first term asks whether there is
+    D(v | h) = a f(v) + ⟨f(v), g(h)⟩ / √dim, f a perceptron and g linear. The first term asks whether there is
     such a vector, the second whether it belongs to this condition.
     """
 

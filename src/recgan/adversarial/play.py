@@ -72,8 +72,8 @@ def play(
             result as if it had never stopped. None saves nothing.
         label: what the progress is called.
         rules: how the players take turns; None is all of one turn, then all of the other.
-        lines: where a measure is called ill, which a warning in the log says once for each measure; None
-            draws none.
+        lines: the limits beyond which a measure is unhealthy, which a warning in the log says once for each
+            measure; None sets none.
 
     Raises:
         RecganError: a loss or a gradient is not finite, or there was no time for one epoch.

@@ -1,6 +1,6 @@
 """Weighted inner products over dense rows of which few cells are held.
 
-⟨a, b⟩_w = Σ w_j a_j b_j, where w is `base` everywhere but in the held cells: sums over all cells are plain
+⟨a, b⟩_w = Σ w_j a_j b_j, where w is `base` everywhere but in the held cells. Sums over all cells are plain
 dot products, and what the held cells add is read at their places.
 """
 

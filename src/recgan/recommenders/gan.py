@@ -73,7 +73,7 @@ def play_out(
         checkpoint: file to resume from and to save all state to.
         label: what the progress is called.
         rules: how the players take turns.
-        lines: where a measure is called ill.
+        lines: the limits beyond which a measure is unhealthy.
     """
     from recgan.adversarial.play import play  # Lightning takes seconds to import; scoring needs none
 
@@ -114,7 +114,7 @@ def write_recommender(
         folder: where to.
         name: by which `load_recommender` knows what to load.
         settings: the train section.
-        training: what it came to.
+        training: its result.
         tensors: all that scoring needs.
         more: numbers that scoring needs.
     """

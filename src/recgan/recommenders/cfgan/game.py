@@ -10,11 +10,11 @@ generator's output y = G(c) is judged against the row itself:
 Penalties on D's slope take it with respect to the judged row on its support e. WGAN-GP's points between c and
 y∘e mean something here, unlike between two sparse sets: both are vectors on the same e, which D sees whole.
 
-As in the original code the default loss is the non-saturating one, although the paper writes log(1 - D),
-there is no noise z, hidden layers are sigmoid and outputs linear, and an epoch is all discriminator passes,
-then all generator passes, with one draw of the zeros. Unlike it, the two draws are independent (there, both
-follow a seed from the clock, and are one and the same), each zero is drawn on its own with the given
-probability (there, exactly that share of each row), and everything follows from one seed.
+As in the original code, the default loss is the non-saturating one, although the paper writes log(1 - D).
+There is no noise z; hidden layers are sigmoid and outputs linear. An epoch is all discriminator passes, then
+all generator passes, with one draw of the zeros. Unlike it, the two draws are independent (there, both follow
+a seed from the clock, and are the same). Each zero is drawn on its own with the given probability (there,
+exactly that share of each row). Everything follows from one seed.
 """
 
 from collections.abc import Iterator
@@ -38,9 +38,9 @@ from recgan.recommenders.cfgan.settings import CFGANParams
 class CFGANGame:
     """CFGAN's two networks and what they play for, on rows of one matrix.
 
-    Memory on the device: 16 bytes for each entry and zero of the matrix (what it holds, two draws, and the
-    generator's output on all rows while the discriminator has its turn), so 300 MB for 4,400 x 4,100;
-    4 bytes more with a penalty on the discriminator's slope.
+    Memory on the device: 16 bytes for each entry and zero of the matrix, so 300 MB for 4,400 x 4,100. They
+    are what it holds, two draws, and the generator's output on all rows while the discriminator has its turn.
+    A penalty on the discriminator's slope takes 4 bytes more.
     """
 
     share = ALONE

@@ -10,13 +10,14 @@ a history, up to a random moment of it,
     critic's loss   the pair's, relativistic by default, and γ/2 ‖∇_v D‖² at real (R1) and fake (R2) vectors
     generator's     α adversarial + β feature matching + μ mode seeking + ρ ‖G(h, 0) - mean of what came‖²
 
-Condition and target never share a product: in a log with times, all of the target came after all of the
-condition (of one moment, a basket say, by chance on either side); without times the order is random.
+Condition and target never share a product. In a log with times, all of the target came after all of the
+condition. (Products of one moment, such as a basket, go to either side by chance.) Without times the order is
+random.
 
-The vector without noise learns what to expect on average, which no single product is like; those with noise
+The vector without noise learns what to expect on average, which no single product is like. Those with noise
 learn to be like single products that come, and mode seeking keeps the noise from being ignored. For some
-histories, and for some of the judged vectors, real and fake alike, the collaborative factors are 0, so that
-content learns to speak for itself: a product never sold has nothing else.
+histories, and for some of the judged vectors, real and fake alike, the collaborative factors are 0. So
+content learns to predict alone: a product never sold has nothing else.
 
 Served is the neighbourhood, by inner product, of several draws of z, merged by rank. The draws are the same
 for every history, so that an answer depends on the history alone.

@@ -9,9 +9,9 @@ Both score user u and item i by factors and a bias of the item, the generator's 
 
 Picking an item has no gradient, so the generator learns by REINFORCE (equation 5): a drawn item's
 log-probability is raised by its reward. As in the authors' code, and unlike the paper's log(1 + exp f), the
-reward is R = 2(σ(f) - ½), in -1..1; what the generator learns from is drawn from q, which mixes a share λ of
-the user's own items into p, and is weighed by p / q; and the discriminator's fakes, one for each of the
-user's items, are drawn from softmax(g / temperature):
+reward is R = 2(σ(f) - ½), in -1..1. What the generator learns from is drawn from q, which mixes a share λ of
+the user's own items into p, and is weighed by p / q. The discriminator's fakes, one for each of the user's
+items, are drawn from softmax(g / temperature):
 
     discriminator's loss   mean over pairs of  -log σ(f(u, i)) - log(1 - σ(f(u, j))),    i of u, j drawn
     generator's loss       mean over users of  -1/K Σ_k  p(i_k|u) / q(i_k|u) R(u, i_k) log p(i_k|u),   i_k ~ q
@@ -22,8 +22,9 @@ the generator by the likelihood of the user's items, the discriminator as ever, 
 draws. Then the generator's optimiser starts afresh and the adversarial epochs follow. With all epochs
 pretraining there is no adversary, which is the ablation to compare with.
 
-What else differs from the authors' code: Adam for plain gradient descent, batches of users for single users,
-fakes drawn anew for every pass, the epoch chosen on validation. Confidences count as 1.
+Four things also differ from the authors' code. Adam stands for plain gradient descent, and batches of users
+for single users. Fakes are drawn anew for every pass. The epoch is chosen on validation. Confidences count as
+1.
 """
 
 from collections.abc import Iterator

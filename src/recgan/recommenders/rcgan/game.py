@@ -9,9 +9,9 @@ hides. With x a row, 1 where there was an event, c the row as the networks read 
     generator's     E[ ½ ‖y - x‖²_w - λ D(c, y) ]
     served score    y + k d
 
-The critic's loss is Wasserstein's (Arjovsky et al. 2017). As D is linear in what it judges, ∇_y D = w∘d is
-known and the last term is a gradient penalty (in the norm that w defines) without a second backward pass. If
-d could be anything, the critic's optimum would be γ d = x - y: it learns what the generator leaves
+The critic's loss is Wasserstein's (Arjovsky et al. 2017). D is linear in what it judges, so ∇_y D = w∘d is
+known. The last term is a gradient penalty (in the norm that w defines) without a second backward pass. If d
+could be anything, the critic's optimum would be γ d = x - y. So it learns what the generator leaves
 unexplained, as seen through the other view, and the generator is pushed there. With λ = 0 the generator is a
 denoising autoencoder with weighted squared error, which is the ablation to compare with.
 
@@ -71,9 +71,9 @@ class View:
 class RCGANGame:
     """RC-GAN's two networks and what they play for.
 
-    What the resting player says of all rows is never written down: its last hidden layer is kept, and its
-    output computed for the cells that a batch of the other view asks for. So memory on the device grows with
-    (users + items) x hidden, not with the matrix's cells; the arithmetic still does.
+    The resting player's output for all rows is never stored. Its last hidden layer is kept, and its output is
+    computed for the cells that a batch of the other view asks for. So memory on the device grows with (users
+    + items) x hidden, not with the matrix's cells; the arithmetic still does.
 
     Several processes each compute their rows of every batch and of the hidden layer, which they gather.
     """
