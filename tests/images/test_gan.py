@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from recgan.core.errors import RecganError
-from recgan.images.gan import ImageGame, ImageGAN, even_labels, to_bytes, to_unit
+from recgan.images.game import ImageGame, to_unit
+from recgan.images.gan import ImageGAN, even_labels, to_bytes
 from recgan.images.networks import Dropout
 from tests.adversarial.laws import (
     assert_a_turn_leaves_the_opponent_untouched,
