@@ -47,7 +47,7 @@ from recgan.recommenders.feature_gan.recommender import FeatureGAN
 from recgan.recommenders.feature_gan.settings import FeatureGANParams
 from recgan.recommenders.protocol import recommend, top_k
 from recgan.recommenders.train import fit_and_choose
-from recgan.settings import load_params
+from recgan.settings import load_with_base
 
 K = (10, 20)
 Values = NDArray[np.float64]
@@ -111,7 +111,7 @@ def main() -> None:
     parser.add_argument("--window", choices=["test", "validation"], default="test")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    params, features = load_params(arguments.params), read_features(arguments.data)
+    params, features = load_with_base(arguments.params), read_features(arguments.data)
     final = arguments.window == "test"
     cold = features.cold_test if final else features.cold_validation
     window = features.test if final else features.validation

@@ -41,7 +41,7 @@ from recgan.recommenders.rcgan.settings import RCGANParams
 from recgan.recommenders.student.settings import StudentParams
 from recgan.recommenders.train import fit_and_choose
 from recgan.recommenders.tune import grids, tune
-from recgan.settings import load_params
+from recgan.settings import load_with_base
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "rcgan-ml100k.yaml"
 Metrics = dict[str, NDArray[np.float64]]  # metric → (users,)
@@ -154,7 +154,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    params = load_params(arguments.params)
+    params = load_with_base(arguments.params)
     if (arguments.data / "ML100K.train").exists():
         features = read(arguments.data, params.features.split)
     else:
@@ -180,7 +180,7 @@ def main() -> None:
         )
 
     contestants: dict[str, TrainParams] = {}
-    for settings in (params.train, *(load_params(file).train for file in arguments.beside)):
+    for settings in (params.train, *(load_with_base(file).train for file in arguments.beside)):
         contestants[settings.recommender] = settings
         contestants |= {f"  {name}": changed for name, changed in ablations(settings).items()}
     gans: dict[str, Measured] = {}

@@ -43,7 +43,7 @@ from recgan.package.log import log_package  # noqa: E402
 from recgan.recommenders.student.recommender import Student  # noqa: E402
 from recgan.recommenders.student.rows import Choice  # noqa: E402
 from recgan.registry.tracking import connect  # noqa: E402
-from recgan.settings import load_params  # noqa: E402
+from recgan.settings import load_with_base  # noqa: E402
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "student-ml100k.yaml"
 NAME, NEIGHBOURS, USERS = "benchmark", 100, 1000
@@ -52,7 +52,7 @@ NAME, NEIGHBOURS, USERS = "benchmark", 100, 1000
 def register(items: int, folder: Path, seed: int) -> None:
     """Register a version of a student with drawn weights."""
     rng = np.random.default_rng(seed)
-    params = load_params(EXAMPLE)
+    params = load_with_base(EXAMPLE)
     student = Student(params.train, Choice(0, 0, None, 1))
     columns = rng.integers(0, items, items * NEIGHBOURS, dtype=np.int32)
     starts = np.arange(0, items * NEIGHBOURS + 1, NEIGHBOURS, dtype=np.int32)

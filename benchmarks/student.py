@@ -24,7 +24,7 @@ from recgan.recommenders.loading import load_recommender
 from recgan.recommenders.protocol import recommend
 from recgan.recommenders.student.recommender import Student
 from recgan.recommenders.student.settings import StudentParams
-from recgan.settings import load_params
+from recgan.settings import load_with_base
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "student-ml100k.yaml"
 
@@ -49,7 +49,7 @@ def peak() -> str:
 
 
 def fit(arguments: argparse.Namespace) -> None:
-    example = load_params(EXAMPLE).train
+    example = load_with_base(EXAMPLE).train
     assert isinstance(example, StudentParams)
     sides = {side: getattr(example.teacher, side) for side in ("generator", "critic")}
     small = {side: one.model_copy(update={"hidden": (64,)}) for side, one in sides.items()}

@@ -4,16 +4,24 @@ import os
 import shutil
 import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from recgan.core.environment import configure
+from recgan.settings import read_with_base
 
 configure()
 
 ROOT = Path(__file__).parents[1]
+EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))
 SHOP = ROOT / "examples" / "shop.yaml"
 """The parameters that tests start from; params.yaml is whoever's project this is."""
+
+
+def example(name: str) -> dict[str, Any]:
+    """Return what an example holds together with its bases."""
+    return read_with_base(ROOT / "examples" / f"{name}.yaml")
 
 
 @pytest.fixture

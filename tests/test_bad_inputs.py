@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 from recgan.__main__ import main
+from recgan.use import whole
 from tests.conftest import ROOT
 
 STAGES = ("ingest", "validate", "features")
@@ -27,7 +28,7 @@ def good(tmp_path_factory):
     """A project with the user's own events.csv that went through the first stages."""
     root = tmp_path_factory.mktemp("good")
     (root / "raw").mkdir()
-    shutil.copy(ROOT / "examples/own-files.yaml", root / "params.yaml")
+    (root / "params.yaml").write_bytes(whole(ROOT / "examples/own-files.yaml")[0])
     log().to_csv(root / "raw/events.csv", index=False)
     for stage in STAGES:
         done = cli(root, stage)

@@ -8,8 +8,8 @@ import yaml
 from pydantic import ValidationError
 
 from recgan.core.errors import RecganError
-from recgan.settings import check_params, load_params
-from tests.conftest import ROOT, SHOP
+from recgan.settings import check_params, load_params, load_with_base
+from tests.conftest import EXAMPLES, ROOT, SHOP, example
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def content():
 
 @pytest.fixture
 def cfgan():
-    return yaml.safe_load((ROOT / "examples/cfgan-ml100k.yaml").read_text())
+    return example("cfgan-ml100k")
 
 
 def faults(content):
@@ -29,8 +29,9 @@ def faults(content):
 
 
 def test_every_params_file_of_the_project_is_sound():
-    for path in [ROOT / "params.yaml", *(ROOT / "examples").glob("*.yaml")]:
-        load_params(path)
+    load_params(ROOT / "params.yaml")
+    for path in EXAMPLES:
+        load_with_base(path)
 
 
 def test_a_mistyped_name_gets_the_likely_one(content):
@@ -156,7 +157,7 @@ def test_a_mistyped_constraint_gets_the_likely_one(cfgan):
 
 
 def test_a_retail_gan_must_have_something_to_learn_from():
-    content = yaml.safe_load((ROOT / "examples/feature-gan.yaml").read_text())
+    content = example("feature-gan")
     content["train"] |= {"adversarial": 0, "regression": 0}
     content["train"]["stability"]["label_smoothing"] = 0.1
     message = faults(content)
@@ -166,7 +167,7 @@ def test_a_retail_gan_must_have_something_to_learn_from():
 
 @pytest.fixture
 def own_files():
-    return yaml.safe_load((ROOT / "examples/own-files.yaml").read_text())
+    return example("own-files")
 
 
 def test_names_of_kinds_may_be_numbers(own_files):
@@ -189,7 +190,7 @@ def test_a_zone_has_an_iana_name(own_files, zone):
     assert "no such time zone; write an IANA name such as Europe/Berlin" in faults(own_files)
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_every_example_refuses_times_that_are_none(path):
     # Seconds read as milliseconds, days and small counts all lie in January 1970.
-    assert load_params(path).validate_.period_start.year >= 1995
+    assert load_with_base(path).validate_.period_start.year >= 1995

@@ -9,6 +9,8 @@ from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
+from recgan.core.differences import BASE, merged_layers, read_layers
+from recgan.core.errors import RecganError
 from recgan.core.sections import Count, Positive, Section, Share, check_section, load_section
 from recgan.data.settings import ValidateParams
 from recgan.data.sources.catalogue import IngestParams
@@ -84,6 +86,16 @@ class Params(Section):
     recommend: RecommendParams
     monitor: MonitorParams
 
+    @model_validator(mode="before")
+    @classmethod
+    def _nothing_stands_elsewhere(cls, content: Any) -> Any:
+        if isinstance(content, dict) and BASE in content:
+            raise ValueError(
+                f"{BASE} is {content[BASE]}, which DVC would not follow; put the whole in place by "
+                "`recgan use params.yaml`"
+            )
+        return content
+
     @model_validator(mode="after")
     def _sections_fit_together(self) -> "Params":
         faults = []
@@ -129,6 +141,27 @@ def load_params(path: Path = Path("params.yaml")) -> Params:
         RecganError: the file is missing, is no YAML, or has unknown, missing or impossible values.
     """
     return load_section(path, Params)
+
+
+def load_with_base(path: Path) -> Params:
+    """Read and check a params file that may say only in what it differs from its `base`.
+
+    Raises:
+        RecganError: as `load_params`, or a base cannot be followed.
+    """
+    return check_params(read_with_base(path), path)
+
+
+def read_with_base(path: Path) -> dict[str, Any]:
+    """Return what a params file holds together with its bases, unchecked.
+
+    Raises:
+        RecganError: the file or a base is missing or no YAML, or the bases go round in a circle.
+    """
+    try:
+        return merged_layers(read_layers(path), Params)
+    except FileNotFoundError:
+        raise RecganError(f"no {path} in {Path.cwd()}; give the path of a params file") from None
 
 
 def check_params(content: Any, path: Path) -> Params:

@@ -1,22 +1,23 @@
 """Put other parameters in place of params.yaml, whole or in part, and lose nothing of what it held."""
 
-import io
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-from ruamel.yaml.representer import RoundTripRepresenter
-
 from recgan.core import layout
+from recgan.core.comments import read_with_comments, written
+from recgan.core.differences import merged_layers, read_layers
 from recgan.core.errors import RecganError
 from recgan.core.files import replacing
+from recgan.core.merged_text import merged_text
 from recgan.core.yaml12 import parse_yaml
-from recgan.settings import check_params
+from recgan.settings import Params, check_params, read_with_base
+
+EXAMPLES = "examples"
 
 _SHOWN = 5
 """Differing values that are named; the others are counted."""
@@ -36,10 +37,11 @@ class Replaced:
 
 
 def use(example: str, folder: Path | None = None, root: Path = Path()) -> Replaced:
-    """Replace params.yaml by an example, keeping what it held.
+    """Replace params.yaml by the whole of an example, keeping what it held.
 
     Args:
-        example: a name in examples/ such as `ml-100k`, or the path of a params file.
+        example: a name in examples/ such as `ml-100k`, or the path of a params file; what either leaves to
+            its `base` is written out.
         folder: becomes `ingest.path`, where the raw files are.
         root: the project.
 
@@ -54,53 +56,27 @@ def use(example: str, folder: Path | None = None, root: Path = Path()) -> Replac
         )
     if folder is not None and not (root / folder).exists():
         raise RecganError(f"no folder {folder}; give the folder that holds the raw files of {example}")
-    text = source.read_bytes()
-    content = parse_yaml(text, source)
+    text, content = whole(source)
     if folder is not None and isinstance(content.get("ingest"), dict):
         content["ingest"]["path"] = str(folder)
         check_params(content, source)
-        commented = read_with_comments(source)
+        commented = read_with_comments(text, source)
         commented["ingest"]["path"] = str(folder)
         text = written(commented, content, source)
     return put_in_place(text, source, root)
 
 
-def read_with_comments(path: Path) -> Any:
-    """Read YAML such that `written` gives its comments and layout again.
+def whole(path: Path) -> tuple[bytes, dict[str, Any]]:
+    """Return the text of a params file with what its bases hold, comments included, and its content.
 
     Raises:
-        RecganError: the parser that keeps comments cannot read what the other one reads, such as a tab
-            between values.
+        RecganError: a base cannot be followed, or the whole has faults; those of a file without a base are
+            not looked for.
     """
-    try:
-        return _yaml().load(path.read_text(encoding="utf-8"))
-    except YAMLError as error:
-        raise RecganError(
-            f"{path} cannot be changed with its comments kept: {str(error).splitlines()[0]}; "
-            "write its values in the plain form that examples/ have"
-        ) from None
-
-
-def written(commented: Any, content: dict[str, Any], source: Path) -> bytes:
-    """Write what `read_with_comments` returned, and check that it says what it should.
-
-    Args:
-        commented: perhaps changed.
-        content: the same as plain values, with the same changes.
-        source: the file that a fault is said to be in.
-
-    Raises:
-        RecganError: read again, it has other values: an anchor puts one value in several places.
-    """
-    text = io.StringIO()
-    _yaml().dump(commented, text)
-    encoded = text.getvalue().encode()
-    if _compared(parse_yaml(encoded, source)) != _compared(content):
-        raise RecganError(
-            f"{source} cannot be changed in one place alone; write out what its anchors (& and *) share, "
-            "and run it again"
-        )
-    return encoded
+    layers = read_layers(path)
+    if len(layers) > 1:
+        check_params(merged_layers(layers, Params), path)
+    return merged_text(layers, Params)
 
 
 def put_in_place(text: bytes, source: Path, root: Path = Path()) -> Replaced:
@@ -125,9 +101,9 @@ def put_in_place(text: bytes, source: Path, root: Path = Path()) -> Replaced:
     if held == text:
         return Replaced(target, changed=False, before=None, differing=())
     before = None if held is None else _keep(held, root)
+    differing = () if held is None else tuple(_differing(target, content))
     with replacing(target) as new:
         new.write_bytes(text)
-    differing = () if held is None else tuple(_differing(held, content))
     return Replaced(target, changed=True, before=before, differing=differing)
 
 
@@ -138,26 +114,33 @@ def sentence(replaced: Replaced, what: str) -> str:
     if replaced.before is None:
         return f"{replaced.path} now holds {what}"
     n = len(replaced.differing)
+    back = f"cp {replaced.before} {replaced.path}"
+    if replaced.before.parent.name == EXAMPLES:
+        back = f"recgan use {replaced.before.stem}"
     shown = list(replaced.differing[:_SHOWN]) + ([f"and {n - _SHOWN} more"] if n > _SHOWN else [])
     return "\n".join(
         [
             f"{replaced.path} now holds {what}; "
             + (f"{n} value{'s differ' if n > 1 else ' differs'}:" if n else "no value differs"),
             *(f"  {line}" for line in shown),
-            f"what it held before is in {replaced.before}; back again: cp {replaced.before} {replaced.path}",
+            f"what it held before is in {replaced.before}; back again: {back}",
         ]
     )
 
 
 def _examples(root: Path) -> dict[str, Path]:
-    return {path.stem: path for path in sorted((root / "examples").glob("*.yaml"))}
+    return {path.stem: path for path in sorted((root / EXAMPLES).glob("*.yaml"))}
 
 
 def _keep(held: bytes, root: Path) -> Path:
-    """Return a file with this content: one that is there, or a new one."""
-    for path in (*_examples(root).values(), *sorted(root.glob("params.yaml.bak*"))):
+    """Return a file with this content, or an example that comes to it: one that is there, or a new one."""
+    for path in sorted(root.glob("params.yaml.bak*")):
         if path.is_file() and path.read_bytes() == held:
             return path
+    for path in _examples(root).values():
+        with suppress(RecganError):  # a faulty one holds nothing
+            if read_with_base(path) == parse_yaml(held, path) and whole(path)[0] == held:
+                return path
     for number in count():
         path = root / ("params.yaml.bak" if number == 0 else f"params.yaml.bak.{number}")
         try:
@@ -172,11 +155,11 @@ def _keep(held: bytes, root: Path) -> Path:
     raise AssertionError("endless")
 
 
-def _differing(held: bytes, content: dict[str, Any]) -> Iterator[str]:
+def _differing(held: Path, content: dict[str, Any]) -> Iterator[str]:
     try:
-        before = dict(_leaves(parse_yaml(held, Path("params.yaml"))))
+        before = dict(_leaves(read_with_base(held)))
     except RecganError:
-        yield "all: what it held was no readable YAML"
+        yield "all: what it held could not be read"
         return
     now = dict(_leaves(content))
     for name in before | now:
@@ -196,25 +179,3 @@ def _leaves(value: dict[str, Any], inside: str = "") -> Iterator[tuple[str, Any]
 def _short(value: Any) -> str:
     text = json.dumps(value, ensure_ascii=False, default=str)
     return text if len(text) <= 60 else f"{text[:57]}..."
-
-
-def _compared(content: dict[str, Any]) -> str:
-    """Return a text by which 1, 1.0 and true differ."""
-    return json.dumps(content, sort_keys=True)
-
-
-class _Representer(RoundTripRepresenter):
-    """Writes null as it stands in the files, where ruamel leaves a blank."""
-
-
-_Representer.add_representer(
-    type(None), lambda representer, _: representer.represent_scalar("tag:yaml.org,2002:null", "null")
-)
-
-
-def _yaml() -> YAML:
-    yaml = YAML()
-    yaml.Representer = _Representer
-    yaml.preserve_quotes = True
-    yaml.width = 120
-    return yaml

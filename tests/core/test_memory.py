@@ -7,7 +7,7 @@ from recgan.core import memory
 from recgan.core.errors import RecganError
 from recgan.core.memory import Need, refuse
 from recgan.recommenders.settings import neighbours_need
-from recgan.settings import check_params, load_params
+from recgan.settings import check_params, load_with_base
 from tests.conftest import ROOT, SHOP
 
 GIB = 2**30
@@ -99,7 +99,7 @@ def test_a_baseline_that_is_left_out_cannot_be_one_to_beat():
 
 def test_the_students_need_is_that_of_its_blocks_and_its_teachers_scores():
     """66 n² at once; in blocks 66 (2b)² and 48 n k; and 4 for each taught user and item."""
-    train = load_params(ROOT / "examples/student-ml100k.yaml").train
+    train = load_with_base(ROOT / "examples/student-ml100k.yaml").train
 
     def need(settings, n_users, n_items):
         [one] = settings.needs(n_users, n_items, on_gpu=False)

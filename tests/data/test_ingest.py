@@ -6,11 +6,9 @@ import yaml
 
 from recgan.core.errors import RecganError
 from recgan.data.events import read_tables
-from recgan.settings import load_params
+from recgan.settings import load_with_base
 from recgan.stages import ingest
-from tests.conftest import ROOT, SHOP
-
-EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))
+from tests.conftest import EXAMPLES, SHOP, example
 
 
 def project(folder, **changes):
@@ -71,7 +69,7 @@ def test_own_files_lie_in_the_project_and_a_fault_leaves_the_old_tables(tmp_path
 
 
 def test_a_split_without_times_is_described_as_such(tmp_path, caplog):
-    content = yaml.safe_load((ROOT / "examples" / "cfgan-ml100k.yaml").read_text())
+    content = example("cfgan-ml100k")
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(content))
     folder = tmp_path / content["ingest"]["path"]
     folder.mkdir(parents=True)
@@ -83,13 +81,13 @@ def test_a_split_without_times_is_described_as_such(tmp_path, caplog):
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
-def test_every_example_is_a_complete_params_file(path):
-    params = load_params(path)
+def test_every_example_is_complete_together_with_its_base(path):
+    params = load_with_base(path)
     assert params.register_.name == ("recgan" if path.stem == "shop" else f"recgan-{path.stem}")
 
 
 def test_the_examples_cover_every_real_source():
-    sources = {load_params(path).ingest.source for path in EXAMPLES}
+    sources = {load_with_base(path).ingest.source for path in EXAMPLES}
     assert sources - {"shop"} == {"movielens-100k", "movielens-1m", "online-retail", "completejourney"} | {
         "published-split",
         "files",

@@ -12,11 +12,11 @@ from recgan.core.errors import RecganError
 from recgan.data.sources.own_files import OwnFilesSource
 from recgan.data.sources.own_files import read as read_own_files
 from recgan.data.sources.shop import ShopSource, simulate_shop
-from recgan.settings import load_params
+from recgan.settings import load_with_base
 from tests.conftest import ROOT
 
 COLUMNS = {"user_id": "customer", "item_id": "sku", "event": "action", "timestamp": "at"}
-NULL_WORDS = load_params(ROOT / "examples/own-files.yaml").ingest.null_words
+NULL_WORDS = load_with_base(ROOT / "examples/own-files.yaml").ingest.null_words
 NOON = datetime(2024, 5, 1, 12, 0, tzinfo=UTC)
 
 

@@ -17,7 +17,7 @@ from recgan.recommenders.cfgan.recommender import CFGAN
 from recgan.registry.lineage import folder_md5
 from recgan.registry.tracking import connect
 from recgan.settings import check_params
-from tests.conftest import ROOT, SHOP
+from tests.conftest import SHOP, example
 
 TASTES, ITEMS, USERS = 6, 48, 150
 
@@ -26,7 +26,7 @@ TASTES, ITEMS, USERS = 6, 48, 150
 def params():
     content = yaml.safe_load(SHOP.read_text())
     # Weights set by hand are easiest in the generator of CFGAN's user view.
-    cfgan = yaml.safe_load((ROOT / "examples" / "cfgan-ml100k.yaml").read_text())["train"]
+    cfgan = example("cfgan-ml100k")["train"]
     content["train"] = {**cfgan, "view": "user"}
     content["train"]["generator"]["hidden"] = [TASTES]
     content["evaluate"]["bootstrap_samples"] = 500

@@ -21,7 +21,7 @@ from recgan.recommenders.ranking import window_ndcg
 from recgan.settings import load_params
 from recgan.stages import train
 from tests.adversarial.laws import TRAINER
-from tests.conftest import SHOP
+from tests.conftest import SHOP, example
 
 
 def features(validation=True):
@@ -46,15 +46,14 @@ def features(validation=True):
 
 
 @pytest.fixture
-def project(tmp_path, request):
+def project(tmp_path):
     def make(name="project", validation=True, gan="rcgan", **changes):
         root = tmp_path / name
         content = yaml.safe_load(SHOP.read_text())
         if gan in ("rcgan", "student"):
             content["train"]["critic_shares"] = [0.5]
         else:
-            example = request.config.rootpath / "examples" / EXAMPLES.get(gan, f"{gan}-ml100k.yaml")
-            content["train"] = yaml.safe_load(example.read_text())["train"]
+            content["train"] = example(EXAMPLES.get(gan, f"{gan}-ml100k"))["train"]
         if gan == "irgan":
             content["train"]["pretraining"]["epochs"] = 3
         section = content["train"]
@@ -90,7 +89,7 @@ def outputs(root):
     return {name: (root / name).read_bytes() for name in OUTPUTS}
 
 
-EXAMPLES = {"feature_gan": "feature-gan.yaml"}
+EXAMPLES = {"feature_gan": "feature-gan"}
 CURVES = {
     "rcgan": ["d_fake", "d_real", "adversarial", "reconstruction"],
     "cfgan": ["d_real", "d_fake", "win_rate", "zero_reconstruction"],

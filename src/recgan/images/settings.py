@@ -1,6 +1,6 @@
 """Every number of images/params.yaml, typed and frozen like those of params.yaml.
 
-A file of its own: the examples are complete params files of one log each, and images belong to none of them.
+A file of its own: the examples are params files of one log each, and images belong to none of them.
 """
 
 import math

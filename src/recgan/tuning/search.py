@@ -20,6 +20,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from recgan.core import layout
+from recgan.core.comments import read_with_comments, written
 from recgan.core.errors import RecganError
 from recgan.core.files import read_json, write_json
 from recgan.core.memory import Need, refuse
@@ -38,7 +39,7 @@ from recgan.tuning.search_space import (
     put_base,
     with_settings,
 )
-from recgan.use import Replaced, put_in_place, read_with_comments, written
+from recgan.use import Replaced, put_in_place, whole
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -221,10 +222,11 @@ def write_winner(found: Found, root: Path = Path()) -> Replaced:
         RecganError: the file would have faults; it is then untouched.
     """
     space, path = found.space, root / layout.PARAMS
-    content, commented = read_yaml(path), read_with_comments(path)
+    content, commented = read_yaml(path), read_with_comments(path.read_bytes(), path)
     if space.base is not None:
-        content = put_base(content, read_yaml(root / space.base))
-        commented = put_base(commented, read_with_comments(root / space.base))
+        text, base = whole(root / space.base)
+        content = put_base(content, base)
+        commented = put_base(commented, read_with_comments(text, root / space.base))
     content, commented = (
         with_settings(form, space.recommender, found.best.settings) for form in (content, commented)
     )

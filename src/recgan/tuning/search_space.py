@@ -17,7 +17,7 @@ from recgan.core.yaml12 import read_yaml
 from recgan.recommenders import catalogue
 from recgan.recommenders.catalogue import TRAINED, settings_of
 from recgan.recommenders.settings import TrainingParams
-from recgan.settings import Params, check_params, load_params
+from recgan.settings import Params, check_params, load_params, load_with_base, read_with_base
 
 Settings = dict[str, Any]
 """Parameter → value, by its dotted name within the recommender's section."""
@@ -80,7 +80,8 @@ class _SpaceSection(_Entry):
     """One recommender's section."""
 
     base: Path | None = None
-    """A params file that trains this recommender, for where params.yaml trains another."""
+    """A params file that trains this recommender, for where params.yaml trains another; it may itself have a
+    base."""
     space: Annotated[dict[str, _Values], Field(min_length=1)]
 
 
@@ -217,12 +218,12 @@ def load_space(recommender: str, root: Path = Path()) -> SearchSpace:
                 f"{recommender}; give {recommender}.base a params file that trains it, or put such a file in "
                 "place with recgan use"
             )
-        trained = load_params(root / base).train.recommender
+        trained = load_with_base(root / base).train.recommender
         if trained != recommender:
             raise RecganError(
                 f"search.yaml's {recommender}.base, {base}, trains {trained}; name one that trains it"
             )
-        content = put_base(content, read_yaml(root / base))
+        content = put_base(content, read_with_base(root / base))
     model = (BASELINES | GANS)[recommender]
     held = content["baselines"][recommender] if recommender in BASELINES else content["train"]
     if held is None:

@@ -1,0 +1,100 @@
+"""Params files that say only in what they differ from another one, which they name as their `base`."""
+
+import types
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Union, get_args, get_origin
+
+from recgan.core.errors import RecganError
+from recgan.core.sections import Section
+from recgan.core.yaml12 import parse_yaml
+
+BASE = "base"
+"""The name under which a file names its base: a path relative to the file's own folder."""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One file of a chain of bases."""
+
+    path: Path
+    text: bytes
+    content: dict[str, Any]
+    """Without `base`."""
+
+
+def read_layers(path: Path) -> list[Layer]:
+    """Read a params file and its bases, the innermost base first and the file itself last.
+
+    Raises:
+        FileNotFoundError: there is no such file; what to do about it depends on the file.
+        RecganError: a base is missing, names no file or leads back to itself, or a file is no YAML.
+    """
+    layers = [_layer(path)]
+    above = [path]
+    while BASE in layers[0].content:
+        named = layers[0].content.pop(BASE)
+        if not isinstance(named, str):
+            raise RecganError(f"{above[-1]} has the base {named!r}; name a params file, from its own folder")
+        base = above[-1].parent / named
+        if base.resolve() in {other.resolve() for other in above}:
+            circle = " → ".join(map(str, [*above, base]))
+            raise RecganError(f"the bases of {path} go round in a circle: {circle}; take one `base:` out")
+        if not base.is_file():
+            raise RecganError(
+                f"{above[-1]} has the base {named}, and there is no file {base}; mend the path, which is "
+                "relative to the file's own folder"
+            )
+        layers.insert(0, _layer(base))
+        above.append(base)
+    return layers
+
+
+def _layer(path: Path) -> Layer:
+    text = path.read_bytes()
+    return Layer(path, text, parse_yaml(text, path))
+
+
+def merged_layers(layers: list[Layer], whole: type[Section]) -> dict[str, Any]:
+    """Return what all layers hold together, the later ones on top."""
+    content: dict[str, Any] = {}
+    for layer in layers:
+        content = merged(content, layer.content, whole)
+    return content
+
+
+def merged(base: dict[str, Any], difference: dict[str, Any], section: type[Section]) -> dict[str, Any]:
+    """Put a difference on a base: a section field by field, any other value in place of the base's."""
+    content = dict(base)
+    for name, value in difference.items():
+        below = section_below(section, name, base.get(name), value)
+        content[name] = value if below is None else merged(base[name], value, below)
+    return content
+
+
+def section_below(section: type[Section], name: str, base: Any, value: Any) -> type[Section] | None:
+    """Return the section whose fields two values share; None where the second value replaces the first.
+
+    Lists, numbers, null and tables of free names (`features.weights`) replace. So does a section that names
+    another of several kinds than the base: `train` with another `recommender` shares no settings with it.
+    """
+    if not isinstance(base, dict) or not isinstance(value, dict):
+        return None
+    fields = {field.alias or own: field for own, field in section.model_fields.items()}
+    if name not in fields:
+        return None
+    field = fields[name]
+    union = get_origin(field.annotation) in (Union, types.UnionType)
+    kinds = [
+        kind
+        for kind in (get_args(field.annotation) if union else (field.annotation,))
+        if isinstance(kind, type) and issubclass(kind, Section)
+    ]
+    tag = field.discriminator
+    if not isinstance(tag, str):
+        return kinds[0] if len(kinds) == 1 else None
+    chosen = base.get(tag)
+    if value.get(tag, chosen) != chosen:
+        return None
+    fitting = (kind for kind in kinds if chosen in get_args(kind.model_fields[tag].annotation))
+    return next(fitting, None)
