@@ -75,8 +75,8 @@ def merged(base: dict[str, Any], difference: dict[str, Any], section: type[Secti
 def section_below(section: type[Section], name: str, base: Any, value: Any) -> type[Section] | None:
     """Return the section whose fields two values share; None where the second value replaces the first.
 
-    Lists, numbers, null and tables of free names (`features.weights`) replace. So does a section that names
-    another of several kinds than the base: `train` with another `recommender` shares no settings with it.
+    Lists, numbers, null and tables of free names replace. So does a section that names another of several
+    kinds than the base's, which has other fields.
     """
     if not isinstance(base, dict) or not isinstance(value, dict):
         return None
