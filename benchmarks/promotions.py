@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -26,16 +27,49 @@ configure()
 
 import mlflow  # noqa: E402
 from mlflow import MlflowClient  # noqa: E402
+from mlflow.entities.model_registry import ModelVersion  # noqa: E402
 
 from recgan.core.errors import RecganError  # noqa: E402
-from recgan.package.gate import Decision  # noqa: E402
-from recgan.package.store import enrol  # noqa: E402
+from recgan.registry import promotion  # noqa: E402
 from recgan.registry.by_hand import promote_by_hand  # noqa: E402
-from recgan.registry.promotion import Judgement, settle  # noqa: E402
+from recgan.registry.domain import Decision  # noqa: E402
+from recgan.registry.enrol import enrol  # noqa: E402
+from recgan.registry.promotion import Judgement  # noqa: E402
 from recgan.registry.rollback import rollback  # noqa: E402
 from recgan.registry.tracking import artifact_location, connect  # noqa: E402
 
+DECISION = Decision(True, ("✓ better",))
 State = tuple[dict[str, str], list[dict[str, str]], list[str]]
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """A domain whose versions have no package and answer whatever they are asked."""
+
+    root: Path
+    name: str
+    retrain = "make run"
+    command = "recgan"
+
+    def tags(self, flow_run_id: str | None) -> dict[str, str]:
+        return {"train_key": "4"}
+
+    def package(self, client: MlflowClient, run_id: str, tags: dict[str, str]) -> Any:
+        mlflow.log_param("seed", 4)
+        model = mlflow.create_external_model(name="number", source_run_id=run_id)
+        return SimpleNamespace(model_uri=f"models:/{model.model_id}")
+
+    def basis(self) -> tuple[str, ...]:
+        return ()
+
+    def look(self, client: MlflowClient, version: str, champion: str | None) -> tuple[Decision, None]:
+        return DECISION, None
+
+    def page(self, version: ModelVersion, decision: Decision) -> None:
+        return None
+
+    def trial(self, model_uri: str) -> None:
+        return None
 
 
 def prepare(root: Path, name: str) -> None:
@@ -62,30 +96,21 @@ def state(root: Path, name: str) -> State:
     return aliases, tags, [run.info.status for run in runs if run.info.status == "RUNNING"]
 
 
-def answers(model_uri: str) -> None:
-    return None
-
-
 def promote(root: Path, name: str) -> None:
-    judgement = Judgement("2", Decision(True, ("✓ better",)), None, "tonight")
-    settle(root, name, "3", judgement, lambda: judgement)
+    judgement = Judgement("2", DECISION, None, "tonight")
+    promotion.promote(Numbers(root, name), "3", judgement)
 
 
 def by_hand(root: Path, name: str) -> None:
-    promote_by_hand(root, name, "1", "the gate errs", "ada", answers)
+    promote_by_hand(Numbers(root, name), "1", "the gate errs", "ada")
 
 
 def back(root: Path, name: str) -> None:
-    rollback(root, name, "empty lists", "ada", answers)
+    rollback(Numbers(root, name), "empty lists", "ada")
 
 
 def register(root: Path, name: str) -> None:
-    def package(client: MlflowClient, run_id: str) -> Any:
-        mlflow.log_param("seed", 4)
-        model = mlflow.create_external_model(name="recommender", source_run_id=run_id)
-        return SimpleNamespace(model_uri=f"models:/{model.model_id}")
-
-    enrol(root, name, {"train_key": "4"}, package)
+    enrol(Numbers(root, name))
 
 
 WORKS: dict[Callable[[Path, str], None], str] = {promote: "3", by_hand: "1", back: "1", register: "2"}

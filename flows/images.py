@@ -11,21 +11,20 @@ prepare(__name__ == "__main__")  # before Prefect and MLflow read their settings
 from prefect import flow, get_run_logger, task  # noqa: E402
 from prefect.artifacts import create_markdown_artifact  # noqa: E402
 from prefect.cache_policies import NO_CACHE  # noqa: E402
-from prefect.runtime import flow_run  # noqa: E402
 from prefect.states import Completed, State  # noqa: E402
 
 from flows import summary  # noqa: E402
 from flows.here import run_here  # noqa: E402
-from flows.outside import OUTSIDE, told_cleanly  # noqa: E402
+from flows.promotion import judge, promote, register  # noqa: E402
 from flows.retrain import push  # noqa: E402
 from flows.stages import run_stage, stage_order  # noqa: E402
 from recgan.core.alone import alone  # noqa: E402
 from recgan.images import taste  # noqa: E402
 from recgan.images.evaluate import REPORT  # noqa: E402
-from recgan.images.package import store  # noqa: E402
+from recgan.images.package.store import Generators  # noqa: E402
 from recgan.images.settings import ImagesParams, load_images_params  # noqa: E402
-from recgan.package.store import Judgement, Promotion, Registered  # noqa: E402
 from recgan.registry.live import followed  # noqa: E402
+from recgan.registry.promotion import Promotion  # noqa: E402
 
 STAGES = "images/dvc.yaml"
 
@@ -46,27 +45,6 @@ def picture_taste(root: Path, params: ImagesParams) -> State[str]:
         return Completed(name="Skipped", message=f"no pictures of a taste: {reason}", data=reason)
     taste.taste(root=root)
     return Completed(name="Ran", message=f"wrote {taste.PAGE}", data=str(taste.PAGE))
-
-
-@task(task_run_name="register", **OUTSIDE)
-@told_cleanly
-def register(root: Path, params: ImagesParams) -> Registered:
-    """Register what was trained; a training that has a version keeps it."""
-    return store.register(root, params, flow_run.get_id())
-
-
-@task(task_run_name="judge", **OUTSIDE)
-@told_cleanly
-def judge(root: Path, params: ImagesParams, version: str) -> Judgement:
-    """Measure challenger and champion anew and let the gate decide."""
-    return store.judge(root, params, version)
-
-
-@task(task_run_name="promote", **OUTSIDE)
-@told_cleanly
-def promote(root: Path, params: ImagesParams, version: str, judgement: Judgement) -> Promotion:
-    """Move the aliases as the gate decided."""
-    return store.promote(root, params, version, judgement)
 
 
 @task(task_run_name="publish", cache_policy=NO_CACHE)
@@ -92,9 +70,10 @@ def images(root: Path = Path()) -> State[Promotion]:
         for stage in stage_order(root, STAGES):
             bring_up_to_date.with_options(name=stage, task_run_name=stage)(stage, root, params)
         picture_taste(root, params)
-        registered = register(root, params)
-        judgement = judge(root, params, registered.version)
-        promotion = promote(root, params, registered.version, judgement)
+        domain = Generators(root, params)
+        registered = register(domain)
+        judgement = judge(domain, registered.version)
+        promotion = promote(domain, registered.version, judgement)
         push(root)
         publish(root, params, promotion)
     return Completed(

@@ -33,7 +33,7 @@ def observe(root: Path, params: Params) -> watch.Report:
 
 @task(task_run_name="show", cache_policy=NO_CACHE)
 def show(params: Params, report: watch.Report) -> None:
-    """Show the figures and the verdict as artifacts."""
+    """Show the figures and what follows as artifacts."""
     create_table_artifact(
         watch.as_rows(report, params.monitor), key="drift", description=watch.sentence(report)
     )
@@ -44,7 +44,7 @@ def show(params: Params, report: watch.Report) -> None:
 
 def retrain_where_due(root: Path, report: watch.Report, act: bool) -> None:
     """Start this project's deployment of `retrain` without waiting for it; without one, run the flow here."""
-    if not (act and report.verdict.retrain):
+    if not (act and report.retrain):
         return
     with get_client(sync_client=True) as client:
         deployment, why_not = of_this_project(client, RETRAIN)

@@ -13,18 +13,19 @@ prepare(__name__ == "__main__")  # before Prefect and MLflow read their settings
 from prefect import flow, get_run_logger, task  # noqa: E402
 from prefect.artifacts import create_markdown_artifact  # noqa: E402
 from prefect.cache_policies import NO_CACHE  # noqa: E402
-from prefect.runtime import flow_run  # noqa: E402
 from prefect.states import Completed, State  # noqa: E402
 from pydantic import Field  # noqa: E402
 
 from flows import summary, workplace  # noqa: E402
 from flows.here import run_here  # noqa: E402
 from flows.outside import OUTSIDE, told_cleanly  # noqa: E402
+from flows.promotion import judge, promote, register  # noqa: E402
 from flows.stages import push_cache, run_stage, stage_order  # noqa: E402
 from recgan.core.alone import alone  # noqa: E402
 from recgan.data.freshness import check_freshness  # noqa: E402
-from recgan.package import store  # noqa: E402
 from recgan.registry.live import followed  # noqa: E402
+from recgan.package.store import Recommenders  # noqa: E402
+from recgan.registry.promotion import Promotion  # noqa: E402
 from recgan.settings import Params, load_params  # noqa: E402
 
 
@@ -46,27 +47,6 @@ def bring_up_to_date(stage: str, root: Path, params: Params) -> State[str]:
     return Completed(name=outcome.title(), message=f"{stage}: {outcome}", data=str(outcome))
 
 
-@task(task_run_name="register", **OUTSIDE)
-@told_cleanly
-def register(root: Path, params: Params) -> store.Registered:
-    """Register what was trained; a training that has a version keeps it."""
-    return store.register(root, params, flow_run.get_id())
-
-
-@task(task_run_name="judge", **OUTSIDE)
-@told_cleanly
-def judge(root: Path, params: Params, version: str) -> store.Judgement:
-    """Score challenger and champion anew and let the gate decide."""
-    return store.judge(root, params, version)
-
-
-@task(task_run_name="promote", **OUTSIDE)
-@told_cleanly
-def promote(root: Path, params: Params, version: str, judgement: store.Judgement) -> store.Promotion:
-    """Move the aliases as the gate decided."""
-    return store.promote(root, params, version, judgement)
-
-
 @task(task_run_name="push", **OUTSIDE)
 @told_cleanly
 def push(root: Path) -> State[str]:
@@ -76,7 +56,7 @@ def push(root: Path) -> State[str]:
 
 
 @task(task_run_name="publish", cache_policy=NO_CACHE)
-def publish(root: Path, params: Params, promotion: store.Promotion) -> None:
+def publish(root: Path, params: Params, promotion: Promotion) -> None:
     """Show the metrics against the baselines and the decision as artifacts."""
     report = (root / layout.EVALUATION_TEXT).read_text(encoding="utf-8")
     create_markdown_artifact(report, key="metrics", description="The recommender against the baselines")
@@ -97,7 +77,7 @@ def retrain(
     isolated: bool = False,
     ref: Annotated[str, Field(min_length=1, pattern=r"^[^-\s][^\s]*$")] = "HEAD",
     stage_timeout_minutes: Annotated[float, Field(gt=0)] = 480,
-) -> State[store.Promotion]:
+) -> State[Promotion]:
     """Bring every stage up to date, register the recommender, and promote it if the gate lets it pass.
 
     Args:
@@ -118,9 +98,10 @@ def retrain(
                 name=stage, task_run_name=stage, timeout_seconds=60 * stage_timeout_minutes
             )
             timed(stage, place, params)
-        registered = register(place, params)
-        judgement = judge(place, params, registered.version)
-        promotion = promote(place, params, registered.version, judgement)
+        domain = Recommenders(place, params)
+        registered = register(domain)
+        judgement = judge(domain, registered.version)
+        promotion = promote(domain, registered.version, judgement)
         push(place)
         publish(place, params, promotion)
     return Completed(

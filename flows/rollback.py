@@ -18,6 +18,7 @@ from prefect.states import Completed, State  # noqa: E402
 from flows.here import run_here  # noqa: E402
 from flows.outside import OUTSIDE, told_cleanly  # noqa: E402
 from recgan.daily.recommendations import live_now  # noqa: E402
+from recgan.package.store import Recommenders  # noqa: E402
 from recgan.registry.rollback import Rollback, this_user  # noqa: E402
 from recgan.registry.rollback import rollback as put_previous_back  # noqa: E402
 from recgan.settings import Params, load_params  # noqa: E402
@@ -27,7 +28,7 @@ from recgan.settings import Params, load_params  # noqa: E402
 @told_cleanly
 def put_back(root: Path, params: Params, reason: str, by: str | None) -> Rollback:
     """Make the version with the alias `previous` the champion."""
-    return put_previous_back(root, params.register_.name, reason, by or f"flow run {flow_run.get_id()}")
+    return put_previous_back(Recommenders(root, params), reason, by or f"flow run {flow_run.get_id()}")
 
 
 @task(task_run_name="show", cache_policy=NO_CACHE)

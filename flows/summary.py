@@ -7,7 +7,7 @@ from recgan.core.files import read_json
 from recgan.core.redact import clean
 from recgan.evaluation.report import evaluation_table
 from recgan.images.settings import ImagesParams
-from recgan.package.store import Promotion
+from recgan.registry.promotion import Promotion
 from recgan.registry.tracking import tracking_uri
 from recgan.settings import Params
 

@@ -57,6 +57,15 @@ def test_the_adversarial_core_names_no_domain():
         assert not re.search(r"recommend|ndcg|shopper|image|pixel", path.read_text(), re.IGNORECASE), path
 
 
+def test_the_registry_names_no_domain():
+    sources = sorted((ROOT / "src/recgan/registry").glob("*.py"))
+    assert sources
+    words = r"recommend|ndcg|shopper|catalogue|ranking|(?<!\.)\bitems?\b|image|pixel|picture|generator"
+    for path in sources:
+        found = re.findall(words, path.read_text(), re.IGNORECASE)
+        assert not found, f"{path}: {found}"
+
+
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_is_a_params_section_and_a_subcommand(stage):
     assert STAGES[stage]["cmd"] == f"python -m recgan {stage}"

@@ -125,31 +125,32 @@ def monitor() -> None:
     print(as_markdown(look(Path(), params), params.monitor))
 
 
+Reason = Annotated[str, typer.Option(help="Why, for the record.")]
+By = Annotated[str | None, typer.Option(help="Who; this user on this machine when not given.")]
+Version = Annotated[str, typer.Argument(help="Its number in the registered model.")]
+
+
 @app.command()
-def rollback(
-    reason: Annotated[str, typer.Option(help="Why, for the record.")],
-    by: Annotated[str | None, typer.Option(help="Who; this user on this machine when not given.")] = None,
-) -> None:
+def rollback(reason: Reason, by: By = None) -> None:
     """Make the champion before the champion again."""
     from recgan.daily.recommendations import live_now
+    from recgan.package.store import Recommenders
     from recgan.registry.rollback import rollback as put_back
     from recgan.settings import load_params
 
-    print(live_now(Path(), put_back(Path(), load_params().register_.name, reason, by)))
+    print(live_now(Path(), put_back(Recommenders(Path(), load_params()), reason, by)))
 
 
 @app.command()
-def promote(
-    version: Annotated[str, typer.Argument(help="Its number in the registered model.")],
-    reason: Annotated[str, typer.Option(help="Why, for the record.")],
-    by: Annotated[str | None, typer.Option(help="Who; this user on this machine when not given.")] = None,
-) -> None:
+def promote(version: Version, reason: Reason, by: By = None) -> None:
     """Make a version the champion by hand, without the gate."""
     from recgan.daily.recommendations import live_by_hand
+    from recgan.package.store import Recommenders
     from recgan.registry.by_hand import promote_by_hand
     from recgan.settings import load_params
 
-    print(live_by_hand(Path(), promote_by_hand(Path(), load_params().register_.name, version, reason, by)))
+    done = promote_by_hand(Recommenders(Path(), load_params()), version, reason, by)
+    print(live_by_hand(Path(), done))
 
 
 @app.command()
@@ -234,6 +235,29 @@ def images_taste() -> None:
     from recgan.images.taste import taste as tool
 
     tool()
+
+
+@images.command("promote")
+def images_promote(version: Version, reason: Reason, by: By = None) -> None:
+    """Make a version of the image generator the champion by hand, without the gate."""
+    from recgan.images.package.store import Generators
+    from recgan.images.settings import load_images_params
+    from recgan.registry.by_hand import promote_by_hand, sentence
+
+    root = Path()
+    print(sentence(promote_by_hand(Generators(root, load_images_params(root)), version, reason, by)))
+
+
+@images.command("rollback")
+def images_rollback(reason: Reason, by: By = None) -> None:
+    """Make the image generator that was the champion before the champion again."""
+    from recgan.images.package.store import Generators
+    from recgan.images.settings import load_images_params
+    from recgan.registry.rollback import rollback as put_back
+    from recgan.registry.rollback import sentence
+
+    root = Path()
+    print(sentence(put_back(Generators(root, load_images_params(root)), reason, by)))
 
 
 @app.command()

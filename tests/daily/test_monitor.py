@@ -11,12 +11,13 @@ import pytest
 
 from recgan.core.errors import RecganError
 from recgan.core.files import read_json, write_json
-from recgan.daily.monitor import Observation, Verdict, decide, monitor
+from recgan.daily.monitor import Observation, Report, decide, monitor
 from recgan.daily.publish import METADATA
 from recgan.daily.recommendations import SCHEMA, target_path
 from recgan.data.events import EVENTS, ITEMS, USERS, Tables, write_tables
-from recgan.package import store
 from recgan.package.reference import describe_training
+from recgan.package.store import Recommenders
+from recgan.registry.enrol import enrol
 from recgan.registry.tracking import connect, current
 from recgan.settings import MonitorParams
 from tests.package.conftest import ITEMS as N_ITEMS
@@ -109,7 +110,7 @@ def shop(store_env, named, before, tmp_path):
     (root / "data/evaluation").mkdir()
     np.savez(root / "data/evaluation/rankings.npz", recommender=np.arange(N_ITEMS, dtype=np.int32)[:, None])
     write_lock(root)
-    registered = store.register(root, named)
+    registered = enrol(Recommenders(root, named))
     connect().set_registered_model_alias(named.register_.name, "champion", registered.version)
     return root
 
@@ -118,7 +119,7 @@ def test_from_steady_to_drifted(shop, named, before):
     name, rng, client = named.register_.name, np.random.default_rng(1), connect()
     # Nothing is newer, nothing published: nothing to say, and no reason to retrain.
     idle = monitor(shop, named)
-    assert idle.verdict == Verdict(False, ("Nothing is beyond its limit.",))
+    assert (idle.retrain, idle.reasons) == (False, ("Nothing is beyond its limit.",))
     assert (idle.observation.drift, idle.observation.shares) == ({}, {})
     assert "0 events are newer" in idle.observation.notes[0]
     assert "nothing is published" in idle.observation.notes[1]
@@ -129,7 +130,7 @@ def test_from_steady_to_drifted(shop, named, before):
     publish(shop, name, "1", [f"item-{item}" for item in range(N_ITEMS)] * 3)
     steady = monitor(shop, named)
     seen = steady.observation
-    assert not steady.verdict.retrain
+    assert not steady.retrain
     assert seen.notes == ()
     assert seen.events == 1000
     assert seen.shares == {"unknown_items": 0, "unknown_shoppers": 0, "coverage": 1}
@@ -145,12 +146,12 @@ def test_from_steady_to_drifted(shop, named, before):
     publish(shop, name, "1", ["item-1", "item-2"] * 50)
     drifted = monitor(shop, named)
     seen = drifted.observation
-    assert drifted.verdict.retrain
+    assert drifted.retrain
     assert seen.events == 1000  # those of the days before are no longer among the newest 14
     assert seen.shares["unknown_items"] == pytest.approx(0.5, abs=0.05)
     assert seen.shares["unknown_shoppers"] == pytest.approx(0.75, abs=0.05)
     assert seen.shares["coverage"] == 2 / N_ITEMS
-    told = "\n".join(drifted.verdict.reasons)
+    told = "\n".join(drifted.reasons)
     for what in (
         "events.kind: PSI",
         "an item the champion does not know",
@@ -160,7 +161,7 @@ def test_from_steady_to_drifted(shop, named, before):
     assert "recommended.category: Jensen-Shannon distance" in told
     assert "share of its catalogue in the published lists: 4.2% is below 5.0%" in told
     assert "events.hour" not in told
-    assert read_json(shop / "reports/monitor.json")["verdict"]["reasons"] == list(drifted.verdict.reasons)
+    assert read_json(shop / "reports/monitor.json")["reasons"] == list(drifted.reasons)
     assert "| events.kind |" in (shop / "reports/monitor.md").read_text()
     history = client.get_metric_history(seen.run_id, "monitor/retrain")
     assert [(point.step, point.value) for point in history] == [(0, 0), (9, 0), (29, 1)]
@@ -189,7 +190,7 @@ def test_a_champion_without_a_reference_and_no_champion_are_said(store_env, name
     root = make_project(tmp_path / "project", named, good_tastes=TASTES)
     with pytest.raises(RecganError, match="has no champion yet"):
         monitor(root, named)
-    registered = store.register(root, named)  # without data/kept
+    registered = enrol(Recommenders(root, named))  # without data/kept
     connect().set_registered_model_alias(named.register_.name, "champion", registered.version)
     keep(root, before)
     with pytest.raises(RecganError, match="registered without a reference"):
@@ -200,7 +201,7 @@ def test_kept_events_that_dvc_does_not_know_are_no_reference(store_env, named, b
     root = make_project(tmp_path / "project", named, good_tastes=TASTES)
     keep(root, before)
     with pytest.raises(RecganError, match="data/kept is not what"):
-        store.register(root, named)
+        enrol(Recommenders(root, named))
 
 
 # --- the decision ----------------------------------------------------------------------------------------
@@ -220,7 +221,7 @@ STEADY = Observation(
 
 
 def test_a_limit_that_is_reached_is_not_passed():
-    assert decide(STEADY, LIMITS) == Verdict(False, ("Nothing is beyond its limit.",))
+    assert decide(STEADY, LIMITS) == Report(STEADY, False, ("Nothing is beyond its limit.",))
     assert not decide(replace(STEADY, drift={}, shares={}), LIMITS).retrain
 
 
@@ -237,6 +238,6 @@ def test_a_limit_that_is_reached_is_not_passed():
     ],
 )
 def test_each_limit_alone_makes_retraining_due(beyond):
-    verdict = decide(replace(STEADY, **{"drift": {}, "shares": {}} | beyond), LIMITS)
-    assert verdict.retrain
-    assert len(verdict.reasons) == 1
+    found = decide(replace(STEADY, **{"drift": {}, "shares": {}} | beyond), LIMITS)
+    assert found.retrain
+    assert len(found.reasons) == 1

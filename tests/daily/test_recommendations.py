@@ -1,5 +1,6 @@
 """The published recommendations are what the champion's package answers, for every shopper."""
 
+import os
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -15,8 +16,11 @@ from recgan.daily import recommendations
 from recgan.daily.recommendations import live_now, recommend, sentence
 from recgan.features.matrices import read_features
 from recgan.features.newest import newest_histories
-from recgan.package import asking, store
-from recgan.package.asking import QUESTIONS, NoAnswerError
+from recgan.package.asking import QUESTIONS, asking, questions
+from recgan.package.store import Recommenders, load_champion
+from recgan.registry import asking as process
+from recgan.registry.asking import NoAnswerError
+from recgan.registry.enrol import enrol
 from recgan.registry.rollback import rollback
 from recgan.registry.tracking import connect
 from tests.package.conftest import ITEMS, TASTES, USERS, make_project
@@ -38,7 +42,7 @@ def named(params, request):
 def shop(client, named, tmp_path):
     """A project whose first version is the champion."""
     root = make_project(tmp_path / "project", named, good_tastes=TASTES)
-    registered = store.register(root, named)
+    registered = enrol(Recommenders(root, named))
     client.set_registered_model_alias(named.register_.name, "champion", registered.version)
     return root
 
@@ -51,9 +55,9 @@ def test_every_shopper_gets_what_the_package_answers(shop, named):
     found = file.read().to_pandas()
     user_ids, histories = newest_histories(read_features(shop / "data" / "features"))
     assert len(user_ids) == USERS == published.about["shoppers"]
-    packaged = store.load_champion(shop, named.register_.name).packaged
+    packaged = load_champion(shop, named.register_.name).packaged
     item_ids = [f"item-{item}" for item in range(ITEMS)]
-    asked = asking.questions(histories, pa.array(item_ids)).to_pydict()
+    asked = questions(histories, pa.array(item_ids)).to_pydict()
     expected = packaged.recommend(asked["history"], 4, False, asked["confidence"])
     assert found["user_id"].tolist() == np.repeat(user_ids, 4).tolist()
     assert found["rank"].tolist() == [1, 2, 3, 4] * USERS
@@ -191,7 +195,7 @@ def test_a_champion_that_does_not_answer_leaves_the_file_as_it_was(versions, nam
         patch.setattr(recommendations, "catalogue_size", lambda model: ITEMS)
         before = recommend(versions, named)
     content = before.path.read_bytes()
-    monkeypatch.setattr(recommendations, "fetched", asking.fetched)
+    monkeypatch.setattr(recommendations, "fetched", process.fetched)
     with pytest.raises(Unavailable, match="cannot be fetched") as passing:
         recommend(versions, named, k=3)
     assert "rollback" not in str(passing.value)
@@ -217,17 +221,17 @@ def test_no_champion_is_said(store_env, named, tmp_path):
 def test_a_process_that_is_killed_says_so(tmp_path, monkeypatch):
     dies = tmp_path / "ask.py"
     dies.write_text("import sys; sys.exit('no memory left')")
-    monkeypatch.setattr(asking, "__file__", str(tmp_path / "asking.py"))
+    monkeypatch.setattr(process, "__file__", str(tmp_path / "asking.py"))
     says = pytest.raises(NoAnswerError, match="its process ended with 1: no memory left")
-    with says, asking.asking(tmp_path, 5, True) as answer:
+    with says, asking(tmp_path, 5, True) as answer:
         answer(pa.record_batch([[["item-1"]], [[1.0]]], QUESTIONS))
 
 
 def test_it_ends_with_its_input():
     """A killed run leaves nobody who goes on answering."""
-    script = Path(asking.__file__).with_name("ask.py")
+    script = Path(process.__file__).with_name("ask.py")
     child = subprocess.Popen(
-        [sys.executable, "-P", str(script), "nowhere", "5", "true"],
+        [sys.executable, "-P", str(script), "nowhere", str(os.getpid())],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -78,8 +78,8 @@ def test_recommend_runs_once_after_a_promotion(deployed):
 def test_every_state_a_flow_ends_in_is_a_sign_of_life():
     """Completed(name="Promoted") sends the event of that name, and none called Completed."""
     from flows.summary import state_name
-    from recgan.package.gate import Decision
-    from recgan.package.store import Promotion
+    from recgan.registry.domain import Decision
+    from recgan.registry.promotion import Promotion
 
     decision = Decision(True, ())
     ended = {

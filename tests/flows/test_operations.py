@@ -57,7 +57,7 @@ def run_monitor(monkeypatch, due, **options):
     from flows.monitor import monitor
 
     reasons = ("events.kind: PSI 0.700 is above 0.25",) if due else ("Nothing is beyond its limit.",)
-    report = watch.Report(SEEN, watch.Verdict(due, reasons))
+    report = watch.Report(SEEN, due, reasons)
     monkeypatch.setattr(watch, "monitor", lambda root, params: report)
     return monitor(root=ROOT, return_state=True, **options)
 
@@ -169,9 +169,9 @@ def test_recommend_says_what_is_published(monkeypatch, unchanged, name):
 def test_rollback_says_what_is_live_and_a_refusal_fails_with_the_reason(monkeypatch):
     from flows import rollback
 
-    def put_back(root, name, reason, by):
+    def put_back(domain, reason, by):
         when = datetime(2026, 1, 1, tzinfo=UTC)
-        return Rollback(name, withdrawn="3", champion="2", by=by, reason=reason, when=when)
+        return Rollback(domain.name, withdrawn="3", champion="2", by=by, reason=reason, when=when)
 
     monkeypatch.setattr(rollback, "put_previous_back", put_back)
     state = rollback.rollback("empty lists", root=ROOT, return_state=True)

@@ -37,6 +37,11 @@ def params():
     return check_params(content, Path("params.yaml"))
 
 
+def named_so(params, name):
+    """Return the params with another name of the registered model."""
+    return params.model_copy(update={"register_": params.register_.model_copy(update={"name": name})})
+
+
 @pytest.fixture(scope="session")
 def empty_database(tmp_path_factory):
     """MLflow's empty tables, to be copied: making them takes seconds."""

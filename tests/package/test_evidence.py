@@ -5,10 +5,12 @@ import json
 import pytest
 
 from recgan.core.errors import RecganError, Unavailable
-from recgan.package import evidence, store
+from recgan.package import evidence
 from recgan.package.asking import Answers
 from recgan.package.evidence import gather_evidence, trained_under
 from recgan.package.gate import decide
+from recgan.package.store import Recommenders
+from recgan.registry.enrol import enrol
 from recgan.registry.tracking import connect
 from tests.package.conftest import ITEMS, TASTES, make_project, write_lock
 
@@ -96,8 +98,7 @@ def test_only_who_cannot_know_the_answers_is_compared(
     named = named.model_copy(update={"register_": named.register_.model_copy(update={"name": name})})
     root = make_project(tmp_path / "project", named, good_tastes=TASTES)
     first, second = (make_version(client, name, tag=tag) for tag in (champion, challenger))
-    client.set_registered_model_alias(name, "champion", first)
-    found = gather_evidence(root, named, second)
+    found = gather_evidence(root, named, client, second, first)
     assert {comparison.name for comparison in found.comparisons} == compared
     assert asked == ([second, first] if "champion" in compared else [second])
     said = [text for text in decide(found, named.register_.gate).failures if "may have been trained" in text]
@@ -108,19 +109,18 @@ def test_on_too_few_users_nobody_is_compared(client, named, asked, tmp_path):
     root = make_project(tmp_path / "project", named, good_tastes=TASTES)
     name, gate = named.register_.name, named.register_.gate.model_copy(update={"min_users": 150})  # of 149
     first, second = (make_version(client, name, tag=TODAY) for _ in range(2))
-    client.set_registered_model_alias(name, "champion", first)
     strict = named.model_copy(update={"register_": named.register_.model_copy(update={"gate": gate})})
-    found = gather_evidence(root, strict, second)
+    found = gather_evidence(root, strict, client, second, first)
     assert (found.users, found.comparisons, asked) == (149, (), [second])
     assert not decide(found, gate).promote
 
 
 def test_a_version_carries_the_split_of_its_features(client, named, tmp_path):
     root = make_project(tmp_path / "project", named, good_tastes=TASTES)
-    version = store.register(root, named).version
+    version = enrol(Recommenders(root, named)).version
     assert trained_under(client, named.register_.name, version) == TODAY
     path = root / "data/features/summary.json"
     path.write_text(path.read_text().replace("split_identity", "something"))
     write_lock(root)
     with pytest.raises(RecganError, match=r"does not say what the split holds out .*run dvc repro"):
-        store.register(root, named)
+        enrol(Recommenders(root, named))

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,15 +16,24 @@ from scipy.sparse import csr_array
 from recgan.core.errors import RecganError, Unavailable
 from recgan.evaluation.evaluate import OURS, measure
 from recgan.features.matrices import write_features
-from recgan.package import store
 from recgan.package.asking import QUESTIONS, ask
-from recgan.package.gate import Decision
+from recgan.package.store import Recommenders, load_champion
 from recgan.recommenders.loading import load_recommender
 from recgan.recommenders.protocol import recommend
 from recgan.recommenders.ranking import window_ndcg
+from recgan.registry.enrol import enrol
 from recgan.registry.lineage import folder_md5
+from recgan.registry.promotion import judge, promote
 from recgan.registry.tracking import artifact_location, connect, current
-from tests.package.conftest import ITEMS, TASTES, make_project, shop_features, taste_recommender, write_lock
+from tests.package.conftest import (
+    ITEMS,
+    TASTES,
+    make_project,
+    named_so,
+    shop_features,
+    taste_recommender,
+    write_lock,
+)
 
 
 @pytest.fixture
@@ -36,11 +44,7 @@ def client(store_env):
 @pytest.fixture
 def named(params, request):
     """The params with a registered model of the test's own."""
-    return params.model_copy(
-        update={
-            "register_": params.register_.model_copy(update={"name": request.node.name.partition("[")[0]})
-        }
-    )
+    return named_so(params, request.node.name.partition("[")[0])
 
 
 def write_evaluation(root, params):
@@ -78,46 +82,48 @@ def test_the_gate_from_the_first_champion_to_a_poor_challenger(client, named, tm
 
     # Registered once, whoever asks again; the first champion has to beat the baselines alone.
     fair = make_project(tmp_path / "fair", named, good_tastes=3)
-    first = store.register(fair, named, "flow-run-1")
+    first = enrol(Recommenders(fair, named), "flow-run-1")
     assert (first.version, first.reused) == ("1", False)
-    again = store.register(fair, named, "flow-run-2")
+    again = enrol(Recommenders(fair, named), "flow-run-2")
     assert again == replace(first, reused=True)
     assert len(client.search_model_versions(f"name = '{name}'")) == 1
     experiment = client.get_experiment_by_name(name).experiment_id
     assert len(client.search_runs([experiment])) == 1
     assert aliases(client, named) == {"challenger": "1"}
-    judgement = store.judge(fair, named, "1")
+    judgement = judge(Recommenders(fair, named), "1")
     assert judgement.champion_version is None
-    promotion = store.promote(fair, named, "1", judgement)
+    promotion = promote(Recommenders(fair, named), "1", judgement)
     assert promotion.promoted, promotion.decision.failures
     assert (promotion.champion, promotion.previous) == ("1", None)
     assert aliases(client, named) == {"champion": "1"}
 
     # Nothing to do for the champion itself.
-    assert store.register(fair, named).reused
+    assert enrol(Recommenders(fair, named)).reused
     assert aliases(client, named) == {"champion": "1"}
-    idle = store.promote(fair, named, "1", store.judge(fair, named, "1"))
+    idle = promote(Recommenders(fair, named), "1", judge(Recommenders(fair, named), "1"))
     assert (idle.promoted, idle.already_champion, idle.champion) == (False, True, "1")
 
     # A better one, whose vocabulary has the items in other positions: positions do not matter.
     order = np.random.default_rng(2).permutation(ITEMS)
     good = make_project(tmp_path / "good", named, good_tastes=TASTES, order=order)
-    second = store.register(good, named)
+    second = enrol(Recommenders(good, named))
     assert aliases(client, named) == {"champion": "1", "challenger": "2"}
-    judgement = store.judge(good, named, second.version)
+    judgement = judge(Recommenders(good, named), second.version)
     against = {comparison.name: comparison for comparison in judgement.evidence.comparisons}
     assert set(against) == {"popularity", "ease", "champion"}
     assert against["champion"].mean_other == pytest.approx(mean_ndcg(named, 3))
     assert against["champion"].mean_challenger == pytest.approx(mean_ndcg(named, TASTES, order))
-    promotion = store.promote(good, named, second.version, judgement)
+    promotion = promote(Recommenders(good, named), second.version, judgement)
     assert (promotion.promoted, promotion.champion, promotion.previous) == (True, "2", "1")
     assert aliases(client, named) == {"champion": "2", "previous": "1"}
 
     # A poor one is refused, with the reasons on its version; the champion stays.
     poor = make_project(tmp_path / "poor", named, good_tastes=1)
     write_evaluation(poor, named)
-    third = store.register(poor, named)
-    promotion = store.promote(poor, named, third.version, store.judge(poor, named, third.version))
+    third = enrol(Recommenders(poor, named))
+    promotion = promote(
+        Recommenders(poor, named), third.version, judge(Recommenders(poor, named), third.version)
+    )
     assert (promotion.promoted, promotion.champion) == (False, "2")
     assert aliases(client, named) == {"champion": "2", "previous": "1", "challenger": "3"}
     assert any("does not beat the champion (version 2)" in failure for failure in promotion.decision.failures)
@@ -137,9 +143,9 @@ def test_the_gate_from_the_first_champion_to_a_poor_challenger(client, named, tm
     assert tags["dvc.lock.sha256"] in shown
 
     # The same data and champion: the decision stands without asking anyone; another gate asks anew.
-    again = store.judge(poor, named, third.version)
+    again = judge(Recommenders(poor, named), third.version)
     assert (again.evidence, again.decision) == (None, promotion.decision)
-    assert not store.promote(poor, named, third.version, again).promoted
+    assert not promote(Recommenders(poor, named), third.version, again).promoted
     lenient = named.model_copy(
         update={
             "register_": named.register_.model_copy(
@@ -147,10 +153,10 @@ def test_the_gate_from_the_first_champion_to_a_poor_challenger(client, named, tm
             )
         }
     )
-    assert store.judge(poor, lenient, third.version).evidence is not None
+    assert judge(Recommenders(poor, lenient), third.version).evidence is not None
 
     # The champion answers in this process too.
-    champion = store.load_champion(poor, name)
+    champion = load_champion(poor, name)
     assert champion.version == "2"
     assert champion.packaged.recommend([["item-1", "item-7"]], 6)[0].item_ids[0] in {
         f"item-{item}" for item in range(13, ITEMS, TASTES)
@@ -174,7 +180,7 @@ def test_the_gates_figure_of_a_challenger_is_evaluates_figure(client, named, tmp
         measured, _ = measure({OURS: ranking}, features, rows, named.evaluate)
         return measured["recommenders"][OURS]["metrics"]["ndcg_at_10"]
 
-    judgement = store.judge(root, named, store.register(root, named).version)
+    judgement = judge(Recommenders(root, named), enrol(Recommenders(root, named)).version)
     figures = {comparison.mean_challenger for comparison in judgement.evidence.comparisons}
     assert figures == {by_evaluate(history)}
     assert by_evaluate(history) > by_evaluate(csr_array((history != 0).astype(np.float32))) + 0.1
@@ -182,7 +188,7 @@ def test_the_gates_figure_of_a_challenger_is_evaluates_figure(client, named, tmp
 
 def test_a_run_holds_params_metrics_curves_reports_and_lineage(client, named, tmp_path):
     root = make_project(tmp_path / "project", named, good_tastes=2)
-    registered = store.register(root, named, "flow-run-7")
+    registered = enrol(Recommenders(root, named), "flow-run-7")
     run = client.get_run(registered.run_id)
     assert run.info.status == "FINISHED"
     assert run.data.params["train.generator.hidden"] == "[6]"
@@ -225,12 +231,12 @@ def test_a_package_that_cannot_answer_is_refused(client, named, tmp_path):
     root = make_project(tmp_path / "project", named, good_tastes=TASTES)
     (root / "models" / "recommender" / "weights.safetensors").write_bytes(b"damaged")
     write_lock(root)
-    registered = store.register(root, named)
-    judgement = store.judge(root, named, registered.version)
+    registered = enrol(Recommenders(root, named))
+    judgement = judge(Recommenders(root, named), registered.version)
     assert not judgement.decision.promote
     assert any("no readable recommender" in failure for failure in judgement.decision.failures)
     assert np.isnan(judgement.evidence.coverage)
-    assert store.promote(root, named, registered.version, judgement).champion is None
+    assert promote(Recommenders(root, named), registered.version, judgement).champion is None
     assert aliases(client, named) == {"challenger": "1"}
 
 
@@ -239,15 +245,15 @@ def test_a_package_that_cannot_be_fetched_is_no_verdict_on_it(client, named, tmp
     with pytest.raises(Unavailable, match="models:/nothing/1 cannot be fetched"):
         ask("models:/nothing/1", asked, 5, True)
     root = make_project(tmp_path / "project", named, good_tastes=TASTES)
-    version = store.register(root, named).version
+    version = enrol(Recommenders(root, named)).version
     location = client.get_experiment_by_name(named.register_.name).artifact_location
     place = Path(location.removeprefix("file://"))
     place.rename(place.with_name("away"))
     with pytest.raises(Unavailable, match="the artifact store does not have its files"):
-        store.judge(root, named, version)
+        judge(Recommenders(root, named), version)
     assert "gate.decision" not in client.get_model_version(named.register_.name, version).tags
     place.with_name("away").rename(place)
-    assert store.judge(root, named, version).decision.promote
+    assert judge(Recommenders(root, named), version).decision.promote
 
 
 def test_a_run_that_was_killed_is_not_shown_as_running_for_good(client, named, tmp_path):
@@ -256,9 +262,9 @@ def test_a_run_that_was_killed_is_not_shown_as_running_for_good(client, named, t
     experiment = client.create_experiment(name, artifact_location(root, name))
     dead = client.create_run(experiment, tags={"train_key": "of a killed registration"}).info.run_id
     somebodys = client.create_run(experiment).info.run_id
-    registered = store.register(root, named)
+    registered = enrol(Recommenders(root, named))
     client.update_run(registered.run_id, status="RUNNING")  # killed right after its version was made
-    assert store.register(root, named).reused
+    assert enrol(Recommenders(root, named)).reused
     assert client.get_run(registered.run_id).info.status == "FINISHED"
     assert client.get_run(dead).info.status == "KILLED"
     assert client.get_run(somebodys).info.status == "RUNNING"
@@ -266,24 +272,24 @@ def test_a_run_that_was_killed_is_not_shown_as_running_for_good(client, named, t
 
 def test_only_a_change_of_the_train_stage_makes_a_new_version(client, named, tmp_path):
     root = make_project(tmp_path / "project", named, good_tastes=2)
-    assert store.register(root, named).version == "1"
+    assert enrol(Recommenders(root, named)).version == "1"
     lock = yaml.safe_load((root / "dvc.lock").read_text())
     lock["stages"]["evaluate"] = {"cmd": "y"}
     (root / "dvc.lock").write_text(yaml.safe_dump(lock))
-    assert store.register(root, named).reused
+    assert enrol(Recommenders(root, named)).reused
     write_lock(root, params={"params.yaml": {"train": {"seed": 43}}})
-    assert store.register(root, named).version == "2"
+    assert enrol(Recommenders(root, named)).version == "2"
 
 
 def test_a_recommender_trained_past_dvc_is_refused(client, named, tmp_path):
     root = make_project(tmp_path / "project", named, good_tastes=2)
-    assert store.register(root, named).version == "1"
+    assert enrol(Recommenders(root, named)).version == "1"
     taste_recommender(named, TASTES).save(root / "models" / "recommender")
     with pytest.raises(RecganError, match="models/recommender is not what"):
-        store.register(root, named)
+        enrol(Recommenders(root, named))
     shutil.rmtree(root / "models" / "recommender")
     with pytest.raises(RecganError, match="the stage train has not run yet; run dvc repro"):
-        store.register(root, named)
+        enrol(Recommenders(root, named))
 
 
 def test_an_empty_store_takes_a_model_from_the_cache(empty_database, named, tmp_path, monkeypatch):
@@ -291,7 +297,7 @@ def test_an_empty_store_takes_a_model_from_the_cache(empty_database, named, tmp_
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")
     root = make_project(tmp_path / "project", named, good_tastes=2)
     shutil.copy(empty_database, root / "mlflow.db")
-    assert store.register(root, named).version == "1"
+    assert enrol(Recommenders(root, named)).version == "1"
     assert (root / "mlartifacts" / named.register_.name).is_dir()
 
 
@@ -307,81 +313,9 @@ def test_what_is_missing_is_said(store_env, named, tmp_path, missing, message):
     root = make_project(tmp_path / "project", named, good_tastes=2)
     (root / missing).unlink()
     with pytest.raises(RecganError, match=message):
-        store.register(root, named)
+        enrol(Recommenders(root, named))
 
 
 def test_no_champion_is_said(store_env):
     with pytest.raises(RecganError, match="nobody has no champion yet"):
-        store.load_champion(Path(), "nobody")
-
-
-# --- two promoters ---------------------------------------------------------------------------------------
-
-QUALITY = {"1": 0.1, "2": 0.2, "3": 0.3}
-
-
-@pytest.fixture
-def versions(client, named):
-    """Three versions without packages, the first of them champion."""
-    name = named.register_.name
-    run = client.create_run(client.create_experiment(name))
-    client.create_registered_model(name)
-    for _ in QUALITY:
-        client.create_model_version(name, "file:///nowhere", run.info.run_id)
-    client.set_registered_model_alias(name, "champion", "1")
-    return name
-
-
-def compare_by_quality(client, pause=lambda: None):
-    def judge(root, params, version):
-        champion = str(current(client, params.register_.name).version)
-        pause()
-        better = QUALITY[version] > QUALITY[champion]
-        return store.Judgement(
-            champion, Decision(better, (f"{'✓' if better else '✗'} quality",)), None, champion
-        )
-
-    return judge
-
-
-def test_a_champion_that_changed_is_judged_anew(client, versions, named):
-    judge = compare_by_quality(client)
-    second, third = judge(None, named, "2"), judge(None, named, "3")
-    assert second.decision.promote
-    assert store.promote(Path(), named, "3", third, judge).promoted
-    promotion = store.promote(Path(), named, "2", second, judge)
-    assert (promotion.promoted, promotion.champion) == (False, "3")
-    assert aliases(client, named) == {"champion": "3", "previous": "1"}
-
-
-def test_the_better_of_two_promoters_always_ends_champion(client, versions, named):
-    for _ in range(50):
-        race(client, versions, named)
-        assert aliases(client, named)["champion"] == "3"
-
-
-def test_the_better_of_two_promoters_ends_champion_by_a_lock_in_postgres(
-    client, versions, named, monkeypatch, postgres
-):
-    monkeypatch.setenv("RECGAN_LOCK_DATABASE", postgres)
-    for _ in range(10):
-        race(client, versions, named)
-        assert aliases(client, named)["champion"] == "3"
-
-
-def race(client, versions, named):
-    """Let versions 2 and 3, both judged better than version 1, promote themselves at the same time."""
-    client.set_registered_model_alias(versions, "champion", "1")
-    gate = threading.Barrier(2)
-    judge = compare_by_quality(client)
-
-    def run(version):
-        judgement = judge(None, named, version)
-        gate.wait()
-        store.promote(Path(), named, version, judgement, judge)
-
-    racers = [threading.Thread(target=run, args=(version,)) for version in ("2", "3")]
-    for racer in racers:
-        racer.start()
-    for racer in racers:
-        racer.join()
+        load_champion(Path(), "nobody")

@@ -1,17 +1,16 @@
 """Killed before any write to the registry, a move of the champion is completed by whatever comes next."""
 
-from pathlib import Path
-
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion, ModelVersionTag
 from mlflow.exceptions import MlflowException
 
 from recgan.core.errors import RecganError
-from recgan.package.gate import Decision
 from recgan.registry import by_hand, promotion, rollback
-from recgan.registry.promotion import Judgement, judged_before, settle
+from recgan.registry.domain import Decision
+from recgan.registry.promotion import Judgement, judged_before
 from recgan.registry.tracking import connect
+from tests.registry.stub import Numbers
 
 
 class Memory:
@@ -89,15 +88,15 @@ def memory(monkeypatch, tmp_path):
 
 def promoted_by_the_gate(name="shop"):
     judgement = Judgement("2", Decision(True, ("✓ better",)), None, "tonight")
-    settle(Path(), name, "3", judgement, lambda: judgement)
+    promotion.promote(Numbers(name), "3", judgement)
 
 
 def promoted_by_hand():
-    by_hand.promote_by_hand(Path(), "shop", "1", "the gate errs", "ada", lambda uri: None)
+    by_hand.promote_by_hand(Numbers("shop"), "1", "the gate errs", "ada")
 
 
 def rolled_back(name="shop"):
-    return rollback.rollback(Path(), name, "empty lists", "ada", lambda uri: None)
+    return rollback.rollback(Numbers(name), "empty lists", "ada")
 
 
 @pytest.mark.parametrize(

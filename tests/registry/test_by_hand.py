@@ -4,11 +4,14 @@ import pytest
 
 from recgan.core.errors import RecganError, Unavailable
 from recgan.daily.recommendations import live_by_hand
+from recgan.package.store import Recommenders
 from recgan.registry.by_hand import promote_by_hand
 from recgan.registry.promotion import judged_before
 from recgan.registry.rollback import rollback
 from recgan.registry.tracking import connect
-from tests.registry.test_rollback import aliases, answers, name  # noqa: F401  (a fixture)
+from tests.package.conftest import named_so
+from tests.registry.stub import Numbers
+from tests.registry.test_rollback import aliases, name  # noqa: F401  (a fixture)
 
 
 @pytest.fixture
@@ -18,7 +21,7 @@ def client(store_env):
 
 def test_who_when_and_why_are_on_record_and_previous_is_set(client, name, tmp_path):  # noqa: F811
     client.set_model_version_tag(name, "3", "gate.key", "a refusal's")
-    done = promote_by_hand(tmp_path, name, "3", " the gate's window was a holiday ", "ada", answers)
+    done = promote_by_hand(Numbers(name, tmp_path), "3", " the gate's window was a holiday ", "ada")
     assert aliases(client, name) == {"champion": "3", "previous": "2"}
     tags = client.get_model_version(name, "3").tags
     assert tags == {
@@ -33,11 +36,11 @@ def test_who_when_and_why_are_on_record_and_previous_is_set(client, name, tmp_pa
 
 
 def test_a_withdrawn_version_is_withdrawn_no_longer(client, name, tmp_path):  # noqa: F811
-    rollback(tmp_path, name, "empty lists", "ada", answers)
-    promote_by_hand(tmp_path, name, "2", "the lists were the export's fault", "bob", answers)
+    rollback(Numbers(name, tmp_path), "empty lists", "ada")
+    promote_by_hand(Numbers(name, tmp_path), "2", "the lists were the export's fault", "bob")
     assert aliases(client, name) == {"champion": "2", "previous": "1"}
     assert not [key for key in client.get_model_version(name, "2").tags if key.startswith("withdrawn")]
-    assert rollback(tmp_path, name, "worse", "ada", answers).champion == "1"
+    assert rollback(Numbers(name, tmp_path), "worse", "ada").champion == "1"
 
 
 @pytest.mark.parametrize(
@@ -53,16 +56,18 @@ def test_a_withdrawn_version_is_withdrawn_no_longer(client, name, tmp_path):  # 
 )
 def test_what_is_refused_changes_nothing(client, name, tmp_path, version, reason, says):  # noqa: F811
     with pytest.raises(RecganError, match=says):
-        promote_by_hand(tmp_path, name, version, reason, "ada", answers)
+        promote_by_hand(Numbers(name, tmp_path), version, reason, "ada")
     assert aliases(client, name) == {"champion": "2", "previous": "1"}
     assert not any(client.get_model_version(name, one).tags for one in "123")
 
 
-def test_a_version_that_does_not_answer_is_refused(client, name, tmp_path):  # noqa: F811
+def test_a_version_that_does_not_answer_is_refused(client, name, params, tmp_path):  # noqa: F811
     with pytest.raises(RecganError, match=r"does not answer \(an item stands twice\), so version 2 stays"):
-        promote_by_hand(tmp_path, name, "3", "why not", "ada", lambda uri: "an item stands twice")
+        promote_by_hand(
+            Numbers(name, tmp_path, trial=lambda uri: "an item stands twice"), "3", "why not", "ada"
+        )
     with pytest.raises(Unavailable, match=r"cannot be asked .* so version 2 stays"):  # by the real trial
-        promote_by_hand(tmp_path, name, "3", "why not", "ada")
+        promote_by_hand(Recommenders(tmp_path, named_so(params, name)), "3", "why not", "ada")
     assert aliases(client, name) == {"champion": "2", "previous": "1"}
     assert not client.get_model_version(name, "3").tags
 
@@ -70,7 +75,7 @@ def test_a_version_that_does_not_answer_is_refused(client, name, tmp_path):  # n
 def test_the_first_champion_has_nobody_before(client, name, tmp_path):  # noqa: F811
     for alias in ("champion", "previous"):
         client.delete_registered_model_alias(name, alias)
-    assert promote_by_hand(tmp_path, name, "1", "a start", "ada", answers).previous is None
+    assert promote_by_hand(Numbers(name, tmp_path), "1", "a start", "ada").previous is None
     assert aliases(client, name) == {"champion": "1"}
-    with pytest.raises(RecganError, match="nobody has no version '1'; there is none yet: make run"):
-        promote_by_hand(tmp_path, "nobody", "1", "a start", "ada", answers)
+    with pytest.raises(RecganError, match="nobody has no version '1'; there is none yet: make numbers"):
+        promote_by_hand(Numbers("nobody", tmp_path), "1", "a start", "ada")

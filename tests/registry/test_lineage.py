@@ -7,7 +7,8 @@ import subprocess
 import pytest
 
 from recgan.core.errors import RecganError
-from recgan.registry.lineage import LINEAGE, folder_md5, lineage, train_key
+from recgan.package.lineage import LINEAGE, lineage
+from recgan.registry.lineage import folder_md5, train_key
 
 LOCK = """schema: '2.0'
 stages:

@@ -9,8 +9,10 @@ import pytest
 
 from recgan.core.errors import RecganError
 from recgan.core.files import read_json
-from recgan.package import store
-from recgan.package.asking import QUESTIONS, ask, fetched
+from recgan.package.asking import QUESTIONS, ask
+from recgan.package.store import Recommenders, load_version
+from recgan.registry.asking import fetched
+from recgan.registry.enrol import enrol
 from recgan.registry.manifest import (
     MANIFEST,
     DamagedPackageError,
@@ -18,9 +20,11 @@ from recgan.registry.manifest import (
     check_package,
     write_manifest,
 )
-from recgan.registry.promotion import judged
-from recgan.registry.rollback import trial_prediction
-from tests.package.conftest import TASTES, make_project
+from recgan.registry.promotion import judge, promote
+from recgan.registry.rollback import check_answers
+from recgan.registry.tracking import connect
+from tests.package.conftest import TASTES, make_project, named_so
+from tests.registry.stub import Numbers
 
 ASKED = pa.record_batch([[["item-1"]], [[1.0]]], QUESTIONS)
 
@@ -98,9 +102,9 @@ def test_damaged_weights_are_refused_wherever_they_are_loaded_and_judged_anew_wh
     store_env, params, tmp_path, monkeypatch
 ):
     name = "damaged"
-    named = params.model_copy(update={"register_": params.register_.model_copy(update={"name": name})})
-    root = make_project(tmp_path / "project", named, good_tastes=TASTES)
-    version = store.register(root, named).version
+    named = named_so(params, name)
+    shop = Recommenders(make_project(tmp_path / "project", named, good_tastes=TASTES), named)
+    version = enrol(shop).version
     uri = f"models:/{name}/{version}"
     location = mlflow.get_logged_model(mlflow.models.get_model_info(uri).model_id).artifact_location
     model = Path(location.removeprefix("file://"))
@@ -119,17 +123,18 @@ def test_damaged_weights_are_refused_wherever_they_are_loaded_and_judged_anew_wh
     with pytest.raises(DamagedPackageError, match=says):
         ask(uri, ASKED, 5, True)
     with pytest.raises(DamagedPackageError, match=says):
-        store.load_version(name, version)  # what a server does
-    assert says in trial_prediction(uri)
-    judgement = store.judge(root, named, version)
+        load_version(name, version)  # what a server does
+    with pytest.raises(RecganError, match=says):
+        check_answers(shop, version, None)
+    judgement = judge(shop, version)
     assert not judgement.decision.promote
     assert says in judgement.decision.failures[0]
-    assert not store.promote(root, named, version, judgement).promoted
+    assert not promote(shop, version, judgement).promoted
 
     weights.write_bytes(whole)
-    again = store.judge(root, named, version)
+    again = judge(shop, version)
     assert again.evidence is not None
-    assert store.promote(root, named, version, again).promoted
+    assert promote(shop, version, again).promoted
 
     # Bytes that were lost on the way are fetched again.
     fetch, fetches = mlflow.artifacts.download_artifacts, []
@@ -147,16 +152,26 @@ def test_damaged_weights_are_refused_wherever_they_are_loaded_and_judged_anew_wh
     assert len(fetches) == 2
 
 
-def test_a_damaged_champion_is_no_reason_to_refuse_anybody_else():
-    def look():
-        fault = DamagedPackageError("artifacts/items.json is missing")
-        fault.model_uri = "models:/shop/1"
-        raise fault
+def test_a_damaged_champion_is_no_reason_to_refuse_anybody_else(store_env, tmp_path, monkeypatch):
+    client, numbers = connect(), Numbers("damaged-champion", tmp_path)
+    run = client.create_run(client.create_experiment(numbers.name))
+    client.create_registered_model(numbers.name)
+    for _ in range(2):
+        client.create_model_version(numbers.name, "file:///nowhere", run.info.run_id)
+    client.set_registered_model_alias(numbers.name, "champion", "1")
 
-    with pytest.raises(
-        RecganError, match=r"the champion \(version 1 of shop\) cannot answer: artifacts/items"
-    ):
-        judged("shop", "2", "1", look)
-    refused = judged("shop", "1", None, look)
-    assert refused.decision.failures == ("Version 1: artifacts/items.json is missing.",)
+    def damaged(version):
+        def look(*_):
+            fault = DamagedPackageError("artifacts/items.json is missing")
+            fault.model_uri = f"models:/{numbers.name}/{version}"
+            raise fault
+
+        return look
+
+    monkeypatch.setattr(numbers, "look", damaged("1"))
+    with pytest.raises(RecganError, match=r"the champion \(version 1 of .*\) cannot answer: artifacts/items"):
+        judge(numbers, "2")
+    monkeypatch.setattr(numbers, "look", damaged("2"))
+    refused = judge(numbers, "2")
+    assert refused.decision.failures == ("Version 2: artifacts/items.json is missing.",)
     assert refused.key is None  # so it is judged anew when its files are whole again

@@ -1,10 +1,7 @@
 """What passes is Unavailable and tried again; everything else stays what it is."""
 
 import errno
-import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pyarrow as pa
@@ -20,17 +17,21 @@ from flows.outside import is_transient
 from recgan.core.errors import RecganError, Unavailable
 from recgan.daily.monitor import monitor
 from recgan.daily.recommendations import recommend
-from recgan.images.package.ask import passes as images_passes
-from recgan.package import asking, store
-from recgan.package.ask import passes
-from recgan.package.asking import QUESTIONS, NoAnswerError, ended
-from recgan.package.gate import Decision
+from recgan.package import store
+from recgan.package.asking import ANSWERS, QUESTIONS
+from recgan.package.store import Recommenders
+from recgan.registry import asking, versions
+from recgan.registry.ask import passes
+from recgan.registry.asking import NoAnswerError, ended
 from recgan.registry.by_hand import promote_by_hand
+from recgan.registry.domain import Decision
+from recgan.registry.enrol import enrol
 from recgan.registry.outage import outside
-from recgan.registry.promotion import Judgement, settle
+from recgan.registry.promotion import Judgement, judge, promote
 from recgan.registry.rollback import rollback
 from recgan.registry.tracking import connect
-from tests.package.conftest import TASTES, make_project
+from tests.package.conftest import TASTES, make_project, named_so
+from tests.registry.stub import Numbers
 
 
 def answered(status):
@@ -98,23 +99,24 @@ def test_a_full_disk_is_called_one_and_a_long_message_is_cut():
 
 CALLS = {
     "get_model_version_by_alias": [
-        lambda root, named: store.champion_version(root, named.register_.name),
+        lambda root, named: versions.champion_version(root, named.register_.name),
         lambda root, named: store.load_champion(root, named.register_.name),
-        lambda root, named: store.challenger(root, named.register_.name),
-        lambda root, named: store.judge(root, named, "1"),
-        lambda root, named: rollback(root, named.register_.name, "why", trial=lambda uri: None),
-        lambda root, named: promote_by_hand(root, named.register_.name, "1", "why", trial=lambda uri: None),
+        lambda root, named: versions.challenger(root, named.register_.name),
+        lambda root, named: judge(Recommenders(root, named), "1"),
+        lambda root, named: rollback(Numbers(named.register_.name, root), "why"),
+        lambda root, named: promote_by_hand(Numbers(named.register_.name, root), "1", "why"),
         recommend,
         monitor,
     ],
     "set_model_version_tag": [
-        lambda root, named: settle(
-            root, "absent", "1", Judgement(None, Decision(False, ("✗ poor",)), None, None), lambda: None
+        lambda root, named: promote(
+            Numbers("absent", root), "1", Judgement(None, Decision(False, ("✗ poor",)), None, None)
         )
     ],
-    "search_model_versions": [store.register],
-    "log_batch": [store.register],
+    "search_model_versions": [lambda root, named: enrol(Recommenders(root, named))],
+    "log_batch": [lambda root, named: enrol(Recommenders(root, named))],
 }
+ASKED = pa.record_batch([[["item-1"]], [[1.0]]], QUESTIONS)
 FAULTS = (
     MlflowException("API request to http://mlflow:5000 failed", codes.INTERNAL_ERROR),
     requests.ConnectionError("connection refused"),
@@ -124,7 +126,7 @@ FAULTS = (
 def test_whatever_call_an_outage_hits_after_connecting_it_is_tried_again(
     store_env, params, tmp_path, monkeypatch
 ):
-    named = params.model_copy(update={"register_": params.register_.model_copy(update={"name": "outage"})})
+    named = named_so(params, "outage")
     root = make_project(tmp_path / "project", named, good_tastes=TASTES)
     connect().create_registered_model("absent")
     run = connect().create_run("0")
@@ -155,10 +157,10 @@ class Failed:
 def test_a_server_that_went_away_is_unavailable(monkeypatch):
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     monkeypatch.setattr(
-        store, "connect", lambda root: MlflowClient("http://127.0.0.1:9", "http://127.0.0.1:9")
+        versions, "connect", lambda root: MlflowClient("http://127.0.0.1:9", "http://127.0.0.1:9")
     )
     with pytest.raises(Unavailable, match="do not answer"):
-        store.champion_version(Path(), "shop")
+        versions.champion_version(Path(), "shop")
 
 
 # --- the process that answers ----------------------------------------------------------------------------
@@ -190,16 +192,17 @@ def test_what_hindered_a_process_is_told_from_what_it_did(code, kind, says):
 def test_a_process_that_was_hindered_is_no_answer_of_the_model(tmp_path, monkeypatch, dies, says):
     (tmp_path / "ask.py").write_text(dies)
     monkeypatch.setattr(asking, "__file__", str(tmp_path / "asking.py"))
-    with pytest.raises(Unavailable, match=says), asking.asking(tmp_path, 5, True) as answer:
-        answer(pa.record_batch([[["item-1"]], [[1.0]]], QUESTIONS))
+    with pytest.raises(Unavailable, match=says), asking.started(tmp_path, QUESTIONS, ANSWERS) as answer:
+        answer(ASKED, {})
 
 
 def test_one_that_takes_too_long_is_no_answer_of_the_model(tmp_path, monkeypatch):
     (tmp_path / "ask.py").write_text("import time; time.sleep(60)")
     monkeypatch.setattr(asking, "__file__", str(tmp_path / "asking.py"))
     monkeypatch.setattr(asking, "_TIMEOUT", 0.2)
-    with pytest.raises(Unavailable, match=r"longer than 0\.2 s"), asking.asking(tmp_path, 5, True) as answer:
-        answer(pa.record_batch([[["item-1"]], [[1.0]]], QUESTIONS))
+    late = pytest.raises(Unavailable, match=r"longer than 0\.2 s")
+    with late, asking.started(tmp_path, QUESTIONS, ANSWERS) as answer:
+        answer(ASKED, {})
 
 
 def test_a_folder_for_the_answers_that_cannot_be_made_is_unavailable(tmp_path, monkeypatch):
@@ -209,12 +212,12 @@ def test_a_folder_for_the_answers_that_cannot_be_made_is_unavailable(tmp_path, m
     monkeypatch.setattr(asking.tempfile, "mkdtemp", full)
     with pytest.raises(Unavailable, match="no room is left"), asking.fetched("models:/shop/1"):
         pass
-    with pytest.raises(Unavailable, match="no room is left"), asking.asking(tmp_path, 5, True):
+    full = pytest.raises(Unavailable, match="no room is left")
+    with full, asking.started(tmp_path, QUESTIONS, ANSWERS):
         pass
 
 
-@pytest.mark.parametrize("judge", [passes, images_passes])
-def test_the_process_itself_tells_what_passes(judge):
+def test_the_process_itself_tells_what_passes():
     wrapped = ValueError("no readable recommender")
     wrapped.__context__ = OSError(errno.EMFILE, "Too many open files")
     passing = (
@@ -223,22 +226,16 @@ def test_the_process_itself_tells_what_passes(judge):
         RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 8 GB"),
         wrapped,
     )
-    assert all(map(judge, passing))
+    assert all(map(passes, passing))
     lasting = (ValueError("wrong"), RuntimeError("shapes differ"), OSError(errno.ENOENT, "gone"), None)
-    assert not any(map(judge, lasting))
+    assert not any(map(passes, lasting))
 
 
-def test_a_script_that_lacks_memory_ends_with_the_code_for_a_passing_fault(tmp_path):
+def test_a_script_that_lacks_memory_ends_with_the_code_for_a_passing_fault(tmp_path, monkeypatch):
     script = Path(asking.__file__).with_name("ask.py").read_text()
     script = script.replace("import mlflow.pyfunc", "raise MemoryError('8 GB')")
     (tmp_path / "ask.py").write_text(script)
-    stream = pa.BufferOutputStream()
-    with pa.ipc.new_stream(stream, QUESTIONS) as asked:
-        asked.write_batch(pa.record_batch([[["item-1"]], [[1.0]]], QUESTIONS))
-    done = subprocess.run(
-        [sys.executable, str(tmp_path / "ask.py"), "nowhere", "5", "true", str(os.getpid())],
-        input=stream.getvalue().to_pybytes(),
-        capture_output=True,
-    )
-    assert done.returncode == 75
-    assert b"MemoryError: 8 GB" in done.stderr
+    monkeypatch.setattr(asking, "__file__", str(tmp_path / "asking.py"))
+    says = pytest.raises(Unavailable, match="ran out of memory, disk or files: MemoryError: 8 GB")
+    with says, asking.started(tmp_path, QUESTIONS, ANSWERS) as answer:
+        answer(ASKED, {})

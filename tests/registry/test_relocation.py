@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from recgan.core.errors import RecganError, Unavailable
-from recgan.package import store
-from recgan.registry import tracking
+from recgan.package.store import Recommenders, load_champion
+from recgan.registry import tracking, versions
+from recgan.registry.enrol import enrol
+from recgan.registry.promotion import judge
 from recgan.registry.relocation import elsewhere, relocate, sentence
 from recgan.registry.tracking import connect, current
 from tests.package.conftest import TASTES, make_project, write_lock
@@ -33,7 +35,7 @@ def project(tmp_path_factory, named, empty_database, beside_the_database):
     """A project with a champion, its registry beside it; the name of its folder needs quoting in an URI."""
     root = make_project(tmp_path_factory.mktemp("shops") / "the first shop %", named, good_tastes=TASTES)
     shutil.copy(empty_database, root / "mlflow.db")
-    version = store.register(root, named).version
+    version = enrol(Recommenders(root, named)).version
     connect(root).set_registered_model_alias("moved", "champion", version)
     return root
 
@@ -67,9 +69,9 @@ def test_a_copy_is_refused_untouched_and_after_mending_leaves_the_original_alone
     before, database = files(project), (copy / "mlflow.db").read_bytes()
     write_lock(copy, params={"params.yaml": {"train": {"seed": 43}}})  # a retraining
     for touch in (
-        lambda: store.register(copy, named),
-        lambda: store.load_champion(copy, "moved"),
-        lambda: store.judge(copy, named, "1"),
+        lambda: enrol(Recommenders(copy, named)),
+        lambda: load_champion(copy, "moved"),
+        lambda: judge(Recommenders(copy, named), "1"),
     ):
         with pytest.raises(RecganError, match="was moved or copied here") as refused:
             touch()
@@ -84,12 +86,12 @@ def test_a_copy_is_refused_untouched_and_after_mending_leaves_the_original_alone
     assert names(copy / "mlflow.db", project) == 0
     assert str(done.kept) in sentence(done)
     assert names(done.kept, project) == done.locations
-    assert store.register(copy, named).version == "2"
+    assert enrol(Recommenders(copy, named)).version == "2"
     assert len(files(copy)) > len(before)
     assert files(project) == before
-    assert store.register(project, named).reused  # the original works as it did
+    assert enrol(Recommenders(project, named)).reused  # the original works as it did
     with gone(project):
-        assert store.load_champion(copy, "moved").version == "1"
+        assert load_champion(copy, "moved").version == "1"
     assert relocate(copy / "mlflow.db").kept is None
 
 
@@ -97,12 +99,12 @@ def test_a_moved_project_works_again_and_what_it_registers_lies_in_it(project, n
     moved = shutil.copytree(project, tmp_path / "elsewhere" / "shop")
     with gone(project):
         with pytest.raises(RecganError, match="recgan relocate"):
-            store.champion_version(moved, "moved")
+            versions.champion_version(moved, "moved")
         relocate(moved / "mlflow.db")
-        assert store.load_champion(moved, "moved").version == "1"
+        assert load_champion(moved, "moved").version == "1"
         before = files(moved)
         write_lock(moved, params={"params.yaml": {"train": {"seed": 43}}})
-        assert store.register(moved, named).version == "2"
+        assert enrol(Recommenders(moved, named)).version == "2"
         assert len(files(moved)) > len(before)
         assert not project.exists()
 
@@ -141,7 +143,7 @@ def test_a_scheduled_run_uses_the_registry_of_its_project(project, monkeypatch):
     monkeypatch.setattr(tracking, "tracking_uri", lambda root=Path(): f"sqlite:///{project}/mlflow.db")
     place = project / ".recgan" / "worktrees" / "retrain"
     place.mkdir(parents=True)
-    assert store.load_champion(place, "moved").version == "1"
+    assert load_champion(place, "moved").version == "1"
 
 
 @pytest.mark.parametrize(

@@ -6,15 +6,13 @@ import pytest
 
 from recgan.core.errors import RecganError, Unavailable
 from recgan.daily.recommendations import live_now
-from recgan.package import store
-from recgan.package.gate import Decision
+from recgan.package.store import Recommenders
+from recgan.registry.domain import Decision
+from recgan.registry.promotion import Judgement, judge, promote
 from recgan.registry.rollback import rollback
 from recgan.registry.tracking import connect, current
-from tests.package.conftest import TASTES, make_project
-
-
-def answers(model_uri):
-    return None
+from tests.package.conftest import named_so
+from tests.registry.stub import Numbers
 
 
 @pytest.fixture
@@ -41,7 +39,7 @@ def aliases(client, name):
 
 
 def test_the_version_before_is_live_and_both_say_who_when_and_why(client, name, tmp_path):
-    done = rollback(tmp_path, name, "  empty lists since noon ", "ada", answers)
+    done = rollback(Numbers(name, tmp_path), "  empty lists since noon ", "ada")
     assert aliases(client, name) == {"champion": "1"}
     assert (done.champion, done.withdrawn, done.by) == ("1", "2", "ada")
     when = done.when.isoformat(timespec="seconds")
@@ -53,33 +51,33 @@ def test_the_version_before_is_live_and_both_say_who_when_and_why(client, name, 
 
 
 def test_a_second_rollback_is_refused_and_tells_of_the_first(client, name, tmp_path):
-    rollback(tmp_path, name, "empty lists", "ada", answers)
+    rollback(Numbers(name, tmp_path), "empty lists", "ada")
     with pytest.raises(RecganError, match=r"no version before its champion \(version 1\).*by ada: empty"):
-        rollback(tmp_path, name, "empty lists", "bob", answers)
+        rollback(Numbers(name, tmp_path), "empty lists", "bob")
     assert aliases(client, name) == {"champion": "1"}
 
 
 def test_without_a_champion_or_one_before_or_a_reason_nothing_moves(client, name, tmp_path):
     with pytest.raises(RecganError, match="nobody has no champion"):
-        rollback(tmp_path, "nobody", "why not", trial=answers)
+        rollback(Numbers("nobody", tmp_path), "why not")
     with pytest.raises(RecganError, match="needs a reason"):
-        rollback(tmp_path, name, " ", trial=answers)
+        rollback(Numbers(name, tmp_path), " ")
     client.set_registered_model_alias(name, "previous", "2")  # a promotion killed between its two aliases
     with pytest.raises(RecganError, match="no version before"):
-        rollback(tmp_path, name, "why not", trial=answers)
+        rollback(Numbers(name, tmp_path), "why not")
     client.delete_registered_model_alias(name, "previous")
     with pytest.raises(RecganError, match="no version before"):
-        rollback(tmp_path, name, "why not", trial=answers)
+        rollback(Numbers(name, tmp_path), "why not")
     assert aliases(client, name) == {"champion": "2"}
     assert not any(client.get_model_version(name, version).tags for version in "123")
 
 
-def test_a_version_that_does_not_answer_does_not_come_back(client, name, tmp_path):
+def test_a_version_that_does_not_answer_does_not_come_back(client, name, params, tmp_path):
     """The second time by the real trial: the artifact store does not have these versions' packages."""
     with pytest.raises(RecganError, match=r"version 1 .* does not answer \(empty lists\), so version 2"):
-        rollback(tmp_path, name, "empty lists", trial=lambda uri: "empty lists")
+        rollback(Numbers(name, tmp_path, trial=lambda uri: "empty lists"), "empty lists")
     with pytest.raises(Unavailable, match=r"version 1 .* cannot be asked .*so version 2 stays"):
-        rollback(tmp_path, name, "empty lists")
+        rollback(Recommenders(tmp_path, named_so(params, name)), "empty lists")
     assert aliases(client, name) == {"champion": "2", "previous": "1"}
 
 
@@ -94,46 +92,39 @@ def test_killed_on_the_way_it_can_be_done_again_or_is_done(client, name, tmp_pat
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(kind, after, and_die)
-        rollback(tmp_path, name, "empty lists", "ada", answers)
+        rollback(Numbers(name, tmp_path), "empty lists", "ada")
     if after == "set_model_version_tag":
-        rollback(tmp_path, name, "empty lists", "ada", answers)
+        rollback(Numbers(name, tmp_path), "empty lists", "ada")
     else:
         with pytest.raises(RecganError, match="no version before"):
-            rollback(tmp_path, name, "empty lists", "ada", answers)
+            rollback(Numbers(name, tmp_path), "empty lists", "ada")
     assert aliases(client, name)["champion"] == "1"
     assert client.get_model_version(name, "2").tags["withdrawn.by"] == "ada"
 
 
-def test_the_gate_refuses_what_was_withdrawn_and_takes_another(client, name, params, tmp_path):
+def test_the_gate_refuses_what_was_withdrawn_and_takes_another(client, name, tmp_path):
     """It would beat the restored champion again, were it asked."""
-    root = make_project(tmp_path / "project", params, good_tastes=TASTES)
-    named = params.model_copy(update={"register_": params.register_.model_copy(update={"name": name})})
-    promote = Decision(True, ("✓ quality",))
-    before = store.Judgement("2", promote, None, "key")  # version 3 was judged before the rollback
-    rollback(root, name, "empty lists", "ada", answers)
-    judgement = store.judge(root, named, "2")
+    numbers = Numbers(name, tmp_path, {"1": 1, "2": 2, "3": 3})
+    before = Judgement("2", Decision(True, ("✓ quality",)), None, "key")  # of version 3, before the rollback
+    rollback(numbers, "empty lists", "ada")
+    judgement = judge(numbers, "2")
     assert judgement.decision.failures[0].startswith("Version 2 was withdrawn at 20")
     assert judgement.decision.failures[0].endswith("by ada: empty lists")
-    promotion = store.promote(root, named, "2", judgement)
+    promotion = promote(numbers, "2", judgement)
     assert (promotion.promoted, promotion.champion) == (False, "1")
+    assert not numbers.asked
 
-    anew = []
-
-    def judge(root, params, version):
-        anew.append(version)
-        return store.Judgement("1", promote, None, "key")
-
-    promotion = store.promote(root, named, "3", before, judge)
-    assert anew == ["3"]
+    promotion = promote(numbers, "3", before)
+    assert numbers.asked == ["3"]
     assert (promotion.champion, promotion.previous) == ("3", "1")
-    assert rollback(root, name, "slow", "bob", answers).champion == "1"
+    assert rollback(numbers, "slow", "bob").champion == "1"
 
 
 def test_a_withdrawn_version_that_comes_back_is_withdrawn_no_longer(client, name, tmp_path):
-    rollback(tmp_path, name, "empty lists", "ada", answers)
+    rollback(Numbers(name, tmp_path), "empty lists", "ada")
     client.set_registered_model_alias(name, "champion", "3")
     client.set_registered_model_alias(name, "previous", "2")
-    rollback(tmp_path, name, "worse still", "ada", answers)
+    rollback(Numbers(name, tmp_path), "worse still", "ada")
     tags = client.get_model_version(name, "2").tags
     assert {key.partition(".")[0] for key in tags} == {"restored"}
 
@@ -143,7 +134,7 @@ def test_two_at_once_roll_back_once(client, name, tmp_path):
 
     def race():
         try:
-            outcomes.append(rollback(tmp_path, name, "empty lists", "ada", answers).champion)
+            outcomes.append(rollback(Numbers(name, tmp_path), "empty lists", "ada").champion)
         except RecganError as error:
             outcomes.append(str(error))
 

@@ -14,8 +14,9 @@ import urllib.request
 import pytest
 
 from recgan.core.errors import RecganError
-from recgan.package import store
+from recgan.package.store import Recommenders
 from recgan.registry import servers
+from recgan.registry.enrol import enrol
 from recgan.registry.tracking import connect
 from tests.package.conftest import ITEMS, TASTES, make_project
 
@@ -31,7 +32,7 @@ def port():
 def server(params, store_env, port, tmp_path):
     """`recgan serve-model` on a champion, from an empty working directory."""
     root = make_project(tmp_path / "project", params, good_tastes=TASTES)
-    registered = store.register(root, params)
+    registered = enrol(Recommenders(root, params))
     connect().set_registered_model_alias(params.register_.name, "champion", registered.version)
     command = [
         sys.executable,

@@ -7,6 +7,8 @@ from fastapi.testclient import TestClient
 
 from recgan.features.matrices import write_features
 from recgan.package import store
+from recgan.package.store import Recommenders
+from recgan.registry.enrol import enrol
 from recgan.registry.tracking import connect
 from recgan.serving.app import create_app
 from tests.package.conftest import (  # noqa: F401  (fixtures)
@@ -14,6 +16,7 @@ from tests.package.conftest import (  # noqa: F401  (fixtures)
     TASTES,
     empty_database,
     make_project,
+    named_so,
     params,
     shop_features,
     store_env,
@@ -41,11 +44,11 @@ def catalogued_features():
 
 def register(folder, params, name, good_tastes=TASTES):  # noqa: F811
     """Register a recommender that knows some tastes; return the version."""
-    named = params.model_copy(update={"register_": params.register_.model_copy(update={"name": name})})
+    named = named_so(params, name)
     root = make_project(folder, named, good_tastes=good_tastes)
     write_features(catalogued_features(), root / "data" / "features")
     write_lock(root)
-    return store.register(root, named).version
+    return enrol(Recommenders(root, named)).version
 
 
 def promote(name, version):

@@ -16,6 +16,7 @@ from scipy.sparse import csr_array
 from recgan.__main__ import serve
 from recgan.package import store
 from recgan.package.packaged import Catalogue, Confidence, PackagedRecommender, Shoppers
+from recgan.registry import versions
 from recgan.registry.tracking import connect
 from recgan.serving import server
 from recgan.serving.app import create_app
@@ -522,12 +523,14 @@ def test_a_challenger_that_does_not_work_leaves_the_other_lists(shop, monkeypatc
 def test_the_challenger_is_the_last_registered_that_is_not_the_champion(shop, monkeypatch):
     client = connect()
     promote(shop, "1")
-    assert store.challenger(Path(), shop).version == "2"
-    assert store.challenger(Path(), shop).decision is None
+    assert versions.challenger(Path(), shop).version == "2"
+    assert versions.challenger(Path(), shop).decision is None
     client.set_model_version_tag(shop, "2", "gate.decision", "refuse")
     client.set_model_version_tag(shop, "2", "gate.reasons", "✓ One.\n✗ Another.")
-    identity = store.VersionId("2", client.get_model_version(shop, "2").run_id)
-    assert store.challenger(Path(), shop) == store.Challenger(identity, "refuse", ("✓ One.", "✗ Another."))
+    identity = versions.VersionId("2", client.get_model_version(shop, "2").run_id)
+    assert versions.challenger(Path(), shop) == versions.Challenger(
+        identity, "refuse", ("✓ One.", "✗ Another.")
+    )
     with looking(shop) as looker:
         assert lists(looker, history=[])["verdict"] == {
             "decision": "refuse",
@@ -535,9 +538,9 @@ def test_the_challenger_is_the_last_registered_that_is_not_the_champion(shop, mo
         }
         until(lambda: lists(looker, history=[])["challenger"]["state"] == "ready")
     promote(shop, "2")
-    assert store.challenger(Path(), shop) is None
+    assert versions.challenger(Path(), shop) is None
     promote(shop, "1")
-    assert store.challenger(Path(), "nobody") is None
+    assert versions.challenger(Path(), "nobody") is None
 
 
 def test_a_registry_that_does_not_answer_leaves_what_is_loaded(shop, monkeypatch):

@@ -236,12 +236,13 @@ import sys
 from pathlib import Path
 from fastapi.testclient import TestClient
 from recgan.package import store
+from recgan.registry import versions
 from recgan.package.packaged import PackagedRecommender
 from recgan.serving.app import create_app
 folder = Path(sys.argv[1])
-store.champion_version = lambda root, name: store.VersionId("1", "run")
+versions.champion_version = lambda root, name: versions.VersionId("1", "run")
 store.load_champion = lambda root, name: store.Champion(
-    store.VersionId("1", "run"), PackagedRecommender.load(folder / "recommender", folder / "items.json")
+    versions.VersionId("1", "run"), PackagedRecommender.load(folder / "recommender", folder / "items.json")
 )
 app = create_app("shop")
 app.state.watch.look()

@@ -31,7 +31,8 @@ from recgan.evaluation.profile import (
 )
 from recgan.package.reference import REFERENCE, after, read_kept
 from recgan.registry.outage import outside
-from recgan.registry.tracking import connect, current
+from recgan.registry.tracking import connect
+from recgan.registry.versions import the_champion
 from recgan.settings import MonitorParams, Params
 
 log = logging.getLogger(__name__)
@@ -62,19 +63,13 @@ class Observation:
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """Whether to retrain, and everything that is beyond its limit."""
-
-    retrain: bool
-    reasons: tuple[str, ...]
-
-
-@dataclass(frozen=True)
 class Report:
     """An observation and what follows from it."""
 
     observation: Observation
-    verdict: Verdict
+    retrain: bool
+    reasons: tuple[str, ...]
+    """Everything that is beyond its limit."""
 
 
 # --- the observation ------------------------------------------------------------------------------------
@@ -92,15 +87,11 @@ def monitor(root: Path, params: Params) -> Report:
         Unavailable: the registry or its files do not answer.
     """
     client, name = connect(root), params.register_.name
-    champion = current(client, name)
-    if champion is None:
-        raise RecganError(f"{name} has no champion yet; a version becomes one by passing the gate: make run")
-    observation = observe(root, params, champion)
-    report = Report(observation, decide(observation, params.monitor))
+    report = decide(observe(root, params, the_champion(client, name)), params.monitor)
     write_json(root / layout.MONITOR_REPORT, asdict(report))
     write_text(root / layout.MONITOR_TEXT, as_markdown(report, params.monitor))
     _log_metrics(client, report)
-    log.info("%s", report.verdict.reasons[0])
+    log.info("%s", report.reasons[0])
     return report
 
 
@@ -208,7 +199,7 @@ def _drift(prefix: str, reference: Histograms, found: Histograms) -> dict[str, d
 # --- what follows ---------------------------------------------------------------------------------------
 
 
-def decide(observation: Observation, limits: MonitorParams) -> Verdict:
+def decide(observation: Observation, limits: MonitorParams) -> Report:
     """Retrain when any figure is beyond its limit; a figure that is not a number is beyond it.
 
     What could not be looked at is no reason to retrain.
@@ -228,7 +219,7 @@ def decide(observation: Observation, limits: MonitorParams) -> Verdict:
     coverage = observation.shares.get("coverage")
     if coverage is not None and not coverage >= limits.min_coverage:
         reasons.append(f"{_NAMES['coverage']}: {coverage:.1%} is below {limits.min_coverage:.1%}")
-    return Verdict(bool(reasons), tuple(reasons) or ("Nothing is beyond its limit.",))
+    return Report(observation, bool(reasons), tuple(reasons) or ("Nothing is beyond its limit.",))
 
 
 _NAMES = {
@@ -264,24 +255,24 @@ def as_rows(report: Report, limits: MonitorParams) -> list[dict[str, str]]:
 
 def outcome(report: Report) -> str:
     """Name what follows."""
-    return "Drifted" if report.verdict.retrain else "Steady"
+    return "Drifted" if report.retrain else "Steady"
 
 
 def sentence(report: Report) -> str:
     """Say in one sentence what follows."""
     seen = report.observation
-    follows = "retraining is due" if report.verdict.retrain else "no retraining is due"
-    return f"{seen.name} version {seen.version}: {follows}; {'; '.join(report.verdict.reasons)}"
+    follows = "retraining is due" if report.retrain else "no retraining is due"
+    return f"{seen.name} version {seen.version}: {follows}; {'; '.join(report.reasons)}"
 
 
 def as_markdown(report: Report, limits: MonitorParams) -> str:
-    """Return what people read: the verdict, the figures, and what could not be looked at."""
+    """Return what people read: what follows, the figures, and what could not be looked at."""
     seen = report.observation
     rows = as_rows(report, limits)
     lines = [
-        f"# {seen.name} version {seen.version}: {'retrain' if report.verdict.retrain else 'no drift'}",
+        f"# {seen.name} version {seen.version}: {'retrain' if report.retrain else 'no drift'}",
         "",
-        *(f"- {reason}" for reason in report.verdict.reasons),
+        *(f"- {reason}" for reason in report.reasons),
         "",
         f"{seen.events:,} newest events, {seen.newest_from} to {seen.newest_until}, against the champion's "
         f"training data, before {seen.trained_until}.",
@@ -298,9 +289,9 @@ def _log_metrics(client: MlflowClient, report: Report) -> None:
     seen, now = report.observation, int(time.time() * 1000)
     age = datetime.fromisoformat(seen.newest_until) - datetime.fromisoformat(seen.trained_until)
     values = {f"{place}.{name}": value for place, of in seen.drift.items() for name, value in of.items()}
-    values |= seen.shares | {"retrain": float(report.verdict.retrain)}
+    values |= seen.shares | {"retrain": float(report.retrain)}
     metrics = [Metric(f"monitor/{key}", value, now, age.days) for key, value in values.items()]
     client.log_batch(seen.run_id, metrics=metrics)
     when = datetime.now(UTC).isoformat(timespec="seconds")
-    for key, value in {"when": when, "retrain": str(report.verdict.retrain).lower()}.items():
+    for key, value in {"when": when, "retrain": str(report.retrain).lower()}.items():
         client.set_model_version_tag(seen.name, seen.version, f"monitor.{key}", value)

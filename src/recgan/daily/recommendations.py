@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from mlflow.entities.model_registry import ModelVersion
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
@@ -19,12 +18,13 @@ from recgan.core.errors import RecganError
 from recgan.daily.publish import METADATA, about, build, drop_parts, publishing, put_in_place
 from recgan.features.matrices import read_features
 from recgan.features.newest import newest_histories
-from recgan.package.asking import NoAnswerError, asking, catalogue_size, fetched, questions
-from recgan.registry.by_hand import PromotedByHand
+from recgan.package.asking import asking, catalogue_size, questions
+from recgan.registry import by_hand, rollback
+from recgan.registry.asking import NoAnswerError, fetched
 from recgan.registry.manifest import DamagedPackageError
 from recgan.registry.outage import outside
-from recgan.registry.rollback import Rollback
 from recgan.registry.tracking import connect, critical_section, current
+from recgan.registry.versions import identify, the_champion
 from recgan.settings import Params
 
 log = logging.getLogger(__name__)
@@ -102,7 +102,7 @@ def recommend(
         del features  # half of the memory
         shoppers = _Shoppers(user_ids, histories, item_ids, part_shoppers)
         while True:
-            champion = _champion(current(client, name), name)
+            champion = the_champion(client, name)
             content = {
                 "name": name,
                 "version": str(champion.version),
@@ -121,7 +121,7 @@ def recommend(
             whole = _build(target, content, shoppers)
             with critical_section(root, name):  # a promotion or a rollback comes before this, or after
                 holder = current(client, name)
-                if holder is not None and _which(holder) == _which(champion):
+                if holder is not None and identify(holder) == identify(champion):
                     put_in_place(whole, target)
                     log.info("%s: version %s", target, champion.version)
                     return Published(target, content, False)
@@ -202,16 +202,6 @@ def _long(user_ids: NDArray[np.object_], answers: pa.RecordBatch, version: str) 
     )
 
 
-def _which(version: ModelVersion) -> tuple[str, str]:
-    return str(version.version), str(version.run_id)  # a restored registry may give a number again
-
-
-def _champion(version: ModelVersion | None, name: str) -> ModelVersion:
-    if version is None:
-        raise RecganError(f"{name} has no champion yet; a version becomes one by passing the gate: make run")
-    return version
-
-
 def outcome(published: Published) -> str:
     """Name what became of the file."""
     return "Unchanged" if published.unchanged else "Published"
@@ -228,26 +218,14 @@ def sentence(published: Published) -> str:
     )
 
 
-def live_now(root: Path, done: Rollback) -> str:
+def live_now(root: Path, done: rollback.Rollback) -> str:
     """Say what is live after a rollback, and what is not yet."""
-    lines = [
-        f"Live now: {done.name} version {done.champion}, in place of version {done.withdrawn}.",
-        f"{done.when:%Y-%m-%d %H:%M:%S} UTC by {done.by}: {done.reason}",
-        f"Version {done.withdrawn} is withdrawn: the gate will not promote it again.",
-        *_not_yet(root, done.name, done.champion),
-    ]
-    return "\n".join(lines)
+    return "\n".join([rollback.sentence(done), *_not_yet(root, done.name, done.champion)])
 
 
-def live_by_hand(root: Path, done: PromotedByHand) -> str:
+def live_by_hand(root: Path, done: by_hand.PromotedByHand) -> str:
     """Say what is live after a promotion by hand, and what is not yet."""
-    before = "" if done.previous is None else f", in place of version {done.previous}"
-    lines = [
-        f"Live now: {done.name} version {done.champion}{before}.",
-        f"{done.when:%Y-%m-%d %H:%M:%S} UTC by {done.by}: {done.reason}",
-        *_not_yet(root, done.name, done.champion),
-    ]
-    return "\n".join(lines)
+    return "\n".join([by_hand.sentence(done), *_not_yet(root, done.name, done.champion)])
 
 
 def _not_yet(root: Path, name: str, champion: str) -> list[str]:

@@ -23,15 +23,16 @@ from recgan.features.matrices import read_features
 from recgan.package.asking import ask, questions
 from recgan.package.gate import CHAMPION as CHAMPION_NAME
 from recgan.package.gate import Evidence, may_compare
+from recgan.package.lineage import SPLIT, split_identity, validation_passed
 from recgan.recommenders.ranking import ndcg, once
-from recgan.registry.lineage import SPLIT, split_identity, validation_passed
-from recgan.registry.tracking import connect, current
 from recgan.settings import Params
 
 log = logging.getLogger(__name__)
 
 
-def gather_evidence(root: Path, params: Params, version: str) -> Evidence:
+def gather_evidence(
+    root: Path, params: Params, client: MlflowClient, version: str, champion_version: str | None
+) -> Evidence:
     """Judge a version and the champion on today's test window, with the baselines of today.
 
     Every packaged model gets the histories as item ids with the confidences of the features, as evaluate
@@ -41,15 +42,14 @@ def gather_evidence(root: Path, params: Params, version: str) -> Evidence:
     Args:
         root: the project.
         params: of the project.
+        client: of the tracking store.
         version: of the registered model, the challenger.
+        champion_version: None where there is none.
 
     Raises:
         RecganError: the features or baselines are missing, or the champion does not answer.
     """
-    client = connect(root)
     name, k = params.register_.name, params.evaluate.primary_k
-    champion = current(client, name)
-    champion_version = None if champion is None else str(champion.version)
     features = read_features(root / layout.FEATURES)
     item_ids = features.items["item_id"].astype(str).tolist()
     baselines = read_rankings(root / layout.BASELINES / "rankings.npz", features, k)

@@ -4,6 +4,7 @@ import math
 from dataclasses import asdict, dataclass
 
 from recgan.evaluation.significance import Comparison
+from recgan.registry.domain import Decision
 from recgan.settings import GateParams
 
 CHAMPION = "champion"
@@ -33,19 +34,6 @@ class Evidence:
     """The same of the champion."""
 
 
-@dataclass(frozen=True)
-class Decision:
-    """Whether to promote, and every reason: the criteria that passed (✓) and that failed (✗)."""
-
-    promote: bool
-    reasons: tuple[str, ...]
-
-    @property
-    def failures(self) -> tuple[str, ...]:
-        """The reasons against, without their mark."""
-        return tuple(reason[2:] for reason in self.reasons if reason.startswith("✗"))
-
-
 def decide(evidence: Evidence, gate: GateParams) -> Decision:
     """Judge a challenger by every criterion of the gate.
 
@@ -63,10 +51,7 @@ def decide(evidence: Evidence, gate: GateParams) -> Decision:
         _coverage(evidence, gate.min_coverage),
         _smoke(evidence.smoke_error),
     ]
-    return Decision(
-        promote=all(passed for passed, _ in criteria),
-        reasons=tuple(f"{'✓' if passed else '✗'} {sentence}" for passed, sentence in criteria),
-    )
+    return Decision.of(criteria)
 
 
 def _expectations(passed: bool) -> tuple[bool, str]:

@@ -1,1 +1,1 @@
-"""The packaged recommender, the gate, and the MLflow registry."""
+"""MLflow for every domain: versions, the aliases that a gate moves, and where everything comes from."""

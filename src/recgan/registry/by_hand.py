@@ -3,16 +3,15 @@
 import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
 from mlflow.exceptions import MlflowException
 
 from recgan.core.errors import RecganError
-from recgan.package.gate import Decision
 from recgan.registry.aliases import crown, mend
+from recgan.registry.domain import Decision, Domain
 from recgan.registry.outage import outside
 from recgan.registry.promotion import record
-from recgan.registry.rollback import Trial, check_answers, this_user, trial_prediction
+from recgan.registry.rollback import check_answers, this_user
 from recgan.registry.tracking import connect, critical_section
 
 log = logging.getLogger(__name__)
@@ -33,26 +32,17 @@ class PromotedByHand:
 
 
 @outside()
-def promote_by_hand(
-    root: Path,
-    name: str,
-    version: str,
-    reason: str,
-    by: str | None = None,
-    trial: Trial = trial_prediction,
-) -> PromotedByHand:
+def promote_by_hand(domain: Domain, version: str, reason: str, by: str | None = None) -> PromotedByHand:
     """Make a version the champion without the gate, in the critical section of promotion.
 
     The version has to answer a trial prediction, as in the gate, and keeps tags of who, when and why. The
     champion before becomes `previous`. A version that was withdrawn is withdrawn no longer.
 
     Args:
-        root: the project.
-        name: the registered model.
+        domain: of the registered model.
         version: its number.
         reason: for the record.
         by: who does it; None for this user on this machine.
-        trial: says why a model does not answer, or None.
 
     Raises:
         RecganError: no reason is given, there is no such version, it is the champion already, or it does not
@@ -61,8 +51,8 @@ def promote_by_hand(
     """
     if not reason.strip():
         raise RecganError('a promotion by hand needs a reason for the record; give --reason "…"')
-    client = connect(root)
-    with critical_section(root, name):
+    client, name = connect(domain.root), domain.name
+    with critical_section(domain.root, name):
         champion = mend(client, name)
         before = None if champion is None else str(champion.version)
         if before == version:
@@ -73,8 +63,8 @@ def promote_by_hand(
             if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                 raise
             known = client.search_model_versions(f"name = '{name}'")
-            raise RecganError(_unknown(name, version, [int(one.version) for one in known])) from None
-        check_answers(name, version, before, trial)
+            raise RecganError(_unknown(domain, version, [int(one.version) for one in known])) from None
+        check_answers(domain, version, before)
         done = PromotedByHand(name, version, before, by or this_user(), reason.strip(), datetime.now(UTC))
         reason = f"✓ Promoted by hand, without the gate, by {done.by}: {done.reason}"
         record(client, name, version, Decision(True, (reason,)), None)
@@ -89,7 +79,18 @@ def _iso(done: PromotedByHand) -> str:
     return done.when.isoformat(timespec="seconds")
 
 
-def _unknown(name: str, version: str, numbers: list[int]) -> str:
+def sentence(done: PromotedByHand) -> str:
+    """Say who made which version the champion, when and why."""
+    before = "" if done.previous is None else f", in place of version {done.previous}"
+    return (
+        f"Live now: {done.name} version {done.champion}{before}.\n"
+        f"{done.when:%Y-%m-%d %H:%M:%S} UTC by {done.by}: {done.reason}"
+    )
+
+
+def _unknown(domain: Domain, version: str, numbers: list[int]) -> str:
     newest = ", ".join(map(str, sorted(numbers)[-10:]))
-    there = f"choose one of {newest} (make ui shows them)" if numbers else "there is none yet: make run"
-    return f"{name} has no version {version!a}; {there}"
+    there = (
+        f"choose one of {newest} (make ui shows them)" if numbers else f"there is none yet: {domain.retrain}"
+    )
+    return f"{domain.name} has no version {version!a}; {there}"

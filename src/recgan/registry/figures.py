@@ -1,39 +1,54 @@
-"""The numbers of a training as metrics of its MLflow run."""
+"""A training in its MLflow run: parameters, numbers, curves, and the files of its stages."""
 
 import csv
 import math
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import mlflow
 from mlflow import MlflowClient
 from mlflow.entities import Metric
 
+from recgan.core import layout
 from recgan.core.files import read_json
 
 _METRICS_AT_ONCE = 1000  # MLflow's limit for one call
 
 
-def log_figures(client: MlflowClient, run_id: str, metrics: Path, curves: Path) -> None:
-    """Log the numbers of a folder of JSON files, and a CSV file of curves where there is one."""
+def log_training(
+    client: MlflowClient, run_id: str, folder: Path, params: Mapping[str, Any], bare: str = ""
+) -> None:
+    """Log what a chain of stages leaves beside the model to the active run.
+
+    Args:
+        client: of the tracking store.
+        run_id: of the active run.
+        folder: with dvc.yaml, metrics/ and reports/.
+        params: nested.
+        bare: metrics whose names begin so go by the rest of their names.
+    """
+    mlflow.log_params(dict(flat(params, ".")))
     now = int(time.time() * 1000)
-    points = [*_metrics(metrics, now), *_curves(curves, now)]
+    points = [*_metrics(folder / layout.METRICS, now, bare), *_curves(folder / layout.CURVES, now)]
     for start in range(0, len(points), _METRICS_AT_ONCE):
         client.log_batch(run_id, metrics=points[start : start + _METRICS_AT_ONCE])
+    for part in (layout.REPORTS, layout.METRICS):
+        if (folder / part).is_dir():
+            mlflow.log_artifacts(str(folder / part), str(part))
+    for file in (layout.PARAMS, layout.STAGES, layout.LOCK):
+        if (folder / file).exists():
+            mlflow.log_artifact(str(folder / file))
 
 
-def _metrics(folder: Path, timestamp: int) -> Iterator[Metric]:
-    """Yield every finite number in metrics/*.json as <stage>/<path>, with _at_ for @.
-
-    The recommender's own figures of the evaluation go by their bare names, such as ndcg_at_10.
-    """
+def _metrics(folder: Path, timestamp: int, bare: str) -> Iterator[Metric]:
+    """Yield every finite number in a folder of JSON files as <stage>/<path>, with _at_ for @."""
     for path in sorted(folder.glob("*.json")):
         for key, value in flat(read_json(path), "/", path.stem):
             if isinstance(value, int | float) and math.isfinite(value):
-                name = _metric_name(key).removeprefix("evaluation/recommender.")
-                yield Metric(name, float(value), timestamp, 0)
+                yield Metric(_metric_name(key).removeprefix(bare), float(value), timestamp, 0)
 
 
 def _curves(path: Path, timestamp: int) -> Iterator[Metric]:

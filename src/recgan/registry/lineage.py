@@ -9,25 +9,11 @@ from typing import Any
 
 from recgan.core import layout
 from recgan.core.errors import RecganError
-from recgan.core.files import read_json
 from recgan.core.yaml12 import read_yaml
 
 TRAIN_KEY = "train_key"
-SPLIT = "features.split"
-"""JSON: the identity of the split that a version was trained under."""
-LINEAGE = (
-    TRAIN_KEY,
-    SPLIT,
-    "git.sha",
-    "git.dirty",
-    "dvc.lock.sha256",
-    "features.md5",
-    "prefect.flow_run_id",
-    "validation.passed",
-)
-"""Tags of every run and version."""
 
-_WRITTEN = [f":!{folder}{name}" for folder in ("", "images/") for name in ("dvc.lock", "metrics")]
+_WRITTEN = [f":(exclude,glob)**/{name}" for name in ("dvc.lock", "metrics/**")]
 """What the stages write changes with every run, committed or not."""
 
 
@@ -41,23 +27,6 @@ def train_key(root: Path = Path()) -> str:
     if entry is None:
         raise RecganError(f"{root / 'dvc.lock'} has no stage `train`; run dvc repro")
     return hashlib.sha256(json.dumps(entry, sort_keys=True).encode()).hexdigest()
-
-
-def lineage(root: Path = Path(), flow_run_id: str | None = None) -> dict[str, str]:
-    """Return the tags that every run and version carries.
-
-    Args:
-        root: the project.
-        flow_run_id: of the Prefect flow run; None for a run by hand.
-
-    Raises:
-        RecganError: dvc.lock is missing or has no stage `train`, or the features do not name their split.
-    """
-    return origin(root, root, flow_run_id) | {
-        SPLIT: json.dumps(split_identity(root), sort_keys=True),
-        "features.md5": _output_md5(root, "features", "data/features"),
-        "validation.passed": str(validation_passed(root)).lower(),
-    }
 
 
 def origin(root: Path, locked: Path, flow_run_id: str | None = None) -> dict[str, str]:
@@ -82,30 +51,21 @@ def origin(root: Path, locked: Path, flow_run_id: str | None = None) -> dict[str
     }
 
 
-def check_locked(
-    root: Path = Path(),
-    locked: Path | None = None,
-    outputs: Sequence[tuple[str, str]] | None = None,
-) -> None:
+def check_locked(root: Path, locked: Path, outputs: Sequence[tuple[str, Path]]) -> None:
     """Refuse outputs that are not those of dvc.lock, whose lineage they get.
 
     Args:
         root: the project.
-        locked: the folder of dvc.lock; None is the project.
-        outputs: stages, each with one of its folders; None is kept events, features and the recommender.
+        locked: the folder of dvc.lock.
+        outputs: stages, each with one of its folders.
 
     Raises:
         RecganError: a folder is missing, or was written by something else than dvc repro.
     """
-    locked = root if locked is None else locked
-    if outputs is None:
-        outputs = [("features", "data/features"), ("train", "models/recommender")]
-        if (root / layout.KEPT).is_dir():  # a model alone can come from the cache
-            outputs = [*outputs, ("validate", "data/kept")]
     for stage, path in outputs:
         if not (root / path).is_dir():
             raise RecganError(f"no {root / path}: the stage {stage} has not run yet; run dvc repro")
-        found, wanted = folder_md5(root / path), _output_md5(locked, stage, path)
+        found, wanted = folder_md5(root / path), output_md5(locked, stage, path)
         if found != wanted:
             raise RecganError(
                 f"{root / path} is not what dvc.lock names (md5 {found}, locked {wanted}), so "
@@ -123,36 +83,6 @@ def folder_md5(folder: Path) -> str:
     return f"{hashlib.md5(json.dumps(entries).encode(), usedforsecurity=False).hexdigest()}.dir"
 
 
-def split_identity(root: Path = Path()) -> dict[str, Any]:
-    """Return what tells the split of the features from others.
-
-    Raises:
-        RecganError: there is no readable data/features/summary.json, or one of an earlier version.
-    """
-    path = root / layout.FEATURES / "summary.json"
-    try:
-        return dict(read_json(path)["split_identity"])
-    except (OSError, ValueError, KeyError) as error:
-        raise RecganError(
-            f"{path} does not say what the split holds out ({error!r}); run dvc repro"
-        ) from None
-
-
-def validation_passed(root: Path = Path()) -> bool:
-    """Tell whether the expectations passed when the events were last validated.
-
-    Raises:
-        RecganError: there is no readable metrics/validation.json.
-    """
-    path = root / layout.VALIDATION_METRICS
-    try:
-        return bool(read_json(path)["success"])
-    except (OSError, ValueError, KeyError) as error:
-        raise RecganError(
-            f"{path} does not say whether the expectations passed ({error}); run dvc repro"
-        ) from None
-
-
 def _stages(root: Path) -> dict[str, Any]:
     path = root / layout.LOCK
     try:
@@ -163,9 +93,16 @@ def _stages(root: Path) -> dict[str, Any]:
         raise RecganError(f"{path} is no lock file of DVC; restore it with `git checkout dvc.lock`") from None
 
 
-def _output_md5(root: Path, stage: str, path: str) -> str:
+def output_md5(root: Path, stage: str, path: Path) -> str:
+    """Return the md5 that dvc.lock names for a stage's output, or `none`.
+
+    Args:
+        root: the folder of dvc.lock.
+        stage: that writes it.
+        path: of the output, as dvc.lock has it.
+    """
     outputs = _stages(root).get(stage, {}).get("outs", [])
-    return next((str(output["md5"]) for output in outputs if output["path"] == path), "none")
+    return next((str(output["md5"]) for output in outputs if output["path"] == path.as_posix()), "none")
 
 
 def _git(root: Path, *arguments: str) -> str | None:

@@ -1,24 +1,20 @@
-"""What becomes of a judged version: the decision on record, and the champion's alias."""
+"""What the gate decides on a version, and what becomes of it: the record and the champion's alias."""
 
+import hashlib
 import json
 import logging
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
-from jinja2 import TemplateError
 from mlflow import MlflowClient
 
 from recgan.core.errors import RecganError
-from recgan.evaluation.page import Verdict, page
-from recgan.package.gate import Decision, Evidence
 from recgan.registry.aliases import crown, mend
-from recgan.registry.lineage import LINEAGE
+from recgan.registry.domain import Decision, Domain
 from recgan.registry.manifest import DamagedPackageError
 from recgan.registry.outage import outside
 from recgan.registry.rollback import withdrawal
-from recgan.registry.tracking import connect, critical_section
+from recgan.registry.tracking import connect, critical_section, current
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +48,44 @@ class Promotion:
     decision: Decision
 
 
+@outside()
+def judge(domain: Domain, version: str) -> Judgement:
+    """Let the gate of a domain decide on a version, beside the champion.
+
+    A decision that was recorded for the very same data, code, parameters and champion is taken again. A
+    version that a rollback has withdrawn is refused unasked: offline it may well beat the champion again. One
+    whose package is damaged is refused until its files are whole again.
+
+    Args:
+        domain: of the registered model.
+        version: of it, the challenger.
+
+    Raises:
+        RecganError: the champion does not answer, or something to compare by is missing.
+        Unavailable: a package cannot be fetched, or the process that answers was hindered.
+    """
+    client, name = connect(domain.root), domain.name
+    champion = current(client, name)
+    champion_version = None if champion is None else str(champion.version)
+    key = _key(domain, champion_version)
+    known = judged_before(client, name, version, champion_version, key)
+    if known is not None:
+        return known
+    try:
+        decision, evidence = domain.look(client, version, champion_version)
+    except DamagedPackageError as fault:
+        if fault.model_uri != f"models:/{name}/{version}":
+            raise RecganError(
+                f"the champion (version {champion_version} of {name}) cannot answer: {fault}"
+            ) from fault
+        return Judgement(champion_version, Decision(False, (f"✗ Version {version}: {fault}.",)), None, None)
+    return Judgement(champion_version, decision, evidence, key)
+
+
+def _key(domain: Domain, champion_version: str | None) -> str:
+    return hashlib.sha256("\0".join([*domain.basis(), str(champion_version)]).encode()).hexdigest()
+
+
 def judged_before(
     client: MlflowClient, name: str, version: str, champion_version: str | None, key: str
 ) -> Judgement | None:
@@ -69,56 +103,34 @@ def judged_before(
     return Judgement(champion_version, decision, None, key)
 
 
-def judged(name: str, version: str, champion_version: str | None, look: Callable[[], Judgement]) -> Judgement:
-    """Return a new judgement; a version whose package is damaged is refused until its files are whole again.
-
-    Args:
-        name: of the registered model.
-        version: of it, the challenger.
-        champion_version: None where there is none.
-        look: gathers the evidence and decides.
-
-    Raises:
-        Unavailable: a package cannot be fetched, or the process that answers was hindered.
-        RecganError: the champion does not answer.
-    """
-    try:
-        return look()
-    except DamagedPackageError as fault:
-        if fault.model_uri != f"models:/{name}/{version}":
-            raise RecganError(
-                f"the champion (version {champion_version} of {name}) cannot answer: {fault}"
-            ) from fault
-        return Judgement(champion_version, Decision(False, (f"✗ Version {version}: {fault}.",)), None, None)
-
-
 @outside()
-def settle(
-    root: Path, name: str, version: str, judgement: Judgement, again: Callable[[], Judgement]
-) -> Promotion:
-    """Move the aliases of any registered model as `promote` says.
+def promote(domain: Domain, version: str, judgement: Judgement) -> Promotion:
+    """Make a version the champion if the gate decided so; record the decision with its reasons either way.
+
+    Everything happens in one critical section. Should the champion have changed since the judgement, the
+    version is judged anew inside it. The champion before gets the alias `previous`.
 
     Args:
-        root: the project.
-        name: of the registered model.
+        domain: of the registered model.
         version: of it.
         judgement: on that version.
-        again: makes a new judgement when the champion has changed.
 
     Raises:
         Unavailable: another process holds the critical section too long, or the store does not answer.
     """
-    client = connect(root)
-    with critical_section(root, name):
+    client, name = connect(domain.root), domain.name
+    with critical_section(domain.root, name):
         holder = mend(client, name)
         before = None if holder is None else str(holder.version)
         if before == version:
             return Promotion(version, False, True, version, None, _already(version))
         if judgement.champion_version != before:
             log.info("the champion is now %s, not %s: judging anew", before, judgement.champion_version)
-            judgement = again()
+            judgement = judge(domain, version)
         decision = judgement.decision
-        _record(client, root, name, version, judgement)
+        if judgement.evidence is not None:
+            _show(client, domain, version, judgement)
+        record(client, name, version, decision, judgement.key)
         if decision.promote:
             crown(client, name, version, before)
     log.info("%s version %s %s", name, version, "is the champion" if decision.promote else "was not promoted")
@@ -134,12 +146,6 @@ def settle(
 
 def _already(version: str) -> Decision:
     return Decision(False, (f"✓ Version {version} is the champion already; there is nothing to decide.",))
-
-
-def _record(client: MlflowClient, root: Path, name: str, version: str, judgement: Judgement) -> None:
-    if judgement.evidence is not None:
-        _show(client, root, name, version, judgement)
-    record(client, name, version, judgement.decision, judgement.key)
 
 
 def record(client: MlflowClient, name: str, version: str, decision: Decision, key: str | None) -> None:
@@ -160,10 +166,10 @@ def record(client: MlflowClient, name: str, version: str, decision: Decision, ke
         client.set_model_version_tag(name, version, _KEY, key)
 
 
-def _show(client: MlflowClient, root: Path, name: str, version: str, judgement: Judgement) -> None:
-    """Log the decision with its evidence, and the evaluation's page with it, to the version's run."""
+def _show(client: MlflowClient, domain: Domain, version: str, judgement: Judgement) -> None:
+    """Log the decision with its evidence, and the page that the domain makes of it, to the version's run."""
     decision = judgement.decision
-    registered = client.get_model_version(name, version)
+    registered = client.get_model_version(domain.name, version)
     run_id = str(registered.run_id)
     content = {
         "version": version,
@@ -172,13 +178,6 @@ def _show(client: MlflowClient, root: Path, name: str, version: str, judgement: 
         "evidence": asdict(judgement.evidence),
     }
     client.log_text(run_id, json.dumps(content, indent=2, ensure_ascii=False), "gate/decision.json")
-    if not isinstance(judgement.evidence, Evidence):
-        return  # no recommender, so the evaluation's page is not about it
-    origin = {key: registered.tags[key] for key in LINEAGE if key in registered.tags}
-    verdict = Verdict(name, version, decision.promote, decision.reasons, origin)
-    try:
-        report = page(root, verdict)
-    except (RecganError, TemplateError) as error:  # no reason to hold a promotion back
-        log.warning("no gate/report.html: %s", error)
-        return
-    client.log_text(run_id, report, "gate/report.html")
+    page = domain.page(registered, decision)
+    if page is not None:
+        client.log_text(run_id, page, "gate/report.html")

@@ -3,26 +3,21 @@
 import getpass
 import logging
 import socket
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
-import pyarrow as pa
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 
 from recgan.core.errors import RecganError, Unavailable
-from recgan.package.asking import QUESTIONS, ask
 from recgan.registry.aliases import RESTORED, WITHDRAWN, mend
+from recgan.registry.domain import Domain
 from recgan.registry.manifest import DamagedPackageError
 from recgan.registry.outage import outside
 from recgan.registry.tracking import CHAMPION, PREVIOUS, connect, critical_section, current
 
 log = logging.getLogger(__name__)
-
-Trial = Callable[[str], str | None]
 
 
 @dataclass(frozen=True)
@@ -39,55 +34,39 @@ class Rollback:
     when: datetime
 
 
-def trial_prediction(model_uri: str) -> str | None:
-    """Say why a packaged model does not answer, or None.
-
-    Raises:
-        Unavailable: it cannot be fetched, or the process that answers was hindered.
-    """
-    try:
-        return ask(model_uri, pa.record_batch([[[]], [[]]], QUESTIONS), 10, True).error
-    except DamagedPackageError as fault:
-        return str(fault)
-
-
-def check_answers(name: str, version: str, champion: str | None, trial: Trial) -> None:
+def check_answers(domain: Domain, version: str, champion: str | None) -> None:
     """Refuse to make a version the champion that does not answer.
 
     Args:
-        name: of the registered model.
+        domain: of the registered model, which asks it.
         version: of it.
         champion: the version that stays the champion otherwise.
-        trial: says why a model does not answer, or None.
 
     Raises:
         RecganError: it does not answer.
         Unavailable: it cannot be asked now.
     """
+    name = domain.name
     stays = (
         f"so version {champion} stays the champion"
         if champion is not None
         else "so there is still no champion"
     )
     try:
-        error = trial(f"models:/{name}/{version}")
+        error = domain.trial(f"models:/{name}/{version}")
+    except DamagedPackageError as fault:
+        error = str(fault)
     except Unavailable as fault:
         raise Unavailable(f"version {version} of {name} cannot be asked ({fault}), {stays}") from fault
     if error is not None:
         raise RecganError(
             f"version {version} of {name} does not answer ({error}), {stays}; promote a version that works "
-            '(recgan promote VERSION --reason "…"), or retrain'
+            f'({domain.command} promote VERSION --reason "…"), or retrain ({domain.retrain})'
         )
 
 
 @outside()
-def rollback(
-    root: Path,
-    name: str,
-    reason: str,
-    by: str | None = None,
-    trial: Trial = trial_prediction,
-) -> Rollback:
+def rollback(domain: Domain, reason: str, by: str | None = None) -> Rollback:
     """Make the version with the alias `previous` the champion again.
 
     In the critical section of promotion. Both versions keep tags of who, when and why; the withdrawn one is
@@ -95,11 +74,9 @@ def rollback(
     twice, by two people or by a retry, does not bring the withdrawn version back.
 
     Args:
-        root: the project.
-        name: the registered model.
+        domain: of the registered model.
         reason: for the record.
         by: who does it; None for this user on this machine.
-        trial: says why a model does not answer, or None; a version that fails it does not become champion.
 
     Raises:
         RecganError: no reason is given, there is no champion or no version before it, the version before
@@ -108,14 +85,14 @@ def rollback(
     """
     if not reason.strip():
         raise RecganError('a rollback needs a reason for the record; give --reason "…"')
-    client = connect(root)
-    with critical_section(root, name):
+    client, name = connect(domain.root), domain.name
+    with critical_section(domain.root, name):
         champion, previous = mend(client, name), current(client, name, PREVIOUS)
         if champion is None:
             raise RecganError(f"{name} has no champion, so there is nothing to roll back")
         if previous is None:
-            raise RecganError(_nothing_before(name, champion))
-        check_answers(name, str(previous.version), str(champion.version), trial)
+            raise RecganError(_nothing_before(domain, champion))
+        check_answers(domain, str(previous.version), str(champion.version))
         done = Rollback(
             name=name,
             withdrawn=str(champion.version),
@@ -132,15 +109,24 @@ def rollback(
     return done
 
 
-def _nothing_before(name: str, champion: ModelVersion) -> str:
-    message = f"{name} has no version before its champion (version {champion.version}), so it stays"
+def sentence(done: Rollback) -> str:
+    """Say who put which version back, when and why."""
+    return (
+        f"Live now: {done.name} version {done.champion}, in place of version {done.withdrawn}.\n"
+        f"{done.when:%Y-%m-%d %H:%M:%S} UTC by {done.by}: {done.reason}\n"
+        f"Version {done.withdrawn} is withdrawn: the gate will not promote it again."
+    )
+
+
+def _nothing_before(domain: Domain, champion: ModelVersion) -> str:
+    message = f"{domain.name} has no version before its champion (version {champion.version}), so it stays"
     if f"{RESTORED}.when" in champion.tags:
         of = champion.tags.get(f"{RESTORED}.instead_of")
         message += (
             f"; it came back in place of version {of} at {champion.tags[f'{RESTORED}.when']}, by "
             f"{champion.tags.get(f'{RESTORED}.by')}: {champion.tags.get(f'{RESTORED}.reason')}"
         )
-    return f"{message}; `previous` comes with the next promotion: make run"
+    return f"{message}; `previous` comes with the next promotion: {domain.retrain}"
 
 
 def _record(client: MlflowClient, done: Rollback) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from recgan.core.redact import clean
 from recgan.package import store
+from recgan.registry import versions
 from recgan.serving.model import ServedModel
 
 log = logging.getLogger(__name__)
@@ -50,8 +51,8 @@ class ChampionWatch:
         self._root, self._poll_seconds = root, poll_seconds
         self._on_swap, self._on_problem, self._on_look = on_swap, on_problem, on_look
         self._looked = time.monotonic()
-        self._refused: tuple[store.VersionId, float] | None = None
-        self._live: store.VersionId | None = None
+        self._refused: tuple[versions.VersionId, float] | None = None
+        self._live: versions.VersionId | None = None
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -83,7 +84,7 @@ class ChampionWatch:
     def look(self) -> None:
         """Look at the alias once; load, try and swap in what it names, if that is new."""
         try:
-            version = store.champion_version(self._root, self.name)
+            version = versions.champion_version(self._root, self.name)
             if version is None:
                 self._tell(
                     f"{self.name} has no champion; a version becomes one by passing the gate: make run "
@@ -100,7 +101,7 @@ class ChampionWatch:
             self._looked = time.monotonic()
             self._on_look()
 
-    def _swap(self, identity: store.VersionId) -> None:
+    def _swap(self, identity: versions.VersionId) -> None:
         began, version = time.monotonic(), identity.version
         try:
             champion = store.load_champion(self._root, self.name)

@@ -12,11 +12,13 @@ from recgan.core.errors import RecganError
 from recgan.images.classifier import classify
 from recgan.images.evaluate import evaluate
 from recgan.images.gan import ImageGAN
-from recgan.images.package import store
+from recgan.images.package.store import Generators
 from recgan.images.pictures import from_png
 from recgan.images.settings import load_images_params
 from recgan.images.train import train
+from recgan.registry.enrol import enrol
 from recgan.registry.lineage import folder_md5
+from recgan.registry.promotion import judge, promote
 from recgan.registry.tracking import connect, current
 from tests.images.data import images_params
 from tests.images.test_stages import make_project
@@ -64,9 +66,9 @@ def test_from_the_first_champion_to_a_poor_challenger(project, store_env, tmp_pa
     params = load_images_params(project)
     client, name = connect(project), params.register_.name
 
-    registered = store.register(project, params)
+    registered = enrol(Generators(project, params))
     assert (registered.version, registered.reused) == ("1", False)
-    assert store.register(project, params).reused
+    assert enrol(Generators(project, params)).reused
     run = client.get_run(registered.run_id)
     assert run.data.metrics["train/best_epoch"] >= 1
     assert "evaluation/frechet" in run.data.metrics
@@ -82,9 +84,9 @@ def test_from_the_first_champion_to_a_poor_challenger(project, store_env, tmp_pa
         weight.data.zero_()
     worse.save(root / "images/models/generator")
     lock(root)
-    second = store.register(root, params)
+    second = enrol(Generators(root, params))
     assert second.version == "2"
-    judgement = store.judge(root, params, "2")
+    judgement = judge(Generators(root, params), "2")
     evidence = judgement.evidence
     assert evidence.smoke_error is None
     # Without weights it writes the same set again and again, which counts once.
@@ -93,16 +95,16 @@ def test_from_the_first_champion_to_a_poor_challenger(project, store_env, tmp_pa
     assert not judgement.decision.promote
     assert any("not better than the champion (version 1)" in text for text in judgement.decision.failures)
     assert any("of the classes" in text for text in judgement.decision.failures)
-    promotion = store.promote(root, params, "2", judgement)
+    promotion = promote(Generators(root, params), "2", judgement)
     assert (promotion.promoted, promotion.champion) == (False, "1")
     assert str(current(client, name).version) == "1"
-    assert store.judge(root, params, "2").evidence is None  # taken again, not measured again
+    assert judge(Generators(root, params), "2").evidence is None  # taken again, not measured again
 
 
 def test_the_package_answers_through_mlflow_without_pickle(project, store_env, monkeypatch):
     monkeypatch.setenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
     params = load_images_params(project)
-    version = store.register(project, params).version
+    version = enrol(Generators(project, params)).version
     model = mlflow.pyfunc.load_model(f"models:/{params.register_.name}/{version}")
     frame = pd.DataFrame({"class": ["left", "top"]})
     found = model.predict(frame, params={"n": 2, "seed": 1})
@@ -118,4 +120,4 @@ def test_outputs_that_dvc_did_not_write_are_refused(project, store_env, tmp_path
     root = shutil.copytree(project, tmp_path / "changed")
     (root / "images/models/generator/generator.json").write_text("{}")
     with pytest.raises(RecganError, match=r"is not what dvc\.lock names"):
-        store.register(root, load_images_params(root))
+        enrol(Generators(root, load_images_params(root)))

@@ -7,7 +7,7 @@ import numpy as np
 
 from recgan.images.measures import permutation_p
 from recgan.images.settings import ImagesGateParams
-from recgan.package.gate import Decision
+from recgan.registry.domain import Decision
 
 
 @dataclass(frozen=True)
@@ -51,10 +51,7 @@ def decide(evidence: ImageEvidence, gate: ImagesGateParams) -> Decision:
         _copies(evidence.copies, gate.max_copies),
         _smoke(evidence.smoke_error),
     ]
-    return Decision(
-        promote=all(passed for passed, _ in criteria),
-        reasons=tuple(f"{'✓' if passed else '✗'} {sentence}" for passed, sentence in criteria),
-    )
+    return Decision.of(criteria)
 
 
 def _gaussians(evidence: ImageEvidence) -> tuple[bool, str]:
@@ -73,7 +70,7 @@ def _champion(evidence: ImageEvidence, alpha: float) -> tuple[bool, str]:
     if evidence.champion_unfair is not None:
         return False, (
             f"T{name[1:]} may have been trained on today's test images: {evidence.champion_unfair}; "
-            "to replace it, give the alias `champion` to this version by hand."
+            f'to replace it by hand: recgan images promote {evidence.version} --reason "…".'
         )
     mean, other = _mean(evidence.frechet), _mean(evidence.champion_frechet)
     if not (math.isfinite(mean) and math.isfinite(other)):

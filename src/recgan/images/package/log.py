@@ -1,16 +1,13 @@
-"""Package an image generator for MLflow: code, weights and an explicit signature; no pickle."""
+"""Package an image generator for MLflow: its files, the recommender where there is one, the signature."""
 
 import shutil
-import warnings
 from pathlib import Path
 
-import mlflow
 from mlflow.models import ModelSignature
 from mlflow.models.model import ModelInfo
 from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 from mlflow.types.schema import Array
 
-import recgan
 from recgan.core.files import unchanged
 from recgan.core.temporary import temporary_folder
 from recgan.features.matrices import read_features
@@ -18,9 +15,8 @@ from recgan.images.package.packaged import write_taste
 from recgan.images.settings import ImagesParams
 from recgan.images.taste import FEATURES, RECOMMENDER, why_not
 from recgan.images.train import GENERATOR
-from recgan.package.log import requirements
 from recgan.package.packaged import write_items
-from recgan.registry.manifest import MANIFEST, write_manifest
+from recgan.registry import log
 
 SIGNATURE = ModelSignature(
     inputs=Schema(
@@ -46,10 +42,8 @@ def log_package(root: Path, params: ImagesParams, tags: dict[str, str]) -> Model
     Raises:
         Unavailable: another run replaced the generator or the recommender meanwhile.
     """
-    with temporary_folder() as holder, warnings.catch_warnings():
-        # MLflow wants an example to check the signature; the gate asks the package.
-        warnings.filterwarnings("ignore", ".*input example was not provided", UserWarning)
-        artifacts = {"generator": str(root / GENERATOR)}
+    with temporary_folder() as holder:
+        artifacts = {"generator": root / GENERATOR}
         if why_not(params, root) is None:
             folder = holder / "taste"
             folder.mkdir()
@@ -58,18 +52,7 @@ def log_package(root: Path, params: ImagesParams, tags: dict[str, str]) -> Model
                 shutil.copytree(root / RECOMMENDER, folder / "recommender")
             write_items(items, folder / "items.json")
             write_taste(items, params.taste.classes, folder / "taste.json")
-            artifacts["taste"] = str(folder)
+            artifacts["taste"] = folder
         with unchanged(root / GENERATOR):
-            code, manifest = Path(recgan.__file__).parent, holder / MANIFEST
-            write_manifest(manifest, [Path(part) for part in artifacts.values()], code)
-            artifacts["manifest"] = str(manifest)
-            package: ModelInfo = mlflow.pyfunc.log_model(
-                name="generator",
-                python_model=str(Path(__file__).with_name("pyfunc.py")),
-                artifacts=artifacts,
-                code_paths=[str(code)],
-                signature=SIGNATURE,
-                pip_requirements=requirements("pillow"),
-                tags=tags,
-            )
-    return package
+            script = Path(__file__).with_name("pyfunc.py")
+            return log.log_package("generator", script, artifacts, SIGNATURE, tags, ["pillow"])

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from recgan.core.redact import clean
 from recgan.package import store
+from recgan.registry import versions
 from recgan.serving.champion import RETRY_AFTER
 from recgan.serving.model import ServedModel
 
@@ -18,7 +19,7 @@ log = logging.getLogger(__name__)
 class Contender:
     """What is known of the challenger now."""
 
-    registered: store.Challenger | None = None
+    registered: versions.Challenger | None = None
     """None where nothing challenges the champion, or where the registry does not answer."""
     served: ServedModel | None = None
     """None while it loads, and where it cannot be loaded."""
@@ -60,7 +61,7 @@ class ChallengerWatch:
 
     def _look(self) -> None:
         try:
-            registered = store.challenger(self._root, self._name)
+            registered = versions.challenger(self._root, self._name)
         except Exception as error:
             # As with the champion: what is loaded stays, whatever is wrong with the registry.
             if self._now.served is None:
@@ -84,7 +85,7 @@ class ChallengerWatch:
             )
             self._loading.start()
 
-    def _load(self, registered: store.Challenger) -> None:
+    def _load(self, registered: versions.Challenger) -> None:
         version, served, problem = registered.version, None, None
         began = time.monotonic()
         try:

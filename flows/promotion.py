@@ -1,0 +1,30 @@
+"""The tasks that take any domain's training to its champion: register, judge, promote."""
+
+from prefect import task
+from prefect.runtime import flow_run
+
+from flows.outside import OUTSIDE, told_cleanly
+from recgan.registry import promotion
+from recgan.registry.domain import Domain
+from recgan.registry.enrol import Registered, enrol
+
+
+@task(task_run_name="register", **OUTSIDE)
+@told_cleanly
+def register(domain: Domain) -> Registered:
+    """Register what was trained; a training that has a version keeps it."""
+    return enrol(domain, flow_run.get_id())
+
+
+@task(task_run_name="judge", **OUTSIDE)
+@told_cleanly
+def judge(domain: Domain, version: str) -> promotion.Judgement:
+    """Measure challenger and champion anew and let the gate decide."""
+    return promotion.judge(domain, version)
+
+
+@task(task_run_name="promote", **OUTSIDE)
+@told_cleanly
+def promote(domain: Domain, version: str, judgement: promotion.Judgement) -> promotion.Promotion:
+    """Move the aliases as the gate decided."""
+    return promotion.promote(domain, version, judgement)

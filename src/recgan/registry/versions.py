@@ -1,0 +1,88 @@
+"""Which version is the champion, and which one challenges it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from mlflow import MlflowClient
+from mlflow.entities.model_registry import ModelVersion
+
+from recgan.core.errors import RecganError
+from recgan.registry.outage import outside
+from recgan.registry.promotion import DECISION, REASONS
+from recgan.registry.rollback import withdrawal
+from recgan.registry.tracking import CHALLENGER, connect, current
+
+
+class VersionId(NamedTuple):
+    """Which version it is: a registry that was made anew or restored may give its number again."""
+
+    version: str
+    run_id: str
+
+
+@dataclass(frozen=True)
+class Challenger:
+    """The version registered last that is not the champion, and what its tags say became of it."""
+
+    identity: VersionId
+    decision: str | None
+    """`promote` or `refuse`; None before the gate has judged it."""
+    reasons: tuple[str, ...]
+    """Each begins with ✓ or ✗."""
+
+    @property
+    def version(self) -> str:
+        """Its number in the registered model."""
+        return self.identity.version
+
+
+def identify(version: ModelVersion) -> VersionId:
+    """Return what tells a version from any other."""
+    return VersionId(str(version.version), str(version.run_id))
+
+
+def the_champion(client: MlflowClient, name: str) -> ModelVersion:
+    """Return the champion.
+
+    Raises:
+        RecganError: there is none.
+    """
+    version = current(client, name)
+    if version is None:
+        raise RecganError(f"{name} has no champion yet; a version becomes one by passing the gate: make run")
+    return version
+
+
+@outside()
+def champion_version(root: Path, name: str) -> VersionId | None:
+    """Return which version is the champion now, or None.
+
+    Raises:
+        Unavailable: the store does not answer.
+    """
+    version = current(connect(root), name)
+    return None if version is None else identify(version)
+
+
+@outside()
+def challenger(root: Path, name: str) -> Challenger | None:
+    """Return the version with the alias `challenger`; None where nothing challenges the champion.
+
+    Registering gives the alias and becoming the champion takes it, so a version that the gate refused keeps
+    it until the next one comes.
+
+    Raises:
+        Unavailable: the store does not answer.
+    """
+    client = connect(root)
+    version, champion = current(client, name, CHALLENGER), current(client, name)
+    if version is None or (champion is not None and champion.version == version.version):
+        return None
+    tags, withdrawn = version.tags, withdrawal(version)
+    reasons = tags.get(REASONS, "").split("\n") if withdrawn is None else [f"✗ {withdrawn}"]
+    return Challenger(
+        identify(version),
+        tags.get(DECISION) if withdrawn is None else "refuse",
+        tuple(reason for reason in reasons if reason),
+    )
