@@ -92,7 +92,7 @@ def asking(model: Path, k: int, exclude_seen: bool) -> Iterator[Callable[[pa.Rec
             nonlocal tried
             if not tried:
                 trial = _trial(asked)
-                wrong = _wrong(trial.to_pylist(), ask_it(trial, params).to_pydict(), k, exclude_seen)
+                wrong = what_is_wrong(trial.to_pylist(), ask_it(trial, params).to_pydict(), k, exclude_seen)
                 if wrong is not None:
                     raise NoAnswerError(wrong)
                 tried = True
@@ -109,10 +109,17 @@ def _trial(asked: pa.RecordBatch) -> pa.RecordBatch:
     return pa.RecordBatch.from_pylist([longest, unknown, empty], QUESTIONS)
 
 
-def _wrong(
+def what_is_wrong(
     asked: list[dict[str, Any]], found: dict[str, list[Any]], k: int, exclude_seen: bool
 ) -> str | None:
-    """Say what is wrong with the answers to a known, an unknown and an empty history, or None."""
+    """Say what is wrong with the answers to a known, an unknown and an empty history, or None.
+
+    Args:
+        asked: those three, as rows of QUESTIONS.
+        found: the columns of ANSWERS.
+        k: the length of list that was asked for.
+        exclude_seen: whether the items of the history were to be left out.
+    """
     item_ids, scores = found["item_ids"], found["scores"]
     if len(item_ids) != len(asked):
         return f"{len(item_ids)} answers to {len(asked)} histories"

@@ -16,6 +16,7 @@ from recgan.images.package.store import Generators
 from recgan.images.pictures import from_png
 from recgan.images.settings import load_images_params
 from recgan.images.train import train
+from recgan.registry.by_hand import promote_by_hand
 from recgan.registry.enrol import enrol
 from recgan.registry.lineage import folder_md5
 from recgan.registry.promotion import judge, promote
@@ -77,7 +78,7 @@ def test_from_the_first_champion_to_a_poor_challenger(project, store_env, tmp_pa
     files = {file.path for file in client.list_artifacts(registered.run_id, "reports/samples")}
     assert files == {f"reports/samples/epoch-{epoch:04}.png" for epoch in (4, 8, 12)}
 
-    client.set_registered_model_alias(name, "champion", "1")
+    assert promote_by_hand(Generators(project, params), "1", "the first").champion == "1"
     root = shutil.copytree(project, tmp_path / "worse")
     worse = ImageGAN.load(root / "images/models/generator")
     for weight in worse.generator.parameters():
