@@ -24,6 +24,7 @@ from recgan.registry.enrol import enrol
 from recgan.registry.rollback import rollback
 from recgan.registry.tracking import connect
 from tests.package.conftest import ITEMS, TASTES, USERS, make_project
+from tests.registry.stub import Numbers
 
 
 @pytest.fixture
@@ -171,7 +172,7 @@ def test_a_champion_that_changes_on_the_way_is_not_published(versions, named, mo
     def build_and_roll_back(*arguments):
         whole = build(*arguments)
         if not done:
-            done.append(rollback(versions, name, "empty lists", "ada", trial=lambda uri: None))
+            done.append(rollback(Numbers(name, versions), "empty lists", "ada"))
         return whole
 
     monkeypatch.setattr(recommendations, "build", build_and_roll_back)
@@ -184,7 +185,7 @@ def test_a_champion_that_changes_on_the_way_is_not_published(versions, named, mo
 @pytest.mark.usefixtures("without_a_process")
 def test_after_a_rollback_a_file_of_the_withdrawn_version_is_named(versions, named):
     recommend(versions, named)
-    done = rollback(versions, named.register_.name, "empty lists", "ada", trial=lambda uri: None)
+    done = rollback(Numbers(named.register_.name, versions), "empty lists", "ada")
     assert "still holds version 2: make recommend" in live_now(versions, done)
 
 
