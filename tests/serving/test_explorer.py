@@ -550,7 +550,7 @@ def test_a_registry_that_does_not_answer_leaves_what_is_loaded(shop, monkeypatch
     def gone(root, name):
         raise OSError("the database is gone")
 
-    monkeypatch.setattr(store, "challenger", gone)
+    monkeypatch.setattr(versions, "challenger", gone)
     assert watch.look().served is not None
     assert "the database is gone" in ChallengerWatch(shop).look().problem
 

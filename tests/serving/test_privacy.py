@@ -7,7 +7,7 @@ import time
 import pytest
 from fastapi.testclient import TestClient
 
-from recgan.package import store
+from recgan.registry import versions
 from recgan.serving import champion as champion_module
 from recgan.serving import server as server_module
 from recgan.serving.app import create_app
@@ -182,8 +182,8 @@ def test_a_foreign_error_is_cleaned_where_it_is_told(monkeypatch):
     def failing(root, name):
         raise OSError(f"403 for {PASSWORD}")
 
-    monkeypatch.setattr(store, "champion_version", failing)
-    monkeypatch.setattr(store, "challenger", failing)
+    monkeypatch.setattr(versions, "champion_version", failing)
+    monkeypatch.setattr(versions, "challenger", failing)
     with opened("nobody", "any") as client:
         for text in (client.get("/ready").text, client.get("/explorer/api/state").text):
             assert "403 for ***" in text
@@ -198,7 +198,7 @@ def test_the_thread_outlives_whatever_a_library_raises(monkeypatch, stop):
         looks.append(1)
         raise stop
 
-    monkeypatch.setattr(store, "champion_version", ends)
+    monkeypatch.setattr(versions, "champion_version", ends)
     watch = ChampionWatch("nobody", poll_seconds=0.01, on_look=lambda: None)
     watch.start()
     until(lambda: len(looks) > 2)
@@ -208,7 +208,7 @@ def test_the_thread_outlives_whatever_a_library_raises(monkeypatch, stop):
 
 def test_a_thread_that_has_ended_or_hangs_shows(monkeypatch):
     go_on = threading.Event()
-    monkeypatch.setattr(store, "champion_version", lambda root, name: go_on.wait(60) and None)
+    monkeypatch.setattr(versions, "champion_version", lambda root, name: go_on.wait(60) and None)
     watch = ChampionWatch("nobody", poll_seconds=0.01)
     watch.start()
     assert "not loaded yet" in watch.problem

@@ -22,6 +22,7 @@ from fastapi.testclient import TestClient
 from recgan.core.errors import RecganError
 from recgan.package import store
 from recgan.package.packaged import write_items
+from recgan.registry import versions
 from recgan.serving import champion as champion_module
 from recgan.serving.app import create_app
 from recgan.serving.champion import ChampionWatch
@@ -55,19 +56,19 @@ def test_a_moved_alias_is_swapped_in_without_a_failed_request(shop):
     promote(shop, "1")
     with TestClient(create_app(shop, poll_seconds=0.1)) as client:
         until(lambda: client.get("/ready").status_code == 200)
-        versions, answers = [], {}
+        seen, answers = [], {}
         for target in ("2", "1", "2", "1"):
             promote(shop, target)
             ends = time.monotonic() + LIMIT
-            while not versions or versions[-1] != target:
+            while not seen or seen[-1] != target:
                 assert time.monotonic() < ends
                 answer = client.post("/recommend", json={"history": buying(4, 10), "k": 5})
                 assert answer.status_code == 200
                 version = answer.json()["model"]["version"]
                 assert answer.headers["x-recgan-model-version"] == version
                 assert answers.setdefault(version, ids(answer.json())) == ids(answer.json())
-                versions.append(version)
-        changes = [b for a, b in pairwise(versions) if a != b]
+                seen.append(version)
+        changes = [b for a, b in pairwise(seen) if a != b]
         assert changes == ["2", "1", "2", "1"]
         assert answers["1"] != answers["2"]  # the second one does not know this taste
         assert metric(client, "recgan_model_swaps_total") == 5
@@ -112,7 +113,7 @@ def test_a_registry_that_does_not_answer_leaves_the_old_version_serving(shop, mo
         raise RecganError("the database is gone")
 
     with monkeypatch.context() as patch:
-        patch.setattr(store, "champion_version", gone)
+        patch.setattr(versions, "champion_version", gone)
         watch.look()
     assert watch.serving.model.version == "1"
     assert "the database is gone" in watch.problem
