@@ -23,8 +23,8 @@ from flows.promotion import judge, promote, register  # noqa: E402
 from flows.stages import push_cache, run_stage, stage_order  # noqa: E402
 from recgan.core.alone import alone  # noqa: E402
 from recgan.data.freshness import check_freshness  # noqa: E402
-from recgan.registry.live import followed  # noqa: E402
 from recgan.package.store import Recommenders  # noqa: E402
+from recgan.registry.live import followed  # noqa: E402
 from recgan.registry.promotion import Promotion  # noqa: E402
 from recgan.settings import Params, load_params  # noqa: E402
 
