@@ -10,7 +10,8 @@ from recgan.adversarial.losses import LOSSES
 from recgan.core.errors import RecganError
 from recgan.package.packaged import PackagedRecommender, write_items
 from recgan.recommenders.feature_gan import recommender as module
-from recgan.recommenders.feature_gan.game import FeatureGANGame, Histories
+from recgan.recommenders.feature_gan.game import FeatureGANGame
+from recgan.recommenders.feature_gan.histories import Histories
 from recgan.recommenders.feature_gan.nearest import nearest
 from recgan.recommenders.feature_gan.recommender import FeatureGAN
 from recgan.recommenders.feature_gan.settings import FeatureGANParams

@@ -22,8 +22,9 @@ from recgan.features.matrices import Features, HeldOut, read_features, write_fea
 from recgan.recommenders.tune import grids, tune
 from recgan.settings import load_params
 from recgan.tuning import search as module
-from recgan.tuning.search import Trial, propose, search, write_winner
+from recgan.tuning.search import search, write_winner
 from recgan.tuning.search_space import BASELINES, GANS, load_space
+from recgan.tuning.trials import Trial, propose
 from recgan.use import whole
 from tests.adversarial.laws import TRAINER
 from tests.conftest import EXAMPLES, ROOT

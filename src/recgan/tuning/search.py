@@ -16,7 +16,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from filelock import FileLock, Timeout
 
 from recgan.core import layout
@@ -30,41 +29,22 @@ from recgan.recommenders.catalogue import fitted_of
 from recgan.recommenders.ranking import window_ndcg
 from recgan.recommenders.tune import grids
 from recgan.settings import Params, check_params, load_params
-from recgan.tuning.search_space import (
-    Choices,
-    Range,
-    SearchSpace,
-    Settings,
-    load_space,
-    put_base,
-    with_settings,
-)
+from recgan.tuning.search_space import SearchSpace, Settings, load_space, put_base, with_settings
+from recgan.tuning.trials import Trial, in_words, need_optuna, propose
 from recgan.use import Replaced, put_in_place, whole
 
 if TYPE_CHECKING:
-    from optuna.distributions import BaseDistribution
-    from optuna.samplers import BaseSampler
+    pass
+
 
 TRIALS = 30
 """Trials of a search that names no budget."""
+
+
 _SHOWN = 5
-_RANDOM = 10  # trials at random before there is enough to learn from
-_DIGITS = 3  # of a number that is tried: what is written is what was measured
-_ATTEMPTS = 50
+
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One setting and what came of it."""
-
-    settings: Settings
-    ndcg: float | None
-    """On validation; None where it failed."""
-    seconds: float
-    failure: str | None
-    """Why there is no NDCG."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +98,7 @@ def search(
         raise RecganError(
             "there is no validation window to judge by; give features.split one and run dvc repro features"
         )
-    _need_optuna()
+    need_optuna()
     refuse(_needs(recommender, space, features))
     name = f"{recommender}-{_key(space, features, seed)}.json"
     record = root / layout.TUNING / name
@@ -149,48 +129,6 @@ def search(
     write_json(root / layout.TUNING_REPORTS / f"{recommender}.json", _content(space, features, seed, done))
     _show(found)
     return found
-
-
-def propose(space: SearchSpace, trials: Sequence[Trial], seed: int) -> Settings | None:
-    """Return what to try after these trials; None where nothing new comes up.
-
-    A function of its arguments alone: there is no state that a killed search could lose. A trial that failed
-    counts like the worst of the others, so that the search moves away from it.
-    """
-    import optuna
-
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    distributions = _distributions(space)
-    worst = min((trial.ndcg for trial in trials if trial.ndcg is not None), default=0.0)
-    finished = [
-        optuna.trial.create_trial(
-            params={name: _inside(space, name, value) for name, value in trial.settings.items()},
-            distributions=distributions,
-            value=worst if trial.ndcg is None else trial.ndcg,
-        )
-        for trial in trials
-        if all(_is_told(values, trial.settings[name]) for name, values in space.ranges.items())
-    ]
-    tried = [trial.settings for trial in trials]
-    for attempt in range(_ATTEMPTS):
-        state = int(np.random.SeedSequence([seed, len(trials), attempt]).generate_state(1)[0])
-        sampler = _sampler(len(trials), attempt, state)
-        study = optuna.create_study(direction="maximize", sampler=sampler)
-        study.add_trials(finished)
-        asked = study.ask(distributions).params
-        settings = {name: _outside(space, name, asked[name]) for name in space.ranges}
-        if settings not in tried:
-            return settings
-    return None
-
-
-def _sampler(trials: int, attempt: int, seed: int) -> "BaseSampler":
-    """Return what proposes: where the surer way comes up with a setting that was tried, another one."""
-    from optuna.samplers import GPSampler, RandomSampler, TPESampler
-
-    if trials < _RANDOM or attempt > _ATTEMPTS // 2:
-        return RandomSampler(seed=seed)
-    return GPSampler(seed=seed) if attempt == 0 else TPESampler(seed=seed, multivariate=True)
 
 
 def measure(params: Params, recommender: str, features: Features) -> float:
@@ -244,45 +182,6 @@ def _try(space: SearchSpace, settings: Settings, features: Features) -> Trial:
     except RecganError as error:
         failure = str(error)
     return Trial(settings, ndcg, round(time.perf_counter() - start, 3), failure)
-
-
-def _distributions(space: SearchSpace) -> "dict[str, BaseDistribution]":
-    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-
-    made: dict[str, BaseDistribution] = {}
-    for name, values in space.ranges.items():
-        if isinstance(values, Choices):
-            made[name] = CategoricalDistribution([json.dumps(choice) for choice in values.choices])
-        elif name in space.whole:
-            made[name] = IntDistribution(int(values.low), int(values.high), log=values.log)
-        else:
-            made[name] = FloatDistribution(values.low, values.high, log=values.log)
-    return made
-
-
-def _is_told(values: Range | Choices, value: Any) -> bool:
-    """Tell whether Optuna can know of a value: of a choice it has, or a number."""
-    return value in values if isinstance(values, Choices) else value is not None
-
-
-def _inside(space: SearchSpace, name: str, value: Any) -> Any:
-    """Return a value as Optuna keeps it: a choice as text, for it may be a list.
-
-    What params.yaml holds may lie outside; Optuna gets the nearest end instead.
-    """
-    values = space.ranges[name]
-    return json.dumps(value) if isinstance(values, Choices) else min(max(value, values.low), values.high)
-
-
-def _outside(space: SearchSpace, name: str, value: Any) -> Any:
-    """Return a value as params.yaml holds it, a number with few digits."""
-    values = space.ranges[name]
-    if isinstance(values, Choices):
-        return json.loads(value)
-    if name in space.whole:
-        return int(value)
-    short = min(max(float(f"{value:.{_DIGITS}g}"), values.low), values.high)
-    return int(short) if short.is_integer() else short
 
 
 def _ndcg(trial: Trial) -> float:
@@ -340,7 +239,7 @@ def _content(space: SearchSpace, features: Features, seed: int, trials: Sequence
 def _tell(recommender: str, done: Sequence[Trial], most: int | None) -> None:
     trial, number = done[-1], f"{len(done)} of {most}" if most is not None else str(len(done))
     result = f"failed: {trial.failure}" if trial.ndcg is None else f"{trial.ndcg:.4f}"
-    shown = f"best {max(map(_ndcg, done)):.4f}, {trial.seconds:.1f} s, {_in_words(trial.settings)}"
+    shown = f"best {max(map(_ndcg, done)):.4f}, {trial.seconds:.1f} s, {in_words(trial.settings)}"
     _log.info("%s, trial %s: %s (%s)", recommender, number, result, shown)
 
 
@@ -362,7 +261,7 @@ def _show(found: Found) -> None:
         present = " (what is there now)" if trials[place].settings == space.present else ""
         _log.info(
             "  %.4f  trial %d%s: %s",
-            *(_ndcg(trials[place]), place + 1, present, _in_words(trials[place].settings)),
+            *(_ndcg(trials[place]), place + 1, present, in_words(trials[place].settings)),
         )
     if space.present not in [trial.settings for trial in trials]:
         _log.warning("%s: what is there now was not among them; more trials begin with it", space.recommender)
@@ -372,13 +271,6 @@ def _show(found: Found) -> None:
                 "%s: the best %s, %g, is near the edge of %s; widen it in search.yaml",
                 *(space.recommender, name, found.best.settings[name], space.ranges[name]),
             )
-
-
-def _in_words(settings: Settings) -> str:
-    return ", ".join(
-        f"{name} {value:g}" if isinstance(value, int | float) else f"{name} {value}"
-        for name, value in settings.items()
-    )
 
 
 @contextmanager
@@ -405,10 +297,3 @@ def _quiet() -> Iterator[None]:
         yield
     finally:
         logger.setLevel(level)
-
-
-def _need_optuna() -> None:
-    try:
-        import optuna  # noqa: F401
-    except ImportError:
-        raise RecganError("a search needs Optuna; pip install -c requirements.lock -e '.[hpo]'") from None

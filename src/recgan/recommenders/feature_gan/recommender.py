@@ -14,7 +14,8 @@ from scipy.sparse import csr_array
 from recgan.adversarial.networks import VectorGenerator
 from recgan.features.matrices import Features
 from recgan.recommenders import stability
-from recgan.recommenders.feature_gan.game import FeatureGANGame, Times, make_generator, standing
+from recgan.recommenders.feature_gan.game import FeatureGANGame, make_generator, standing
+from recgan.recommenders.feature_gan.histories import Times
 from recgan.recommenders.feature_gan.item_vectors import (
     Content,
     Vectors,
