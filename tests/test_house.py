@@ -116,7 +116,7 @@ def imported_by(path: str) -> dict[str, list[str]]:
 
 
 STAGE_CODE = imported_by("src/recgan/stages.py")
-IMAGE_CODE = imported_by("src/recgan/__main__.py")
+IMAGE_CODE = imported_by("src/recgan/images/commands.py")
 
 
 def code_of(stage: str, recommender: str) -> list[str]:
@@ -210,6 +210,12 @@ def test_what_the_gpu_benchmark_needs_is_what_the_lock_holds():
     ]
     assert needed
     assert set(needed) <= set(lock)
+
+
+def test_no_file_is_longer_than_anybody_reads():
+    lines = {path: len(path.read_text().splitlines()) for path in (ROOT / "src").rglob("*.py")}
+    assert lines
+    assert not {path.name: n for path, n in lines.items() if n > 300}
 
 
 def test_no_one_phones_home():

@@ -11,8 +11,9 @@ import pytest
 
 from recgan.core.errors import RecganError
 from recgan.evaluation.evaluate import flat_metrics
+from recgan.evaluation.figures import OURS
 from recgan.evaluation.metrics import popularity_shares
-from recgan.evaluation.page import OURS, Verdict, page, read_curves, render
+from recgan.evaluation.page import Verdict, page, read_curves, render
 from recgan.evaluation.plots import Point, Row, bar_chart, figure, interval_chart, line_chart, point_chart
 from recgan.evaluation.svg import Line, Scale, ticks
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from recgan.core.errors import RecganError
+from recgan.evaluation.figures import OURS
 from recgan.evaluation.metrics import item_popularity, popularity_shares, system_metrics, user_metrics
-from recgan.evaluation.page import OURS
 from recgan.evaluation.segments import FEW_USERS, segments
 from recgan.evaluation.settings import EvaluateParams
 from recgan.evaluation.significance import compare, intervals

@@ -10,35 +10,30 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-from markupsafe import Markup
 
 from recgan.core import layout
 from recgan.core.errors import RecganError
 from recgan.core.files import read_json
-from recgan.evaluation.plots import Point, Row, bar_chart, figure, interval_chart, line_chart, point_chart
+from recgan.evaluation.figures import (
+    OURS,
+    Figure,
+    accuracy_figures,
+    beyond_accuracy,
+    chart_of,
+    comparison_figures,
+    curve_figures,
+    ks_of,
+    label_of,
+    mark_of,
+    metric_of,
+    popularity_figures,
+    relative_to,
+    segment_figures,
+    sortable,
+)
+from recgan.evaluation.plots import Row, bar_chart, figure
 from recgan.evaluation.segments import FEW_USERS
 from recgan.evaluation.significance import detectable_words
-from recgan.evaluation.svg import Line
-
-OURS = "recommender"
-"""Name of the trained recommender in a summary."""
-
-_INK = 7  # the colour of what is no recommender
-_CURVES: dict[str, dict[str, str]] = {
-    "What chooses the epoch: NDCG on validation": {"validation_ndcg": "validation NDCG"},
-    "Losses of both sides": {"g_loss": "generator", "d_loss": "discriminator"},
-    "Adversarial part of the generator's loss": {"adversarial": "adversarial"},
-    "Reconstruction part of the generator's loss": {"reconstruction": "reconstruction"},
-    "What the discriminator answers": {"d_real": "real rows", "d_fake": "generated rows"},
-    "Pairs in which the discriminator prefers the real row": {"win_rate": "win rate"},
-    "Gradient norms of both sides": {"g_grad_norm": "generator", "d_grad_norm": "discriminator"},
-    "Variety of what is generated": {
-        "effective_items": "effective items",
-        "effective_rank": "effective rank",
-        "effective_classes": "effective classes",
-    },
-}
-_NO_CURVE = {"epoch", "teacher"}
 
 
 @dataclass(frozen=True)
@@ -51,14 +46,6 @@ class Verdict:
     reasons: Sequence[str]
     """Each begins with ✓ or ✗."""
     lineage: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A chart with its caption."""
-
-    caption: str
-    svg: Markup
 
 
 def page(root: Path = Path(), verdict: Verdict | None = None) -> str:
@@ -109,7 +96,7 @@ def render(
     """
     k = summary["primary_k"]
     by_ndcg = sorted(
-        summary["recommenders"], key=lambda name: -_sortable(_metric(summary, name, f"ndcg_at_{k}"))
+        summary["recommenders"], key=lambda name: -sortable(metric_of(summary, name, f"ndcg_at_{k}"))
     )
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -121,9 +108,9 @@ def render(
     return template.render(
         summary=summary,
         k=k,
-        ks=_ks(summary),
+        ks=ks_of(summary),
         ours=OURS,
-        label=lambda name: _label(summary, name),
+        label=lambda name: label_of(summary, name),
         by_ndcg=by_ndcg,
         metrics=list(dict.fromkeys(m for n in by_ndcg for m in summary["recommenders"][n]["metrics"])),
         measured=summary["recommenders"],
@@ -137,18 +124,18 @@ def render(
         ],
         verdict=verdict,
         quarantine=_quarantine(validation),
-        curves=_curve_figures(curves or {}, recommender or {}),
-        mark=_mark(curves or {}, recommender or {}),
-        accuracy=_accuracy(summary, by_ndcg),
-        comparisons=_comparisons(summary),
+        curves=curve_figures(curves or {}, recommender or {}),
+        mark=mark_of(curves or {}, recommender or {}),
+        accuracy=accuracy_figures(summary, by_ndcg),
+        comparisons=comparison_figures(summary),
         detectable=detectable_words(summary["users"], summary["confidence"]),
-        segments=_segments(summary, by_ndcg),
+        segments=segment_figures(summary, by_ndcg),
         few_users=FEW_USERS,
-        beyond=_beyond(summary, by_ndcg),
-        popularity=_popularity(summary, by_ndcg),
+        beyond=beyond_accuracy(summary, by_ndcg),
+        popularity=popularity_figures(summary, by_ndcg),
         p=lambda value: "<0.001" if value < 0.001 else figure(value, 3),
         signed=lambda value: f"{value:+.4f}" if math.isfinite(value) else figure(value),
-        relative=_relative,
+        relative=relative_to,
     )
 
 
@@ -174,180 +161,8 @@ def _quarantine(validation: Mapping[str, Any] | None) -> list[Figure]:
     if not rows:
         return []
     return [
-        _figure("Rows in quarantine by reason", bar_chart, sorted(rows, key=lambda row: -(row.value or 0)))
+        chart_of("Rows in quarantine by reason", bar_chart, sorted(rows, key=lambda row: -(row.value or 0)))
     ]
-
-
-def _curve_figures(
-    curves: Mapping[str, Sequence[float | None]], recommender: Mapping[str, Any]
-) -> list[Figure]:
-    epochs = [float(epoch) for epoch in curves.get("epoch", ()) if epoch is not None]
-    mark = _mark(curves, recommender)
-    groups = {
-        caption: {name: words for name, words in columns.items() if name in curves}
-        for caption, columns in _CURVES.items()
-    }
-    known = _NO_CURVE.union(*_CURVES.values())
-    groups |= {name.replace("_", " ").capitalize(): {name: name} for name in curves if name not in known}
-    found = []
-    for caption, columns in groups.items():
-        if columns and epochs:
-            lines = [
-                Line(words, epochs, curves[name], (0, 2, 3)[place])
-                for place, (name, words) in enumerate(columns.items())
-            ]
-            found.append(_figure(caption, line_chart, lines, "epoch", mark=mark))
-    return found
-
-
-def _mark(curves: Mapping[str, Sequence[float | None]], recommender: Mapping[str, Any]) -> int | None:
-    """Return the epoch to point out: the one that was chosen, unless several trainings stand on end."""
-    several = len({*curves.get("teacher", ())}) > 1
-    return None if several else recommender.get("best_epoch") or None
-
-
-def _accuracy(summary: Mapping[str, Any], by_ndcg: Sequence[str]) -> list[Figure]:
-    return [
-        _figure(
-            f"{name}@{k} with its {summary['confidence']:.0%} interval",
-            interval_chart,
-            [
-                Row(
-                    _label(summary, other),
-                    _metric(summary, other, metric),
-                    *_ends(summary["recommenders"][other]["intervals"].get(metric)),
-                    colour=_colour(summary, other),
-                )
-                for other in by_ndcg
-            ],
-        )
-        for k in _ks(summary)
-        for name, metric in (("NDCG", f"ndcg_at_{k}"), ("HR", f"hr_at_{k}"))
-    ]
-
-
-def _comparisons(summary: Mapping[str, Any]) -> list[Figure]:
-    rows = [
-        Row(other["name"], other["difference"], other["low"], other["high"], _colour(summary, other["name"]))
-        for other in summary["comparisons"]
-    ]
-    if not rows:
-        return []
-    caption = (
-        f"{_label(summary, OURS)} minus each baseline, NDCG@{summary['primary_k']}; right of 0 is better"
-    )
-    return [_figure(caption, interval_chart, rows, reference=0.0, signed=True)]
-
-
-def _segments(summary: Mapping[str, Any], by_ndcg: Sequence[str]) -> list[Figure]:
-    k = summary["primary_k"]
-    return [
-        _figure(
-            f"{segment.replace('_', ' ').capitalize()} ({part['users']:,} users"
-            f"{': too few to tell' if part['too_few'] else ''}), NDCG@{k}",
-            interval_chart,
-            [
-                Row(
-                    _label(summary, name),
-                    part["ndcg"][name],
-                    *_ends(part["intervals"][name]),
-                    colour=_colour(summary, name),
-                )
-                for name in by_ndcg
-            ],
-            reference=0.0,
-        )
-        for segment, part in summary["segments"].items()
-    ]
-
-
-def _beyond(summary: Mapping[str, Any], by_ndcg: Sequence[str]) -> list[Figure]:
-    k = summary["primary_k"]
-    figures = []
-    for metric, words, percent in (
-        ("coverage", f"coverage@{k}: share of the catalogue that is shown", True),
-        ("novelty", f"novelty@{k}: bits of surprise", False),
-    ):
-        points = [
-            Point(_label(summary, name), x, y, _colour(summary, name))
-            for name in by_ndcg
-            if (x := _metric(summary, name, f"{metric}_at_{k}")) is not None
-            and (y := _metric(summary, name, f"ndcg_at_{k}")) is not None
-        ]
-        figures.append(
-            _figure(f"Accuracy against {metric}", point_chart, points, words, f"NDCG@{k}", x_percent=percent)
-        )
-    return figures
-
-
-def _popularity(summary: Mapping[str, Any], by_ndcg: Sequence[str]) -> list[Figure]:
-    k, figures = summary["primary_k"], []
-    shares = summary.get("popularity")
-    if shares:
-        catalogue = [0.0, *shares["catalogue"]]
-        lines = [Line("bought", catalogue, [0.0, *shares["bought"]], _INK)] + [
-            Line(_label(summary, name), catalogue, [0.0, *shares["shown"][name]], _colour(summary, name))
-            for name in by_ndcg
-        ]
-        figures.append(
-            _figure(
-                "Share that falls to the most popular part of the catalogue",
-                line_chart,
-                lines,
-                "part of the catalogue, the most popular first",
-                percent=True,
-            )
-        )
-    rows = [
-        Row(_label(summary, name), lift, colour=_colour(summary, name))
-        for name in by_ndcg
-        if (lift := _metric(summary, name, f"popularity_lift_at_{k}")) is not None
-    ]
-    if rows:
-        caption = f"Popularity lift@{k}: how much more popular than the user's own history"
-        figures.append(_figure(caption, bar_chart, rows, percent=True))
-    return figures
-
-
-def _figure(caption: str, chart: Any, content: Sequence[Any], *more: Any, **settings: Any) -> Figure:
-    return Figure(caption, Markup(chart(content, caption, *more, **settings)))  # the chart escapes its words
-
-
-# --- words ----------------------------------------------------------------------------------------------
-
-
-def _label(summary: Mapping[str, Any], name: str) -> str:
-    return f"{summary['recommender']} (ours)" if name == OURS else name
-
-
-def _relative(comparison: Mapping[str, Any]) -> str:
-    if comparison["mean_other"] == 0:
-        return "–"
-    share = comparison["difference"] / comparison["mean_other"]
-    return f"{share:+.1%}" if math.isfinite(share) else figure(share)
-
-
-def _metric(summary: Mapping[str, Any], name: str, metric: str) -> float | None:
-    value: float | None = summary["recommenders"][name]["metrics"].get(metric)
-    return value
-
-
-def _sortable(value: float | None) -> float:
-    return -math.inf if value is None or math.isnan(value) else value
-
-
-def _ends(interval: Mapping[str, float] | None) -> tuple[float | None, float | None]:
-    return (None, None) if interval is None else (interval["low"], interval["high"])
-
-
-def _colour(summary: Mapping[str, Any], name: str) -> int:
-    others = [other for other in summary["recommenders"] if other != OURS]
-    return 0 if name == OURS else 1 + others.index(name) % 6
-
-
-def _ks(summary: Mapping[str, Any]) -> list[int]:
-    metrics = summary["recommenders"][OURS]["metrics"]
-    return sorted(int(name.removeprefix("ndcg_at_")) for name in metrics if name.startswith("ndcg_at_"))
 
 
 def _json(path: Path) -> dict[str, Any] | None:

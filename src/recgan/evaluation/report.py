@@ -7,7 +7,7 @@ from typing import Any
 from recgan.core import layout
 from recgan.core.errors import RecganError
 from recgan.core.files import read_json
-from recgan.evaluation.page import OURS
+from recgan.evaluation.figures import OURS
 from recgan.evaluation.segments import FEW_USERS
 from recgan.evaluation.significance import detectable_words
 
