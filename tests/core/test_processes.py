@@ -72,9 +72,11 @@ def wait_until(done, seconds):
 
 def test_a_packaged_model_ends_with_who_asks_though_its_questions_could_still_come():
     """The pipe of questions stays open here, as while a long answer is being computed."""
+    script = ROOT / "src/recgan/registry/ask.py"
+    assert script.is_file()  # a missing one would end as early
     asker = (
         "import os, subprocess, sys, time\n"
-        "ask = [sys.executable, '-P', 'src/recgan/package/ask.py', 'model', '5', 'true', str(os.getpid())]\n"
+        f"ask = [sys.executable, '-P', {str(script)!r}, 'model', str(os.getpid())]\n"
         "print(subprocess.Popen(ask, stdin=0).pid, flush=True); time.sleep(600)"
     )
     middle = subprocess.Popen(
