@@ -19,6 +19,7 @@ _INK = 7  # the colour of what is no recommender
 
 _CURVES: dict[str, dict[str, str]] = {
     "What chooses the epoch: NDCG on validation": {"validation_ndcg": "validation NDCG"},
+    "Share of the critic that validation chose": {"critic_share": "critic's share"},
     "Losses of both sides": {"g_loss": "generator", "d_loss": "discriminator"},
     "Adversarial part of the generator's loss": {"adversarial": "adversarial"},
     "Reconstruction part of the generator's loss": {"reconstruction": "reconstruction"},
