@@ -194,3 +194,13 @@ def test_a_zone_has_an_iana_name(own_files, zone):
 def test_every_example_refuses_times_that_are_none(path):
     # Seconds read as milliseconds, days and small counts all lie in January 1970.
     assert load_with_base(path).validate_.period_start.year >= 1995
+
+
+def test_who_wrote_accelerator_is_told_what_it_is_now(content):
+    content["train"]["accelerator"] = content["train"].pop("trainer")["accelerator"]
+    assert "replace its line by trainer: {accelerator: auto, devices: 1, num_nodes: 1" in faults(content)
+
+
+def test_a_time_that_is_none_is_told_how_it_is_written(content):
+    content["train"]["trainer"]["max_time"] = "2h"
+    assert 'days:hours:minutes:seconds; two hours are "00:02:00:00"' in faults(content)

@@ -112,3 +112,13 @@ def test_weights_start_within_glorots_bound():
     for weight in (network.first, network.output.weight):
         assert 0.95 * bound < weight.abs().max() <= bound
     assert network.bias.abs().max() <= 0.01
+
+
+def test_a_product_in_an_autocast_region_is_one_of_bfloat16():
+    rows, weight = torch.rand(8, 40), torch.rand(5, 40)
+    exact = dense(rows, weight)
+    with torch.autocast("cpu", torch.bfloat16):
+        halves = dense(rows, weight)
+    assert halves.dtype == torch.bfloat16
+    torch.testing.assert_close(halves.float(), exact, rtol=0.02, atol=0.02)
+    assert not torch.equal(halves.float(), exact)

@@ -1,9 +1,11 @@
 """A training that is followed in MLflow while it goes on."""
 
 import json
+import os
 
 import pytest
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 
 from recgan.adversarial.follow import follower
 from recgan.registry.live import PLACE, followed
@@ -85,3 +87,23 @@ def test_a_run_that_was_killed_gets_its_end(tmp_path, monkeypatch, when):
             dies()
     assert [run.info.run_id for run in runs(tmp_path, "RUNNING")] == [other.info.run_id]
     assert len(runs(tmp_path, "KILLED")) == 1
+
+
+def test_a_server_that_does_not_answer_is_given_up_soon(monkeypatch, caplog):
+    """MLflow's own seven tries take minutes, the setting of somebody who gave one stays."""
+    asked = []
+
+    def refused(self, *arguments, **keywords):
+        asked.append(os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"])
+        raise MlflowException("refused")
+
+    monkeypatch.setattr(MlflowClient, "get_experiment_by_name", refused)
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "duel")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.delenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", raising=False)
+    assert follower("train") is None
+    assert "MLFLOW_HTTP_REQUEST_MAX_RETRIES" not in os.environ
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
+    assert follower("train") is None
+    assert asked == ["1", "3"]
+    assert "train cannot be followed" in caplog.text

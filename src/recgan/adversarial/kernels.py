@@ -16,6 +16,7 @@ def dense(rows: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     core of an EPYC). oneDNN, in PyTorch too, uses what the machine has and reads any strides.
     """
     fits = rows.device.type == "cpu" and rows.dtype == weight.dtype == torch.float32
+    fits = fits and not torch.is_autocast_enabled("cpu")  # which asks for the product in another precision
     if _HAS_ONEDNN and fits and len(rows):  # it knows no product without rows
         product: Tensor = _Dense.apply(rows, weight, bias)  # type: ignore[no-untyped-call]
         return product

@@ -1,6 +1,7 @@
 """Train two players against each other with Lightning's Trainer."""
 
 import logging
+import os
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
@@ -76,8 +77,14 @@ def play(
             measure; None sets none.
 
     Raises:
-        RecganError: a loss or a gradient is not finite, or there was no time for one epoch.
+        RecganError: a loss or a gradient is not finite, there was no time for one epoch, or several machines
+            are to train and nothing says where the first one is.
     """
+    if trainer["num_nodes"] > 1 and "MASTER_ADDR" not in os.environ:
+        raise RecganError(
+            f"trainer.num_nodes is {trainer['num_nodes']}, but nothing says where the first machine is; set "
+            "MASTER_ADDR, MASTER_PORT and NODE_RANK on each machine, or num_nodes to 1"
+        )
     rules = rules or Rules()
     with temporary_folder() as scratch, _quiet():
         folder = scratch if checkpoint is None else checkpoint.parent

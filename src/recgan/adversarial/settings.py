@@ -1,8 +1,9 @@
 """The parts of a params file that an adversarial training reads."""
 
+import re
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from recgan.core.sections import Count, NonNegative, Positive, Section
 
@@ -60,6 +61,12 @@ class ScheduleParams(Section):
     """Decay per step of the average of the generator's weights, which is then what is evaluated and saved."""
 
 
+def _days_to_seconds(text: str) -> str:
+    if re.fullmatch(r"\d\d:\d\d:\d\d:\d\d", text) is None:
+        raise ValueError('is not written as days:hours:minutes:seconds; two hours are "00:02:00:00"')
+    return text
+
+
 class TrainerParams(Section):
     """Where and how a training runs: what Lightning's Trainer is given."""
 
@@ -72,7 +79,7 @@ class TrainerParams(Section):
     """How several devices work together. The players take turns: each step leaves half the weights unused."""
     precision: Literal["auto", "32-true", "bf16-mixed"]
     """auto is bf16-mixed on a GPU and 32-true elsewhere."""
-    max_time: Annotated[str, Field(pattern=r"^\d\d:\d\d:\d\d:\d\d$")] | None
+    max_time: Annotated[str, AfterValidator(_days_to_seconds)] | None
     """Days:hours:minutes:seconds after which no further epoch begins; null sets no limit."""
 
     @model_validator(mode="after")
@@ -101,6 +108,19 @@ def one_device(name: str, trainer: TrainerParams) -> None:
             f"trainer.devices is {trainer.devices} and num_nodes {trainer.num_nodes}, but {name} trains on "
             "one device; set both to 1"
         )
+
+
+def not_the_old_accelerator(settings: Any) -> Any:
+    """Tell who wrote `accelerator`, as it was before there was a trainer section, what it is now.
+
+    Raises:
+        ValueError: there is an accelerator and no trainer.
+    """
+    if isinstance(settings, dict) and "accelerator" in settings and "trainer" not in settings:
+        trainer = with_trainer({"accelerator": settings["accelerator"]})["trainer"]
+        now = ", ".join(f"{name}: {'null' if value is None else value}" for name, value in trainer.items())
+        raise ValueError(f"accelerator is part of trainer now; replace its line by trainer: {{{now}}}")
+    return settings
 
 
 def with_trainer(settings: dict[str, Any]) -> dict[str, Any]:

@@ -5,11 +5,17 @@ A file of its own: the examples are params files of one log each, and images bel
 
 import math
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from recgan.adversarial.settings import AdamParams, ConstraintParams, TrainerParams, one_device
+from recgan.adversarial.settings import (
+    AdamParams,
+    ConstraintParams,
+    TrainerParams,
+    not_the_old_accelerator,
+    one_device,
+)
 from recgan.core.sections import Count, Positive, Section, Seed, Share, load_section
 
 PARAMS = Path("images/params.yaml")
@@ -88,6 +94,11 @@ class TrainImagesParams(Section):
     """Images generated at each look."""
     min_classes: Positive | None
     """Line of the alarm on the effective number of generated classes; null draws none."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _accelerator_moved(cls, settings: Any) -> Any:
+        return not_the_old_accelerator(settings)
 
     @model_validator(mode="after")
     def _fits(self) -> "TrainImagesParams":

@@ -1,7 +1,7 @@
 """What the train sections of the GAN recommenders share."""
 
 from collections.abc import Iterator
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Field, model_validator
 
@@ -10,6 +10,7 @@ from recgan.adversarial.settings import (
     ConstraintParams,
     ScheduleParams,
     TrainerParams,
+    not_the_old_accelerator,
     one_device,
 )
 from recgan.core.memory import Need
@@ -70,6 +71,11 @@ class TrainingParams(Section):
 
     shares_rows: ClassVar[bool] = False
     """Whether several devices can train it."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _accelerator_moved(cls, settings: Any) -> Any:
+        return not_the_old_accelerator(settings)
 
     @model_validator(mode="after")
     def _one_device(self) -> Self:
