@@ -36,8 +36,7 @@ tune: $(INSTALLED)  ## search settings on validation (RECOMMENDER=rcgan TRIALS=3
 
 test: $(INSTALLED)  ## every test, and the checks
 	@$(MAKE) --no-print-directory check
-	@# In the order of their names: else the slow files, of few tests, come last and one process waits.
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-fast: $(INSTALLED)  ## the tests without the slow ones
 	$(BIN)/python -m pytest -m 'not slow'
