@@ -110,7 +110,16 @@ def one_device(name: str, trainer: TrainerParams) -> None:
         )
 
 
-def not_the_old_accelerator(settings: Any) -> Any:
+class TrainSection(Section):
+    """A train section that holds a trainer."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _accelerator_moved(cls, settings: Any) -> Any:
+        return _not_the_old_accelerator(settings)
+
+
+def _not_the_old_accelerator(settings: Any) -> Any:
     """Tell who wrote `accelerator`, as it was before there was a trainer section, what it is now.
 
     Raises:

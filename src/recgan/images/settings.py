@@ -5,7 +5,7 @@ A file of its own: the examples are params files of one log each, and images bel
 
 import math
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -13,7 +13,7 @@ from recgan.adversarial.settings import (
     AdamParams,
     ConstraintParams,
     TrainerParams,
-    not_the_old_accelerator,
+    TrainSection,
     one_device,
 )
 from recgan.core.sections import Count, Positive, Section, Seed, Share, load_section
@@ -63,7 +63,7 @@ class DiscriminatorParams(PlayerParams):
     dropout: Annotated[float, Field(ge=0, lt=1)]
 
 
-class TrainImagesParams(Section):
+class TrainImagesParams(TrainSection):
     """The adversarial training."""
 
     network: Literal["dense", "dcgan"]
@@ -94,11 +94,6 @@ class TrainImagesParams(Section):
     """Images generated at each look."""
     min_classes: Positive | None
     """Line of the alarm on the effective number of generated classes; null draws none."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _accelerator_moved(cls, settings: Any) -> Any:
-        return not_the_old_accelerator(settings)
 
     @model_validator(mode="after")
     def _fits(self) -> "TrainImagesParams":

@@ -3,16 +3,17 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 import numpy as np
 from safetensors.torch import load, save
 from scipy.sparse import csr_array
-from torch import Tensor
+from torch import Tensor, nn
 
 from recgan.adversarial.devices import pick_device as pick_device  # every GAN recommender's
 from recgan.adversarial.diagnostics import Lines
 from recgan.adversarial.schedule import Rules
+from recgan.features.matrices import Features
 from recgan.recommenders import stability
 from recgan.recommenders.protocol import Recommender
 from recgan.recommenders.settings import TrainingParams
@@ -21,6 +22,32 @@ from recgan.recommenders.trained import Training as Training
 from recgan.recommenders.trained import reading, write_trained
 
 R = TypeVar("R", bound=Recommender)
+S = TypeVar("S", bound=TrainingParams)
+
+
+class GANRecommender(Generic[S]):
+    """What a recommender with a generator is before it is fitted, and how large it is afterwards."""
+
+    generator: nn.Module
+
+    def __init__(self, settings: S) -> None:
+        """Take the train section; nothing is computed."""
+        self.settings = settings
+        self.training = Training()
+
+    @property
+    def parameters(self) -> int:
+        """Number of the generator's weights."""
+        return sum(parameter.numel() for parameter in self.generator.parameters())
+
+    @classmethod
+    def unfitted(cls, settings: S, features: Features) -> Self:
+        """Return one of these settings; the features say nothing that most need."""
+        return cls(settings)
+
+    def anew(self) -> Self:
+        """Return an unfitted one of the same settings."""
+        return type(self)(self.settings)
 
 
 VALIDATION = "validation_ndcg"

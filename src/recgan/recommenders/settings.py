@@ -1,7 +1,7 @@
 """What the train sections of the GAN recommenders share."""
 
 from collections.abc import Iterator
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, ClassVar, Self
 
 from pydantic import Field, model_validator
 
@@ -10,7 +10,7 @@ from recgan.adversarial.settings import (
     ConstraintParams,
     ScheduleParams,
     TrainerParams,
-    not_the_old_accelerator,
+    TrainSection,
     one_device,
 )
 from recgan.core.memory import Need
@@ -51,7 +51,7 @@ class StabilityParams(Section):
     alarms: DiscriminatorAlarmParams
 
 
-class TrainingParams(Section):
+class TrainingParams(TrainSection):
     """What the training of every GAN recommender has."""
 
     recommender: str
@@ -71,11 +71,6 @@ class TrainingParams(Section):
 
     shares_rows: ClassVar[bool] = False
     """Whether several devices can train it."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _accelerator_moved(cls, settings: Any) -> Any:
-        return not_the_old_accelerator(settings)
 
     @model_validator(mode="after")
     def _one_device(self) -> Self:

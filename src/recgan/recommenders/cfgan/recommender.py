@@ -12,12 +12,11 @@ from torch import Tensor
 
 from recgan.adversarial.networks import Perceptron
 from recgan.adversarial.sparse import SparseRows
-from recgan.features.matrices import Features
 from recgan.recommenders import stability
 from recgan.recommenders.cfgan.game import CFGANGame
 from recgan.recommenders.cfgan.settings import CFGANParams
 from recgan.recommenders.gan import (
-    Training,
+    GANRecommender,
     history_keys,
     looking,
     pick_device,
@@ -27,7 +26,7 @@ from recgan.recommenders.gan import (
 )
 
 
-class CFGAN:
+class CFGAN(GANRecommender[CFGANParams]):
     """Recommend with CFGAN's generator.
 
     User view: the scores are G(history), for any history. Item view: G writes, for every item, one entry
@@ -41,16 +40,7 @@ class CFGAN:
     """
 
     name = "cfgan"
-
-    def __init__(self, settings: CFGANParams) -> None:
-        """Take the train section; nothing is computed."""
-        self.settings = settings
-        self.training = Training()
-
-    @property
-    def parameters(self) -> int:
-        """Number of the generator's weights."""
-        return sum(parameter.numel() for parameter in self.generator.parameters())
+    generator: Perceptron
 
     def fit(
         self,
@@ -81,15 +71,6 @@ class CFGAN:
         )
         self._prepare()
         return self
-
-    @classmethod
-    def unfitted(cls, settings: CFGANParams, features: Features) -> Self:
-        """Return one of these settings; the features say nothing that it needs."""
-        return cls(settings)
-
-    def anew(self) -> Self:
-        """Return an unfitted one of the same settings."""
-        return type(self)(self.settings)
 
     def score(self, user_items: csr_array) -> NDArray[np.float32]:
         """Score all items for each history (rows, items): rows in, rows out."""

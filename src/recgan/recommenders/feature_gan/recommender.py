@@ -30,7 +30,7 @@ from recgan.recommenders.feature_gan.nearest import (
 )
 from recgan.recommenders.feature_gan.settings import FeatureGANParams
 from recgan.recommenders.gan import (
-    Training,
+    GANRecommender,
     looking,
     pick_device,
     play_out,
@@ -39,10 +39,11 @@ from recgan.recommenders.gan import (
 )
 
 
-class FeatureGAN:
+class FeatureGAN(GANRecommender[FeatureGANParams]):
     """Recommend the nearest products to several draws of a generator of product vectors."""
 
     name = "feature_gan"
+    generator: VectorGenerator
 
     def __init__(self, settings: FeatureGANParams, items: pd.DataFrame, times: Times) -> None:
         """Take the train section and what is known of the products; nothing is computed.
@@ -52,15 +53,9 @@ class FeatureGAN:
             items: in the order of positions: item_id, and where there is one title, category, brand, price.
             times: says when the entries of a matrix to be fitted on were.
         """
-        self.settings = settings
+        super().__init__(settings)
         self.items = items
         self.times = times
-        self.training = Training()
-
-    @property
-    def parameters(self) -> int:
-        """Number of the generator's weights."""
-        return sum(parameter.numel() for parameter in self.generator.parameters())
 
     def fit(
         self,

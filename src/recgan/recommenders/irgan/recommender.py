@@ -9,10 +9,9 @@ import torch
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from recgan.features.matrices import Features
 from recgan.recommenders import stability
 from recgan.recommenders.gan import (
-    Training,
+    GANRecommender,
     history_keys,
     looking,
     pick_device,
@@ -24,7 +23,7 @@ from recgan.recommenders.irgan.game import Factors, IRGANGame
 from recgan.recommenders.irgan.settings import IRGANParams
 
 
-class IRGAN:
+class IRGAN(GANRecommender[IRGANParams]):
     """Recommend with IRGAN's generator.
 
     A history equal to a fitted user's gets g(u, ·) of that user. Any other is folded in, the items' factors G
@@ -38,16 +37,6 @@ class IRGAN:
     """
 
     name = "irgan"
-
-    def __init__(self, settings: IRGANParams) -> None:
-        """Take the train section; nothing is computed."""
-        self.settings = settings
-        self.training = Training()
-
-    @property
-    def parameters(self) -> int:
-        """Number of the generator's weights."""
-        return sum(parameter.numel() for parameter in self.generator.parameters())
 
     def fit(
         self,
@@ -76,15 +65,6 @@ class IRGAN:
         )
         self._take(game.generator, user_items)
         return self
-
-    @classmethod
-    def unfitted(cls, settings: IRGANParams, features: Features) -> Self:
-        """Return one of these settings; the features say nothing that it needs."""
-        return cls(settings)
-
-    def anew(self) -> Self:
-        """Return an unfitted one of the same settings."""
-        return type(self)(self.settings)
 
     def score(self, user_items: csr_array) -> NDArray[np.float32]:
         """Score all items for each history (rows, items): rows in, rows out."""

@@ -12,11 +12,10 @@ from scipy.sparse import csr_array
 from recgan.adversarial.kernels import dense
 from recgan.adversarial.networks import Perceptron
 from recgan.adversarial.sparse import SparseRows
-from recgan.features.matrices import Features
 from recgan.recommenders import stability
 from recgan.recommenders.gan import (
     VALIDATION,
-    Training,
+    GANRecommender,
     pick_device,
     play_out,
     read_recommender,
@@ -26,7 +25,7 @@ from recgan.recommenders.rcgan.game import RCGANGame, make_generator, normalised
 from recgan.recommenders.rcgan.settings import RCGANParams
 
 
-class RCGAN:
+class RCGAN(GANRecommender[RCGANParams]):
     """Recommend with y + k d, the generator's scores and a share of the critic's residual.
 
     y is G(history), for any history. The critic writes, for every item, one entry of d per fitted user, from
@@ -39,6 +38,7 @@ class RCGAN:
     """
 
     name = "rcgan"
+    generator: Perceptron
 
     def __init__(self, settings: RCGANParams, critic_share: float | None = None) -> None:
         """Take the train section; nothing is computed.
@@ -47,14 +47,8 @@ class RCGAN:
             settings: the train section.
             critic_share: k, where a validation has chosen it; None lets `fit` choose.
         """
-        self.settings = settings
+        super().__init__(settings)
         self.critic_share = critic_share
-        self.training = Training()
-
-    @property
-    def parameters(self) -> int:
-        """Number of the generator's weights."""
-        return sum(parameter.numel() for parameter in self.generator.parameters())
 
     def fit(
         self,
@@ -100,11 +94,6 @@ class RCGAN:
         kept = self.training.curves[self.training.best_epoch - 1].get("critic_share")
         self.critic_share = shares[0] if kept is None else kept
         return self
-
-    @classmethod
-    def unfitted(cls, settings: RCGANParams, features: Features) -> Self:
-        """Return one of these settings; the features say nothing that it needs."""
-        return cls(settings)
 
     def anew(self) -> Self:
         """Return an unfitted one of the same settings and the share that validation chose."""

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_array, csr_array, diags_array
 
+from recgan.recommenders.fallback import shares_of_users
 from recgan.recommenders.trained import Training
 
 _BLOCK_CELLS = 4_000_000  # of rows by items, held in memory at a time
@@ -36,7 +37,7 @@ def item_blocks(user_items: csr_array, size: int | None) -> list[Block]:
         return [Block(everything, everything)]
     norms = np.sqrt(np.asarray(user_items.power(2).sum(axis=0), dtype=np.float64))
     unit = csc_array(csr_array(user_items @ diags_array(1 / np.maximum(norms, 1e-12))))
-    by_popularity = np.argsort(-popularity(user_items), kind="stable")
+    by_popularity = np.argsort(-shares_of_users(user_items), kind="stable")
     left = np.ones(n_items, dtype=bool)
     blocks = []
     for leader in by_popularity:
@@ -115,9 +116,3 @@ def parts_of(n_rows: int, width: int) -> list[slice]:
 def sums_of(user_items: csr_array) -> NDArray[np.float64]:
     """Return each row's sum, (rows,)."""
     return np.asarray(user_items.sum(axis=1), dtype=np.float64)
-
-
-def popularity(user_items: csr_array) -> NDArray[np.float32]:
-    """Return the share of users who have each item, (items,)."""
-    counts = np.bincount(user_items.indices[user_items.data != 0], minlength=user_items.shape[1])
-    return (counts / max(user_items.shape[0], 1)).astype(np.float32)

@@ -34,6 +34,7 @@ from safetensors.numpy import load, save
 from scipy.sparse import csr_array
 
 from recgan.features.matrices import Features
+from recgan.recommenders.fallback import shares_of_users
 from recgan.recommenders.linear import linear_weights
 from recgan.recommenders.student.blocks import (
     Block,
@@ -41,7 +42,6 @@ from recgan.recommenders.student.blocks import (
     largest,
     one_training,
     parts_of,
-    popularity,
     put_together,
 )
 from recgan.recommenders.student.rows import Choice, Rows
@@ -101,7 +101,7 @@ class Student:
                 cannot be inverted.
         """
         settings, chosen = self.settings, self.choice
-        self._popularity = popularity(user_items)
+        self._popularity = shares_of_users(user_items)
         taught, scores, taught_with = self._teach(user_items, validate, epochs, checkpoint, label)
         rows = Rows(user_items, taught, scores)
         blocks = item_blocks(user_items, settings.block_items)
