@@ -42,7 +42,7 @@ class FixedScores:
     def __init__(self, scores: NDArray[np.float32]) -> None:
         self.scores = scores
 
-    def score(self, user_items: csr_array) -> NDArray[np.float32]:
+    def score(self, user_items: csr_array, ages: csr_array | None = None) -> NDArray[np.float32]:
         """Return the fitted users' scores; the rows must be theirs, in their order."""
         return self.scores[: user_items.shape[0]]
 

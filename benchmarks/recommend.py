@@ -35,7 +35,7 @@ class LowRank:
     def __init__(self, factors):
         self.factors = factors  # (items, rank)
 
-    def score(self, user_items):
+    def score(self, user_items, ages=None):
         return (user_items @ self.factors) @ self.factors.T
 """
 

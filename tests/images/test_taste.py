@@ -23,7 +23,7 @@ SETTINGS = TasteParams.model_validate({**CONTENT["taste"], "classes": TABLE, "sh
 class Favourites:
     """Recommends the same items to everyone: those with the lowest positions first."""
 
-    def score(self, user_items):
+    def score(self, user_items, ages=None):
         return np.tile(-np.arange(user_items.shape[1], dtype=np.float32), (user_items.shape[0], 1))
 
 

@@ -273,11 +273,11 @@ def test_a_collapse_is_reported_as_what_it_is(caplog):
 
 def test_diversity_of_lists_and_scores():
     class Same:
-        def score(self, user_items):
+        def score(self, user_items, ages=None):
             return np.tile(np.arange(user_items.shape[1], dtype=np.float32), (user_items.shape[0], 1))
 
     class Own:
-        def score(self, user_items):
+        def score(self, user_items, ages=None):
             rng = np.random.default_rng(0)
             return rng.normal(size=user_items.shape).astype(np.float32)
 

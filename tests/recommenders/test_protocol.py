@@ -187,7 +187,7 @@ def test_recommend_is_a_full_sort_of_what_is_not_seen(exclude_seen, block, monke
     scores.flags.writeable = False
 
     class Fixed:
-        def score(self, rows):
+        def score(self, rows, ages=None):
             first = next(row for row in range(90) if (user_items[row : row + rows.shape[0]] != rows).nnz == 0)
             return scores[first : first + rows.shape[0]]
 
@@ -195,3 +195,29 @@ def test_recommend_is_a_full_sort_of_what_is_not_seen(exclude_seen, block, monke
     masked = np.where(user_items.toarray() > 0, -np.inf, scores) if exclude_seen else scores
     np.testing.assert_array_equal(ids, by_a_full_sort(masked, 10))
     np.testing.assert_array_equal(best, np.take_along_axis(scores, ids, axis=1))
+
+
+@pytest.mark.parametrize("block", [None, 1, 7])
+def test_recommend_hands_each_block_its_own_ages(block):
+    user_items = random_histories(40, 30, seed=12)
+    days = np.arange(user_items.nnz, dtype=np.float32) % 5  # zeros among them
+    ages = csr_array((days, user_items.indices, user_items.indptr), shape=user_items.shape)
+
+    class Oldest:
+        """Scores an item by its age."""
+
+        def score(self, rows, ages=None):
+            assert ages.nnz == rows.nnz
+            np.testing.assert_array_equal(ages.indices, rows.indices)
+            np.testing.assert_array_equal(ages.indptr, rows.indptr)
+            return ages.toarray()
+
+    _, best = recommend(Oldest(), user_items, 30, exclude_seen=False, block=block, ages=ages)
+    np.testing.assert_array_equal(best, -np.sort(-ages.toarray(), axis=1))
+
+
+def test_ages_are_no_must(make):
+    user_items = random_histories(10, 30, seed=13)
+    recommender = make().fit(user_items)
+    ages = csr_array((np.zeros_like(user_items.data), user_items.indices, user_items.indptr), shape=(10, 30))
+    np.testing.assert_array_equal(recommender.score(user_items, ages), recommender.score(user_items))

@@ -22,7 +22,7 @@ class Echo:
     def fit(self, user_items):
         return self
 
-    def score(self, user_items):
+    def score(self, user_items, ages=None):
         return user_items.toarray()
 
 
@@ -30,7 +30,7 @@ class Failing(Echo):
     def __init__(self, what):
         self.what = what
 
-    def score(self, user_items):
+    def score(self, user_items, ages=None):
         if isinstance(self.what, Exception):
             raise self.what
         return np.full(user_items.shape, self.what, dtype=np.float32)
@@ -141,9 +141,9 @@ def test_a_range_of_prices_is_inclusive_and_leaves_out_what_has_none():
 
 def test_the_check_takes_the_recommenders_time_by_the_length_of_a_history():
     class Slow(Echo):
-        def score(self, user_items):
+        def score(self, user_items, ages=None):
             time.sleep(0.02 * user_items.nnz)
-            return super().score(user_items)
+            return super().score(user_items, ages)
 
     slow, fast = model(Slow()), model()
     slow.check()

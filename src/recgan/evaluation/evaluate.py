@@ -57,7 +57,11 @@ def evaluate(
         RecganError: no user has anything held out.
     """
     ours, _ = recommend(
-        recommender, features.test.history, max(params.k), not features.summary["repeat_purchases"]
+        recommender,
+        features.test.history,
+        max(params.k),
+        not features.summary["repeat_purchases"],
+        ages=features.test.ages,
     )
     rankings: Rankings = {OURS: ours, **baselines}
     held = np.flatnonzero(np.diff(features.test.held_out.indptr))

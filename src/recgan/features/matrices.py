@@ -28,6 +28,9 @@ class HeldOut:
     """(rows, items) confidences of everything before the window."""
     held_out: csr_array
     """(rows, items) 1 where an item is in the window; without seen items unless repeats are wanted."""
+    ages: csr_array | None = None
+    """(rows, items) the entries of `history` in their order: days from the user's last event with the item to
+    the window's start, 0 a stored entry; None where nothing is known of time."""
 
 
 @dataclass(frozen=True)

@@ -136,11 +136,15 @@ def ask(settings: TasteParams, features: Features, recommender: Recommender, gan
         gan: a conditional generator.
     """
     rng = np.random.default_rng(settings.seed)
-    history = features.test.history
+    history, ages = features.test.history, features.test.ages
     lengths = np.diff(history.indptr)
     rows = np.sort(rng.permutation(np.flatnonzero(lengths >= 3))[: settings.shoppers])
     ranking, _ = recommend(
-        recommender, history[rows], settings.k, exclude_seen=not features.summary["repeat_purchases"]
+        recommender,
+        history[rows],
+        settings.k,
+        exclude_seen=not features.summary["repeat_purchases"],
+        ages=None if ages is None else ages[rows],
     )
     products = [_product(row, settings.classes) for _, row in features.items.iterrows()]
     noise = torch.Generator().manual_seed(settings.seed)

@@ -18,13 +18,16 @@ class Recommender(Protocol):
         """
         ...
 
-    def score(self, user_items: csr_array) -> NDArray[np.float32]:
+    def score(self, user_items: csr_array, ages: csr_array | None = None) -> NDArray[np.float32]:
         """Score all items for each row: rows in, rows out, so a new user needs no retraining.
 
         An empty row is a history too: its scores say what to show somebody of whom nothing is known.
 
         Args:
             user_items: (any number of rows, items), histories over the fitted items.
+            ages: (rows, items), days since the shopper's last event with each item, the same entries in the
+                same order and 0 a stored one; None where nothing is known of time. Whoever does not weigh
+                histories by age ignores it.
 
         Returns:
             Scores (rows, items), higher is better, finite.
@@ -38,6 +41,7 @@ def recommend(
     k: int,
     exclude_seen: bool = True,
     block: int | None = None,
+    ages: csr_array | None = None,
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     """Rank the k best items of each row, in blocks of users.
 
@@ -50,6 +54,7 @@ def recommend(
         exclude_seen: leave out the items of the history.
         block: rows scored at a time, block * items * 4 bytes; None takes 1,024 or, where that would be more
             than 64 MiB, fewer.
+        ages: (rows, items), of the histories, as `Recommender.score` takes them.
 
     Returns:
         Positions (rows, k), best first, and their scores (rows, k). Where fewer than k items remain, the
@@ -62,7 +67,8 @@ def recommend(
     block = block or _rows(_SCORED, n_items)
     for start in range(0, n_rows, block):
         rows = user_items[start : start + block]
-        scores = recommender.score(rows)  # (block, items)
+        since = None if ages is None else ages[start : start + block]
+        scores = recommender.score(rows, since)  # (block, items)
         few = _rows(_RANKED, n_items)
         for first in range(0, rows.shape[0], few):
             part = np.array(scores[first : first + few], dtype=np.float32)  # our own copy

@@ -71,6 +71,6 @@ def ndcg(ranking: NDArray[np.int32], held_out: csr_array, k: int) -> NDArray[np.
 
 def window_ndcg(recommender: Recommender, window: HeldOut, k: int, exclude_seen: bool) -> float:
     """Return the mean NDCG at k over a window's users with something held out, the full catalogue ranked."""
-    ranking, _ = recommend(recommender, window.history, k, exclude_seen)
+    ranking, _ = recommend(recommender, window.history, k, exclude_seen, ages=window.ages)
     some = np.diff(window.held_out.indptr) > 0
     return float(ndcg(ranking, window.held_out, k)[some].mean())

@@ -78,8 +78,8 @@ class Trained(Protocol):
         """Return an unfitted one of the same settings, and what validation chose besides the epoch."""
         ...
 
-    def score(self, user_items: csr_array) -> NDArray[np.float32]:
-        """Score all items for each history (rows, items): rows in, rows out."""
+    def score(self, user_items: csr_array, ages: csr_array | None = None) -> NDArray[np.float32]:
+        """Score all items for each history (rows, items): rows in, rows out. Ages: see `recommend`."""
         ...
 
     def save(self, folder: Path) -> None:

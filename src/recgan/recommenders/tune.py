@@ -78,7 +78,7 @@ def tune(name: str, grid: Grid, features: Features, params: BaselinesParams) -> 
         _warn_of_edges(name, grid, settings)
     exact: Grid = {setting: (value,) for setting, value in settings.items()}
     _, recommender = next(fitted_of(name)(exact, features.train_validation, params.seed))
-    ranking, _ = recommend(recommender, features.test.history, RANKED, exclude_seen)
+    ranking, _ = recommend(recommender, features.test.history, RANKED, exclude_seen, ages=features.test.ages)
     score = "untuned" if best is None else f"validation NDCG@{params.metric_k} {best[1]:.4f}"
     chosen = ", ".join(f"{setting} {value:g}" for setting, value in settings.items())
     _log.info("%s: %s%s", name, score, f" with {chosen}" if chosen else "")

@@ -72,7 +72,7 @@ class CFGAN(GANRecommender[CFGANParams]):
         self._prepare()
         return self
 
-    def score(self, user_items: csr_array) -> NDArray[np.float32]:
+    def score(self, user_items: csr_array, ages: csr_array | None = None) -> NDArray[np.float32]:
         """Score all items for each history (rows, items): rows in, rows out."""
         if self.fitted is None:
             scores: NDArray[np.float32] = self._generate(SparseRows(user_items)).numpy()

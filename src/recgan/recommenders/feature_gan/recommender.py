@@ -100,7 +100,7 @@ class FeatureGAN(GANRecommender[FeatureGANParams]):
         """Return an unfitted one of the same settings and products."""
         return type(self)(self.settings, self.items, self.times)
 
-    def score(self, user_items: csr_array) -> NDArray[np.float32]:
+    def score(self, user_items: csr_array, ages: csr_array | None = None) -> NDArray[np.float32]:
         """Score all items for each history (rows, items): rows in, rows out."""
         queries = self.draw(user_items)
         k = min(self.settings.serving.nearest, len(self._known))

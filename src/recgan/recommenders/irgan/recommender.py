@@ -66,7 +66,7 @@ class IRGAN(GANRecommender[IRGANParams]):
         self._take(game.generator, user_items)
         return self
 
-    def score(self, user_items: csr_array) -> NDArray[np.float32]:
+    def score(self, user_items: csr_array, ages: csr_array | None = None) -> NDArray[np.float32]:
         """Score all items for each history (rows, items): rows in, rows out."""
         positions = np.array(
             [self._position.get(key, -1) for key in history_keys(user_items)], dtype=np.int64

@@ -53,7 +53,7 @@ class ItemKNN:
         self._popularity = shares_of_users(user_items)
         return self
 
-    def score(self, user_items: csr_array) -> NDArray[np.float32]:
+    def score(self, user_items: csr_array, ages: csr_array | None = None) -> NDArray[np.float32]:
         """Score all items for each row, (rows, items)."""
         return unreached_by_popularity(product_with(user_items, self._weights), self._popularity)
 

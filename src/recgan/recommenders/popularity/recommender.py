@@ -18,7 +18,7 @@ class Popularity:
         self._popularity = shares_of_users(user_items)
         return self
 
-    def score(self, user_items: csr_array) -> NDArray[np.float32]:
+    def score(self, user_items: csr_array, ages: csr_array | None = None) -> NDArray[np.float32]:
         """Score all items for each row, (rows, items)."""
         return np.tile(self._popularity, (user_items.shape[0], 1))
 

@@ -99,7 +99,7 @@ class RCGAN(GANRecommender[RCGANParams]):
         """Return an unfitted one of the same settings and the share that validation chose."""
         return type(self)(self.settings, self.critic_share)
 
-    def score(self, user_items: csr_array) -> NDArray[np.float32]:
+    def score(self, user_items: csr_array, ages: csr_array | None = None) -> NDArray[np.float32]:
         """Score all items for each history (rows, items): rows in, rows out."""
         rows = SparseRows(normalised(user_items)).to(self.generator.first.device)
         output = self.generator.output

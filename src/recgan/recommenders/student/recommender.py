@@ -143,7 +143,7 @@ class Student:
         """Return an unfitted one of the same settings and all that validation chose."""
         return type(self)(self.settings, self.choice)
 
-    def score(self, user_items: csr_array) -> NDArray[np.float32]:
+    def score(self, user_items: csr_array, ages: csr_array | None = None) -> NDArray[np.float32]:
         """Score all items for each history (rows, items): rows in, rows out; popularity without any."""
         product = user_items.astype(np.float32, copy=False) @ self._weights
         scores: NDArray[np.float32] = product if isinstance(product, np.ndarray) else product.toarray()
