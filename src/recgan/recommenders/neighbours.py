@@ -1,4 +1,4 @@
-"""The nearest items of each item, found in blocks, and scores from them."""
+"""The nearest items of each item, found in blocks."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -51,15 +51,3 @@ def find_nearest(similarities: Callable[[int, int], NDArray[np.float32]], n_item
         positions[start:stop] = best
         strengths[start:stop] = found[rows, best]
     return Neighbours(positions, strengths)
-
-
-def dense_where_it_pays(weights: csr_array) -> csr_array | NDArray[np.float32]:
-    """Keep weights sparse unless they are so full that a dense product is the faster one."""
-    return weights.toarray() if weights.nnz * 16 > weights.shape[0] * weights.shape[1] else weights
-
-
-def product_with(user_items: csr_array, weights: csr_array | NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return history @ weights, dense (rows, items), whatever the weights are kept as."""
-    scores = user_items.astype(np.float32) @ weights
-    dense: NDArray[np.float32] = scores if isinstance(scores, np.ndarray) else scores.toarray()
-    return dense

@@ -1,15 +1,16 @@
 """EASE: the linear item-item recommender in closed form."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from recgan.recommenders.ages import aged
 from recgan.recommenders.fallback import empty_by_popularity, shares_of_users
 from recgan.recommenders.linear import linear_weights
-from recgan.recommenders.neighbours import product_with
+from recgan.recommenders.weights import Weights, product_with, weights_from_arrays, weights_to_arrays
 
 
 class EASE:
@@ -19,8 +20,9 @@ class EASE:
     Fitting takes 52 bytes for each pair of items at its peak (settings.py), scoring 4.
     """
 
-    def __init__(self, l2: float) -> None:
+    def __init__(self, l2: float, half_life_days: float | None = None) -> None:
         self.l2 = l2
+        self.half_life_days = half_life_days
 
     def fit(self, user_items: csr_array, gram: NDArray[np.float64] | None = None) -> Self:
         """Invert the Gram matrix.
@@ -31,13 +33,30 @@ class EASE:
         """
         own = item_gram(user_items) if gram is None else gram.copy()
         failure = f"EASE cannot invert with l2 {self.l2}; raise baselines.ease.l2"
-        self._weights = linear_weights(own, self.l2, failure)
+        self._weights: Weights = linear_weights(own, self.l2, failure)
         self._popularity = shares_of_users(user_items)
         return self
 
     def score(self, user_items: csr_array, ages: csr_array | None = None) -> NDArray[np.float32]:
         """Score all items for each row, (rows, items)."""
-        return empty_by_popularity(product_with(user_items, self._weights), user_items, self._popularity)
+        scores = product_with(aged(user_items, ages, self.half_life_days), self._weights)
+        return empty_by_popularity(scores, user_items, self._popularity)
+
+    def arrays(self) -> dict[str, NDArray[np.generic]]:
+        """Return all that scoring needs beside the settings."""
+        return weights_to_arrays(self._weights, self._popularity)
+
+    @classmethod
+    def from_arrays(cls, settings: Mapping[str, Any], arrays: Mapping[str, NDArray[np.generic]]) -> Self:
+        """Put together what `arrays` returned; scores are the same to the bit.
+
+        Raises:
+            KeyError: a setting or an array is missing.
+            ValueError: the arrays' sizes disagree.
+        """
+        recommender = cls(settings["l2"], settings.get("half_life_days"))
+        recommender._weights, recommender._popularity = weights_from_arrays(arrays)
+        return recommender
 
 
 def item_gram(user_items: csr_array) -> NDArray[np.float64]:
@@ -48,7 +67,10 @@ def item_gram(user_items: csr_array) -> NDArray[np.float64]:
 
 
 def fitted(
-    grid: Mapping[str, Sequence[float]], user_items: csr_array, seed: int
+    grid: Mapping[str, Sequence[float]],
+    user_items: csr_array,
+    seed: int,
+    times: NDArray[np.float32] | None = None,
 ) -> Iterator[tuple[dict[str, float], EASE]]:
     """Fit with each setting of a grid, in the grid's order; one Gram matrix serves all."""
     gram = item_gram(user_items)

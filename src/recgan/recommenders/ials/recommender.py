@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from implicit.cpu.als import AlternatingLeastSquares
@@ -12,6 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from recgan.core.errors import RecganError
 from recgan.recommenders.fallback import empty_by_popularity, shares_of_users
+from recgan.recommenders.weights import popularity_from_arrays
 
 _SMALL = 1_000_000  # entries below which iALS's threads wait for each other longer than they work
 
@@ -32,14 +33,8 @@ class IALS:
     def fit(self, user_items: csr_array) -> Self:
         """Alternate between user and item factors."""
         with threadpool_limits(1, "blas"):  # implicit has threads of its own; BLAS threads slow it tenfold
-            self._als = AlternatingLeastSquares(
-                factors=self.factors,
-                regularization=self.regularization,
-                alpha=self.alpha,
-                iterations=self.iterations,
-                random_state=self.seed,
-                num_threads=1 if user_items.nnz < _SMALL else 0,
-            )
+            self._als = self._implicit()
+            self._als.num_threads = _threads(user_items)
             self._als.fit(_for_implicit(user_items), show_progress=False)
         self._popularity = shares_of_users(user_items)
         return self
@@ -51,6 +46,7 @@ class IALS:
             RecganError: the factors of a row cannot be solved for.
         """
         with threadpool_limits(1, "blas"):
+            self._als.num_threads = _threads(user_items)
             try:
                 factors = self._als.recalculate_user(
                     np.arange(user_items.shape[0]), _for_implicit(user_items)
@@ -62,6 +58,49 @@ class IALS:
                 ) from None
         scores: NDArray[np.float32] = factors @ self._als.item_factors.T
         return empty_by_popularity(scores, user_items, self._popularity)
+
+    def arrays(self) -> dict[str, NDArray[np.generic]]:
+        """Return all that scoring needs beside the settings."""
+        return {"item_factors": self._als.item_factors, "popularity": self._popularity}
+
+    @classmethod
+    def from_arrays(cls, settings: Mapping[str, Any], arrays: Mapping[str, NDArray[np.generic]]) -> Self:
+        """Put together what `arrays` returned; scores are the same to the bit.
+
+        Raises:
+            KeyError: a setting or an array is missing.
+            ValueError: the arrays' sizes disagree.
+        """
+        recommender = cls(
+            int(settings["factors"]),
+            settings["regularization"],
+            settings["alpha"],
+            int(settings["iterations"]),
+            seed=0,  # of the first factors, which scoring does not need
+        )
+        recommender._popularity = popularity_from_arrays(arrays)
+        factors, n_items = arrays["item_factors"], len(recommender._popularity)
+        if factors.shape != (n_items, recommender.factors):
+            raise ValueError(
+                f"the item factors are {factors.shape}, but there are {n_items} items with "
+                f"{recommender.factors} factors each"
+            )
+        recommender._als = recommender._implicit()
+        recommender._als.item_factors = factors
+        return recommender
+
+    def _implicit(self) -> AlternatingLeastSquares:
+        return AlternatingLeastSquares(
+            factors=self.factors,
+            regularization=self.regularization,
+            alpha=self.alpha,
+            iterations=self.iterations,
+            random_state=self.seed,
+        )
+
+
+def _threads(user_items: csr_array) -> int:
+    return 1 if user_items.nnz < _SMALL else 0  # 0: all
 
 
 def _for_implicit(user_items: csr_array) -> csr_matrix:
@@ -77,7 +116,10 @@ def _for_implicit(user_items: csr_array) -> csr_matrix:
 
 
 def fitted(
-    grid: Mapping[str, Sequence[float]], user_items: csr_array, seed: int
+    grid: Mapping[str, Sequence[float]],
+    user_items: csr_array,
+    seed: int,
+    times: NDArray[np.float32] | None = None,
 ) -> Iterator[tuple[dict[str, float], IALS]]:
     """Fit with each setting of a grid, in the grid's order; the seed is that of the first factors."""
     names = ("factors", "regularization", "alpha", "iterations")

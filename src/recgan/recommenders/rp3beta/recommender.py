@@ -2,14 +2,21 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array, diags_array
 
+from recgan.recommenders.ages import aged
 from recgan.recommenders.fallback import shares_of_users, unreached_by_popularity
-from recgan.recommenders.neighbours import Neighbours, dense_where_it_pays, find_nearest, product_with
+from recgan.recommenders.neighbours import Neighbours, find_nearest
+from recgan.recommenders.weights import (
+    dense_where_it_pays,
+    product_with,
+    weights_from_arrays,
+    weights_to_arrays,
+)
 
 
 class RP3beta:
@@ -19,10 +26,13 @@ class RP3beta:
     p_iu = x_ui / Σ_u x_ui and p_uj = x_uj / Σ_j x_uj. Each item i keeps its best targets only.
     """
 
-    def __init__(self, neighbours: int, alpha: float, beta: float) -> None:
+    def __init__(
+        self, neighbours: int, alpha: float, beta: float, half_life_days: float | None = None
+    ) -> None:
         self.neighbours = neighbours
         self.alpha = alpha
         self.beta = beta
+        self.half_life_days = half_life_days
 
     def nearest(self, user_items: csr_array, n: int) -> Neighbours:
         """Find the n best sources of each target; the same for every beta, which divides whole targets."""
@@ -52,7 +62,29 @@ class RP3beta:
 
     def score(self, user_items: csr_array, ages: csr_array | None = None) -> NDArray[np.float32]:
         """Score all items for each row, (rows, items)."""
-        return unreached_by_popularity(product_with(user_items, self._weights), self._popularity)
+        weighed = aged(user_items, ages, self.half_life_days)
+        return unreached_by_popularity(product_with(weighed, self._weights), self._popularity)
+
+    def arrays(self) -> dict[str, NDArray[np.generic]]:
+        """Return all that scoring needs beside the settings."""
+        return weights_to_arrays(self._weights, self._popularity)
+
+    @classmethod
+    def from_arrays(cls, settings: Mapping[str, Any], arrays: Mapping[str, NDArray[np.generic]]) -> Self:
+        """Put together what `arrays` returned; scores are the same to the bit.
+
+        Raises:
+            KeyError: a setting or an array is missing.
+            ValueError: the arrays' sizes disagree.
+        """
+        recommender = cls(
+            int(settings["neighbours"]),
+            settings["alpha"],
+            settings["beta"],
+            settings.get("half_life_days"),
+        )
+        recommender._weights, recommender._popularity = weights_from_arrays(arrays)
+        return recommender
 
 
 def _transitions(matrix: csr_array, alpha: float) -> csr_array:
@@ -64,7 +96,10 @@ def _transitions(matrix: csr_array, alpha: float) -> csr_array:
 
 
 def fitted(
-    grid: Mapping[str, Sequence[float]], user_items: csr_array, seed: int
+    grid: Mapping[str, Sequence[float]],
+    user_items: csr_array,
+    seed: int,
+    times: NDArray[np.float32] | None = None,
 ) -> Iterator[tuple[dict[str, float], RP3beta]]:
     """Fit with each setting of a grid, in the grid's order; one search serves all with the same alpha."""
     most = int(max(grid["neighbours"]))

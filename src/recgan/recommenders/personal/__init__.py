@@ -1,0 +1,1 @@
+"""What a shopper bought before, the frequent and the recent first."""

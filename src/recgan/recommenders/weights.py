@@ -1,0 +1,63 @@
+"""Weights between items, dense or sparse: their product with histories, and what a file keeps of them."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+Weights = csr_array | NDArray[np.float32]
+_PARTS = ("data", "indices", "indptr")
+
+
+def dense_where_it_pays(weights: csr_array) -> Weights:
+    """Keep weights sparse unless they are so full that a dense product is the faster one."""
+    return weights.toarray() if weights.nnz * 16 > weights.shape[0] * weights.shape[1] else weights
+
+
+def product_with(user_items: csr_array, weights: Weights) -> NDArray[np.float32]:
+    """Return history @ weights, dense (rows, items), whatever the weights are kept as."""
+    scores = user_items.astype(np.float32, copy=False) @ weights
+    dense: NDArray[np.float32] = scores if isinstance(scores, np.ndarray) else scores.toarray()
+    return dense
+
+
+def weights_to_arrays(weights: Weights, popularity: NDArray[np.float32]) -> dict[str, NDArray[np.generic]]:
+    """Return what `weights_from_arrays` puts together again; sparse weights as the three arrays of CSR."""
+    if isinstance(weights, np.ndarray):
+        return {"weights": np.ascontiguousarray(weights), "popularity": popularity}
+    return {**{part: getattr(weights, part) for part in _PARTS}, "popularity": popularity}
+
+
+def weights_from_arrays(
+    arrays: Mapping[str, NDArray[np.generic]],
+) -> tuple[Weights, NDArray[np.float32]]:
+    """Return weights (items, items) and the items' popularity.
+
+    Raises:
+        KeyError: an array is missing.
+        ValueError: their sizes disagree, or positions lie outside the items.
+    """
+    popularity = popularity_from_arrays(arrays)
+    n_items = len(popularity)
+    if "weights" in arrays:
+        weights: Weights = arrays["weights"].astype(np.float32, copy=False)
+        if weights.shape != (n_items, n_items):
+            raise ValueError(f"the weights are {weights.shape}, but there are {n_items} items")
+    else:
+        weights = csr_array(tuple(arrays[part] for part in _PARTS), shape=(n_items, n_items))
+        weights.check_format()
+    return weights, popularity
+
+
+def popularity_from_arrays(arrays: Mapping[str, NDArray[np.generic]]) -> NDArray[np.float32]:
+    """Return the items' popularity, (items,).
+
+    Raises:
+        KeyError: it is missing.
+        ValueError: it is no list of numbers.
+    """
+    popularity: NDArray[np.float32] = arrays["popularity"].astype(np.float32, copy=False)
+    if popularity.ndim != 1:
+        raise ValueError(f"the popularity is {popularity.shape}, not one number for each item")
+    return popularity
