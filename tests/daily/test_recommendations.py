@@ -54,11 +54,12 @@ def test_every_shopper_gets_what_the_package_answers(shop, named):
     file = pq.ParquetFile(published.path)
     assert file.num_row_groups == 4  # of 150 shoppers
     found = file.read().to_pandas()
-    user_ids, histories = newest_histories(read_features(shop / "data" / "features"))
+    newest = newest_histories(read_features(shop / "data" / "features"))
+    user_ids = newest.user_ids
     assert len(user_ids) == USERS == published.about["shoppers"]
     packaged = load_champion(shop, named.register_.name).packaged
     item_ids = [f"item-{item}" for item in range(ITEMS)]
-    asked = questions(histories, pa.array(item_ids)).to_pydict()
+    asked = questions(newest.user_items, pa.array(item_ids)).to_pydict()
     expected = packaged.recommend(asked["history"], 4, False, asked["confidence"])
     assert found["user_id"].tolist() == np.repeat(user_ids, 4).tolist()
     assert found["rank"].tolist() == [1, 2, 3, 4] * USERS

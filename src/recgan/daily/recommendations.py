@@ -98,9 +98,9 @@ def recommend(
         if exclude_seen is None:
             exclude_seen = not features.summary["repeat_purchases"]
         item_ids = pa.array(features.items["item_id"].astype(str), pa.string())
-        user_ids, histories = newest_histories(features)
+        newest = newest_histories(features)
         del features  # half of the memory
-        shoppers = _Shoppers(user_ids, histories, item_ids, part_shoppers)
+        shoppers = _Shoppers(newest.user_ids, newest.user_items, item_ids, part_shoppers)
         while True:
             champion = the_champion(client, name)
             content = {
@@ -110,7 +110,7 @@ def recommend(
                 "k": k,
                 "exclude_seen": exclude_seen,
                 "features_md5": md5,
-                "shoppers": len(user_ids),
+                "shoppers": len(newest.user_ids),
             }
             before = about(target)
             if before is not None and before | content == before:

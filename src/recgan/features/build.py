@@ -16,12 +16,12 @@ from recgan.core.errors import RecganError
 from recgan.core.temporary import temporary_folder
 from recgan.data.events import EVENTS, ITEMS, check_table, read_table
 from recgan.data.quarantine import QUARANTINE
-from recgan.features.cells import Cells, cells_of, microseconds, places, times_of
+from recgan.features.cells import Cells, ages_of, cells_of, first_times_of, microseconds, places, times_of
 from recgan.features.clean import Log, counting_events, describe
 from recgan.features.cold import first_events, new_items
 from recgan.features.confidence import FIXED_POINT, NO_TIME, Pairs, code_pairs, pair_events
 from recgan.features.draw import pair_draws
-from recgan.features.matrices import ColdStart, Features, HeldOut, to_csr
+from recgan.features.matrices import ColdStart, Features, HeldOut, beside, to_csr
 from recgan.features.settings import FeaturesParams, Split
 from recgan.features.split import (
     TEST,
@@ -104,8 +104,9 @@ def build_features(
     if in_validation.any():
         train_validation = cells.matrix(windows <= VALIDATION, row_users, at_test=True)
         train_validation_times = times_of(cells, pairs, windows <= VALIDATION, row_users, log)
-        validation = _hold_out(cells, pairs, VALIDATION, params)
-    test = _hold_out(cells, pairs, TEST, params)
+        start = log.end if cuts is None else cuts.validation_start
+        validation = _hold_out(cells, pairs, VALIDATION, params, log, start)
+    test = _hold_out(cells, pairs, TEST, params, log, log.end if cuts is None else cuts.test_start)
     cold_validation, cold_test = None, None
     if cuts is not None:
         first = first_events(events, quarantined)
@@ -199,8 +200,10 @@ def _train_core(pairs: Pairs, windows: NDArray[np.int8], params: FeaturesParams)
     return core
 
 
-def _hold_out(cells: Cells, pairs: Pairs, window: int, params: FeaturesParams) -> HeldOut:
-    """Take what a window holds out, for every user with something in it, and what came before."""
+def _hold_out(
+    cells: Cells, pairs: Pairs, window: int, params: FeaturesParams, log: Log, now: datetime | None
+) -> HeldOut:
+    """Take what a window holds out, for every user with something in it, and what came before `now`."""
     inside = (cells.windows == window) & cells.known
     asked = inside if params.repeat_purchases else inside & (cells.first_windows == window)
     if not asked.any():
@@ -210,11 +213,15 @@ def _hold_out(cells: Cells, pairs: Pairs, window: int, params: FeaturesParams) -
             f"{(inside & ~asked).sum()} of these with items the user had seen; "
             f"{_remedy(params.split, window)}"
         )
-    users = np.unique(cells.users[asked])
+    users, before = np.unique(cells.users[asked]), cells.windows < window
+    history = cells.matrix(before, users, at_test=window == TEST)
+    days = ages_of(cells, pairs, before, users, log, now)
     return HeldOut(
         user_ids=pairs.user_ids[users],
-        history=cells.matrix(cells.windows < window, users, at_test=window == TEST),
+        history=history,
         held_out=cells.matrix(asked, users, binary=True),
+        ages=None if days is None else beside(history, days),
+        held_out_times=first_times_of(cells, pairs, asked, users, log),
     )
 
 

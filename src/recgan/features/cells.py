@@ -101,14 +101,44 @@ def times_of(
     """Date the entries of `cells.matrix(mask, users)`: days from the log's start to each one's last event."""
     if log.start is None or log.without_time:
         return None
+    last = pairs.rows["last"].to_numpy()[_entries(cells, mask, users)]
+    days = (last - microseconds(log.start)) / _DAY
+    return np.asarray(np.maximum(days, np.finfo(np.float32).tiny), dtype=np.float32)
+
+
+def ages_of(
+    cells: Cells,
+    pairs: Pairs,
+    mask: NDArray[np.bool_],
+    users: NDArray[np.int32],
+    log: Log,
+    now: datetime | None,
+) -> NDArray[np.float32] | None:
+    """Age the entries of `cells.matrix(mask, users)`: days from each one's last event to an instant."""
+    if now is None or log.without_time:
+        return None
+    last = pairs.rows["last"].to_numpy()[_entries(cells, mask, users)]
+    return np.asarray((microseconds(now) - last) / _DAY, dtype=np.float32)
+
+
+def first_times_of(
+    cells: Cells, pairs: Pairs, mask: NDArray[np.bool_], users: NDArray[np.int32], log: Log
+) -> NDArray[np.float64] | None:
+    """Date the entries of a window's matrix: days from the log's start to each one's first event there."""
+    if log.start is None or log.without_time:
+        return None
+    first = pairs.rows["first"].to_numpy()[_entries(cells, mask, users)]
+    return np.asarray((first - microseconds(log.start)) / _DAY, dtype=np.float64)
+
+
+def _entries(cells: Cells, mask: NDArray[np.bool_], users: NDArray[np.int32]) -> NDArray[np.intp]:
+    """Return the cell of each entry of `cells.matrix(mask, users)`, in the order of its data."""
     row, mask = cells.rows(mask, users)
     chosen = np.flatnonzero(mask)
     # An item met in both windows has a cell in each, the later one second; a matrix has them as one entry.
     user, position = cells.users[chosen], cells.positions[chosen]
-    chosen = chosen[np.append((np.diff(user) != 0) | (np.diff(position) != 0), True)]
-    chosen = chosen[np.argsort(row[chosen], kind="stable")]  # the positions of a row ascend already
-    days = (pairs.rows["last"].to_numpy()[chosen] - microseconds(log.start)) / _DAY
-    return np.asarray(np.maximum(days, np.finfo(np.float32).tiny), dtype=np.float32)
+    chosen = chosen[np.append((np.diff(user) != 0) | (np.diff(position) != 0), True)[: len(chosen)]]
+    return chosen[np.argsort(row[chosen], kind="stable")]  # the positions of a row ascend already
 
 
 def microseconds(instant: datetime) -> int:

@@ -29,8 +29,28 @@ class HeldOut:
     held_out: csr_array
     """(rows, items) 1 where an item is in the window; without seen items unless repeats are wanted."""
     ages: csr_array | None = None
-    """(rows, items) the entries of `history` in their order: days from the user's last event with the item to
-    the window's start, 0 a stored entry; None where nothing is known of time."""
+    """(rows, items) the entries of `history` in their order, 0 a stored entry: days from the user's last
+    event with the item to the window's start. Only a split in time has one; the others count to the log's
+    end. None unless every event that counts has a timestamp."""
+    held_out_times: NDArray[np.float64] | None = None
+    """(entries of held_out,) beside `held_out.data`: days from the log's start to the user's first event with
+    the item in the window, in float64, since float32 would tie what is seconds apart; None as `ages` is."""
+
+    def next_items(self) -> NDArray[np.int32]:
+        """Return the item (rows,) that each user came to first in the window; -1 where that is unknown.
+
+        Of items met first at the same instant, the one with the lower position is the next.
+        """
+        found = np.full(self.held_out.shape[0], -1, dtype=np.int32)
+        if self.held_out_times is None:
+            return found
+        there = self.held_out.data != 0
+        rows = np.repeat(np.arange(len(found)), np.diff(self.held_out.indptr))[there]
+        items, times = self.held_out.indices[there], self.held_out_times[there]
+        order = np.lexsort((items, times, rows))
+        users, first = np.unique(rows[order], return_index=True)
+        found[users] = items[order][first]
+        return found
 
 
 @dataclass(frozen=True)
@@ -98,6 +118,11 @@ def to_csr(
     )
 
 
+def beside(matrix: csr_array, values: NDArray[np.float32]) -> csr_array:
+    """Return a matrix of the same entries with other values; a 0 among them stays an entry."""
+    return csr_array((values, matrix.indices, matrix.indptr), shape=matrix.shape)
+
+
 def content_md5(features: Features) -> str:
     """Hash all that features holds but its summary, whatever the file format around it."""
     digest = hashlib.md5(usedforsecurity=False)
@@ -113,6 +138,10 @@ def content_md5(features: Features) -> str:
     for times in (features.train_times, features.train_validation_times):
         if times is not None:
             digest.update(times.astype("<f4").tobytes())
+    for held in (features.validation, features.test):
+        if held is not None and held.ages is not None and held.held_out_times is not None:
+            digest.update(held.ages.data.astype("<f4").tobytes())
+            digest.update(held.held_out_times.astype("<f8").tobytes())
     for names in (features.user_ids, *(window.user_ids for window in windows)):
         digest.update("\0".join([str(len(names)), *names]).encode())
     for table in (features.items, *(cold.items for cold in cold_starts)):
@@ -136,6 +165,9 @@ def write_features(features: Features, folder: Path) -> None:
     for name, window in (("validation", features.validation), ("test", features.test)):
         if window is not None:
             _write_window(window, name, folder)
+            if window.ages is not None and window.held_out_times is not None:
+                np.save(folder / f"{name}_ages.npy", window.ages.data)  # beside the history's own entries
+                np.save(folder / f"{name}_held_out_times.npy", window.held_out_times)
     for name, cold in (("cold_validation", features.cold_validation), ("cold_test", features.cold_test)):
         if cold is not None:
             cold.items.to_parquet(folder / f"{name}_items.parquet", index=False)
@@ -196,10 +228,14 @@ def _read(folder: Path) -> Features:
 
 
 def _read_held_out(folder: Path, name: str) -> HeldOut:
+    history, held_out_times = _matrix(folder / f"{name}_history.npz"), folder / f"{name}_held_out_times.npy"
+    days = _read_times(folder / f"{name}_ages.npy")
     return HeldOut(
         user_ids=_user_ids(folder / f"{name}_users.parquet"),
-        history=_matrix(folder / f"{name}_history.npz"),
+        history=history,
         held_out=_matrix(folder / f"{name}_held_out.npz"),
+        ages=None if days is None else beside(history, days),
+        held_out_times=np.load(held_out_times) if held_out_times.exists() else None,
     )
 
 

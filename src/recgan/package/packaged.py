@@ -214,10 +214,11 @@ def write_shoppers(features: Features, path: Path) -> None:
         features: whose newest histories they are, those that `recgan recommend` asks with.
         path: the file to write.
     """
-    user_ids, known = newest_histories(features)
+    newest = newest_histories(features)
+    known = newest.user_items
     np.savez_compressed(
         path,
-        user_ids=user_ids.astype(str),
+        user_ids=newest.user_ids.astype(str),
         data=known.data,
         indices=known.indices.astype(np.int32),
         indptr=known.indptr.astype(np.int64),
