@@ -138,7 +138,8 @@ def _entries(cells: Cells, mask: NDArray[np.bool_], users: NDArray[np.int32]) ->
     # An item met in both windows has a cell in each, the later one second; a matrix has them as one entry.
     user, position = cells.users[chosen], cells.positions[chosen]
     chosen = chosen[np.append((np.diff(user) != 0) | (np.diff(position) != 0), True)[: len(chosen)]]
-    return chosen[np.argsort(row[chosen], kind="stable")]  # the positions of a row ascend already
+    order = np.argsort(row[chosen], kind="stable")  # the positions of a row ascend already
+    return np.asarray(chosen[order])
 
 
 def microseconds(instant: datetime) -> int:
