@@ -74,9 +74,9 @@ def baselines_need(params, n_items):
 
 
 def test_a_large_catalogue_is_refused_by_name(system):
-    """52 * 41,000² bytes are 81.4 GiB; the widest of the shop's grid keeps 800 neighbours."""
-    large = 41_000
-    with pytest.raises(RecganError, match=r"baselines\.ease: 81\.4 GiB for .*41,000 x 41,000.*ease to null"):
+    """18 * 60,000² bytes are 60.3 GiB; the widest of the shop's grid keeps 800 neighbours."""
+    large = 60_000
+    with pytest.raises(RecganError, match=r"baselines\.ease: 60\.3 GiB for .*60,000 x 60,000.*ease to null"):
         refuse(baselines_need(shop(), large))
     without = shop(baselines={"ease": None}, register={**shop_register(), "gate": gate("popularity")})
     refuse(baselines_need(without, large))
@@ -98,7 +98,7 @@ def test_a_baseline_that_is_left_out_cannot_be_one_to_beat():
 
 
 def test_the_students_need_is_that_of_its_blocks_and_its_teachers_scores():
-    """66 n² at once; in blocks 66 (2b)² and 48 n k; and 4 for each taught user and item."""
+    """40 n² at once; in blocks 40 (2b)² and 48 n k; and 4 for each taught user and item."""
     train = load_with_base(ROOT / "examples/student-ml100k.yaml").train
 
     def need(settings, n_users, n_items):
@@ -106,11 +106,11 @@ def test_the_students_need_is_that_of_its_blocks_and_its_teachers_scores():
         return one
 
     solved = train.model_copy(update={"block_items": None, "neighbours": None, "teacher_users": 100})
-    assert need(solved, 1000, 5000).bytes == 66 * 5000**2 + 4 * 100 * 5000
+    assert need(solved, 1000, 5000).bytes == 40 * 5000**2 + 4 * 100 * 5000
     blocks = solved.model_copy(update={"block_items": 1000, "neighbours": 50, "teacher_users": None})
-    assert need(blocks, 1000, 5000).bytes == 66 * 2000**2 + 48 * 5000 * 50 + 4 * 1000 * 5000
+    assert need(blocks, 1000, 5000).bytes == 40 * 2000**2 + 48 * 5000 * 50 + 4 * 1000 * 5000
     alone = solved.model_copy(update={"generated_weights": (0.0,)})
-    assert need(alone, 1000, 5000).bytes == 66 * 5000**2
+    assert need(alone, 1000, 5000).bytes == 40 * 5000**2
 
 
 def test_neighbours_turn_dense_where_they_are_many():

@@ -6,14 +6,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csc_array, csr_array, diags_array
+from scipy.sparse import csc_array, csr_array
 from scipy.special import logsumexp
 
-from recgan.recommenders.student.blocks import (
-    Block,
-    parts_of,
-    sums_of,
-)
+from recgan.recommenders.linear import item_gram
+from recgan.recommenders.student.blocks import Block, parts_of, sums_of
 
 
 @dataclass(frozen=True)
@@ -51,21 +48,18 @@ class Rows:
         self._latest: dict[str, tuple[tuple[Any, ...], NDArray[np.float64]]] = {}
 
     def gram(self, block: Block, choice: Choice) -> NDArray[np.float64]:
-        """Return a new (XᵀDX + ω YᵀDY) / (1 + ω) of a block's support, (support, support)."""
+        """Return (XᵀDX + ω YᵀDY) / (1 + ω) of a block's support, (support, support); not to be changed."""
         a, tau, omega = choice.row_exponent, choice.temperature, choice.generated_weight
         first = int(block.targets[0])
         real = self._kept("real", (first, a), lambda: self.real_gram(block, a))
         if not omega:
-            return real.copy()
+            return real
         generated = self._kept("generated", (first, a, tau), lambda: self.generated_gram(block, a, tau))
         return (real + omega * generated) / (1 + omega)
 
     def real_gram(self, block: Block, exponent: float) -> NDArray[np.float64]:
         """Return XᵀDX of a block's support, (support, support)."""
-        columns = csc_array(self._real[:, block.support]).astype(np.float64)
-        weighted = diags_array(self._weights(self._sizes, exponent)) @ columns
-        gram: NDArray[np.float64] = (columns.T @ weighted).toarray()
-        return gram
+        return item_gram(csr_array(self._real[:, block.support]), self._weights(self._sizes, exponent))
 
     def generated_gram(self, block: Block, exponent: float, temperature: float | None) -> NDArray[np.float64]:
         """Return YᵀDY of a block's support, (support, support)."""

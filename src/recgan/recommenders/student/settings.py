@@ -11,8 +11,8 @@ from recgan.core.sections import Count, NonNegative, Positive, Section
 from recgan.recommenders.rcgan.settings import RCGANParams
 from recgan.recommenders.settings import FEWER_ITEMS, KEPT_ENTRY
 
-PAIR = 66
-"""Bytes for each pair of items solved for together: EASE's, and the Gram matrix of generated rows."""
+PAIR = 40
+"""Bytes for each pair of items solved for together: three Gram matrices, and the weights of three choices."""
 SCORE = 4
 """Bytes for each score of a teacher."""
 
@@ -42,7 +42,7 @@ class StudentParams(Section):
     neighbours: Count | None
     """Entries to keep for each item, the largest; null keeps all: items² numbers."""
     block_items: Count | None
-    """Items to solve for at a time, beside as many others; null solves for all at once, which takes 66 bytes
+    """Items to solve for at a time, beside as many others; null solves for all at once, which takes 40 bytes
     for each pair of items."""
 
     @model_validator(mode="after")
