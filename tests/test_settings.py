@@ -73,24 +73,29 @@ def test_sections_must_fit_together(content):
     assert "set train.patience to null" in message
 
 
-@pytest.mark.parametrize(("must_beat", "least"), [(5, 240), (2, 120), (0, 40)])
+@pytest.mark.parametrize(("must_beat", "least"), [(4, 240), (2, 160), (0, 80)])
 def test_samples_with_which_nothing_could_be_promoted_are_refused(content, must_beat, least):
-    """2 m / (B + 1) < .05, m with the champion."""
+    """2 m / (B + 1) < .05, m with popularity and the champion."""
     content["evaluate"]["bootstrap_samples"] = max(100, least - 1)
-    gate = content["register"]["gate"]
-    gate["must_beat"] = gate["must_beat"][:must_beat]
+    content["register"]["gate"]["must_beat"] = ["itemknn", "rp3beta", "ease", "ials"][:must_beat]
     if least > 100:
         message = faults(content)
-        assert f"with {must_beat + 1} comparisons" in message
+        assert f"with {must_beat + 2} comparisons" in message
         assert f"raise evaluate.bootstrap_samples to {least} or more" in message
     content["evaluate"]["bootstrap_samples"] = max(100, least)
     check_params(content, Path("params.yaml"))
 
 
 def test_a_stricter_level_needs_more_samples(content):
-    content["register"]["gate"]["alpha"] = 0.001
+    content["register"]["gate"]["alpha"] = 0.0003
     content["evaluate"]["bootstrap_samples"] = 10_000
-    assert "smallest p after Holm is 0.0012" in faults(content)
+    assert "smallest p after Holm is 0.0004" in faults(content)
+
+
+@pytest.mark.parametrize("max_loss", [0, 1, -0.1])
+def test_a_retraining_may_lose_something_and_not_all(content, max_loss):
+    content["register"]["gate"]["max_loss"] = max_loss
+    assert "register.gate.max_loss" in faults(content)
 
 
 def test_shares_of_a_random_split_leave_something_for_train(content):

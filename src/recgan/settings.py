@@ -16,16 +16,21 @@ from recgan.data.settings import ValidateParams
 from recgan.data.sources.catalogue import IngestParams
 from recgan.evaluation.settings import EvaluateParams
 from recgan.features.settings import FeaturesParams
-from recgan.recommenders.catalogue import BaselineName, BaselinesParams, TrainParams
+from recgan.recommenders.catalogue import BaselinesParams, TrainParams
 
 
 class GateParams(Section):
     """What a challenger must show before it becomes the champion."""
 
-    must_beat: tuple[BaselineName, ...]
-    """Each is one comparison, and the champion is one more."""
+    must_beat: tuple[str, ...]
+    """Candidates that whoever goes live must be significantly better than; usually none. All-time popularity
+    and a champion of another kind are compared in any case."""
+    max_loss: Annotated[float, Field(gt=0, lt=1)]
+    """Share of the champion's mean NDCG at primary_k that a retraining of the same recommender and settings
+    may lose at most. It passes where a one-sided paired bootstrap over users shows, at level alpha, that it
+    loses less: p of "difference > -max_loss · the champion's mean" is below alpha."""
     alpha: Annotated[float, Field(gt=0, lt=1)]
-    """Level of the paired bootstrap after Holm, over all comparisons."""
+    """Level of each test of the gate; after Holm where it asks who is better."""
     min_users: Count
     """Fewer users with something held out are too few: below 20 the bootstrap calls luck a difference more
     often than alpha says."""
@@ -107,9 +112,9 @@ class Params(Section):
                 "ingest.source: published-split and features.split.kind: published"
             )
         for name in self.register_.gate.must_beat:
-            if getattr(self.baselines, name, True) is None:
+            if name not in {"popularity", *self.baselines.grids()}:
                 faults.append(
-                    f"register.gate.must_beat names {name}, but baselines.{name} is null; take it out of "
+                    f"register.gate.must_beat names {name}, but baselines has no grid of it; take it out of "
                     "must_beat, or give it a grid"
                 )
         share = getattr(split, "validation_share", None)
@@ -119,8 +124,9 @@ class Params(Section):
                 "set train.patience to null (a student's is train.teacher.patience)"
             )
         gate, samples = self.register_.gate, self.evaluate.bootstrap_samples
-        comparisons = len(gate.must_beat) + 1  # the champion
-        # As compare() and holm() have it: no p after Holm is below 2 * comparisons / (samples + 1).
+        comparisons = len(gate.must_beat) + 2  # popularity and the champion
+        # As compare() and holm() have it: no p after Holm is below 2 * comparisons / (samples + 1). The test
+        # of max_loss needs fewer samples: its p can be 1 / (samples + 1).
         least = math.floor(2 * comparisons / gate.alpha)
         if samples < least:
             faults.append(

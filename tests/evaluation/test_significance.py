@@ -11,6 +11,7 @@ from recgan.evaluation.significance import (
     detectable_words,
     holm,
     intervals,
+    non_inferiority,
     p_greater,
     p_two_sided,
     resampled_means,
@@ -145,3 +146,52 @@ def test_nothing_to_compare_with_and_nobody_to_compare_on():
     assert compare(OURS, {}, 1000, 0.95, 0) == []
     with pytest.raises(RecganError, match="no user to resample"):
         compare(np.empty(0), {"other": np.empty(0)}, 1000, 0.95, 0)
+
+
+def kept(challenger, other, max_loss=0.05, samples=2000):
+    return non_inferiority(challenger, other, max_loss, samples, 0.95, 0, "other")
+
+
+def test_a_margin_is_a_share_of_the_others_mean():
+    found = kept(NEAR, OURS)
+    assert found.comparison == only(NEAR, OURS)
+    assert found.margin == pytest.approx(0.05 * OURS.mean())
+
+
+def test_the_p_of_a_margin_by_hand():
+    """One user: every sample is that user, who keeps .95 or more, or does not."""
+    one = np.array([0.4])
+    assert kept(one, one, samples=9).p_value == pytest.approx(1 / 10)
+    assert kept(one * 0.951, one, samples=9).p_value == pytest.approx(1 / 10)
+    assert kept(one * 0.949, one, samples=9).p_value == 1
+
+
+def test_a_loss_below_the_margin_passes_and_one_above_does_not():
+    assert kept(OURS * 0.99, OURS).p_value == pytest.approx(1 / 2001)
+    assert kept(OURS * 0.94, OURS).p_value == 1
+    assert kept(OURS * 0.94, OURS, max_loss=0.1).p_value == pytest.approx(1 / 2001)
+    assert kept(OURS, WORSE).p_value == pytest.approx(1 / 2001)  # who is better loses nothing
+
+
+def test_who_is_shown_to_be_better_is_shown_to_be_no_worse():
+    rng = np.random.default_rng(6)
+    for shift in np.linspace(0, 0.02, 20):
+        found = kept(NEAR + shift + rng.normal(0, 0.02, 400), OURS, samples=400)
+        assert found.comparison.difference < 0 or found.p_value <= found.comparison.p_value / 2
+
+
+def test_a_margin_agrees_with_a_t_test_of_what_is_kept():
+    poorer = NEAR - 0.01
+    ours = kept(poorer, OURS, samples=20_000).p_value
+    theirs = stats.ttest_1samp(poorer - 0.95 * OURS, 0, alternative="greater").pvalue
+    assert 0.001 < theirs < 0.5
+    assert ours == pytest.approx(theirs, rel=0.15)
+
+
+def test_an_equal_one_passes_four_of_five_tests_at_the_detectable_margin():
+    rng = np.random.default_rng(7)
+    other = np.full(150, 0.3)
+    noise = [rng.normal(0, 0.1, 150) for _ in range(300)]
+    margin = np.mean([kept(other + one, other, samples=300).detectable_margin for one in noise[:20]])
+    passed = [kept(other + one, other, margin / 0.3, samples=300).p_value < 0.05 for one in noise]
+    assert np.mean(passed) == pytest.approx(0.8, abs=0.06)

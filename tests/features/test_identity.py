@@ -72,11 +72,16 @@ def events_of(events):
 
 
 @pytest.mark.parametrize("kind", SPLITS)
-def test_features_say_what_they_hold_out(build, params, log, random_log, kind):
+def test_features_say_what_they_hold_out(build, params, log, random_log, cells, kind):
     events, settings = random_log(5), params(split=SPLITS[kind])
     today = build(log(events_of(events), split=events["split"].to_pylist()), settings)
     later = build(tomorrow(log, events), settings)
     then, now = (one.summary["split_identity"] for one in (today, later))
+    # Whoever is called fair has learned nothing of what is held out, and somebody else has.
+    learned = set(cells(today.train_validation, today.user_ids, today.items))
+    held_out = set(cells(later.test.held_out, later.test.user_ids, later.items))
+    assert held_out
+    assert not learned & held_out or unfair(then, now) is not None
     assert then["kind"] == kind
     assert unfair(then, then) is None
     # Who returns to an old item makes it the last one: a champion may have been trained on it.

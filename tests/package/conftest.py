@@ -32,7 +32,13 @@ def params():
     content["evaluate"]["bootstrap_samples"] = 500
     content["register"] = {
         "name": "shop",
-        "gate": {"must_beat": ["popularity", "ease"], "alpha": 0.05, "min_users": 20, "min_coverage": 0.3},
+        "gate": {
+            "must_beat": ["ease"],
+            "max_loss": 0.05,
+            "alpha": 0.05,
+            "min_users": 20,
+            "min_coverage": 0.3,
+        },
     }
     return check_params(content, Path("params.yaml"))
 

@@ -1,18 +1,20 @@
 """Who is compared on today's test window, and who may have been trained on it."""
 
 import json
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from recgan.core.errors import RecganError, Unavailable
 from recgan.package import evidence
 from recgan.package.asking import Answers
 from recgan.package.evidence import gather_evidence, trained_under
-from recgan.package.gate import decide
+from recgan.package.gate import CHAMPION, FLOOR, decide
 from recgan.package.store import Recommenders
 from recgan.registry.enrol import enrol
 from recgan.registry.tracking import connect
-from tests.package.conftest import ITEMS, TASTES, make_project, write_lock
+from tests.package.conftest import ITEMS, TASTES, make_project, shop_features, write_lock
 
 TODAY = {"kind": "time", "trained_until": "2026-01-01T00:00:00+00:00"}  # of the conftest's features
 
@@ -28,8 +30,8 @@ def named(params, request):
     return params.model_copy(update={"register_": params.register_.model_copy(update={"name": name})})
 
 
-def make_version(client, name, *, tag=None, features=None):
-    """Make a version without a package, with the tag or with what its run says of the features."""
+def make_version(client, name, *, tag=None, features=None, settings=None):
+    """Make a version without a package, with the tags or with what its run says of the features."""
     found = client.get_experiment_by_name(name)
     experiment = client.create_experiment(name) if found is None else found.experiment_id
     run = client.create_run(experiment).info.run_id
@@ -38,6 +40,7 @@ def make_version(client, name, *, tag=None, features=None):
     if found is None:
         client.create_registered_model(name)
     tags = {} if tag is None else {"features.split": json.dumps(tag)}
+    tags |= {} if settings is None else {"settings.sha256": settings}
     return str(client.create_model_version(name, "file:///nowhere", run, tags).version)
 
 
@@ -80,14 +83,14 @@ def test_a_store_that_is_away_is_no_verdict(client, named, monkeypatch):
 @pytest.mark.parametrize(
     ("champion", "challenger", "compared", "failure"),
     [
-        (TODAY, TODAY, {"popularity", "ease", "champion"}, None),
+        (TODAY, TODAY, {FLOOR, "ease", CHAMPION}, None),
         (
             TODAY | {"trained_until": "2026-01-02T00:00:00+00:00"},
             TODAY,
-            {"popularity", "ease"},
+            {FLOOR, "ease"},
             "The champion",
         ),
-        (None, TODAY, {"popularity", "ease"}, "The champion"),
+        (None, TODAY, {FLOOR, "ease"}, "The champion"),
         (TODAY, {"kind": "published", "test": "a"}, set(), "The challenger"),
     ],
 )
@@ -100,7 +103,7 @@ def test_only_who_cannot_know_the_answers_is_compared(
     first, second = (make_version(client, name, tag=tag) for tag in (champion, challenger))
     found = gather_evidence(root, named, client, second, first)
     assert {comparison.name for comparison in found.comparisons} == compared
-    assert asked == ([second, first] if "champion" in compared else [second])
+    assert asked == ([second, first] if CHAMPION in compared else [second])
     said = [text for text in decide(found, named.register_.gate).failures if "may have been trained" in text]
     assert [text.startswith(failure) for text in said] == ([True] if failure else [])
 
@@ -124,3 +127,54 @@ def test_a_version_carries_the_split_of_its_features(client, named, tmp_path):
     write_lock(root)
     with pytest.raises(RecganError, match=r"does not say what the split holds out .*run dvc repro"):
         enrol(Recommenders(root, named))
+
+
+@pytest.mark.parametrize(
+    ("champion", "challenger", "same"),
+    [("a", "a", True), ("a", "b", False), (None, "a", False), ("a", None, False), (None, None, False)],
+)
+def test_a_retraining_of_the_champion_is_told_by_its_tag(
+    client, named, asked, tmp_path, champion, challenger, same
+):
+    name = f"{named.register_.name}-{len(client.search_registered_models())}"
+    named = named.model_copy(update={"register_": named.register_.model_copy(update={"name": name})})
+    root = make_project(tmp_path / "project", named, good_tastes=TASTES)
+    first, second = (make_version(client, name, tag=TODAY, settings=key) for key in (champion, challenger))
+    found = gather_evidence(root, named, client, second, first)
+    assert found.champion_same == same
+    assert (found.retraining is not None) == same
+    assert (CHAMPION in {comparison.name for comparison in found.comparisons}) == (not same)
+    if same:  # the same lists of everyone
+        assert found.retraining.comparison.difference == 0
+        assert found.retraining.p_value == pytest.approx(1 / 501)
+
+
+def test_popularity_is_counted_from_the_features_and_needs_no_candidate_of_that_name(
+    client, named, asked, tmp_path
+):
+    gate = named.register_.gate.model_copy(update={"must_beat": ()})
+    bare = named.model_copy(update={"register_": named.register_.model_copy(update={"gate": gate})})
+    root = make_project(tmp_path / "project", bare, good_tastes=TASTES)
+    (root / "data/baselines/rankings.npz").unlink()
+    found = gather_evidence(root, bare, client, make_version(client, bare.register_.name, tag=TODAY), None)
+    [floor] = found.comparisons
+    features = shop_features()
+    rows = np.flatnonzero(np.diff(features.test.held_out.indptr))
+    history, wanted = (one[rows].toarray() for one in (features.test.history, features.test.held_out))
+    popular = np.argsort(-features.train_validation.toarray().sum(axis=0), kind="stable")
+    ndcg = []
+    for seen, held_out in zip(history, wanted, strict=True):
+        ranking = [item for item in popular if not seen[item]][:10]
+        gains = held_out[ranking] @ (1 / np.log2(np.arange(2, 12)))
+        ndcg.append(gains / (1 / np.log2(np.arange(2, 2 + int(held_out.sum())))).sum())
+    assert floor.name == FLOOR
+    assert floor.mean_other == pytest.approx(np.mean(ndcg))
+
+
+def test_one_to_beat_that_was_not_ranked_tonight_refuses(client, named, asked, tmp_path):
+    root = make_project(tmp_path / "project", named, good_tastes=TASTES)
+    np.savez(root / "data/baselines/rankings.npz", popularity=np.zeros((150, 48), dtype=np.int32))
+    found = gather_evidence(root, named, client, make_version(client, named.register_.name, tag=TODAY), None)
+    assert "There is no comparison with ease." in decide(found, named.register_.gate).failures
+    itself = replace(found, candidate="ease")
+    assert "ease" not in " ".join(decide(itself, named.register_.gate).reasons)

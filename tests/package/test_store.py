@@ -17,6 +17,7 @@ from recgan.core.errors import RecganError, Unavailable
 from recgan.evaluation.evaluate import OURS, measure
 from recgan.features.matrices import write_features
 from recgan.package.asking import QUESTIONS, ask
+from recgan.package.gate import FLOOR
 from recgan.package.store import Recommenders, load_champion
 from recgan.recommenders.loading import load_recommender
 from recgan.recommenders.protocol import recommend
@@ -80,7 +81,7 @@ def mean_ndcg(params, good_tastes, order=None):
 def test_the_gate_from_the_first_champion_to_a_poor_challenger(client, named, tmp_path):
     name = named.register_.name
 
-    # Registered once, whoever asks again; the first champion has to beat the baselines alone.
+    # Registered once, whoever asks again; the first champion has to beat popularity and must_beat alone.
     fair = make_project(tmp_path / "fair", named, good_tastes=3)
     first = enrol(Recommenders(fair, named), "flow-run-1")
     assert (first.version, first.reused) == ("1", False)
@@ -109,10 +110,10 @@ def test_the_gate_from_the_first_champion_to_a_poor_challenger(client, named, tm
     second = enrol(Recommenders(good, named))
     assert aliases(client, named) == {"champion": "1", "challenger": "2"}
     judgement = judge(Recommenders(good, named), second.version)
-    against = {comparison.name: comparison for comparison in judgement.evidence.comparisons}
-    assert set(against) == {"popularity", "ease", "champion"}
-    assert against["champion"].mean_other == pytest.approx(mean_ndcg(named, 3))
-    assert against["champion"].mean_challenger == pytest.approx(mean_ndcg(named, TASTES, order))
+    assert [comparison.name for comparison in judgement.evidence.comparisons] == [FLOOR, "ease"]
+    against = judgement.evidence.retraining.comparison
+    assert against.mean_other == pytest.approx(mean_ndcg(named, 3))
+    assert against.mean_challenger == pytest.approx(mean_ndcg(named, TASTES, order))
     promotion = promote(Recommenders(good, named), second.version, judgement)
     assert (promotion.promoted, promotion.champion, promotion.previous) == (True, "2", "1")
     assert aliases(client, named) == {"champion": "2", "previous": "1"}
@@ -126,7 +127,18 @@ def test_the_gate_from_the_first_champion_to_a_poor_challenger(client, named, tm
     )
     assert (promotion.promoted, promotion.champion) == (False, "2")
     assert aliases(client, named) == {"champion": "2", "previous": "1", "challenger": "3"}
-    assert any("does not beat the champion (version 2)" in failure for failure in promotion.decision.failures)
+    [lost] = [one for one in promotion.decision.failures if "a retraining of the champion (version 2)" in one]
+    assert "is not shown to lose less than 5.0% of its NDCG" in lost
+
+    # The same of another seed is no retraining: it would have to be better.
+    seed = named.train.model_copy(update={"seed": named.train.seed + 1})
+    other = named.model_copy(update={"train": seed})
+    make_project(tmp_path / "other", other, good_tastes=2)
+    fourth = enrol(Recommenders(tmp_path / "other", other))
+    failures = judge(Recommenders(tmp_path / "other", other), fourth.version).decision.failures
+    assert any("does not beat the champion (version 2)" in failure for failure in failures)
+    client.delete_model_version(name, fourth.version)
+    client.set_registered_model_alias(name, "challenger", "3")
     tags = client.get_model_version(name, "3").tags
     assert tags["gate.decision"] == "refuse"
     assert tags["gate.reasons"].splitlines() == list(promotion.decision.reasons)

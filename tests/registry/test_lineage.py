@@ -47,7 +47,7 @@ def test_tags_name_code_data_and_run(project):
     git(project, "init", "-q")
     git(project, "add", ".")
     git(project, "commit", "-qm", "first")
-    tags = lineage(project, "run-1")
+    tags = lineage(project, "cccc", "run-1")
     assert set(tags) == set(LINEAGE)
     assert tags["git.sha"] == git(project, "rev-parse", "HEAD")
     assert tags["git.dirty"] == "false"
@@ -55,17 +55,18 @@ def test_tags_name_code_data_and_run(project):
     assert tags["dvc.lock.sha256"] == hashlib.sha256(LOCK.encode()).hexdigest()
     assert tags["prefect.flow_run_id"] == "run-1"
     assert tags["validation.passed"] == "false"
+    assert tags["settings.sha256"] == "cccc"
     assert tags["features.split"] == '{"kind": "time", "trained_until": "2026-01-01T00:00:00+00:00"}'
     (project / "metrics").mkdir(exist_ok=True)
     (project / "metrics/new.json").write_text("{}")  # what the stages write makes no commit dirty
-    assert lineage(project)["git.dirty"] == "false"
+    assert lineage(project, "cccc")["git.dirty"] == "false"
     (project / "new.py").touch()
-    assert lineage(project)["git.dirty"] == "true"
+    assert lineage(project, "cccc")["git.dirty"] == "true"
 
 
 def test_without_git_the_tags_say_so(project, monkeypatch):
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(project.parent))
-    tags = lineage(project)
+    tags = lineage(project, "cccc")
     assert (tags["git.sha"], tags["git.dirty"], tags["prefect.flow_run_id"]) == ("none", "unknown", "none")
 
 

@@ -44,6 +44,20 @@ class Comparison:
     """The smallest true difference that this many users would show in four of five such tests."""
 
 
+@dataclass(frozen=True)
+class NonInferiority:
+    """The challenger against another recommender, of whose mean it may lose a share."""
+
+    comparison: Comparison
+    """Of the two alone, so p_holm is p_value: which of them is better."""
+    margin: float
+    """The most that the mean may lose: the share of `mean_other`."""
+    p_value: float
+    """One-sided: small when the loss is below the margin."""
+    detectable_margin: float
+    """The smallest margin with which an equally good challenger passes in four of five such tests."""
+
+
 def resampled_means(values: NDArray[np.float64], samples: int, seed: int) -> NDArray[np.float64]:
     """Draw users with replacement and average each column over every such sample.
 
@@ -152,9 +166,9 @@ def detectable_words(users: int, confidence: float) -> str:
     )
 
 
-def _detectable_errors(confidence: float) -> float:
+def _detectable_errors(confidence: float, sides: int = 2) -> float:
     normal = NormalDist()
-    return normal.inv_cdf((1 + confidence) / 2) + normal.inv_cdf(_POWER)
+    return normal.inv_cdf(1 - (1 - confidence) / sides) + normal.inv_cdf(_POWER)
 
 
 def compare(
@@ -199,3 +213,41 @@ def compare(
         )
         for column, ((name, other), p_holm) in enumerate(zip(others.items(), holm(p_values), strict=True))
     ]
+
+
+def non_inferiority(
+    challenger: NDArray[np.float64],
+    other: NDArray[np.float64],
+    max_loss: float,
+    samples: int,
+    confidence: float,
+    seed: int,
+    name: str,
+) -> NonInferiority:
+    """Test that a challenger loses less than a share of another's mean, by a paired bootstrap over users.
+
+    The hypothesis to reject is mean(challenger) ≤ (1 - max_loss) · mean(other). Of each user we resample
+    challenger - (1 - max_loss) · other, so the margin is drawn with the users and not taken for known (the
+    linear form of a ratio test; Laster & Johnson 2003).
+
+    Args:
+        challenger: (users,) a metric of each user, such as NDCG.
+        other: (users,) the same metric of the same users.
+        max_loss: share of the other's mean, above 0 and below 1.
+        samples: number of bootstrap samples.
+        confidence: of the interval of the difference.
+        seed: of the draws.
+        name: of the other.
+
+    Raises:
+        RecganError: there is no user.
+    """
+    (comparison,) = compare(challenger, {name: other}, samples, confidence, seed)
+    kept = challenger - (1 - max_loss) * other
+    means = resampled_means(kept[:, None], samples, seed)[:, 0]
+    return NonInferiority(
+        comparison=comparison,
+        margin=max_loss * comparison.mean_other,
+        p_value=p_greater(means),
+        detectable_margin=float(_detectable_errors(confidence, sides=1) * means.std()),
+    )

@@ -3,6 +3,7 @@
 import json
 import logging
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,13 +18,15 @@ from scipy.sparse import csr_array
 from recgan.core import layout
 from recgan.core.errors import RecganError, Unavailable
 from recgan.evaluation.evaluate import read_rankings
-from recgan.evaluation.significance import compare
+from recgan.evaluation.settings import EvaluateParams
+from recgan.evaluation.significance import Comparison, NonInferiority, compare, non_inferiority
 from recgan.features.identity import Identity, unfair
 from recgan.features.matrices import read_features
 from recgan.package.asking import ask, questions
-from recgan.package.gate import CHAMPION as CHAMPION_NAME
-from recgan.package.gate import Evidence, may_compare
-from recgan.package.lineage import SPLIT, split_identity, validation_passed
+from recgan.package.gate import CHAMPION, FLOOR, Evidence, may_compare, others_to_beat
+from recgan.package.lineage import SETTINGS, SPLIT, split_identity, validation_passed
+from recgan.recommenders.popularity.recommender import Popularity
+from recgan.recommenders.protocol import recommend
 from recgan.recommenders.ranking import ndcg, once
 from recgan.settings import Params
 
@@ -33,7 +36,7 @@ log = logging.getLogger(__name__)
 def gather_evidence(
     root: Path, params: Params, client: MlflowClient, version: str, champion_version: str | None
 ) -> Evidence:
-    """Judge a version and the champion on today's test window, with the baselines of today.
+    """Judge a version and the champion on today's test window, with popularity and the candidates of today.
 
     Every packaged model gets the histories as item ids with the confidences of the features, as evaluate
     takes them. It answers with item ids. An id outside today's vocabulary is a miss that keeps its place.
@@ -47,15 +50,18 @@ def gather_evidence(
         champion_version: None where there is none.
 
     Raises:
-        RecganError: the features or baselines are missing, or the champion does not answer.
+        RecganError: the features or the rankings of must_beat are missing, or the champion does not answer.
     """
     name, k = params.register_.name, params.evaluate.primary_k
     features = read_features(root / layout.FEATURES)
     item_ids = features.items["item_id"].astype(str).tolist()
-    baselines = read_rankings(root / layout.BASELINES / "rankings.npz", features, k)
+    gate, candidate = params.register_.gate, params.train.recommender
+    others = others_to_beat(candidate, gate)
+    tonight = read_rankings(root / layout.BASELINES / "rankings.npz", features, k) if others else {}
     rows = np.flatnonzero(np.diff(features.test.held_out.indptr))  # as in evaluate
     held_out = csr_array(features.test.held_out[rows])
-    asked = questions(csr_array(features.test.history[rows]), pa.array(item_ids, pa.string()))
+    histories = csr_array(features.test.history[rows])
+    asked = questions(histories, pa.array(item_ids, pa.string()))
     exclude_seen = not features.summary["repeat_purchases"]
 
     def rank(version: str) -> tuple[NDArray[np.int32], str | None]:
@@ -67,6 +73,7 @@ def gather_evidence(
     now = split_identity(root)
     evidence = Evidence(
         version=version,
+        candidate=candidate,
         champion_version=champion_version,
         primary_k=k,
         users=len(rows),
@@ -78,12 +85,16 @@ def gather_evidence(
         champion_unfair=None
         if champion_version is None
         else unfair(trained_under(client, name, champion_version), now),
+        champion_same=champion_version is not None
+        and have_same_settings(client, name, version, champion_version),
     )
-    if smoke_error is not None or not may_compare(evidence, params.register_.gate):
+    if smoke_error is not None or not may_compare(evidence, gate):
         return evidence
-    others: dict[str, NDArray[np.float64]] = {
-        baseline: ndcg(baselines[baseline][rows], held_out, k) for baseline in params.register_.gate.must_beat
-    }
+    popularity = Popularity().fit(features.train_validation)
+    rankings = {FLOOR: recommend(popularity, histories, k, exclude_seen)[0]}
+    # One of must_beat that was skipped tonight is not compared, and the gate refuses for that.
+    rankings |= {other: tonight[other][rows] for other in others if other in tonight}
+    champion = None
     if champion_version is not None and evidence.champion_unfair is None:
         log.info("asking champion %s", champion_version)
         champion_ranking, error = rank(champion_version)
@@ -93,16 +104,50 @@ def gather_evidence(
                 f"{error}; "
                 "give the alias `champion` to a version that works, or remove it"
             )
-        others[CHAMPION_NAME] = ndcg(champion_ranking, held_out, k)
-    settings = params.evaluate
-    comparisons = compare(
+        champion = ndcg(champion_ranking, held_out, k)
+    comparisons, retraining = compared(
         ndcg(ranking, held_out, k),
-        others,
-        settings.bootstrap_samples,
-        settings.confidence,
-        settings.seed,
+        {other: ndcg(ranking, held_out, k) for other, ranking in rankings.items()},
+        champion,
+        evidence.champion_same,
+        gate.max_loss,
+        params.evaluate,
     )
-    return replace(evidence, comparisons=tuple(comparisons))
+    return replace(evidence, comparisons=comparisons, retraining=retraining)
+
+
+def compared(
+    challenger: NDArray[np.float64],
+    others: Mapping[str, NDArray[np.float64]],
+    champion: NDArray[np.float64] | None,
+    champion_same: bool,
+    max_loss: float,
+    settings: EvaluateParams,
+) -> tuple[tuple[Comparison, ...], NonInferiority | None]:
+    """Make every comparison that the gate judges, user by user.
+
+    Args:
+        challenger: (users,) NDCG.
+        others: name → (users,) of those that the challenger must beat.
+        champion: (users,) its NDCG; None where it is not compared.
+        champion_same: whether the challenger is a retraining of the champion.
+        max_loss: what such a retraining may lose, a share of the champion's mean.
+        settings: the evaluate section.
+    """
+    samples, confidence, seed = settings.bootstrap_samples, settings.confidence, settings.seed
+    if champion is None or champion_same:
+        found = compare(challenger, others, samples, confidence, seed)
+    else:
+        found = compare(challenger, {**others, CHAMPION: champion}, samples, confidence, seed)
+    if champion is None or not champion_same:
+        return tuple(found), None
+    return tuple(found), non_inferiority(challenger, champion, max_loss, samples, confidence, seed, CHAMPION)
+
+
+def have_same_settings(client: MlflowClient, name: str, version: str, other: str) -> bool:
+    """Tell whether two versions are of one recommender and its settings; without the tag they are not."""
+    first, second = (client.get_model_version(name, one).tags.get(SETTINGS) for one in (version, other))
+    return first is not None and first == second
 
 
 def trained_under(client: MlflowClient, name: str, version: str) -> Identity | None:

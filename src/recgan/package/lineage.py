@@ -11,9 +11,12 @@ from recgan.registry.lineage import TRAIN_KEY, check_locked, origin, output_md5
 
 SPLIT = "features.split"
 """JSON: the identity of the split that a version was trained under."""
+SETTINGS = "settings.sha256"
+"""`settings_key` of a version; versions from before it was a tag have none."""
 LINEAGE = (
     TRAIN_KEY,
     SPLIT,
+    SETTINGS,
     "git.sha",
     "git.dirty",
     "dvc.lock.sha256",
@@ -24,11 +27,12 @@ LINEAGE = (
 """Tags of every run and version."""
 
 
-def lineage(root: Path = Path(), flow_run_id: str | None = None) -> dict[str, str]:
+def lineage(root: Path, settings: str, flow_run_id: str | None = None) -> dict[str, str]:
     """Return the tags that every run and version carries.
 
     Args:
         root: the project.
+        settings: the key of what was trained (recgan.package.same).
         flow_run_id: of the Prefect flow run; None for a run by hand.
 
     Raises:
@@ -36,6 +40,7 @@ def lineage(root: Path = Path(), flow_run_id: str | None = None) -> dict[str, st
     """
     return origin(root, root, flow_run_id) | {
         SPLIT: json.dumps(split_identity(root), sort_keys=True),
+        SETTINGS: settings,
         "features.md5": output_md5(root, "features", layout.FEATURES),
         "validation.passed": str(validation_passed(root)).lower(),
     }

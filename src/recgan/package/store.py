@@ -23,6 +23,7 @@ from recgan.package.lineage import LINEAGE, check_outputs, lineage
 from recgan.package.log import log_package
 from recgan.package.packaged import PackagedRecommender
 from recgan.package.reference import REFERENCE, describe_training
+from recgan.package.same import settings_key
 from recgan.registry.domain import Decision
 from recgan.registry.figures import log_training
 from recgan.registry.outage import outside
@@ -50,7 +51,7 @@ class Recommenders:
     def tags(self, flow_run_id: str | None) -> dict[str, str]:
         """Return where the recommender comes from; refuse outputs that are not those of dvc.lock."""
         check_outputs(self.root)
-        return lineage(self.root, flow_run_id)
+        return lineage(self.root, settings_key(self.params.train, self.params.features), flow_run_id)
 
     def package(self, client: MlflowClient, run_id: str, tags: dict[str, str]) -> ModelInfo:
         """Log parameters, figures, files, what monitor compares with, and the package."""

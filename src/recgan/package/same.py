@@ -1,0 +1,37 @@
+"""What tells tonight's retraining of a recommender from another recommender or other settings."""
+
+import hashlib
+import json
+from typing import Any
+
+from pydantic import BaseModel
+
+_PLACE = frozenset({"accelerator", "devices", "num_nodes", "strategy"})
+"""Where a training runs."""
+_WORDS = frozenset({"alarms"})
+"""What a training says of itself."""
+
+
+def settings_key(candidate: BaseModel, features: BaseModel) -> str:
+    """Return the sha256 of the settings that decide what a recommender learns, from which kind of matrices.
+
+    Left out is what changes no result, the trainer's devices and the alarms, in a teacher's section too. Of
+    the features the split is left out: what it holds out is judged apart (recgan.features.identity).
+
+    Args:
+        candidate: the recommender's own section of params.yaml, its kind among it.
+        features: the section `features`.
+    """
+    settings = [
+        _deciding(candidate.model_dump(mode="json")),
+        features.model_dump(mode="json", exclude={"split"}),
+    ]
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+
+
+def _deciding(section: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: _deciding(value) if isinstance(value, dict) else value
+        for name, value in section.items()
+        if name not in _PLACE | _WORDS
+    }
