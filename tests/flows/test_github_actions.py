@@ -28,10 +28,10 @@ SMALL = {
     "baselines.rp3beta": {"neighbours": [50], "alpha": [0.6], "beta": [0.4]},
     "baselines.ease": {"l2": [100]},
     "baselines.ials": {"factors": [16], "regularization": [10], "alpha": [1], "iterations": [2]},
-    "train.epochs": 2,
-    "train.evaluate_every": 1,
+    "train.epochs": 20,
+    "train.evaluate_every": 10,
     "evaluate.bootstrap_samples": 1000,
-    "register.gate.must_beat": [],
+    "register.gate.alpha": 0.9,
 }
 
 
