@@ -3,6 +3,7 @@
 import itertools
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from recgan.images.package.gate import ImageEvidence, decide
@@ -14,13 +15,13 @@ GOOD = ImageEvidence(
     champion_version="1",
     frechet=(2.0, 2.1, 1.9, 2.2),
     champion_frechet=(3.0, 3.1, 2.9, 3.2),
-    gaussian_frechet=4.0,
+    gaussian_frechet=(4.0, 4.1, 3.9, 4.2),
     coverage=1.0,
     copies=0.01,
     smoke_error=None,
 )
 FAULTS = {
-    "Gaussian": {"gaussian_frechet": 1.5},
+    "Gaussian": {"gaussian_frechet": (2.0, 2.1, 2.2, 2.3)},
     "champion": {"champion_frechet": (2.0, 2.1, 2.2, 2.3)},
     "classes": {"coverage": 0.8},
     "copies": {"copies": 0.06},
@@ -54,6 +55,19 @@ def test_a_significantly_worse_generator_is_refused():
     assert "not better than the champion (version 1): Fréchet distance 2.05" in decision.failures[0]
 
 
+def test_the_first_champion_is_no_matter_of_luck():
+    first = replace(GOOD, champion_version=None, champion_frechet=())
+    decision = decide(replace(first, gaussian_frechet=(2.05, 2.15, 1.95, 2.25)), GATE)
+    [failure] = decision.failures
+    assert failure.startswith("The challenger is not better than a Gaussian for each class: Fréchet distance")
+    rng = np.random.default_rng(0)
+    promoted = [
+        decide(replace(first, frechet=tuple(one), gaussian_frechet=tuple(other)), GATE).promote
+        for one, other in rng.normal(3, 1, (400, 2, 4))
+    ]
+    assert np.mean(promoted) <= GATE.alpha
+
+
 def test_a_better_mean_within_the_noise_is_refused():
     decision = decide(replace(GOOD, champion_frechet=(2.05, 2.15, 1.95, 2.25)), GATE)
     assert not decision.promote
@@ -71,7 +85,8 @@ def test_floor_and_ceiling_are_inclusive():
         {"frechet": ()},
         {"champion_frechet": (float("inf"), 3.0, 3.0, 3.0)},
         {"champion_frechet": ()},
-        {"gaussian_frechet": float("nan")},
+        {"gaussian_frechet": (float("nan"), 4.0, 4.0, 4.0)},
+        {"gaussian_frechet": ()},
         {"coverage": float("nan")},
         {"copies": float("nan")},
     ],

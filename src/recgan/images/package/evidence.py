@@ -34,7 +34,8 @@ def gather_evidence(
     settings = EvaluateImagesParams.model_validate({**params.evaluate.model_dump(), "samples": gate.samples})
     labels = even_labels(gate.samples, len(images.classes))
     rng = np.random.default_rng(settings.seed)
-    plain = class_gaussians(images.train.pixels, images.train.labels, labels, rng)
+    known = images.train
+    plain = [class_gaussians(known.pixels, known.labels, labels, rng) for _ in range(gate.draws)]
     real = gaussian(classifier.see(images.test.pixels).features)
 
     def distances(draws: list[Pixels]) -> tuple[float, ...]:
@@ -69,7 +70,7 @@ def gather_evidence(
         champion_version=champion_version,
         frechet=distances(draws),
         champion_frechet=others,
-        gaussian_frechet=distances([plain])[0],
+        gaussian_frechet=distances(plain),
         coverage=float("nan") if first is None else first.coverage,
         copies=float("nan") if first is None else first.copies,
         smoke_error=error,

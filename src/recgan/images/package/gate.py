@@ -21,8 +21,8 @@ class ImageEvidence:
     """Fréchet distance to the test images of each different draw of the challenger; smaller is better."""
     champion_frechet: tuple[float, ...]
     """The same of the champion; empty when there was none."""
-    gaussian_frechet: float
-    """The same of images from a Gaussian fitted to each class's pixels."""
+    gaussian_frechet: tuple[float, ...]
+    """The same of draws from a Gaussian fitted to each class's pixels."""
     coverage: float
     """Share of classes that the challenger writes."""
     copies: float
@@ -38,13 +38,13 @@ class ImageEvidence:
 def decide(evidence: ImageEvidence, gate: ImagesGateParams) -> Decision:
     """Judge a challenger by every criterion of the gate.
 
-    It is promoted when all of this holds. Its mean Fréchet distance is below that of the class Gaussians. It
-    is below the champion's by an exact permutation test over the draws (p < alpha). The generator writes
-    enough of the classes and copies little enough, and the package answers. A figure that is not a number is
-    never a pass.
+    It is promoted when all of this holds. Its mean Fréchet distance is below that of the class Gaussians and
+    the champion's, each by an exact permutation test over the draws (p < alpha). The generator writes enough
+    of the classes and copies little enough, and the package answers. A figure that is not a number is never
+    a pass.
     """
     criteria = [
-        _gaussians(evidence),
+        _gaussians(evidence, gate.alpha),
         *([] if evidence.champion_version is None else [_champion(evidence, gate.alpha)]),
         *([] if evidence.challenger_unfair is None else [_unfair(evidence.challenger_unfair)]),
         _coverage(evidence.coverage, gate.min_coverage),
@@ -54,15 +54,8 @@ def decide(evidence: ImageEvidence, gate: ImagesGateParams) -> Decision:
     return Decision.of(criteria)
 
 
-def _gaussians(evidence: ImageEvidence) -> tuple[bool, str]:
-    mean = _mean(evidence.frechet)
-    if not (math.isfinite(mean) and math.isfinite(evidence.gaussian_frechet)):
-        return False, "The Fréchet distance is not a number."
-    passed = mean < evidence.gaussian_frechet
-    return passed, (
-        f"The challenger's Fréchet distance is {'' if passed else 'not '}below that of a Gaussian for each "
-        f"class: {mean:.2f} against {evidence.gaussian_frechet:.2f}."
-    )
+def _gaussians(evidence: ImageEvidence, alpha: float) -> tuple[bool, str]:
+    return _better(evidence.frechet, evidence.gaussian_frechet, "a Gaussian for each class", alpha)
 
 
 def _champion(evidence: ImageEvidence, alpha: float) -> tuple[bool, str]:
@@ -72,15 +65,20 @@ def _champion(evidence: ImageEvidence, alpha: float) -> tuple[bool, str]:
             f"T{name[1:]} may have been trained on today's test images: {evidence.champion_unfair}; "
             f'to replace it by hand: recgan images promote {evidence.version} --reason "…".'
         )
-    mean, other = _mean(evidence.frechet), _mean(evidence.champion_frechet)
+    return _better(evidence.frechet, evidence.champion_frechet, name, alpha)
+
+
+def _better(
+    frechet: tuple[float, ...], others: tuple[float, ...], name: str, alpha: float
+) -> tuple[bool, str]:
+    mean, other = _mean(frechet), _mean(others)
     if not (math.isfinite(mean) and math.isfinite(other)):
         return False, f"The comparison with {name} is not a number."
-    p = permutation_p(np.array(evidence.frechet), np.array(evidence.champion_frechet))
+    p = permutation_p(np.array(frechet), np.array(others))
     passed = mean < other and p < alpha
     return passed, (
         f"The challenger is {'' if passed else 'not '}better than {name}: Fréchet distance {mean:.2f} "
-        f"against {other:.2f} over {len(evidence.frechet)} and {len(evidence.champion_frechet)} different "
-        f"draws, p {p:.4f} "
+        f"against {other:.2f} over {len(frechet)} and {len(others)} different draws, p {p:.4f} "
         f"{'<' if p < alpha else '≥'} {alpha:g}."
     )
 
