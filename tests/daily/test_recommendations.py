@@ -14,7 +14,7 @@ import pytest
 from recgan.core.errors import RecganError, Unavailable
 from recgan.daily import recommendations
 from recgan.daily.recommendations import live_now, recommend, sentence
-from recgan.features.matrices import read_features
+from recgan.features.matrices import read_features, write_features
 from recgan.features.newest import newest_histories
 from recgan.package.asking import QUESTIONS, asking, questions
 from recgan.package.store import Recommenders, load_champion
@@ -23,7 +23,7 @@ from recgan.registry.asking import NoAnswerError
 from recgan.registry.enrol import enrol
 from recgan.registry.rollback import rollback
 from recgan.registry.tracking import connect
-from tests.package.conftest import ITEMS, TASTES, USERS, make_project
+from tests.package.conftest import ITEMS, TASTES, USERS, dated_features, make_project
 from tests.registry.stub import Numbers
 
 
@@ -138,6 +138,25 @@ def test_the_same_again_is_not_computed_again_and_anything_else_is(versions, nam
         recommend(versions, named, k=0)
 
 
+@pytest.mark.usefixtures("without_a_process")
+def test_the_champion_is_asked_with_the_ages_of_the_histories(versions, named, monkeypatch):
+    write_features(dated_features(), versions / "data" / "features")
+    newest, asked = newest_histories(dated_features()), []
+
+    @contextmanager
+    def noting(model, k, exclude_seen):
+        with answering(model, k, exclude_seen) as answer:
+            yield lambda batch: asked.append(batch) or answer(batch)
+
+    monkeypatch.setattr(recommendations, "asking", noting)
+    recommend(versions, named, part_shoppers=40)
+    ages = [days for batch in asked for row in batch["age_days"].to_pylist() for days in row]
+    assert ages == newest.ages.data.tolist()
+    assert [len(row) for batch in asked for row in batch["history"].to_pylist()] == (
+        np.diff(newest.user_items.indptr).tolist()
+    )
+
+
 @contextmanager
 def repeating(model, k, exclude_seen):
     def answer(asked):
@@ -226,7 +245,7 @@ def test_a_process_that_is_killed_says_so(tmp_path, monkeypatch):
     monkeypatch.setattr(process, "__file__", str(tmp_path / "asking.py"))
     says = pytest.raises(NoAnswerError, match="its process ended with 1: no memory left")
     with says, asking(tmp_path, 5, True) as answer:
-        answer(pa.record_batch([[["item-1"]], [[1.0]]], QUESTIONS))
+        answer(pa.record_batch([[["item-1"]], [[1.0]], [None]], QUESTIONS))
 
 
 def test_it_ends_with_its_input():

@@ -129,7 +129,7 @@ def test_one_event_without_a_timestamp_leaves_no_ages(build, params, log):
         assert (window.next_items() == -1).all()
     newest = newest_histories(built)
     assert newest.ages is None
-    assert newest.now is None
+    assert newest.until is None
 
 
 def test_the_next_item_is_the_first_in_time_then_in_position():

@@ -56,7 +56,7 @@ def test_before_and_in_the_test_window_make_one_history():
     ]
     assert newest.user_items.toarray()[3].tolist() == [1, 2.5, 1, 0]  # what the window holds out counts 1
     assert newest.user_items.has_sorted_indices
-    assert newest.now == datetime(2024, 1, 11, tzinfo=UTC)
+    assert newest.until == datetime(2024, 1, 11, tzinfo=UTC)
     assert newest.ages.nnz == newest.user_items.nnz
     assert newest.ages.data.tolist() == [
         *(1.5, 3),  # a: on day 8.5, and a day before the window of two
@@ -84,4 +84,4 @@ def test_ages_are_those_of_the_events(build, params, random_log, kind):
     assert newest.ages.data[once] == pytest.approx(least[once], abs=1e-6)
     assert (newest.ages.data >= least - 1e-6).all()
     assert (newest.ages.data <= most + 1e-6).all()
-    assert newest.now == end
+    assert newest.until == end

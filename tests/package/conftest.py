@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -96,6 +97,29 @@ def shop_features(order=None):
     }
     window = HeldOut(users, csr_array(history), csr_array(held_out))
     return Features(csr_array(history), csr_array(history), users, items, None, window, summary)
+
+
+def dated_features():
+    """The shop with times: a log of ten days until 2026-01-11, the last two of them its test window.
+
+    The entries of the histories are 1 to 7 days older than the window, over and over. What is held out came
+    at its start, and each half day after.
+    """
+    features = shop_features()
+    test = features.test
+    ages = (np.arange(test.history.nnz) % 7 + 1).astype(np.float32)
+    summary = features.summary | {
+        "log": {"start": "2026-01-01T00:00:00+00:00", "end": "2026-01-11T00:00:00+00:00"},
+        "cuts": {"validation_start": "2026-01-07T00:00:00+00:00", "test_start": "2026-01-09T00:00:00+00:00"},
+    }
+    window = replace(
+        test,
+        ages=csr_array((ages, test.history.indices, test.history.indptr), shape=test.history.shape),
+        held_out_times=8 + np.arange(test.held_out.nnz) % 5 / 2,
+    )
+    return replace(
+        features, test=window, summary=summary, train_times=8 - ages, train_validation_times=8 - ages
+    )
 
 
 def taste_recommender(params, good_tastes, order=None):

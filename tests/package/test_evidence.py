@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from recgan.core.errors import RecganError, Unavailable
+from recgan.features.matrices import write_features
 from recgan.package import evidence
 from recgan.package.asking import Answers
 from recgan.package.evidence import gather_evidence, trained_under
@@ -14,7 +15,7 @@ from recgan.package.gate import CHAMPION, FLOOR, decide
 from recgan.package.store import Recommenders
 from recgan.registry.enrol import enrol
 from recgan.registry.tracking import connect
-from tests.package.conftest import ITEMS, TASTES, make_project, shop_features, write_lock
+from tests.package.conftest import ITEMS, TASTES, dated_features, make_project, shop_features, write_lock
 
 TODAY = {"kind": "time", "trained_until": "2026-01-01T00:00:00+00:00"}  # of the conftest's features
 
@@ -178,3 +179,19 @@ def test_one_to_beat_that_was_not_ranked_tonight_refuses(client, named, asked, t
     assert "There is no comparison with ease." in decide(found, named.register_.gate).failures
     itself = replace(found, candidate="ease")
     assert "ease" not in " ".join(decide(itself, named.register_.gate).reasons)
+
+
+def test_a_model_is_asked_with_the_ages_of_the_histories(client, named, monkeypatch, tmp_path):
+    root, features = make_project(tmp_path / "project", named, good_tastes=TASTES), dated_features()
+    write_features(features, root / "data" / "features")
+    batches = []
+
+    def answer(model_uri, histories, k, exclude_seen):
+        batches.append(histories)
+        return Answers([[f"item-{item % ITEMS}" for item in range(k)]] * histories.num_rows, None)
+
+    monkeypatch.setattr(evidence, "ask", answer)
+    gather_evidence(root, named, client, make_version(client, named.register_.name, tag=TODAY), None)
+    rows = np.flatnonzero(np.diff(features.test.held_out.indptr))
+    asked = [days for row in batches[0]["age_days"].to_pylist() for days in row]
+    assert asked == features.test.ages[rows].data.tolist()

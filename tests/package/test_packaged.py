@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import warnings
+from datetime import UTC, datetime
 from pathlib import Path
 
 import mlflow.pyfunc
@@ -16,13 +17,15 @@ from scipy.sparse import csr_array
 import recgan
 from recgan.core.errors import RecganError
 from recgan.features.matrices import Features, HeldOut
+from recgan.features.newest import newest_histories
 from recgan.package.asking import questions
 from recgan.package.evidence import to_positions
 from recgan.package.log import SIGNATURE
 from recgan.package.packaged import SHOPPERS, PackagedRecommender, write_items, write_shoppers
+from recgan.recommenders.ease.recommender import EASE
 from recgan.recommenders.protocol import recommend
 from recgan.recommenders.student.recommender import Student
-from tests.package.conftest import ITEMS, TASTES, shop_features, taste_recommender
+from tests.package.conftest import ITEMS, TASTES, dated_features, shop_features, taste_recommender
 from tests.recommenders.test_student import of_real_rows
 
 
@@ -63,9 +66,10 @@ def test_order_and_repeats_of_a_history_do_not_matter(packaged):
 
 
 def test_confidences_are_the_rows_of_features(packaged):
-    matrix = packaged.user_items(
+    matrix, ages = packaged.matrices(
         [["item-3", "gone", "item-1", "item-3"], ["item-2"], []], [[0.5, 9.0, 2.0, 0.25], None, []]
     )
+    assert ages is None
     expected = np.zeros((3, ITEMS), dtype=np.float32)
     expected[0, [1, 3]], expected[1, 2] = (2, 0.75), 1
     np.testing.assert_array_equal(matrix.toarray(), expected)
@@ -75,10 +79,37 @@ def test_confidences_are_the_rows_of_features(packaged):
 def test_a_matrix_comes_back_from_its_questions(packaged):
     rng = np.random.default_rng(3)
     matrix = csr_array((rng.random((9, ITEMS)) * (rng.random((9, ITEMS)) < 0.2)).astype(np.float32))
-    asked = questions(csr_array(matrix[2:]), pa.array(packaged.item_ids.tolist())).to_pydict()
-    np.testing.assert_array_equal(
-        packaged.user_items(asked["history"], asked["confidence"]).toarray(), matrix.toarray()[2:]
-    )
+    days = rng.integers(0, 3, matrix.nnz).astype(np.float32)  # zeros among them
+    ages = csr_array((days, matrix.indices, matrix.indptr), shape=matrix.shape)
+    item_ids = pa.array(packaged.item_ids.tolist())
+    asked = questions(csr_array(matrix[2:]), item_ids, csr_array(ages[2:])).to_pydict()
+    back, since = packaged.matrices(asked["history"], asked["confidence"], asked["age_days"])
+    np.testing.assert_array_equal(back.toarray(), matrix.toarray()[2:])
+    np.testing.assert_array_equal(since.indptr, back.indptr)
+    np.testing.assert_array_equal(since.indices, back.indices)
+    np.testing.assert_array_equal(since.data, ages[2:].data)
+    assert questions(matrix, item_ids).to_pydict()["age_days"] == [None] * 9
+
+
+def test_ages_lie_beside_the_confidences_and_the_smallest_counts(packaged):
+    histories = [["item-3", "gone", "item-1", "item-3"], ["item-2"], []]
+    user_items, ages = packaged.matrices(histories, None, [[7.5, 1.0, 0.0, 2.5], None, []])
+    np.testing.assert_array_equal(ages.indptr, user_items.indptr)
+    np.testing.assert_array_equal(ages.indices, user_items.indices)
+    assert ages.data.tolist() == [0, 2.5, 0]  # without ages a history is equally old
+    assert ages.dtype == user_items.dtype == np.float32
+    assert user_items.data.tolist() == [1, 1, 1]
+
+
+def test_a_recommender_that_weighs_by_age_gets_the_ages():
+    features = shop_features()
+    ease, item_ids = EASE(5, half_life_days=2).fit(features.train), features.items["item_id"].tolist()
+    asked = PackagedRecommender(ease, item_ids, np.ones(ITEMS, dtype=np.float32))
+    two = [["item-1", "item-8"]]
+    [first], [second], [same] = (asked.recommend(two, 9, ages=ages) for ages in ([[0, 40]], [[40, 0]], None))
+    assert first.item_ids[:4] == asked.recommend([["item-1"]], 9)[0].item_ids[:4]  # of the taste of item-1
+    assert second.item_ids[:4] == asked.recommend([["item-8"]], 9)[0].item_ids[:4]
+    assert same == asked.recommend(two, 9, ages=[[3, 3]])[0]
 
 
 @pytest.mark.parametrize(
@@ -88,6 +119,20 @@ def test_a_matrix_comes_back_from_its_questions(packaged):
 def test_confidences_that_do_not_fit_are_a_clear_error(packaged, confidences, says):
     with pytest.raises(RecganError, match=says):
         packaged.recommend([["item-1", "item-2"]], confidences=[confidences])
+
+
+@pytest.mark.parametrize(
+    ("ages", "says"),
+    [
+        ([1.0], "1 ages for a history of 2"),
+        ([1, -0.5], "age -0.5 of"),
+        ([np.nan, 1], "nan"),
+        ([0, np.inf], "inf"),
+    ],
+)
+def test_ages_that_do_not_fit_are_a_clear_error(packaged, ages, says):
+    with pytest.raises(RecganError, match=says):
+        packaged.recommend([["item-1", "item-2"]], ages=[ages])
 
 
 def test_unknown_ids_are_ignored(packaged):
@@ -168,8 +213,23 @@ def test_shoppers_are_everyone_in_the_log_with_the_larger_confidence(params, tmp
     found = packaged.shoppers.user_items.toarray()
     assert packaged.shoppers.rows == {"a": 0, "b": 1, "c": 2}
     assert found.tolist() == [[4, 0, 0, 0], [0, 2.5, 1, 0], [1, 0, 0, 1]]
+    assert packaged.shoppers.ages is None
     assert packaged.confidence.weights == params.features.weights
     assert packaged.confidence.min_rating == params.features.min_rating
+
+
+def test_shoppers_keep_the_ages_of_their_histories(params, tmp_path):
+    features, folder = dated_features(), tmp_path / "recommender"
+    folder.mkdir()
+    taste_recommender(params, TASTES).save(folder)
+    write_items(features.items, tmp_path / "items.json")
+    write_shoppers(features, tmp_path / SHOPPERS)
+    shoppers = PackagedRecommender.load(folder, tmp_path / "items.json").shoppers
+    newest = newest_histories(features)
+    assert shoppers.until == newest.until == datetime(2026, 1, 11, tzinfo=UTC)
+    for part in ("data", "indices", "indptr"):
+        np.testing.assert_array_equal(getattr(shoppers.ages, part), getattr(newest.ages, part))
+    assert (shoppers.ages.data == 0).any()
 
 
 def test_a_packaged_student_answers_without_torch(tmp_path):
@@ -195,6 +255,14 @@ model = mlflow.pyfunc.load_model(sys.argv[1])
 answers = model.predict(pd.DataFrame({"history": [["item-1", "item-7"], []]}), params={"k": 3})
 asked = pd.DataFrame({"history": [["item-1", "item-8"], ["item-1"]], "confidence": [[1.0, 9.0], None]})
 confident = model.predict(asked, params={"k": 3})
+aged = model.predict(asked.assign(age_days=[[0.0, 3.5], None]), params={"k": 3})
+assert aged.equals(confident)  # a student weighs nothing, but takes what weighs
+try:
+    model.predict(asked.assign(age_days=[[0.0, -3.5], None]), params={"k": 3})
+except Exception as error:
+    assert "the age -3.5 of item" in str(error)
+else:
+    raise AssertionError("an age below 0 was taken")
 item_ids = [list(answers["item_ids"][0]), list(confident["item_ids"][0]), list(confident["item_ids"][1])]
 print(json.dumps([item_ids, "torch" in sys.modules, sys.modules["recgan"].__file__]))
 """

@@ -16,6 +16,7 @@ from recgan.registry.manifest import check_package
 
 HISTORIES = [["item-1", "item-7"], ["item-1", "item-8", "gone"], []]
 CONFIDENCES = [[1.0, 1.0], [1.0, 4.0, 2.0], []]
+AGES = [[0.0, 30.0], None, []]  # it takes none
 ITEM_IDS = [
     ["item-31", "item-25", "item-37", "item-19", "item-13"],
     ["item-32", "item-44", "item-20", "item-14", "item-38"],
@@ -47,10 +48,11 @@ def test_todays_code_loads_it_and_it_answers_as_then(model):
     assert packaged.catalogue.titles[0] == "Thing 0"
     assert packaged.confidence.half_life_days is None
     assert len(packaged.shoppers.rows) == 150
+    assert packaged.shoppers.ages is None
 
 
 def test_asked_in_its_own_process_its_own_code_answers_as_then(model):
     with asking(model, 5, exclude_seen=True) as answer:
-        found = answer(pa.record_batch([HISTORIES, CONFIDENCES], QUESTIONS)).to_pydict()
+        found = answer(pa.record_batch([HISTORIES, CONFIDENCES, AGES], QUESTIONS)).to_pydict()
     assert found["item_ids"] == ITEM_IDS
     assert found["scores"] == [pytest.approx(row, rel=1e-4) for row in SCORES]

@@ -253,7 +253,7 @@ def test_a_package_that_cannot_answer_is_refused(client, named, tmp_path):
 
 
 def test_a_package_that_cannot_be_fetched_is_no_verdict_on_it(client, named, tmp_path):
-    asked = pa.record_batch([[["item-1"]], [[1.0]]], QUESTIONS)
+    asked = pa.record_batch([[["item-1"]], [[1.0]], [None]], QUESTIONS)
     with pytest.raises(Unavailable, match="models:/nothing/1 cannot be fetched"):
         ask("models:/nothing/1", asked, 5, True)
     root = make_project(tmp_path / "project", named, good_tastes=TASTES)

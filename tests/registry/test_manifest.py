@@ -26,7 +26,7 @@ from recgan.registry.tracking import connect
 from tests.package.conftest import TASTES, make_project, named_so
 from tests.registry.stub import Numbers
 
-ASKED = pa.record_batch([[["item-1"]], [[1.0]]], QUESTIONS)
+ASKED = pa.record_batch([[["item-1"]], [[1.0]], [None]], QUESTIONS)
 
 
 def flip_a_bit(file):

@@ -116,7 +116,7 @@ CALLS = {
     "search_model_versions": [lambda root, named: enrol(Recommenders(root, named))],
     "log_batch": [lambda root, named: enrol(Recommenders(root, named))],
 }
-ASKED = pa.record_batch([[["item-1"]], [[1.0]]], QUESTIONS)
+ASKED = pa.record_batch([[["item-1"]], [[1.0]], [None]], QUESTIONS)
 FAULTS = (
     MlflowException("API request to http://mlflow:5000 failed", codes.INTERNAL_ERROR),
     requests.ConnectionError("connection refused"),

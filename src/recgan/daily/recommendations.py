@@ -17,7 +17,7 @@ from recgan.core import layout
 from recgan.core.errors import RecganError
 from recgan.daily.publish import METADATA, about, build, drop_parts, publishing, put_in_place
 from recgan.features.matrices import read_features
-from recgan.features.newest import newest_histories
+from recgan.features.newest import NewestHistories, newest_histories
 from recgan.package.asking import asking, catalogue_size, questions
 from recgan.registry import by_hand, rollback
 from recgan.registry.asking import NoAnswerError, fetched
@@ -100,7 +100,7 @@ def recommend(
         item_ids = pa.array(features.items["item_id"].astype(str), pa.string())
         newest = newest_histories(features)
         del features  # half of the memory
-        shoppers = _Shoppers(newest.user_ids, newest.user_items, item_ids, part_shoppers)
+        shoppers = _Shoppers(newest, item_ids, part_shoppers)
         while True:
             champion = the_champion(client, name)
             content = {
@@ -132,22 +132,23 @@ def recommend(
 class _Shoppers:
     """Every shopper with the history, in parts."""
 
-    user_ids: NDArray[np.object_]
-    histories: csr_array
+    newest: NewestHistories
     item_ids: pa.Array
     part_shoppers: int
 
     @property
     def parts(self) -> int:
-        return -(-len(self.user_ids) // self.part_shoppers)
+        return -(-len(self.newest.user_ids) // self.part_shoppers)
 
     def rows(self, part: int) -> range:
         start = part * self.part_shoppers
-        return range(start, min(start + self.part_shoppers, len(self.user_ids)))
+        return range(start, min(start + self.part_shoppers, len(self.newest.user_ids)))
 
     def asked(self, rows: range) -> pa.RecordBatch:
         """Return the questions of some shoppers."""
-        return questions(csr_array(self.histories[rows.start : rows.stop]), self.item_ids)
+        part = slice(rows.start, rows.stop)
+        ages = None if self.newest.ages is None else csr_array(self.newest.ages[part])
+        return questions(csr_array(self.newest.user_items[part]), self.item_ids, ages)
 
 
 def _build(target: Path, content: dict[str, Any], shoppers: _Shoppers) -> Path:
@@ -163,12 +164,14 @@ def _build(target: Path, content: dict[str, Any], shoppers: _Shoppers) -> Path:
         ):
             block = max(1, min(_BLOCK_SHOPPERS, _BLOCK_SCORES // max(1, catalogue_size(model))))
 
+            user_ids = shoppers.newest.user_ids
+
             def compute(part: int) -> pa.Table:
                 rows = shoppers.rows(part)
                 blocks = (rows[start : start + block] for start in range(0, len(rows), block))
                 return pa.Table.from_batches(
                     [
-                        _long(shoppers.user_ids[few.start : few.stop], answer(shoppers.asked(few)), version)
+                        _long(user_ids[few.start : few.stop], answer(shoppers.asked(few)), version)
                         for few in blocks
                     ]
                 )

@@ -118,7 +118,7 @@ def to_csr(
     )
 
 
-def beside(matrix: csr_array, values: NDArray[np.float32]) -> csr_array:
+def beside(matrix: csr_array, values: NDArray[np.floating[Any]]) -> csr_array:
     """Return a matrix of the same entries with other values; a 0 among them stays an entry."""
     return csr_array((values, matrix.indices, matrix.indptr), shape=matrix.shape)
 

@@ -23,9 +23,9 @@ class NewestHistories:
     test window has counts 1."""
     ages: csr_array | None
     """(shoppers, items) the entries of `user_items` in their order, 0 a stored entry: days from the shopper's
-    last event with the item to `now`. An event in the test window is that with the item's first one there.
+    last event with the item to `until`. An event in the test window is that with the item's first one there.
     None where the features know of no times."""
-    now: datetime | None
+    until: datetime | None
     """The log's end; None without ages."""
 
 
@@ -44,8 +44,8 @@ def newest_histories(features: Features) -> NewestHistories:
     user_items.sort_indices()
     place = np.empty(len(order), dtype=np.int64)
     place[order] = np.arange(len(order))
-    ages, now = _ages(features, stay, place, user_items)
-    return NewestHistories(user_ids[order], user_items, ages, now)
+    ages, until = _ages(features, stay, place, user_items)
+    return NewestHistories(user_ids[order], user_items, ages, until)
 
 
 def _ages(

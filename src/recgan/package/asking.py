@@ -14,8 +14,15 @@ from scipy.sparse import csr_array
 from recgan.core.files import read_json
 from recgan.registry.asking import NoAnswerError, fetched, started
 
-QUESTIONS = pa.schema({"history": pa.list_(pa.string()), "confidence": pa.list_(pa.float64())})
-"""A row for each shopper: the item ids of the history, and what each is worth."""
+QUESTIONS = pa.schema(
+    {
+        "history": pa.list_(pa.string()),
+        "confidence": pa.list_(pa.float64()),
+        "age_days": pa.list_(pa.float64()),
+    }
+)
+"""A row for each shopper: the item ids of the history, what each is worth, and the days since the last event
+with it; null where nothing is known of time."""
 
 ANSWERS = pa.schema({"item_ids": pa.list_(pa.string()), "scores": pa.list_(pa.float64())})
 
@@ -29,12 +36,28 @@ class Answers:
     """Why the model failed its trial prediction; it then has no answers."""
 
 
-def questions(histories: csr_array, item_ids: pa.Array) -> pa.RecordBatch:
-    """Turn histories (rows, items) of confidences into questions, given the items' ids."""
+def questions(histories: csr_array, item_ids: pa.Array, ages: csr_array | None = None) -> pa.RecordBatch:
+    """Turn histories into questions.
+
+    Args:
+        histories: (rows, items), confidences.
+        item_ids: (items,).
+        ages: (rows, items), days, the same entries in the same order; None where nothing is known of time.
+    """
     offsets = histories.indptr.astype(np.int32)
     lists = [
-        pa.ListArray.from_arrays(offsets, values)
-        for values in (item_ids.take(pa.array(histories.indices)), pa.array(histories.data, pa.float64()))
+        pa.nulls(histories.shape[0], field.type)
+        if values is None
+        else pa.ListArray.from_arrays(offsets, values.cast(field.type.value_type))
+        for field, values in zip(
+            QUESTIONS,
+            (
+                item_ids.take(pa.array(histories.indices)),
+                pa.array(histories.data),
+                None if ages is None else pa.array(ages.data),
+            ),
+            strict=True,
+        )
     ]
     return pa.record_batch(lists, schema=QUESTIONS)
 
@@ -76,8 +99,8 @@ def asking(model: Path, k: int, exclude_seen: bool) -> Iterator[Callable[[pa.Rec
     """Start a packaged model in a process of its own and yield the function that asks it.
 
     The function takes a batch of QUESTIONS and returns one of ANSWERS. A package that was made before it
-    took confidences ignores them. The first call makes the trial prediction too. It raises what `started`
-    says, and NoAnswerError when the trial fails.
+    took confidences or ages ignores them. The first call makes the trial prediction too. It raises what
+    `started` says, and NoAnswerError when the trial fails.
 
     Args:
         model: the folder of the package.
@@ -103,9 +126,9 @@ def asking(model: Path, k: int, exclude_seen: bool) -> Iterator[Callable[[pa.Rec
 
 def _trial(asked: pa.RecordBatch) -> pa.RecordBatch:
     """Return a known history (the longest of the first hundred), an unknown one and an empty one."""
-    empty: dict[str, Any] = {"history": [], "confidence": []}
+    empty: dict[str, Any] = {"history": [], "confidence": [], "age_days": []}
     longest = max(asked.slice(0, 100).to_pylist(), key=lambda one: len(one["history"]), default=empty)
-    unknown = {"history": ["an item that no shop has ever sold"], "confidence": [1.0]}
+    unknown = {"history": ["an item that no shop has ever sold"], "confidence": [1.0], "age_days": [0.0]}
     return pa.RecordBatch.from_pylist([longest, unknown, empty], QUESTIONS)
 
 

@@ -38,9 +38,10 @@ def gather_evidence(
 ) -> Evidence:
     """Judge a version and the champion on today's test window, with popularity and the candidates of today.
 
-    Every packaged model gets the histories as item ids with the confidences of the features, as evaluate
-    takes them. It answers with item ids. An id outside today's vocabulary is a miss that keeps its place.
-    Whoever may have been trained on what is held out today is not compared, nor is anyone on too few users.
+    Every packaged model gets the histories as item ids with the confidences and ages of the features, as
+    evaluate takes them. It answers with item ids. An id outside today's vocabulary is a miss that keeps its
+    place. Whoever may have been trained on what is held out today is not compared, nor is anyone on too few
+    users.
 
     Args:
         root: the project.
@@ -60,8 +61,10 @@ def gather_evidence(
     tonight = read_rankings(root / layout.BASELINES / "rankings.npz", features, k) if others else {}
     rows = np.flatnonzero(np.diff(features.test.held_out.indptr))  # as in evaluate
     held_out = csr_array(features.test.held_out[rows])
-    histories = csr_array(features.test.history[rows])
-    asked = questions(histories, pa.array(item_ids, pa.string()))
+    histories, ages = csr_array(features.test.history[rows]), features.test.ages
+    asked = questions(
+        histories, pa.array(item_ids, pa.string()), None if ages is None else csr_array(ages[rows])
+    )
     exclude_seen = not features.summary["repeat_purchases"]
 
     def rank(version: str) -> tuple[NDArray[np.int32], str | None]:

@@ -19,6 +19,7 @@ SIGNATURE = ModelSignature(
         [
             ColSpec(Array(DataType.string), "history"),
             ColSpec(Array(DataType.double), "confidence", required=False),
+            ColSpec(Array(DataType.double), "age_days", required=False),
         ]
     ),
     outputs=Schema([ColSpec(Array(DataType.string), "item_ids"), ColSpec(Array(DataType.double), "scores")]),
@@ -26,8 +27,8 @@ SIGNATURE = ModelSignature(
         [ParamSpec("k", DataType.long, 10), ParamSpec("exclude_seen", DataType.boolean, True)]
     ),
 )
-"""A list of item ids in, with a confidence for each where they are not all 1; the k best item ids and their
-scores out, best first."""
+"""A list of item ids in, with a confidence for each where they are not all 1, and the days since the last
+event with each where that is known; the k best item ids and their scores out, best first."""
 
 
 def log_package(

@@ -3,7 +3,10 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from itertools import repeat
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,7 +15,7 @@ from scipy.sparse import csr_array
 
 from recgan.core.errors import RecganError
 from recgan.core.files import read_json, write_json
-from recgan.features.matrices import Features
+from recgan.features.matrices import Features, beside
 from recgan.features.newest import newest_histories
 from recgan.features.settings import FeaturesParams
 from recgan.recommenders.loading import load_recommender
@@ -55,6 +58,11 @@ class Shoppers:
     rows: dict[str, int]
     user_items: csr_array
     """(shoppers, items) confidences."""
+    ages: csr_array | None = None
+    """(shoppers, items) the entries of `user_items` in their order: days from the last event to `until`; None
+    where nothing was known of time, and in a package that was made before ages were kept."""
+    until: datetime | None = None
+    """The instant that the ages count to."""
 
 
 class PackagedRecommender:
@@ -62,7 +70,7 @@ class PackagedRecommender:
 
     Unknown ids are ignored; a history without any known item is an empty one, which the recommender answers
     like any other. Every known item of a history counts once. Its confidence is 1 unless the question gives
-    one, as features does. Confidences of one item add up.
+    one, as features does. Confidences of one item add up, and of its ages the smallest counts.
     """
 
     def __init__(
@@ -116,7 +124,7 @@ class PackagedRecommender:
             np.array(content["popularity"], dtype=np.float32),
             None if catalogue is None else Catalogue(**catalogue),
             None if confidence is None else Confidence(**confidence),
-            _read_shoppers(items.with_name(SHOPPERS), len(content["item_ids"])),
+            read_shoppers(items.with_name(SHOPPERS), len(content["item_ids"])),
         )
 
     def recommend(
@@ -125,6 +133,7 @@ class PackagedRecommender:
         k: int = 10,
         exclude_seen: bool = True,
         confidences: Sequence[Sequence[float] | None] | None = None,
+        ages: Sequence[Sequence[float] | None] | None = None,
     ) -> list[Recommendation]:
         """Recommend the k best items for each history.
 
@@ -133,47 +142,62 @@ class PackagedRecommender:
             k: length of a list; clipped to the catalogue. A list is shorter where fewer items remain.
             exclude_seen: leave out the items of the history.
             confidences: of each history's items, in the same order; None takes 1 for all of them.
+            ages: days since the last event with each item, in the same order; None takes all of a history for
+                equally old.
 
         Raises:
-            RecganError: k is below 1, or confidences do not fit the histories or are not above 0.
+            RecganError: k is below 1, or confidences or ages do not fit the histories, confidences are not
+                above 0, or ages are below 0.
         """
         if k < 1:
             raise RecganError(f"k is {k}; ask for at least 1 item")
-        user_items = self.user_items(histories, confidences)
-        positions, scores = recommend(self.recommender, user_items, k, exclude_seen)
+        user_items, since = self.matrices(histories, confidences, ages)
+        positions, scores = recommend(self.recommender, user_items, k, exclude_seen, ages=since)
         return [
             Recommendation(self.item_ids[best[best >= 0]].tolist(), values[best >= 0].tolist())
             for best, values in zip(positions, scores, strict=True)
         ]
 
-    def user_items(
+    def matrices(
         self,
         histories: Sequence[Sequence[str]],
         confidences: Sequence[Sequence[float] | None] | None = None,
-    ) -> csr_array:
-        """Turn histories into a matrix (histories, items) of confidences; unknown ids are left out."""
+        ages: Sequence[Sequence[float] | None] | None = None,
+    ) -> tuple[csr_array, csr_array | None]:
+        """Turn histories into (histories, items) of confidences and of ages; unknown ids are left out."""
         rows = [
-            self._row(history, None if confidences is None else confidences[number])
+            self._row(history, *(None if given is None else given[number] for given in (confidences, ages)))
             for number, history in enumerate(histories)
         ]
         indptr = np.concatenate([[0], np.cumsum([len(row) for row in rows], dtype=np.int64)])
         indices = np.array([position for row in rows for position, _ in row], dtype=np.int32)
-        data = np.array([confidence for row in rows for _, confidence in row], dtype=np.float32)
-        return csr_array((data, indices, indptr), shape=(len(histories), len(self.item_ids)))
+        data = np.array([entry for row in rows for _, entry in row], dtype=np.float32).reshape(-1, 2)
+        shape = (len(histories), len(self.item_ids))
+        user_items = csr_array((data[:, 0].copy(), indices, indptr), shape=shape)
+        return user_items, None if ages is None else beside(user_items, data[:, 1].copy())
 
-    def _row(self, history: Sequence[str], confidences: Sequence[float] | None) -> list[tuple[int, float]]:
-        if confidences is None:
-            return sorted({self.positions[item]: 1.0 for item in history if item in self.positions}.items())
-        if len(confidences) != len(history):
-            raise RecganError(
-                f"{len(confidences)} confidences for a history of {len(history)} items; give one for each"
-            )
-        row: dict[int, float] = {}
-        for item, confidence in zip(history, confidences, strict=True):
+    def _row(
+        self, history: Sequence[str], confidences: Sequence[float] | None, ages: Sequence[float] | None
+    ) -> list[tuple[int, tuple[float, float]]]:
+        """Return the position, confidence and age of each known item, by position."""
+        for what, given in (("confidences", confidences), ("ages", ages)):
+            if given is not None and len(given) != len(history):
+                raise RecganError(
+                    f"{len(given)} {what} for a history of {len(history)} items; give one for each"
+                )
+        row: dict[int, tuple[float, float]] = {}
+        worth = repeat(1.0) if confidences is None else confidences
+        since = repeat(0.0) if ages is None else ages
+        for item, confidence, age in zip(history, worth, since, strict=False):
             if not 0 < confidence < math.inf:
                 raise RecganError(f"the confidence {confidence} of item {item!a} is not a number above 0")
-            if item in self.positions:
-                row[self.positions[item]] = row.get(self.positions[item], 0.0) + confidence
+            if not 0 <= age < math.inf:
+                raise RecganError(f"the age {age} of item {item!a} is not a number of days from 0 up")
+            position = self.positions.get(item)
+            if position is None:
+                continue
+            before, newest = row.get(position, (0.0, age))
+            row[position] = (1.0 if confidences is None else before + confidence, min(newest, age))
         return sorted(row.items())
 
 
@@ -208,7 +232,8 @@ def write_items(items: pd.DataFrame, path: Path, params: FeaturesParams | None =
 def write_shoppers(features: Features, path: Path) -> None:
     """Write the history of every shopper in the log, the test window included, into an .npz without pickle.
 
-    What a window holds out has lost its confidence: an item that only the test window has counts 1.
+    What a window holds out has lost its confidence: an item that only the test window has counts 1. Ages are
+    beside them where there are any, with the instant that they count to.
 
     Args:
         features: whose newest histories they are, those that `recgan recommend` asks with.
@@ -216,29 +241,33 @@ def write_shoppers(features: Features, path: Path) -> None:
     """
     newest = newest_histories(features)
     known = newest.user_items
-    np.savez_compressed(
-        path,
-        user_ids=newest.user_ids.astype(str),
-        data=known.data,
-        indices=known.indices.astype(np.int32),
-        indptr=known.indptr.astype(np.int64),
-    )
+    content: dict[str, NDArray[Any]] = {
+        "user_ids": newest.user_ids.astype(str),
+        "data": known.data,
+        "indices": known.indices.astype(np.int32),
+        "indptr": known.indptr.astype(np.int64),
+    }
+    if newest.ages is not None and newest.until is not None:
+        content |= {"ages": newest.ages.data, "until": np.array(newest.until.isoformat())}
+    np.savez_compressed(path, allow_pickle=False, **content)
 
 
 SHOPPERS = "shoppers.npz"
 """Beside items.json, in a package that has it."""
 
 
-def _read_shoppers(path: Path, n_items: int) -> Shoppers | None:
+def read_shoppers(path: Path, n_items: int) -> Shoppers | None:
+    """Read what `write_shoppers` wrote; None where there is no such file."""
     if not path.exists():
         return None
     with np.load(path, allow_pickle=False) as content:
         user_ids = content["user_ids"].tolist()
         parts = (content["data"], content["indices"], content["indptr"])
-    return Shoppers(
-        {user_id: row for row, user_id in enumerate(user_ids)},
-        csr_array(parts, shape=(len(user_ids), n_items)),
-    )
+        user_items = csr_array(parts, shape=(len(user_ids), n_items))
+        ages, until = None, None
+        if "ages" in content:
+            ages, until = beside(user_items, content["ages"]), datetime.fromisoformat(str(content["until"]))
+    return Shoppers({user_id: row for row, user_id in enumerate(user_ids)}, user_items, ages, until)
 
 
 def _texts(items: pd.DataFrame, column: str) -> list[str | None]:

@@ -16,7 +16,7 @@ from recgan.package.packaged import PackagedRecommender
 
 
 class RecommenderModel(PythonModel):
-    """A column `history` of lists of item ids in, and perhaps `confidence`; `item_ids` and `scores` out."""
+    """Columns `history` and perhaps `confidence` and `age_days` in; `item_ids` and `scores` out."""
 
     def load_context(self, context: PythonModelContext) -> None:
         """Load the recommender and its vocabulary."""
@@ -29,13 +29,9 @@ class RecommenderModel(PythonModel):
     ) -> pd.DataFrame:
         """Recommend for each row of the input."""
         histories = [[] if history is None else list(history) for history in model_input["history"]]
-        confidences = None
-        if "confidence" in model_input:
-            # Where a row has none, pandas may hold NaN in its place.
-            given = model_input["confidence"]
-            confidences = [None if one is None or isinstance(one, float) else list(one) for one in given]
+        confidences, ages = (_lists(model_input, column) for column in ("confidence", "age_days"))
         try:
-            answers = self.packaged.recommend(histories, confidences=confidences, **(params or {}))
+            answers = self.packaged.recommend(histories, confidences=confidences, ages=ages, **(params or {}))
         except RecganError as error:
             raise MlflowException.invalid_parameter_value(str(error)) from error
         return pd.DataFrame(
@@ -44,6 +40,13 @@ class RecommenderModel(PythonModel):
                 "scores": [answer.scores for answer in answers],
             }
         )
+
+
+def _lists(table: pd.DataFrame, column: str) -> list[list[float] | None] | None:
+    if column not in table:
+        return None
+    # Where a row has none, pandas may hold NaN in its place.
+    return [None if one is None or isinstance(one, float) else list(one) for one in table[column]]
 
 
 set_model(RecommenderModel())

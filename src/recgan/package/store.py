@@ -10,13 +10,14 @@ from jinja2 import TemplateError
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.models.model import ModelInfo
+from scipy.sparse import csr_array
 
 from recgan.core import layout
 from recgan.core.errors import RecganError
 from recgan.core.temporary import temporary_folder
 from recgan.evaluation.page import Verdict, page
 from recgan.features.matrices import read_features
-from recgan.package.asking import QUESTIONS, ask
+from recgan.package.asking import ask, questions
 from recgan.package.evidence import gather_evidence
 from recgan.package.gate import Evidence, decide
 from recgan.package.lineage import LINEAGE, check_outputs, lineage
@@ -91,7 +92,7 @@ class Recommenders:
 
     def trial(self, model_uri: str) -> str | None:
         """Say what is wrong with its answers to an unknown and an empty history, or None."""
-        return ask(model_uri, pa.record_batch([[[]], [[]]], QUESTIONS), 10, True).error
+        return ask(model_uri, questions(csr_array((2, 0)), pa.array([], pa.string())), 10, True).error
 
 
 @dataclass(frozen=True)
