@@ -15,7 +15,16 @@ from scipy.sparse import csr_array
 
 from recgan.__main__ import serve
 from recgan.package import store
-from recgan.package.packaged import Catalogue, Confidence, PackagedRecommender, Shoppers
+from recgan.package.packaged import (
+    SHOPPERS,
+    Catalogue,
+    Confidence,
+    PackagedRecommender,
+    Shoppers,
+    read_shoppers,
+    write_shoppers,
+)
+from recgan.recommenders.ease.recommender import EASE
 from recgan.registry import versions
 from recgan.registry.tracking import connect
 from recgan.serving import server
@@ -28,7 +37,7 @@ from recgan.serving.explorer.search import Lines
 from recgan.serving.explorer.why import why
 from recgan.serving.model import ServedModel
 from recgan.serving.schema import MAX_HISTORY, Event, Filters
-from tests.package.conftest import ITEMS, USERS, shop_features
+from tests.package.conftest import ITEMS, USERS, dated_features, shop_features
 from tests.serving.conftest import buying, ids, promote, register, until
 from tests.serving.test_model import WEIGHTS, Echo
 
@@ -98,6 +107,52 @@ def test_the_challengers_list_is_what_the_shop_will_be_answered(client, shop):
         assert ids(answer["challenger"]) == ids(answered)
     answer = lists(client, history=buying(4))
     assert ids(answer["challenger"]) != ids(answer["champion"])
+
+
+DATED = [
+    {"user_id": "user-7", "exclude_seen": False},
+    {"user_id": "user-7", "history": buying(4, 10), "exclude_seen": False},
+    {"user_id": "user-8", "history": [{"item_id": "item-4", "timestamp": "2026-01-08T12:00:00"}]},
+    {"history": [{"item_id": "item-4", "timestamp": 1.7e9}, {"item_id": "item-9", "timestamp": 1.7001e9}]},
+]
+
+
+@pytest.mark.parametrize("request_", DATED)
+def test_the_page_weighs_by_age_as_the_shop_is_answered(store_env, tmp_path, request_):
+    """A recommender that halves what is two days older, and shoppers whose histories have ages."""
+    features = dated_features()
+    write_shoppers(features, tmp_path / SHOPPERS)
+    shoppers = read_shoppers(tmp_path / SHOPPERS, ITEMS)
+    item_ids, popularity = (
+        features.items["item_id"].tolist(),
+        features.items["popularity"].to_numpy(np.float32),
+    )
+    weights = Confidence(dict.fromkeys(WEIGHTS, 1.0), True, None, None)
+
+    def served(half_life_days):
+        ease = EASE(5, half_life_days).fit(features.train)
+        return ServedModel("m", "1", PackagedRecommender(ease, item_ids, popularity, None, weights, shoppers))
+
+    app, request_ = create_app("nobody", poll_seconds=3600, exposure="any"), request_ | {"k": ITEMS}
+    with TestClient(app, HOME) as client:
+        app.state.watch.serving = served(2.0)
+        answer, expected = lists(client, **request_), ask(client, "/recommend", **request_)
+        assert ids(answer["champion"]) == ids(expected)
+        scores = [[item["score"] for item in one["items"]] for one in (answer["champion"], expected)]
+        assert scores[0] == pytest.approx(scores[1], rel=1e-5, abs=1e-7)
+        best = ids(expected)[2]
+        found = ask(client, f"{API}/why", **request_, item_id=best)
+        assert found["rank"] == 3
+        for one in found["influences"]:
+            other = one["item"]["item_id"]
+            similar = ids(client.get(f"/similar?item_id={other}&k=47").json())
+            assert one["alone"] == (similar.index(best) + 1 if best in similar else None)
+            left = [event for event in request_.get("history", []) if event["item_id"] != other]
+            without = lists(client, **(request_ | {"history": left}), removed=[other])
+            assert ids(without["champion"]).index(best) + 1 == one["without"]
+        app.state.watch.serving = served(None)
+        unweighed = [item["score"] for item in ask(client, "/recommend", **request_)["items"]]
+        assert unweighed != pytest.approx(scores[1], rel=0.01)
 
 
 @pytest.mark.parametrize("request_", REQUESTS)

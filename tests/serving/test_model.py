@@ -8,11 +8,12 @@ import pytest
 from scipy.sparse import csr_array
 
 from recgan.core.errors import RecganError
+from recgan.features.matrices import beside
 from recgan.package.packaged import Catalogue, Confidence, PackagedRecommender, Shoppers
 from recgan.serving.model import ServedModel
 from recgan.serving.schema import Event, Filters
 
-NOW = datetime(2026, 1, 31, tzinfo=UTC)
+NOW, DAY = datetime(2026, 1, 31, tzinfo=UTC), timedelta(days=1)
 WEIGHTS = {"view": 1.0, "cart": 2.0, "purchase": 4.0, "rating": 0.0}
 
 
@@ -97,6 +98,62 @@ def test_what_a_known_shopper_does_adds_to_what_is_stored():
     assert history.confidences.tolist() == [2, 3.5, 1]
     assert served.history(None, "empty").user_known
     assert not len(served.history(None, "empty").positions)
+
+
+def dated(ages, user_items=((0, 2.5, 0, 1), (0, 0, 0, 0))):
+    """Shopper u has b and d, and of the shopper empty nothing is stored; the ages are of ten days ago."""
+    matrix = csr_array(np.array(user_items, np.float32))
+    return Shoppers(
+        {"u": 0, "empty": 1},
+        matrix,
+        None if ages is None else beside(matrix, np.float32(ages)),
+        NOW - 10 * DAY,
+    )
+
+
+def test_ages_count_back_from_now_and_stored_ones_go_on():
+    served = model(confidence=Confidence(WEIGHTS, False, None, None), shoppers=dated([3, 0]))
+    history = served.history(None, "u", NOW)
+    assert history.ages.tolist() == [13, 10]
+    typed = events(
+        ("a", "view", NOW - 2 * DAY),
+        ("a", "view", NOW - DAY / 2),  # the newest counts
+        ("c", "view", None),  # of now
+        ("b", "view", NOW - 90 * DAY),  # what is stored is newer
+        ("d", "view", NOW + DAY),  # a clock that is ahead
+        ("d", "rating", NOW),  # does not count
+    )
+    history = served.history(typed, "u", NOW)
+    assert history.positions.tolist() == [0, 1, 2, 3]
+    assert history.ages.tolist() == [0.5, 13, 0, 0]
+    assert served.history(typed, now=NOW).ages.tolist() == [0.5, 90, 0, 0]
+    assert served.history(typed[:1], "empty", NOW).ages.tolist() == [2]
+    assert served.history(typed[3:4], "u", NOW, removed=["b"]).ages.tolist() == [90, 10]
+    assert served.history(events(("a", "rating", NOW), ("a", "view", NOW - DAY)), now=NOW).ages.tolist() == [
+        1
+    ]
+    assert served.history(None, "u", NOW - 99 * DAY).ages.tolist() == [3, 0]
+
+
+def test_a_history_of_which_no_age_is_stored_has_none():
+    served = model(shoppers=dated(None))
+    assert served.history(events(("a", "view", NOW)), "u", NOW).ages is None
+    assert served.history(events(("a", "view", NOW)), "empty", NOW).ages.tolist() == [0]
+
+
+def test_the_recommender_is_asked_with_the_ages():
+    asked = []
+
+    class Asked(Echo):
+        def score(self, user_items, ages=None):
+            asked.append(None if ages is None else (ages.indices.tolist(), ages.data.tolist()))
+            return super().score(user_items)
+
+    served = model(Asked(), shoppers=dated([3, 0]))
+    served.rank(served.history(events(("a", "view", NOW)), "u", NOW), 3)
+    served.rank(served.history(events(("a", "view", None), ("c", "view", None)), now=NOW), 3)
+    served.rank(served.item("a"), 3)
+    assert asked == [([0, 1, 3], [0, 13, 10]), ([0, 2], [0, 0]), None]
 
 
 @pytest.mark.parametrize("fault", [ValueError("broken"), np.nan, np.inf])

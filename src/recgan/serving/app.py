@@ -30,9 +30,10 @@ from recgan.serving.answers import (
 )
 from recgan.serving.champion import ChampionWatch
 from recgan.serving.explorer.routes import explorer
+from recgan.serving.histories import History
 from recgan.serving.intake import Intake
 from recgan.serving.metrics import Metrics
-from recgan.serving.model import History, Mask, Ranking, ServedModel
+from recgan.serving.model import Mask, Ranking, ServedModel
 from recgan.serving.schema import (
     MAX_BODY,
     Health,

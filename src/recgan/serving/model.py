@@ -1,40 +1,26 @@
-"""One version of the model, answering: events to confidences, filters, ranking, popularity where it fails."""
+"""One version of the model, answering: filters, ranking, popularity where it fails."""
 
 import logging
 import math
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from recgan.core.errors import RecganError
+from recgan.features.matrices import beside
 from recgan.package.packaged import PackagedRecommender
 from recgan.recommenders.protocol import top_k
+from recgan.serving.histories import History, history_of
 from recgan.serving.schema import MAX_HISTORY, Event, Filters, Item, Model
 
 log = logging.getLogger(__name__)
 
-_DAY = 86_400  # seconds
-
 Mask = NDArray[np.bool_]
-
-
-@dataclass(frozen=True)
-class History:
-    """A history in positions."""
-
-    positions: NDArray[np.int32]
-    """Ascending."""
-    confidences: NDArray[np.float32]
-    seen: NDArray[np.int32]
-    """Every known item that the history names, those with events that do not count too."""
-    unknown_items: tuple[str, ...] = ()
-    events_left_out: int = 0
-    user_known: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -83,74 +69,8 @@ class ServedModel:
         now: datetime | None = None,
         removed: Collection[str] = (),
     ) -> History:
-        """Turn events, a known shopper's history, or both into confidences, as features does.
-
-        The confidence of an event is its kind's weight, halved for each half life that passed until `now`.
-        (features counts until the end of a window instead.) A known shopper's stored confidences stay as they
-        were at the end of theirs. A package without confidences takes every event as 1.
-
-        Args:
-            events: of the request.
-            user_id: whose stored history is added; one who is not known adds nothing.
-            now: the instant to count ages back from.
-            removed: items that are taken out of the stored history.
-        """
-        packaged, settings = self.packaged, self.packaged.confidence
-        now = now or datetime.now(UTC)
-        binary = settings is None or settings.binary
-        confidences: dict[int, float] = {}
-        seen: set[int] = set()
-        user_known: bool | None = None
-        if user_id is not None:
-            row = None if packaged.shoppers is None else packaged.shoppers.rows.get(user_id)
-            user_known = row is not None
-            if packaged.shoppers is not None and row is not None:
-                user_items = packaged.shoppers.user_items
-                part = slice(user_items.indptr[row], user_items.indptr[row + 1])
-                confidences = dict(
-                    zip(user_items.indices[part].tolist(), user_items.data[part].tolist(), strict=True)
-                )
-                for item_id in removed:
-                    confidences.pop(packaged.positions.get(item_id, -1), None)
-                seen = set(confidences)
-        unknown: dict[str, None] = {}
-        left_out = 0
-        for event in events or ():
-            position = packaged.positions.get(event.item_id)
-            if position is None:
-                unknown[event.item_id] = None
-                continue
-            seen.add(position)
-            worth = self._worth(event, now)
-            if worth <= 0:
-                left_out += 1
-            else:
-                confidences[position] = 1.0 if binary else confidences.get(position, 0.0) + worth
-        positions = sorted(confidences)
-        return History(
-            np.array(positions, dtype=np.int32),
-            np.array([confidences[position] for position in positions], dtype=np.float32),
-            np.array(sorted(seen), dtype=np.int32),
-            tuple(unknown),
-            left_out,
-            user_known,
-        )
-
-    def _worth(self, event: Event, now: datetime) -> float:
-        settings = self.packaged.confidence
-        if settings is None:
-            return 1.0
-        # As in features: a rating without stars is not known to be high enough.
-        stars = -math.inf if event.value is None else event.value
-        if event.event == "rating" and settings.min_rating is not None and stars < settings.min_rating:
-            return 0.0
-        weight = settings.weights.get(event.event, 0.0)
-        if settings.binary or settings.half_life_days is None or event.timestamp is None or weight <= 0:
-            return weight
-        age = max((now - event.timestamp).total_seconds() / _DAY, 0.0)
-        # Ages that underflow still count a little, as in features.
-        left = math.exp2(-age / settings.half_life_days)
-        return max(weight * left, float(np.finfo(np.float32).tiny))
+        """Turn events, a known shopper's history, or both into a history; arguments: `history_of`."""
+        return history_of(self.packaged, events, user_id, now, removed)
 
     def item(self, item_id: str) -> History:
         """Return the history of a known item alone."""
@@ -209,16 +129,21 @@ class ServedModel:
         """
         indptr = np.array([0, len(history.positions)], dtype=np.int32)
         row = csr_array((history.confidences, history.positions, indptr), shape=(1, self._n_items))
-        found: NDArray[np.float32] = self.scores(row)[0]
+        ages = None if history.ages is None else beside(row, history.ages)
+        found: NDArray[np.float32] = self.scores(row, ages)[0]
         return found
 
-    def scores(self, user_items: csr_array) -> NDArray[np.float32]:
+    def scores(self, user_items: csr_array, ages: csr_array | None = None) -> NDArray[np.float32]:
         """Return the recommender's scores (rows, items) for histories of that shape.
+
+        Args:
+            user_items: confidences.
+            ages: days, the same entries in the same order; None where they are not known.
 
         Raises:
             RecganError: a score is not a number; or whatever the recommender raises.
         """
-        scores = self.packaged.recommender.score(user_items)
+        scores = self.packaged.recommender.score(user_items, ages)
         if scores.shape != user_items.shape or not np.isfinite(scores).all():
             n_rows, n_items = user_items.shape
             raise RecganError(

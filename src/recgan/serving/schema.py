@@ -68,7 +68,10 @@ class Event(BaseModel):
 
     item_id: Id
     event: EventKind = "purchase"
-    timestamp: Instant | None = Field(None, description="ISO 8601, or seconds since 1970; UTC without zone.")
+    timestamp: Instant | None = Field(
+        None,
+        description="ISO 8601, or seconds since 1970; UTC without zone. Without one the event is of now.",
+    )
     value: Annotated[float, Field(strict=True, allow_inf_nan=False)] | None = Field(
         None, description="A rating's stars; else of no effect."
     )

@@ -17,7 +17,8 @@ from recgan.serving.explorer.schema import (
     Verdict,
 )
 from recgan.serving.explorer.search import known
-from recgan.serving.model import History, Mask, ServedModel
+from recgan.serving.histories import History
+from recgan.serving.model import Mask, ServedModel
 from recgan.serving.schema import MAX_K, Item
 
 _Rank = Callable[[History, int, Mask | None], tuple[list[Item], bool]]

@@ -4,8 +4,8 @@ Two figures for each item of the history, both from the recommender's `score` al
 same for every recommender:
 
 - *alone*: the rank of the recommended item in what `/similar` answers for the item of the history. That is
-  the answer to a history of that one item with confidence 1, the item itself left out. The *nearest* items of
-  a history are those with the best such rank.
+  the answer to a history of that one item, now and with confidence 1, the item itself left out. The *nearest*
+  items of a history are those with the best such rank.
 - *without*: the rank of the recommended item for the history without that item (leave one out). That item may
   then return to the list itself, since it is no longer seen.
 
@@ -18,9 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from recgan.features.matrices import beside
 from recgan.serving.explorer.schema import MAX_TRIED, Influence, Why
 from recgan.serving.explorer.search import known
-from recgan.serving.model import History, Mask, ServedModel
+from recgan.serving.histories import History
+from recgan.serving.model import Mask, ServedModel
 
 
 def why(served: ServedModel, history: History, item_id: str, exclude_seen: bool, allowed: Mask | None) -> Why:
@@ -40,13 +42,18 @@ def why(served: ServedModel, history: History, item_id: str, exclude_seen: bool,
     tried = np.argsort(-history.confidences, kind="stable")[:MAX_TRIED]
     n_items = len(served.packaged.item_ids)
     everything = np.ones(n_items, dtype=np.bool_) if allowed is None else allowed
+    ages = np.zeros(len(history.positions)) if history.ages is None else history.ages
     scores = _scores(
         served,
         [
-            (history.positions, history.confidences),
-            *((history.positions[[at]], np.ones(1, dtype=np.float32)) for at in tried),
-            *((np.delete(history.positions, at), np.delete(history.confidences, at)) for at in tried),
+            (history.positions, history.confidences, ages),
+            *((history.positions[[at]], np.ones(1, dtype=np.float32), np.zeros(1)) for at in tried),
+            *(
+                tuple(np.delete(values, at) for values in (history.positions, history.confidences, ages))
+                for at in tried
+            ),
         ],
+        aged=history.ages is not None,
     )
     eligible = everything.copy()
     if exclude_seen:
@@ -87,9 +94,11 @@ def _rank(scores: NDArray[np.float32], position: int, eligible: Mask) -> int | N
 
 
 def _scores(
-    served: ServedModel, rows: list[tuple[NDArray[np.int32], NDArray[np.float32]]]
+    served: ServedModel, rows: list[tuple[NDArray[np.generic], ...]], aged: bool
 ) -> NDArray[np.float32]:
-    indptr = np.cumsum([0, *(len(positions) for positions, _ in rows)]).astype(np.int32)
-    positions, confidences = (np.concatenate(parts) for parts in zip(*rows, strict=True))
+    """Score histories of positions, confidences and ages; the ages count only where they are known."""
+    indptr = np.cumsum([0, *(len(positions) for positions, *_ in rows)]).astype(np.int32)
+    positions, confidences, ages = (np.concatenate(parts) for parts in zip(*rows, strict=True))
     shape = (len(rows), len(served.packaged.item_ids))
-    return served.scores(csr_array((confidences, positions, indptr), shape=shape))
+    user_items = csr_array((confidences, positions, indptr), shape=shape)
+    return served.scores(user_items, beside(user_items, ages) if aged else None)

@@ -1,0 +1,132 @@
+"""What is asked about: events and stored histories as confidences and ages, the way features has them."""
+
+import math
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recgan.package.packaged import Confidence, PackagedRecommender
+from recgan.serving.schema import Event
+
+_DAY = 86_400  # seconds
+
+
+@dataclass(frozen=True)
+class History:
+    """A history in positions."""
+
+    positions: NDArray[np.int32]
+    """Ascending."""
+    confidences: NDArray[np.float32]
+    seen: NDArray[np.int32]
+    """Every known item that the history names, those with events that do not count too."""
+    ages: NDArray[np.float64] | None = None
+    """Days since the last event that counts with each item; None where that is not known of all."""
+    unknown_items: tuple[str, ...] = ()
+    events_left_out: int = 0
+    user_known: bool | None = None
+
+
+def history_of(
+    packaged: PackagedRecommender,
+    events: Sequence[Event] | None,
+    user_id: str | None = None,
+    now: datetime | None = None,
+    removed: Collection[str] = (),
+) -> History:
+    """Turn events, a known shopper's history, or both into confidences and ages, as features does.
+
+    The confidence of an event is its kind's weight, halved for each half life that passed until `now`.
+    (features counts until the end of a window instead.) A known shopper's stored confidences stay as they
+    were at the end of theirs; the stored ages go on to `now`. An event without a timestamp is of now. So a
+    history of plain ids is equally old, which weighs none of it less. Where the stored ages are missing, no
+    age is known. A package without confidences takes every event as 1.
+
+    Args:
+        packaged: whose vocabulary, weights and shoppers count.
+        events: of the request.
+        user_id: whose stored history is added; one who is not known adds nothing.
+        now: the instant to count ages back from.
+        removed: items that are taken out of the stored history.
+    """
+    settings, now = packaged.confidence, now or datetime.now(UTC)
+    binary = settings is None or settings.binary
+    confidences: dict[int, float] = {}
+    ages: dict[int, float] | None = {}
+    user_known: bool | None = None
+    if user_id is not None:
+        row = None if packaged.shoppers is None else packaged.shoppers.rows.get(user_id)
+        user_known = row is not None
+        if row is not None:
+            confidences, ages = _stored(packaged, row, now)
+            for item_id in removed:
+                confidences.pop(packaged.positions.get(item_id, -1), None)
+                if ages is not None:
+                    ages.pop(packaged.positions.get(item_id, -1), None)
+    seen = set(confidences)
+    unknown: dict[str, None] = {}
+    left_out = 0
+    for event in events or ():
+        position = packaged.positions.get(event.item_id)
+        if position is None:
+            unknown[event.item_id] = None
+            continue
+        seen.add(position)
+        age = 0.0 if event.timestamp is None else _days(event.timestamp, now)
+        worth = _worth(event, age, settings)
+        if worth <= 0:
+            left_out += 1
+            continue
+        confidences[position] = 1.0 if binary else confidences.get(position, 0.0) + worth
+        if ages is not None:
+            ages[position] = min(ages.get(position, age), age)
+    positions = sorted(confidences)
+    return History(
+        np.array(positions, dtype=np.int32),
+        np.array([confidences[position] for position in positions], dtype=np.float32),
+        np.array(sorted(seen), dtype=np.int32),
+        None if ages is None else np.array([ages[position] for position in positions], dtype=np.float64),
+        tuple(unknown),
+        left_out,
+        user_known,
+    )
+
+
+def _stored(
+    packaged: PackagedRecommender, row: int, now: datetime
+) -> tuple[dict[int, float], dict[int, float] | None]:
+    """Return the confidences and the ages of a known shopper's items; no ages where an item has none."""
+    shoppers = packaged.shoppers
+    assert shoppers is not None
+    user_items = shoppers.user_items
+    part = slice(user_items.indptr[row], user_items.indptr[row + 1])
+    positions = user_items.indices[part].tolist()
+    confidences = dict(zip(positions, user_items.data[part].tolist(), strict=True))
+    if not positions:
+        return confidences, {}
+    if shoppers.ages is None or shoppers.until is None:
+        return confidences, None
+    since = shoppers.ages.data[part] + _days(shoppers.until, now)
+    return confidences, dict(zip(positions, since.tolist(), strict=True))
+
+
+def _days(instant: datetime, now: datetime) -> float:
+    return max((now - instant).total_seconds() / _DAY, 0.0)
+
+
+def _worth(event: Event, age: float, settings: Confidence | None) -> float:
+    if settings is None:
+        return 1.0
+    # As in features: a rating without stars is not known to be high enough.
+    stars = -math.inf if event.value is None else event.value
+    if event.event == "rating" and settings.min_rating is not None and stars < settings.min_rating:
+        return 0.0
+    weight = settings.weights.get(event.event, 0.0)
+    if settings.binary or settings.half_life_days is None or weight <= 0:
+        return weight
+    # Ages that underflow still count a little, as in features.
+    left = math.exp2(-age / settings.half_life_days)
+    return max(weight * left, float(np.finfo(np.float32).tiny))
