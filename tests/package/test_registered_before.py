@@ -45,6 +45,7 @@ def test_todays_code_loads_it_and_it_answers_as_then(model):
     found = packaged.recommend(HISTORIES, 5, True, CONFIDENCES)
     assert [answer.item_ids for answer in found] == ITEM_IDS
     assert [answer.scores for answer in found] == [pytest.approx(row, rel=1e-4) for row in SCORES]
+    assert packaged.recommend(HISTORIES, 5, True, CONFIDENCES, AGES) == found  # RC-GAN weighs nothing by age
     assert packaged.catalogue.titles[0] == "Thing 0"
     assert packaged.confidence.half_life_days is None
     assert len(packaged.shoppers.rows) == 150

@@ -23,8 +23,8 @@ class NewestHistories:
     test window has counts 1."""
     ages: csr_array | None
     """(shoppers, items) the entries of `user_items` in their order, 0 a stored entry: days from the shopper's
-    last event with the item to `until`. An event in the test window is that with the item's first one there.
-    None where the features know of no times."""
+    last event with the item to `until`. Of the test window only what it holds out counts, by the item's
+    first event there. None where the features know of no times."""
     until: datetime | None
     """The log's end; None without ages."""
 
