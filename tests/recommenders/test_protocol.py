@@ -10,6 +10,7 @@ from recgan.recommenders.itemknn.recommender import ItemKNN
 from recgan.recommenders.popularity.recommender import Popularity
 from recgan.recommenders.protocol import recommend, top_k
 from recgan.recommenders.rp3beta.recommender import RP3beta
+from recgan.recommenders.sparse_ease.recommender import SparseEASE
 from tests.recommenders.data import checkerboard
 
 PERSONAL = {
@@ -17,6 +18,7 @@ PERSONAL = {
     "itemknn asymmetric": lambda: ItemKNN(neighbours=20, shrink=1, asymmetry=0.8),
     "rp3beta": lambda: RP3beta(neighbours=20, alpha=0.8, beta=0.3),
     "ease": lambda: EASE(l2=5),
+    "sparse ease": lambda: SparseEASE(l2=5, density=0.5),
     "ials": lambda: IALS(factors=4, regularization=0.5, alpha=2, iterations=20, seed=0),
 }
 ALL = {"popularity": Popularity, **PERSONAL}

@@ -10,7 +10,7 @@ from scipy.sparse import csr_array
 
 from recgan.recommenders.ages import aged
 from recgan.recommenders.fallback import shares_of_users, unreached_by_popularity
-from recgan.recommenders.neighbours import Neighbours, find_nearest
+from recgan.recommenders.neighbours import Neighbours, nearest_by_cosine
 from recgan.recommenders.weights import (
     dense_where_it_pays,
     product_with,
@@ -22,8 +22,7 @@ from recgan.recommenders.weights import (
 class ItemKNN:
     """Cosine between items, shrunk (Sarwar et al. 2001) and asymmetric (Aiolli 2013).
 
-    w(i, j) = ⟨x_i, x_j⟩ / (‖x_i‖^2a ‖x_j‖^(2 − 2a) + shrink) from source i to target j. Each target keeps its
-    best sources only. An asymmetry a of 0.5 is the plain cosine.
+    Each target keeps its best sources only (`nearest_by_cosine` has the formula).
     """
 
     def __init__(
@@ -36,19 +35,7 @@ class ItemKNN:
 
     def nearest(self, user_items: csr_array, n: int) -> Neighbours:
         """Find the n best sources of each target; one call serves all smaller numbers of neighbours."""
-        columns = user_items.tocsc()
-        squares = np.asarray(columns.power(2).sum(axis=0), dtype=np.float32)  # (items,)
-        of_sources, of_targets = squares**self.asymmetry, squares ** (1 - self.asymmetry)
-
-        def similarities(start: int, stop: int) -> NDArray[np.float32]:
-            products: NDArray[np.float32] = (
-                columns[:, start:stop].T @ user_items
-            ).toarray()  # (block, items)
-            # The addend keeps an item without users at 0 / tiny, not at 0 / 0.
-            products /= of_targets[start:stop, None] * of_sources + np.float32(self.shrink + 1e-9)
-            return products
-
-        return find_nearest(similarities, user_items.shape[1], n)
+        return nearest_by_cosine(user_items, n, self.shrink, self.asymmetry)
 
     def fit(self, user_items: csr_array, found: Neighbours | None = None) -> Self:
         """Keep each item's best neighbours.

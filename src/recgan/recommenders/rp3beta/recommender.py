@@ -39,9 +39,8 @@ class RP3beta:
         to_items = _transitions(user_items, self.alpha).tocsc()  # (users, items)
         from_items = _transitions(csr_array(user_items.T), self.alpha).T.tocsr()  # (users, items)
 
-        def walks(start: int, stop: int) -> NDArray[np.float32]:
-            walked: NDArray[np.float32] = (to_items[:, start:stop].T @ from_items).toarray()
-            return walked  # (targets of the block, sources)
+        def walks(start: int, stop: int) -> csr_array:
+            return csr_array(to_items[:, start:stop].T @ from_items)  # (targets of the block, sources)
 
         return find_nearest(walks, user_items.shape[1], n)
 

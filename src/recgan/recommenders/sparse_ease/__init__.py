@@ -1,0 +1,1 @@
+"""EASE with few weights for each item, for catalogues that are too large for EASE."""
