@@ -1,10 +1,8 @@
 """The packaged recommender: ids in, ids out. Knows nothing of MLflow."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -165,40 +163,52 @@ class PackagedRecommender:
         ages: Sequence[Sequence[float] | None] | None = None,
     ) -> tuple[csr_array, csr_array | None]:
         """Turn histories into (histories, items) of confidences and of ages; unknown ids are left out."""
-        rows = [
-            self._row(history, *(None if given is None else given[number] for given in (confidences, ages)))
-            for number, history in enumerate(histories)
-        ]
-        indptr = np.concatenate([[0], np.cumsum([len(row) for row in rows], dtype=np.int64)])
-        indices = np.array([position for row in rows for position, _ in row], dtype=np.int32)
-        data = np.array([entry for row in rows for _, entry in row], dtype=np.float32).reshape(-1, 2)
-        shape = (len(histories), len(self.item_ids))
-        user_items = csr_array((data[:, 0].copy(), indices, indptr), shape=shape)
-        return user_items, None if ages is None else beside(user_items, data[:, 1].copy())
+        lengths, n_items = [len(history) for history in histories], len(self.item_ids)
+        items = [item for history in histories for item in history]
+        worth = _one_for_each("confidences", confidences, lengths, 1.0)
+        days = _one_for_each("ages", ages, lengths, 0.0)
+        if (wrong := np.flatnonzero(~((worth > 0) & (worth < np.inf)))).size:
+            item, confidence = items[wrong[0]], worth[wrong[0]]
+            raise RecganError(f"the confidence {confidence:g} of item {item!a} is not a number above 0")
+        if (wrong := np.flatnonzero(~((days >= 0) & (days < np.inf)))).size:
+            item, age = items[wrong[0]], days[wrong[0]]
+            raise RecganError(f"the age {age:g} of item {item!a} is not a number of days from 0 up")
+        positions = np.array([self.positions.get(item, -1) for item in items], dtype=np.int64)
+        known = positions >= 0
+        places = np.repeat(np.arange(len(lengths)), lengths)[known] * n_items + positions[known]
+        cells, cell = np.unique(places, return_inverse=True)
+        rows = cells // max(n_items, 1)
+        total, newest = np.bincount(cell, worth[known], len(cells)), np.full(len(cells), np.inf)
+        np.minimum.at(newest, cell, days[known])
+        counted_once = [confidences is None or confidences[row] is None for row in range(len(lengths))]
+        total[np.array(counted_once, dtype=np.bool_)[rows]] = 1
+        user_items = csr_array(
+            (
+                total.astype(np.float32),
+                (cells - rows * n_items).astype(np.int32),
+                np.searchsorted(rows, np.arange(len(lengths) + 1)),
+            ),
+            shape=(len(lengths), n_items),
+        )
+        return user_items, None if ages is None else beside(user_items, newest.astype(np.float32))
 
-    def _row(
-        self, history: Sequence[str], confidences: Sequence[float] | None, ages: Sequence[float] | None
-    ) -> list[tuple[int, tuple[float, float]]]:
-        """Return the position, confidence and age of each known item, by position."""
-        for what, given in (("confidences", confidences), ("ages", ages)):
-            if given is not None and len(given) != len(history):
-                raise RecganError(
-                    f"{len(given)} {what} for a history of {len(history)} items; give one for each"
-                )
-        row: dict[int, tuple[float, float]] = {}
-        worth = repeat(1.0) if confidences is None else confidences
-        since = repeat(0.0) if ages is None else ages
-        for item, confidence, age in zip(history, worth, since, strict=False):
-            if not 0 < confidence < math.inf:
-                raise RecganError(f"the confidence {confidence} of item {item!a} is not a number above 0")
-            if not 0 <= age < math.inf:
-                raise RecganError(f"the age {age} of item {item!a} is not a number of days from 0 up")
-            position = self.positions.get(item)
-            if position is None:
-                continue
-            before, newest = row.get(position, (0.0, age))
-            row[position] = (1.0 if confidences is None else before + confidence, min(newest, age))
-        return sorted(row.items())
+
+def _one_for_each(
+    what: str, given: Sequence[Sequence[float] | None] | None, lengths: list[int], otherwise: float
+) -> NDArray[np.float64]:
+    """Return a number for each item of all histories; `otherwise` where a history has none.
+
+    Raises:
+        RecganError: a history has more or fewer numbers than items.
+    """
+    if given is None:
+        return np.full(sum(lengths), otherwise)
+    numbers: list[float] = []
+    for values, length in zip(given, lengths, strict=True):
+        if values is not None and len(values) != length:
+            raise RecganError(f"{len(values)} {what} for a history of {length} items; give one for each")
+        numbers += [otherwise] * length if values is None else values
+    return np.array(numbers, dtype=np.float64)
 
 
 def write_items(items: pd.DataFrame, path: Path, params: FeaturesParams | None = None) -> None:
