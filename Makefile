@@ -21,7 +21,7 @@ $(INSTALLED):
 
 install: $(INSTALLED)  ## the virtual environment in .venv, from requirements.lock
 
-run: $(INSTALLED)  ## from raw events to a promoted champion, or a refusal with reasons (DATA=ml-100k FOLDER=… for other data)
+run: $(INSTALLED)  ## from raw events to a champion and what it recommends (DATA=ml-100k FOLDER=… for other data)
 ifdef DATA
 	@$(BIN)/python -m recgan use $(DATA) $(if $(FOLDER),--folder "$(FOLDER)")
 endif
@@ -30,8 +30,8 @@ endif
 images: $(INSTALLED)  ## the image GAN of images/params.yaml, measured, registered and judged
 	@$(BIN)/python -m flows.images
 
-tune: $(INSTALLED)  ## search settings on validation (RECOMMENDER=rcgan TRIALS=30 or MINUTES=…; WRITE=1 puts them into params.yaml)
-	@$(BIN)/python -m recgan tune $(if $(RECOMMENDER),--recommender $(RECOMMENDER)) $(if $(TRIALS),--trials $(TRIALS)) \
+tune: $(INSTALLED)  ## search settings on validation (CANDIDATE=rcgan TRIALS=30 or MINUTES=…; WRITE=1 puts them into params.yaml)
+	@$(BIN)/python -m recgan tune $(if $(CANDIDATE),--candidate $(CANDIDATE)) $(if $(TRIALS),--trials $(TRIALS)) \
 	  $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) $(if $(WRITE),--write)
 
 test: $(INSTALLED)  ## every test, and the checks

@@ -22,8 +22,11 @@ from flows.outside import OUTSIDE, told_cleanly  # noqa: E402
 from flows.promotion import judge, promote, register  # noqa: E402
 from flows.stages import push_cache, run_stage, stage_order  # noqa: E402
 from recgan.core.alone import alone  # noqa: E402
+from recgan.core.errors import RecganError, Unavailable  # noqa: E402
 from recgan.data.freshness import check_freshness  # noqa: E402
 from recgan.package.store import Recommenders  # noqa: E402
+from recgan.recommenders.catalogue import TRAINED  # noqa: E402
+from recgan.recommenders.skipped import skip, skipped  # noqa: E402
 from recgan.registry.live import followed  # noqa: E402
 from recgan.registry.promotion import Promotion  # noqa: E402
 from recgan.settings import Params, load_params  # noqa: E402
@@ -33,9 +36,7 @@ from recgan.settings import Params, load_params  # noqa: E402
 def bring_up_to_date(stage: str, root: Path, params: Params) -> State[str]:
     """Run one DVC stage, or find it unchanged; an unchanged log may have grown too old by itself."""
     try:
-        # Only a training is followed in MLflow, and by hand, without this flow, not even that.
-        with followed(root, params.register_.name) if stage == "train" else nullcontext({}) as variables:
-            outcome = run_stage(stage, root, get_run_logger().info, variables)
+        outcome = run_stage(stage, root, get_run_logger().info)
         if stage == "validate":
             check_freshness(root, params.validate_)
     finally:
@@ -45,6 +46,26 @@ def bring_up_to_date(stage: str, root: Path, params: Params) -> State[str]:
                 summary.data_quality(root), key="data-quality", description="Data quality"
             )
     return Completed(name=outcome.title(), message=f"{stage}: {outcome}", data=str(outcome))
+
+
+@task(cache_policy=NO_CACHE)
+def train_candidate(stage: str, root: Path, params: Params) -> State[str]:
+    """Train a candidate, or find it unchanged; one that fails is left out, and the others go on."""
+    name = stage.partition("@")[2]
+    failed_before = (root / layout.MODELS / name / layout.SKIPPED).exists()  # perhaps of a smaller machine
+    # Only a training is followed in MLflow, and by hand, without this flow, not even that.
+    adversarial = params.candidates[name].recommender in TRAINED
+    with followed(root, params.register_.name) if adversarial else nullcontext({}) as variables:
+        try:
+            outcome = str(run_stage(stage, root, get_run_logger().info, variables, force=failed_before))
+        except Unavailable:
+            raise
+        except RecganError as fault:  # killed, as where memory runs out: the stage itself could not say so
+            skip(name, str(fault), root)
+    reason = skipped(root, name)
+    if reason is not None:
+        return Completed(name="Skipped", message=f"{stage}: {reason}", data="skipped")
+    return Completed(name=outcome.title(), message=f"{stage}: {outcome}", data=outcome)
 
 
 @task(task_run_name="push", **OUTSIDE)
@@ -57,9 +78,9 @@ def push(root: Path) -> State[str]:
 
 @task(task_run_name="publish", cache_policy=NO_CACHE)
 def publish(root: Path, params: Params, promotion: Promotion) -> None:
-    """Show the metrics against the baselines and the decision as artifacts."""
+    """Show the metrics of the candidates and the decision as artifacts."""
     report = (root / layout.EVALUATION_TEXT).read_text(encoding="utf-8")
-    create_markdown_artifact(report, key="metrics", description="The recommender against the baselines")
+    create_markdown_artifact(report, key="metrics", description="The candidates on the test window")
     create_markdown_artifact(
         summary.decision(params, promotion), key="gate", description="The gate's decision"
     )
@@ -78,7 +99,7 @@ def retrain(
     ref: Annotated[str, Field(min_length=1, pattern=r"^[^-\s][^\s]*$")] = "HEAD",
     stage_timeout_minutes: Annotated[float, Field(gt=0)] = 480,
 ) -> State[Promotion]:
-    """Bring every stage up to date, register the recommender, and promote it if the gate lets it pass.
+    """Bring every stage up to date, register the challenger, and promote it if the gate lets it pass.
 
     Args:
         root: the project, a folder with params.yaml and dvc.yaml.
@@ -94,7 +115,7 @@ def retrain(
             worktree(root, ref)
         params = load_params(place / "params.yaml")
         for stage in stage_order(place):
-            timed = bring_up_to_date.with_options(
+            timed = (train_candidate if stage.startswith("train@") else bring_up_to_date).with_options(
                 name=stage, task_run_name=stage, timeout_seconds=60 * stage_timeout_minutes
             )
             timed(stage, place, params)

@@ -1,20 +1,22 @@
 """Run DVC stages as children that never outlive the flow run."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from enum import StrEnum
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from queue import Empty, Queue
 from threading import Thread
-from typing import IO
+from typing import IO, Any
 
 from flows.dvc_locks import drop_dead, holder
+from recgan.core import layout
 from recgan.core.errors import RecganError, Unavailable
 from recgan.core.yaml12 import read_yaml
 
@@ -46,7 +48,7 @@ def stage_order(root: Path, file: str = "dvc.yaml") -> list[str]:
         RecganError: dvc.yaml is missing or its stages depend on each other in a circle.
     """
     try:
-        stages = read_yaml(root / file)["stages"]
+        stages = dict(_expanded(read_yaml(root / file)["stages"], root))
     except FileNotFoundError:
         raise RecganError(
             f"no {file} in {root.resolve()}; run the flow from the root of the project"
@@ -59,7 +61,14 @@ def stage_order(root: Path, file: str = "dvc.yaml") -> list[str]:
         for path in _paths(stage.get("outs", []) + stage.get("metrics", []))
     }
     needs = {
-        name: sorted({maker[path] for path in _paths(stage.get("deps", [])) if path in maker})
+        name: sorted(
+            {
+                of
+                for path in _paths(stage.get("deps", []))
+                for out, of in maker.items()
+                if out == path or out.startswith(f"{path}/")
+            }
+        )
         for name, stage in stages.items()
     }
     try:
@@ -69,12 +78,28 @@ def stage_order(root: Path, file: str = "dvc.yaml") -> list[str]:
         raise RecganError(f"{file}: the stages {circle} depend on each other; break the circle") from None
 
 
+def _expanded(stages: dict[str, Any], root: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield each stage by its name; one with `foreach` over a table of params.yaml is one for each entry."""
+    for name, stage in stages.items():
+        if "foreach" not in stage:
+            yield name, stage
+            continue
+        table = read_yaml(root / layout.PARAMS)[stage["foreach"].removeprefix("${").removesuffix("}")]
+        for key in table:
+            yield f"{name}@{key}", json.loads(json.dumps(stage["do"]).replace("${key}", key))
+
+
 def _paths(entries: list[str | dict[str, object]]) -> list[str]:
     return [entry if isinstance(entry, str) else next(iter(entry)) for entry in entries]
 
 
 def run_stage(
-    stage: str, root: Path, on_line: Callable[[str], None], variables: Mapping[str, str] | None = None
+    stage: str,
+    root: Path,
+    on_line: Callable[[str], None],
+    variables: Mapping[str, str] | None = None,
+    *,
+    force: bool = False,
 ) -> Outcome:
     """Bring one stage up to date with `dvc repro --single-item`, handing on each line it prints.
 
@@ -86,13 +111,15 @@ def run_stage(
         root: the project.
         on_line: is given each line.
         variables: of the stage's environment, beside this process's own.
+        force: run it though nothing has changed.
 
     Raises:
         RecganError: the stage failed; the message is what it said.
     """
     waits_for = None
+    command = ["repro", "--single-item", *(["--force"] if force else []), stage]
     while True:
-        code, said = run_dvc(["repro", "--single-item", stage], root, on_line, variables)
+        code, said = run_dvc(command, root, on_line, variables)
         busy = holder(said) if code != 0 else None
         if busy is None:
             break

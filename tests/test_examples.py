@@ -58,6 +58,10 @@ def test_params_yaml_is_the_shop_at_first():
 # --- values ---------------------------------------------------------------------------------------------
 
 
+def rcgan(**changes):
+    return {"candidates": {"rcgan": changes}}
+
+
 @pytest.mark.parametrize(
     ("difference", "expected"),
     [
@@ -67,13 +71,23 @@ def test_params_yaml_is_the_shop_at_first():
         ({"validate": {"price": {"low": 1}}}, {"validate.price": {"low": 1, "high": 100000}}),
         ({"features": {"weights": {"view": 3}}}, {"features.weights": {"view": 3}}),
         ({"validate": {"values": {}}}, {"validate.values": {}}),
-        ({"train": {"critic": {"dropout": 0}}}, {"train.critic.dropout": 0, "train.critic.hidden": [400]}),
-        ({"train": {"recommender": "rcgan", "epochs": 1}}, {"train.epochs": 1, "train.patience": 4}),
-        ({"train": {"recommender": "cfgan", "epochs": 1}}, {"train": {"recommender": "cfgan", "epochs": 1}}),
+        (
+            rcgan(critic={"dropout": 0}),
+            {"candidates.rcgan.critic.dropout": 0, "candidates.rcgan.critic.hidden": [400]},
+        ),
+        (
+            rcgan(recommender="rcgan", epochs=1),
+            {"candidates.rcgan.epochs": 1, "candidates.rcgan.patience": 4},
+        ),
+        (
+            rcgan(recommender="cfgan", epochs=1),
+            {"candidates.rcgan": {"recommender": "cfgan", "epochs": 1}},
+        ),
         ({"features": {"split": {"test_days": 1}}}, {"features.split.validation_days": 14}),
         ({"features": {"split": {"kind": "random"}}}, {"features.split": {"kind": "random"}}),
-        ({"baselines": {"ease": None}}, {"baselines.ease": None}),
-        ({"train": 3, "mine": 4}, {"train": 3, "mine": 4}),
+        ({"candidates": {"mine": {"recommender": "ease"}}}, {"candidates.mine": {"recommender": "ease"}}),
+        ({"candidates": {"ease": {"l2": [1]}}}, {"candidates.ease.recommender": "ease"}),
+        ({"evaluate": 3, "mine": 4}, {"evaluate": 3, "mine": 4}),
     ],
 )
 def test_sections_are_merged_and_other_values_replaced(difference, expected):
@@ -91,17 +105,21 @@ def test_sections_are_merged_and_other_values_replaced(difference, expected):
     }
 
 
-def test_a_section_that_was_left_out_comes_back_whole():
-    without = merged(example("shop"), {"baselines": {"ease": None}}, Params)
-    assert merged(without, {"baselines": {"ease": {"l2": [1]}}}, Params)["baselines"]["ease"] == {"l2": [1]}
+def test_null_takes_a_candidate_out_and_what_was_taken_out_comes_back_whole():
+    without = merged(example("shop"), {"candidates": {"ease": None, "none": None}}, Params)
+    assert [*without["candidates"]] == ["popularity", "itemknn", "rp3beta", "ials", "rcgan"]
+    again = merged(without, {"candidates": {"ease": {"l2": [1]}}}, Params)
+    assert again["candidates"]["ease"] == {"l2": [1]}
 
 
 def test_a_base_may_have_a_base_in_another_folder(tmp_path):
     (tmp_path / "inner").mkdir()
     shutil.copy(SHOP, tmp_path / "inner/shop.yaml")
-    (tmp_path / "inner/one.yaml").write_text("base: shop.yaml\ntrain: {epochs: 1, patience: 1}\n")
-    (tmp_path / "two.yaml").write_text("base: inner/one.yaml\ntrain: {epochs: 2}\n")
-    train = load_with_base(tmp_path / "two.yaml").train
+    (tmp_path / "inner/one.yaml").write_text(
+        "base: shop.yaml\ncandidates: {rcgan: {epochs: 1, patience: 1}}\n"
+    )
+    (tmp_path / "two.yaml").write_text("base: inner/one.yaml\ncandidates: {rcgan: {epochs: 2}}\n")
+    train = load_with_base(tmp_path / "two.yaml").candidates["rcgan"]
     assert (train.epochs, train.patience, train.evaluate_every) == (2, 1, 5)
 
 
@@ -118,12 +136,18 @@ def test_a_base_may_have_a_base_in_another_folder(tmp_path):
         ({"mine": "base: null\n"}, ["has the base None", "name a params file"]),
         ({"mine": "base: a.yaml\n", "a": "a: [1,\n"}, ["a.yaml, line", "not readable"]),
         (
-            {"mine": "base: shop.yaml\ntrain: {epoch: 3, dropout: 2}\nrecommend: {k: -1}\n"},
-            ["mine.yaml has 3 fault(s)", "did you mean `epochs`?", "train.dropout", "recommend.k", "-1"],
+            {"mine": "base: shop.yaml\ncandidates: {rcgan: {epoch: 3, dropout: 2}}\nrecommend: {k: -1}\n"},
+            [
+                "mine.yaml has 3 fault(s)",
+                "did you mean `epochs`?",
+                "candidates.rcgan.dropout",
+                "recommend.k",
+                "-1",
+            ],
         ),
         (
-            {"mine": "base: shop.yaml\ntrain: {recommender: irgan}\n"},
-            ["mine.yaml has", "train.temperature: missing"],
+            {"mine": "base: shop.yaml\ncandidates: {rcgan: {recommender: irgan}}\n"},
+            ["mine.yaml has", "candidates.rcgan.temperature: missing"],
         ),
     ],
 )
@@ -144,7 +168,7 @@ def test_a_base_that_does_not_do_is_one_clear_error(tmp_path, files, words):
 def test_dvc_reads_params_yaml_itself_so_it_has_no_base(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     shutil.copytree(ROOT / "examples", "examples")
-    difference = "base: examples/shop.yaml\ntrain: {epochs: 3}\n"
+    difference = "base: examples/shop.yaml\ncandidates: {rcgan: {epochs: 3}}\n"
     Path("params.yaml").write_text(difference)
     with pytest.raises(
         RecganError, match=r"base is examples/shop\.yaml, which DVC would not follow"
@@ -152,7 +176,7 @@ def test_dvc_reads_params_yaml_itself_so_it_has_no_base(tmp_path, monkeypatch):
         load_params()
     assert "`recgan use params.yaml`" in str(caught.value)
     replaced = use("params.yaml")
-    assert load_params().train.epochs == 3
+    assert load_params().candidates["rcgan"].epochs == 3
     assert (
         Path("params.yaml").read_text()
         == SHOP.read_text().replace("epochs: 100", "epochs: 3").split("\n\n", 1)[1]
@@ -173,13 +197,14 @@ def test_the_head_is_the_examples_and_one_blank_line_parts_sections(tmp_path):
     text = whole(tmp_path / "mine.yaml")[0].decode()
     expected = SHOP.read_text().split("\n\n")
     expected[0] = "# Mine.\n\n# Of two parts."
-    expected[6] = expected[6].replace("  seed: 0\n", "\n  # tossed\n  seed: 5 # five\n")
-    expected[8] = "# few\nrecommend:\n  k: 3"
-    expected[9] = expected[9].rstrip("\n") + "\n\n# end\n"
+    expected[5] = expected[5].replace("  seed: 0\n", "\n  # tossed\n  seed: 5 # five\n")
+    expected[7] = "# few\nrecommend:\n  k: 3"
+    expected[8] = expected[8].rstrip("\n") + "\n\n# end\n"
     assert text == "\n\n".join(expected)
 
 
 SMALL = SHOP.read_text().split("\n\n", 1)[1]
+IALS = SMALL[SMALL.index("  ials:\n") : SMALL.index("  rcgan:\n")]
 
 
 @pytest.mark.parametrize(
@@ -188,19 +213,31 @@ SMALL = SHOP.read_text().split("\n\n", 1)[1]
         ("recommend:\n  k: 3   # few\n", "  k: 20\n", "  k: 3   # few\n"),
         ("recommend:   # daily\n  k: 3\n", "recommend:\n  k: 20\n", "recommend:   # daily\n  k: 3\n"),
         ("recommend: {k: 3}   # few\n", "  k: 20\n", "  k: 3\n"),
-        ("train:\n    critic:\n        dropout: 0\n", "    dropout: 0.5\n", "    dropout: 0\n"),
-        ("train: {critic: {dropout: 1e-4}}\n", "    dropout: 0.5\n", "    dropout: 1e-4\n"),
-        ("train:\n  alarms: {grace: 9}\n", "{grace: 5, ", "{grace: 9, "),
         (
-            "train:\n  alarms: {effective_rank: 9} # late\n",
+            "candidates:\n    rcgan:\n        critic:\n            dropout: 0\n",
+            "      dropout: 0.5\n",
+            "      dropout: 0\n",
+        ),
+        ("candidates: {rcgan: {critic: {dropout: 1e-4}}}\n", "      dropout: 0.5\n", "      dropout: 1e-4\n"),
+        ("candidates:\n  rcgan:\n    alarms: {grace: 9}\n", "{grace: 5, ", "{grace: 9, "),
+        (
+            "candidates:\n  rcgan:\n    alarms: {effective_rank: 9} # late\n",
             "effective_rank: 10}",
             "effective_rank: 9} # late",
         ),
         (
-            "train:\n  alarms:\n    grace: 9   # late\n",
-            "  alarms: {grace: 5, gradient_growth: 5, effective_items: 30, effective_rank: 10}\n",
-            "  alarms:\n    grace: 9   # late\n    gradient_growth: 5\n    effective_items: 30\n"
-            "    effective_rank: 10\n",
+            "candidates:\n  rcgan:\n    alarms:\n      grace: 9   # late\n",
+            "    alarms: {grace: 5, gradient_growth: 5, effective_items: 30, effective_rank: 10}\n",
+            "    alarms:\n      grace: 9   # late\n      gradient_growth: 5\n      effective_items: 30\n"
+            "      effective_rank: 10\n",
+        ),
+        ("candidates: {ials: null}\n", IALS, ""),
+        ("candidates:\n  # not here\n  ials: null\n", IALS, ""),
+        (
+            "candidates:\n"
+            "  ials:\n    # one\n    recommender: popularity\n    half_life_days: [3]   # days\n",
+            IALS,
+            "  ials:\n    # one\n    recommender: popularity\n    half_life_days: [3]   # days\n",
         ),
         (
             "features:\n  # stars\n  min_rating: 3\n",
@@ -250,7 +287,7 @@ def test_a_folder_stands_in_the_whole(tmp_path):
     use("ml-1m", tmp_path, root=tmp_path)
     params = load_params(tmp_path / "params.yaml")
     assert params.ingest.path == tmp_path
-    assert params.train == load_with_base(ROOT / "examples/ml-1m.yaml").train
+    assert params.candidates == load_with_base(ROOT / "examples/ml-1m.yaml").candidates
 
 
 def test_anchors_do_not_reach_from_one_file_into_another(tmp_path):
@@ -258,7 +295,7 @@ def test_anchors_do_not_reach_from_one_file_into_another(tmp_path):
         SHOP.read_text().replace("seed: 7\n", "seed: &seed 7\n", 1).replace("seed: 42", "seed: *seed")
     )
     (tmp_path / "mine.yaml").write_text("base: shop.yaml\ningest: {seed: 8}\n")
-    train = load_with_base(tmp_path / "mine.yaml").train
+    train = load_with_base(tmp_path / "mine.yaml").candidates["rcgan"]
     assert train.seed == 7
     with pytest.raises(RecganError, match=r"shop\.yaml shares values .* write them out"):
         use(str(tmp_path / "mine.yaml"), root=tmp_path)

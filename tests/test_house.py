@@ -13,11 +13,15 @@ import yaml
 from recgan.core import closure
 from recgan.data.sources import catalogue as sources
 from recgan.images.settings import ImagesParams
-from recgan.recommenders.catalogue import BASELINES, TRAINED, module_of
+from recgan.recommenders.catalogue import CLASSICAL, TRAINED, module_of
 from recgan.settings import Params
 from tests.conftest import ROOT
 
-STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+STAGES = {
+    name: stage.get("do", stage)
+    for name, stage in yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"].items()
+}
+RECOMMENDERS = [*CLASSICAL, *TRAINED]
 IMAGE_STAGES = yaml.safe_load((ROOT / "images/dvc.yaml").read_text())["stages"]
 HEAVY = {
     "torch",
@@ -68,9 +72,11 @@ def test_the_registry_names_no_domain():
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_is_a_params_section_and_a_subcommand(stage):
-    assert STAGES[stage]["cmd"] == f"python -m recgan {stage}"
-    assert STAGES[stage]["params"] == [stage]
-    assert stage in {field.alias or name for name, field in Params.model_fields.items()}
+    own = {"train": ["candidates.${key}", "evaluate.primary_k"], "evaluate": ["candidates", "evaluate"]}
+    assert STAGES[stage]["cmd"] == f"python -m recgan {stage}" + (" ${key}" if stage == "train" else "")
+    assert STAGES[stage]["params"] == own.get(stage, [stage])
+    sections = {field.alias or name for name, field in Params.model_fields.items()}
+    assert {one.split(".")[0] for one in STAGES[stage]["params"]} <= sections
     help_text = subprocess.run(
         [sys.executable, "-m", "recgan", stage, "--help"],
         capture_output=True,
@@ -119,27 +125,30 @@ STAGE_CODE = imported_by("src/recgan/stages.py")
 IMAGE_CODE = imported_by("src/recgan/images/commands.py")
 
 
+FITS = {True: "recgan.recommenders.train", False: "recgan.recommenders.tune"}
+"""What fits a recommender, by whether it is trained adversarially."""
+
+
 def code_of(stage: str, recommender: str) -> list[str]:
-    """Return the modules that a stage runs where params.yaml trains this recommender."""
+    """Return the modules that a stage runs of a candidate that is this recommender."""
     named = {
         "ingest": [sources.module_of(name) for name in sources.SOURCES],
-        "baselines": [module_of(name) for name in BASELINES],
-        "train": [module_of(recommender)],
-        "evaluate": [module_of(recommender)],
+        "train": [module_of(recommender), FITS[recommender in TRAINED]],
+        "evaluate": [module_of(name) for name in RECOMMENDERS],
     }
     return STAGE_CODE[stage] + named.get(stage, [])
 
 
 def dependencies(stage: str, recommender: str) -> list[str]:
-    """Return what dvc.yaml names for a stage where params.yaml trains this recommender."""
-    return [one.replace("${train.recommender}", recommender) for one in STAGES[stage]["deps"]]
+    """Return what dvc.yaml names for a stage of a candidate that is this recommender."""
+    return [one.replace("${item.recommender}", recommender) for one in STAGES[stage]["deps"]]
 
 
 CODE = {
     **{
         f"{stage} {recommender}": (code_of(stage, recommender), dependencies(stage, recommender))
         for stage in STAGES
-        for recommender in (TRAINED if stage in ("train", "evaluate") else ["rcgan"])
+        for recommender in (RECOMMENDERS if stage == "train" else ["rcgan"])
     },
     **{
         f"images {stage}": (IMAGE_CODE[f"images_{stage}"][:1], IMAGE_STAGES[stage]["deps"])

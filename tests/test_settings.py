@@ -35,23 +35,23 @@ def test_every_params_file_of_the_project_is_sound():
 
 
 def test_a_mistyped_name_gets_the_likely_one(content):
-    content["train"]["epoch"] = content["train"].pop("epochs")
+    content["candidates"]["rcgan"]["epoch"] = content["candidates"]["rcgan"].pop("epochs")
     message = faults(content)
     assert "2 fault(s)" in message
-    assert "train.epoch: unknown parameter; did you mean `epochs`?" in message
-    assert "train.epochs: missing" in message
+    assert "candidates.rcgan.epoch: unknown parameter; did you mean `epochs`?" in message
+    assert "candidates.rcgan.epochs: missing" in message
 
 
 def test_another_recommenders_parameter_is_to_be_removed(content):
-    content["train"]["view"] = "item"
-    assert "train.view: unknown parameter; remove it" in faults(content)
-    content["train"] = {"recommender": "dfgan"}
-    assert "expected tags: 'rcgan', 'cfgan', 'irgan', 'feature_gan', 'student'" in faults(content)
+    content["candidates"]["rcgan"]["view"] = "item"
+    assert "candidates.rcgan.view: unknown parameter; remove it" in faults(content)
+    content["candidates"]["rcgan"] = {"recommender": "dfgan"}
+    assert "'ials', 'rcgan', 'cfgan', 'irgan', 'feature_gan', 'student'" in faults(content)
 
 
 def test_a_number_in_quotes_is_explained(content):
-    content["train"]["epochs"] = "1e3"
-    assert "train.epochs" in faults(content)
+    content["candidates"]["rcgan"]["epochs"] = "1e3"
+    assert "candidates.rcgan.epochs" in faults(content)
     assert "(given: '1e3'); this is text: write the number without quotes" in faults(content)
 
 
@@ -70,7 +70,7 @@ def test_sections_must_fit_together(content):
     content["features"]["split"] = {"kind": "published", "validation_share": 0, "seed": 1}
     message = faults(content)
     assert "a published split needs both" in message
-    assert "set train.patience to null" in message
+    assert "set candidates.rcgan.patience to null" in message
 
 
 @pytest.mark.parametrize(("must_beat", "least"), [(4, 240), (2, 160), (0, 80)])
@@ -108,10 +108,45 @@ def test_the_primary_k_must_be_measured(content):
     assert "primary_k is 7" in faults(content)
 
 
+def test_what_must_be_beaten_is_a_candidate(content):
+    content["register"]["gate"]["must_beat"] = ["slim"]
+    assert "must_beat names slim, which is no candidate" in faults(content)
+    assert "popularity, itemknn, rp3beta, ease, ials, rcgan" in faults(content)
+
+
+@pytest.mark.parametrize("name", ["champion", "RC-GAN", "a.b", "9th", ""])
+def test_a_candidates_name_is_one_of_a_folder_a_stage_and_a_metric(content, name):
+    content["candidates"][name] = content["candidates"]["ease"]
+    assert f"candidates.{name}" in faults(content)
+
+
+def test_two_candidates_may_be_the_same_recommender(content):
+    content["candidates"]["rcgan_alone"] = content["candidates"]["rcgan"] | {"adversarial": 0}
+    candidates = check_params(content, Path("params.yaml")).candidates
+    assert [candidates[name].adversarial for name in ("rcgan", "rcgan_alone")] == [2, 0]
+
+
+def test_without_candidates_nothing_is_trained(content):
+    content["candidates"] = {}
+    assert "candidates: Dictionary should have at least 1 item" in faults(content)
+
+
+def test_what_recommends_the_seen_needs_lists_with_the_seen(content):
+    content["candidates"]["mine"] = {"recommender": "personal", "half_life_days": [None]}
+    assert "set features.repeat_purchases to true" in faults(content)
+    content["features"]["repeat_purchases"] = True
+    check_params(content, Path("params.yaml"))
+
+
+def test_who_has_the_sections_of_before_is_told_what_they_are_now(content):
+    content["train"] = content["candidates"].pop("rcgan")
+    assert "train: such sections are candidates now" in faults(content)
+
+
 def test_params_are_frozen():
     params = load_params(SHOP)
     with pytest.raises(ValidationError):
-        params.train.epochs = 1
+        params.candidates["rcgan"].epochs = 1
 
 
 def test_checking_leaves_the_content_alone(content):
@@ -134,37 +169,37 @@ def test_a_missing_file_says_where_to_run(tmp_path):
 
 
 def test_smoothing_needs_a_target_to_smooth(cfgan):
-    cfgan["train"]["stability"]["label_smoothing"] = 0.1
+    cfgan["candidates"]["cfgan"]["stability"]["label_smoothing"] = 0.1
     check_params(cfgan, Path("params.yaml"))
-    cfgan["train"]["loss"] = "wasserstein"
+    cfgan["candidates"]["cfgan"]["loss"] = "wasserstein"
     assert "label_smoothing is 0.1, but loss wasserstein has no target for real rows" in faults(cfgan)
 
 
 def test_a_bare_wasserstein_is_a_choice_and_so_is_clipping_without_it(cfgan):
-    cfgan["train"]["loss"] = "wasserstein"
+    cfgan["candidates"]["cfgan"]["loss"] = "wasserstein"
     check_params(cfgan, Path("params.yaml"))
-    cfgan["train"]["loss"] = "hinge"
-    cfgan["train"]["stability"]["constraints"]["clip_weights"] = 0.01
+    cfgan["candidates"]["cfgan"]["loss"] = "hinge"
+    cfgan["candidates"]["cfgan"]["stability"]["constraints"]["clip_weights"] = 0.01
     check_params(cfgan, Path("params.yaml"))
 
 
 def test_a_schedule_must_fit_its_training(cfgan):
-    schedule = cfgan["train"]["stability"]["schedule"]
-    schedule["critic_steps"], schedule["warm_up"] = 5, cfgan["train"]["epochs"]
+    schedule = cfgan["candidates"]["cfgan"]["stability"]["schedule"]
+    schedule["critic_steps"], schedule["warm_up"] = 5, cfgan["candidates"]["cfgan"]["epochs"]
     message = faults(cfgan)
     assert "critic_steps is 5, so discriminator.steps (2) counts for nothing; set it to 1" in message
     assert "would never hear the discriminator; shorten it" in message
 
 
 def test_a_mistyped_constraint_gets_the_likely_one(cfgan):
-    cfgan["train"]["stability"]["constraints"]["gradient_penality"] = 1
+    cfgan["candidates"]["cfgan"]["stability"]["constraints"]["gradient_penality"] = 1
     assert "did you mean `gradient_penalty`?" in faults(cfgan)
 
 
 def test_a_retail_gan_must_have_something_to_learn_from():
     content = example("feature-gan")
-    content["train"] |= {"adversarial": 0, "regression": 0}
-    content["train"]["stability"]["label_smoothing"] = 0.1
+    content["candidates"]["feature_gan"] |= {"adversarial": 0, "regression": 0}
+    content["candidates"]["feature_gan"]["stability"]["label_smoothing"] = 0.1
     message = faults(content)
     assert "stability.feature_matching are 0: nothing is learned" in message
     assert "loss relativistic has no target for real rows" in message
@@ -202,10 +237,12 @@ def test_every_example_refuses_times_that_are_none(path):
 
 
 def test_who_wrote_accelerator_is_told_what_it_is_now(content):
-    content["train"]["accelerator"] = content["train"].pop("trainer")["accelerator"]
+    content["candidates"]["rcgan"]["accelerator"] = content["candidates"]["rcgan"].pop("trainer")[
+        "accelerator"
+    ]
     assert "replace its line by trainer: {accelerator: auto, devices: 1, num_nodes: 1" in faults(content)
 
 
 def test_a_time_that_is_none_is_told_how_it_is_written(content):
-    content["train"]["trainer"]["max_time"] = "2h"
+    content["candidates"]["rcgan"]["trainer"]["max_time"] = "2h"
     assert 'days:hours:minutes:seconds; two hours are "00:02:00:00"' in faults(content)

@@ -50,24 +50,16 @@ def features() -> None:
 
 
 @app.command()
-def baselines() -> None:
-    """Tune the classical baselines on validation and rank the test users."""
-    from recgan.stages import baselines as stage
-
-    stage()
-
-
-@app.command()
-def train() -> None:
-    """Train the GAN recommender."""
+def train(name: Annotated[str, typer.Argument(help="Of a candidate in params.yaml.")]) -> None:
+    """Train or tune a candidate, and choose its settings on validation."""
     from recgan.stages import train as stage
 
-    stage()
+    stage(name)
 
 
 @app.command()
 def evaluate() -> None:
-    """Measure the recommender against the baselines on the test window."""
+    """Measure the candidates on the test window; the best on validation is the challenger."""
     from recgan.stages import evaluate as stage
 
     stage()
@@ -75,8 +67,9 @@ def evaluate() -> None:
 
 @app.command()
 def tune(
-    recommender: Annotated[
-        str | None, typer.Option(help="Any but popularity; by default the one that params.yaml trains.")
+    candidate: Annotated[
+        str | None,
+        typer.Option(help="A candidate, or what is none yet; by default the first GAN."),
     ] = None,
     trials: Annotated[
         int | None, typer.Option(help="Trials in all, earlier ones included; 30 without --minutes.")
@@ -87,11 +80,11 @@ def tune(
     seed: Annotated[int, typer.Option(min=0, help="Of the settings that are tried.")] = 0,
     write: Annotated[bool, typer.Option("--write", help="Put the best settings into params.yaml.")] = False,
 ) -> None:
-    """Search a recommender's settings within search.yaml on validation; goes on where it stopped."""
+    """Search a candidate's settings within search.yaml on validation; goes on where it stopped."""
     from recgan.tuning.search import search, write_winner
     from recgan.use import sentence
 
-    found = search(recommender, trials=trials, minutes=minutes, seed=seed)
+    found = search(candidate, trials=trials, minutes=minutes, seed=seed)
     if write:
         print(sentence(write_winner(found), "the best settings"))
 

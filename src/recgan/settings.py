@@ -4,6 +4,7 @@ A stage reads its own section and those of the stages before it; DVC tracks the 
 """
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,7 +17,8 @@ from recgan.data.settings import ValidateParams
 from recgan.data.sources.catalogue import IngestParams
 from recgan.evaluation.settings import EvaluateParams
 from recgan.features.settings import FeaturesParams
-from recgan.recommenders.catalogue import BaselinesParams, TrainParams
+from recgan.recommenders.catalogue import CandidateParams
+from recgan.recommenders.personal.settings import personal_faults
 
 
 class GateParams(Section):
@@ -78,14 +80,22 @@ class MonitorParams(Section):
     """Floor of the share of the champion's catalogue that the published lists reach."""
 
 
+CandidateName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+"""A folder, a DVC stage and MLflow's metrics are called by it."""
+
+_TAKEN = ("champion", "users", "users_left_out")
+"""What stands beside the candidates' names in comparisons and metrics."""
+
+
 class Params(Section):
     """All of params.yaml."""
 
     ingest: IngestParams
     validate_: ValidateParams = Field(alias="validate")  # pydantic owns the plain name
     features: FeaturesParams
-    baselines: BaselinesParams
-    train: TrainParams
+    candidates: Annotated[dict[CandidateName, CandidateParams], Field(min_length=1)]
+    """What is trained each night: name → recommender with its settings. The best on validation challenges the
+    champion; where nothing is held out for validation, the first that was trained."""
     evaluate: EvaluateParams
     register_: RegisterParams = Field(alias="register")  # ABCMeta owns the plain name
     recommend: RecommendParams
@@ -99,6 +109,14 @@ class Params(Section):
                 f"{BASE} is {content[BASE]}, which DVC would not follow; put the whole in place by "
                 "`recgan use params.yaml`"
             )
+        if isinstance(content, dict) and (
+            old := [name for name in ("baselines", "train") if name in content]
+        ):
+            raise ValueError(
+                f"{' and '.join(old)}: such sections are candidates now. Put each baseline's grid and the "
+                "train section under candidates, each by a name and with `recommender: KIND`, without "
+                "metric_k, as examples/shop.yaml has them"
+            )
         return content
 
     @model_validator(mode="after")
@@ -111,18 +129,7 @@ class Params(Section):
                 "a published split needs both "
                 "ingest.source: published-split and features.split.kind: published"
             )
-        for name in self.register_.gate.must_beat:
-            if name not in {"popularity", *self.baselines.grids()}:
-                faults.append(
-                    f"register.gate.must_beat names {name}, but baselines has no grid of it; take it out of "
-                    "must_beat, or give it a grid"
-                )
-        share = getattr(split, "validation_share", None)
-        if share == 0 and self.train.patience is not None:
-            faults.append(
-                "features.split.validation_share is 0, so nothing can stop training early; "
-                "set train.patience to null (a student's is train.teacher.patience)"
-            )
+        faults += self._faults_of_candidates()
         gate, samples = self.register_.gate, self.evaluate.bootstrap_samples
         comparisons = len(gate.must_beat) + 2  # popularity and the champion
         # As compare() and holm() have it: no p after Holm is below 2 * comparisons / (samples + 1). The test
@@ -138,6 +145,27 @@ class Params(Section):
         if faults:
             raise ValueError("; ".join(faults))
         return self
+
+    def _faults_of_candidates(self) -> Iterator[str]:
+        names = list(self.candidates)
+        for name in self.register_.gate.must_beat:
+            if name not in names:
+                yield (
+                    f"register.gate.must_beat names {name}, which is no candidate; take it out of must_beat, "
+                    f"or choose among {', '.join(names)}"
+                )
+        for name in set(names) & set(_TAKEN):
+            yield f"candidates.{name}: {name} is a word of the reports; call it otherwise"
+        for name, section in self.candidates.items():
+            if section.recommender == "personal":
+                yield from personal_faults(name, self.features.repeat_purchases)
+        if getattr(self.features.split, "validation_share", None) == 0:
+            for name, section in self.candidates.items():
+                if getattr(section, "patience", None) is not None:
+                    yield (
+                        "features.split.validation_share is 0, so nothing can stop training early; "
+                        f"set candidates.{name}.patience to null (a student's is teacher.patience)"
+                    )
 
 
 def load_params(path: Path = Path("params.yaml")) -> Params:

@@ -6,15 +6,23 @@ put in place in one step when it ends well, so a stage that fails leaves what wa
 
 import logging
 import shutil
+import traceback
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from recgan.core import layout
 from recgan.core.errors import RecganError
-from recgan.core.files import read_json, replacing, unchanged, write_json, write_text
-from recgan.core.memory import refuse
+from recgan.core.files import replacing, unchanged, write_json, write_text
+from recgan.core.memory import refuse, tell
+from recgan.recommenders.catalogue import CandidateParams
+from recgan.recommenders.skipped import skip
 from recgan.settings import load_params
+
+if TYPE_CHECKING:
+    from recgan.features.matrices import Features
+    from recgan.recommenders.train import Fitted
+    from recgan.recommenders.tune import Tuned
 
 log = logging.getLogger(__name__)
 
@@ -92,90 +100,106 @@ def features(root: Path = Path()) -> None:
     write_json(root / layout.FEATURES_METRICS, built.summary)
 
 
-def baselines(root: Path = Path()) -> None:
-    """Tune each baseline on validation, refit it on train + validation, rank the test users.
+def train(name: str, root: Path = Path()) -> None:
+    """Train or tune a candidate of params.yaml on data/features.
 
-    Writes data/baselines/rankings.npz (one array per baseline) and metrics/baselines.json.
+    Writes models/NAME, reports/curves/NAME.csv and metrics/candidates/NAME.json. A training that was stopped,
+    killed or lost its machine goes on from checkpoints/ when the same training is asked for again. A
+    candidate that fails leaves the reason in models/NAME/skipped.json, and the others go on without it.
 
-    Raises:
-        RecganError: the features are missing, or a baseline needs more memory than is free.
-    """
-    import numpy as np
-
-    from recgan.features.matrices import read_features
-    from recgan.recommenders.tune import tune_all
-
-    settings = load_params(root / layout.PARAMS).baselines
-    tuned = tune_all(settings, read_features(root / layout.FEATURES))
-    with replacing(root / layout.BASELINES) as folder:
-        folder.mkdir()
-        rankings: dict[str, Any] = {name: one.ranking for name, one in tuned.items()}
-        np.savez_compressed(folder / "rankings.npz", **rankings)
-    write_json(root / layout.BASELINES_METRICS, {name: one.metrics() for name, one in tuned.items()})
-
-
-def train(root: Path = Path()) -> None:
-    """Train the recommender of params.yaml on data/features.
-
-    Writes models/recommender, reports/curves.csv and metrics/train.json. A training that was stopped, killed
-    or lost its machine goes on from checkpoints/ when the same training is asked for again.
+    Args:
+        name: of the candidate.
+        root: the project's folder.
 
     Raises:
-        RecganError: the features are missing, nothing can choose an epoch, the recommender needs more memory
-            than is free, or training diverged.
+        RecganError: there is no such candidate, or the features are missing.
     """
-    from recgan.adversarial.devices import writes
     from recgan.features.matrices import read_features
-    from recgan.recommenders.train import check_validation, curves_csv, fingerprint, needs, train
 
-    settings = load_params(root / layout.PARAMS).train
+    params = load_params(root / layout.PARAMS)
+    candidates = params.candidates
+    if name not in candidates:
+        raise RecganError(f"no candidate {name!r} in {layout.PARAMS}; choose among {', '.join(candidates)}")
     features = read_features(root / layout.FEATURES)
-    check_validation(settings, features)
-    refuse(needs(settings, features))
-    checkpoints = root / layout.CHECKPOINTS / fingerprint(settings, features)
-    trained = train(settings, features, checkpoints)
-    if not writes():  # one of several processes, whose weights are those of the first
+    checkpoints = root / layout.CHECKPOINTS
+    try:
+        fitted, unfinished = _fitted(candidates[name], features, params.evaluate.primary_k, checkpoints)
+    except (RecganError, MemoryError, ArithmeticError, RuntimeError, ValueError) as fault:
+        if not isinstance(fault, RecganError):  # no user's mistake: whoever mends it wants to know where
+            log.warning("%s", traceback.format_exc())
+        skip(name, f"{fault}" if isinstance(fault, RecganError) else f"{type(fault).__name__}: {fault}", root)
         return
-    with replacing(root / layout.RECOMMENDER) as folder:
-        folder.mkdir()
-        trained.recommender.save(folder)
-    write_text(root / layout.CURVES, curves_csv(trained.chosen.curves))
-    write_json(root / layout.TRAIN_METRICS, trained.metrics())
-    shutil.rmtree(checkpoints, ignore_errors=True)
+    if fitted is None:  # this is one of several processes, whose weights are those of the first
+        return
+    with replacing(root / layout.MODELS / name) as folder:
+        folder.mkdir(parents=True)
+        fitted.save(folder)
+    write_text(root / layout.CANDIDATE_CURVES / f"{name}.csv", fitted.curves())
+    write_json(root / layout.CANDIDATE_METRICS / f"{name}.json", fitted.metrics())
+    if unfinished is not None:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _fitted(
+    settings: CandidateParams, features: "Features", k: int, checkpoints: Path
+) -> tuple["Tuned | Fitted | None", Path | None]:
+    """Return what came of a candidate, None in a process that does not write, and its checkpoints."""
+    from recgan.recommenders.settings import ClassicalGrid
+
+    if isinstance(settings, ClassicalGrid):
+        from recgan.recommenders.tune import tune
+
+        refuse(tell(settings.needs(features.train.shape[1])))
+        return tune(settings, features, k), None
+    from recgan.adversarial.devices import writes
+    from recgan.recommenders.train import check_validation, fingerprint, needs, train
+
+    check_validation(settings, features)
+    refuse(tell(needs(settings, features)))
+    place = checkpoints / fingerprint(settings, features, k)
+    trained = train(settings, features, k, place)
+    return (trained if writes() else None), place
 
 
 def evaluate(root: Path = Path()) -> None:
-    """Rank the test users, measure every recommender, compare ours with each baseline, write the report.
+    """Take the best candidate on validation, rank the test users with all, compare, write the report.
 
     Users with nothing held out are left out, and counted in the summary. Writes metrics/evaluation.json,
-    data/evaluation (per_user.parquet, rankings.npz, summary.json), reports/evaluation.md and
-    reports/evaluation.html.
+    data/evaluation (per_user.parquet, rankings.npz, summary.json), reports/curves.csv (the challenger's),
+    reports/evaluation.md and reports/evaluation.html.
 
     Raises:
-        RecganError: an input is missing or does not fit the features, or no user has anything held out.
+        RecganError: an input is missing or does not fit the features, every candidate was skipped, or no
+            user has anything held out.
     """
     import numpy as np
 
-    from recgan.evaluation.evaluate import evaluate, flat_metrics, read_rankings
+    from recgan.evaluation.candidates import read_candidates
+    from recgan.evaluation.evaluate import evaluate, flat_metrics
     from recgan.evaluation.page import page
     from recgan.evaluation.report import comparison_table, report
     from recgan.features.matrices import read_features
     from recgan.recommenders.loading import load_recommender
 
-    settings = load_params(root / layout.PARAMS).evaluate
+    params = load_params(root / layout.PARAMS)
     features = read_features(root / layout.FEATURES)
-    recommender = load_recommender(root / layout.RECOMMENDER)
-    baselines = read_rankings(root / layout.BASELINES / "rankings.npz", features, max(settings.k))
-    found = evaluate(settings, features, recommender, baselines)
-    about = read_json(root / layout.RECOMMENDER / "recommender.json")
-    summary = {"recommender": about["name"], **found.summary}
+    kinds = {name: section.recommender for name, section in params.candidates.items()}
+    candidates = read_candidates(root, kinds)
+    found = evaluate(
+        params.evaluate,
+        features,
+        candidates,
+        lambda name: load_recommender(root / layout.MODELS / name),
+    )
     with replacing(root / layout.EVALUATION) as folder:
         folder.mkdir()
         found.per_user.to_parquet(folder / "per_user.parquet", index=False)
         arrays: dict[str, Any] = found.rankings
         np.savez_compressed(folder / "rankings.npz", **arrays)
-        write_json(folder / "summary.json", summary)
-    write_json(root / layout.EVALUATION_METRICS, flat_metrics(summary))
-    write_text(root / layout.EVALUATION_TEXT, report(summary))
+        write_json(folder / "summary.json", found.summary)
+    curves = root / layout.CANDIDATE_CURVES / f"{found.summary['challenger']}.csv"
+    write_text(root / layout.CURVES, curves.read_text(encoding="utf-8"))
+    write_json(root / layout.EVALUATION_METRICS, flat_metrics(found.summary))
+    write_text(root / layout.EVALUATION_TEXT, report(found.summary))
     write_text(root / layout.EVALUATION_PAGE, page(root))
-    log.info("\n%s", comparison_table(summary))
+    log.info("\n%s", comparison_table(found.summary))

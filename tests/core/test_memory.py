@@ -4,19 +4,21 @@ import pytest
 import yaml
 
 from recgan.core import memory
+from recgan.core.differences import merged
 from recgan.core.errors import RecganError
-from recgan.core.memory import Need, refuse
-from recgan.recommenders.settings import neighbours_need
-from recgan.settings import check_params, load_with_base
+from recgan.core.memory import Need, refuse, tell
+from recgan.recommenders.settings import ClassicalGrid, neighbours_need
+from recgan.settings import Params, check_params, load_with_base
 from tests.conftest import ROOT, SHOP
 
 GIB = 2**30
 
 
-def shop(**changes):
+def shop(must_beat=(), **candidates):
+    """The shop's params with other sections of candidates; None leaves one out."""
     content = yaml.safe_load(SHOP.read_text(encoding="utf-8"))
-    for section, values in changes.items():
-        content[section] |= values
+    content = merged(content, {"candidates": candidates}, Params)
+    content["register"]["gate"]["must_beat"] = list(must_beat)
     return check_params(content, "params.yaml")
 
 
@@ -69,37 +71,41 @@ def test_all_that_does_not_fit_is_in_one_message(system):
     ]
 
 
-def baselines_need(params, n_items):
-    return [need for grid in params.baselines.grids().values() for need in grid.needs(n_items)]
+@pytest.mark.parametrize("bytes_each", [GIB, 2**20])
+def test_what_takes_much_is_told_and_all_is_handed_on(system, caplog, bytes_each):
+    needs = [Need("one", bytes_each, "x", ""), Need("two", 3 * GIB, "y", "")]
+    with caplog.at_level("INFO", "recgan"):
+        assert tell(iter(needs)) == needs
+    told = ["two takes 3.0 GiB for y; 50.0 GiB are free"]
+    if bytes_each == GIB:
+        told.insert(0, "one takes 1.0 GiB for x; 50.0 GiB are free")
+    assert caplog.messages == told
+
+
+def candidates_need(params, n_items):
+    sections = params.candidates.values()
+    classical = [section for section in sections if isinstance(section, ClassicalGrid)]
+    assert classical
+    return [need for section in classical for need in section.needs(n_items)]
 
 
 def test_a_large_catalogue_is_refused_by_name(system):
     """18 * 60,000² bytes are 60.3 GiB; the widest of the shop's grid keeps 800 neighbours."""
     large = 60_000
-    with pytest.raises(RecganError, match=r"baselines\.ease: 60\.3 GiB for .*60,000 x 60,000.*ease to null"):
-        refuse(baselines_need(shop(), large))
-    without = shop(baselines={"ease": None}, register={**shop_register(), "gate": gate("popularity")})
-    refuse(baselines_need(without, large))
-    refuse(baselines_need(shop(), 8_000))
+    with pytest.raises(RecganError, match=r"ease: 60\.3 GiB for .*60,000 x 60,000 items; raise features"):
+        refuse(candidates_need(shop(), large))
+    refuse(candidates_need(shop(ease=None), large))
+    refuse(candidates_need(shop(), 8_000))
 
 
-def shop_register():
-    return yaml.safe_load(SHOP.read_text(encoding="utf-8"))["register"]
-
-
-def gate(*must_beat):
-    return {**shop_register()["gate"], "must_beat": list(must_beat)}
-
-
-def test_a_baseline_that_is_left_out_cannot_be_one_to_beat():
-    register = {**shop_register(), "gate": gate("popularity", "ease")}
-    with pytest.raises(RecganError, match=r"must_beat names ease, but baselines has no grid of it"):
-        shop(baselines={"ease": None}, register=register)
+def test_what_is_no_candidate_cannot_be_one_to_beat():
+    with pytest.raises(RecganError, match=r"must_beat names ease, which is no candidate; take it out"):
+        shop(ease=None, must_beat=["popularity", "ease"])
 
 
 def test_the_students_need_is_that_of_its_blocks_and_its_teachers_scores():
     """40 n² at once; in blocks 40 (2b)² and 48 n k; and 4 for each taught user and item."""
-    train = load_with_base(ROOT / "examples/student-ml100k.yaml").train
+    train = load_with_base(ROOT / "examples/student-ml100k.yaml").candidates["student"]
 
     def need(settings, n_users, n_items):
         [one] = settings.needs(n_users, n_items, on_gpu=False)

@@ -270,7 +270,7 @@ def test_the_command_says_what_differs_and_where_the_old_one_is(project):
     assert done.stdout.splitlines() == [
         "params.yaml now holds one; 2 values differ:",
         "  ingest.seed: 7, now 1",
-        "  train.epochs: 3, now 100",
+        "  candidates.rcgan.epochs: 3, now 100",
         "what it held before is in params.yaml.bak; back again: cp params.yaml.bak params.yaml",
     ]
 

@@ -1,4 +1,4 @@
-"""The evaluate stage on a small shop of its own, with a baseline in the place of the GAN."""
+"""The evaluate stage on a small shop of its own, with EASE in the place of the GAN."""
 
 import json
 import re
@@ -11,7 +11,6 @@ import yaml
 from scipy.sparse import csr_array
 
 from recgan.core.errors import RecganError
-from recgan.evaluation.evaluate import OURS
 from recgan.evaluation.report import evaluation_table
 from recgan.evaluation.significance import intervals
 from recgan.features.matrices import Features, HeldOut, write_features
@@ -20,7 +19,7 @@ from recgan.recommenders.popularity.recommender import Popularity
 from recgan.recommenders.protocol import recommend
 from recgan.recommenders.ranking import ndcg
 from recgan.stages import evaluate
-from tests.conftest import SHOP
+from tests.conftest import SHOP, example
 
 N_USERS, N_ITEMS = 90, 30
 
@@ -63,28 +62,33 @@ def features():
     )
 
 
+OURS = "cfgan"
+
+
 @pytest.fixture
 def project(features, tmp_path, monkeypatch):
-    """A project whose trained recommender is EASE, beside the rankings of two baselines."""
+    """A project whose GAN scores as EASE does, beside EASE and popularity."""
     params = yaml.safe_load(SHOP.read_text())
+    gan = example("cfgan-ml100k")["candidates"]["cfgan"]
+    params["candidates"] = {name: params["candidates"][name] for name in ("popularity", "ease")} | {OURS: gan}
     params["evaluate"] |= {"k": [5, 10], "primary_k": 10, "bootstrap_samples": 500, "new_item_days": 28}
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
     write_project(tmp_path, features)
-    ours = EASE(5).fit(features.train_validation)
-    monkeypatch.setattr("recgan.recommenders.loading.load_recommender", lambda folder: ours)
+    fitted = {name: EASE(5).fit(features.train_validation) for name in (OURS, "ease")}
+    fitted["popularity"] = Popularity().fit(features.train_validation)
+    monkeypatch.setattr("recgan.recommenders.loading.load_recommender", lambda folder: fitted[folder.name])
     return tmp_path
 
 
-def write_project(root, features):
-    for folder in ("data/features", "data/baselines", "models/recommender"):
+def write_project(root, features, **others):
+    figures = {"popularity": 0.1, "ease": 0.3, OURS: 0.4} | others
+    for folder in ("data/features", "metrics/candidates", "reports/curves"):
         (root / folder).mkdir(parents=True, exist_ok=True)
     write_features(features, root / "data" / "features")
-    (root / "models" / "recommender" / "recommender.json").write_text('{"name": "cfgan"}')
-    rankings = {
-        "popularity": recommend(Popularity().fit(features.train_validation), features.test.history, 100)[0],
-        "ease": recommend(EASE(5).fit(features.train_validation), features.test.history, 100)[0],
-    }
-    np.savez(root / "data" / "baselines" / "rankings.npz", **rankings)
+    for name, ndcg_there in figures.items():
+        about = ndcg_there if isinstance(ndcg_there, dict) else {"validation_ndcg": ndcg_there}
+        (root / f"metrics/candidates/{name}.json").write_text(json.dumps(about))
+        (root / f"reports/curves/{name}.csv").write_text(f"epoch,{name}\n")
 
 
 def read(root):
@@ -131,8 +135,8 @@ def test_per_user_figures_average_to_the_summary(project):
 def test_metrics_are_flat_finite_and_mlflow_takes_their_names(project):
     evaluate(root=project)
     metrics = json.loads((project / "metrics" / "evaluation.json").read_text())
-    assert {"recommender.ndcg_at_10", "recommender.ndcg_at_10_low", "ease.hr_at_10_high"} <= set(metrics)
-    assert {"recommender.tail_items.ndcg_at_10", "popularity.coverage_at_5"} <= set(metrics)
+    assert {"cfgan.ndcg_at_10", "cfgan.ndcg_at_10_low", "ease.hr_at_10_high"} <= set(metrics)
+    assert {"cfgan.tail_items.ndcg_at_10", "popularity.coverage_at_5"} <= set(metrics)
     for name, value in metrics.items():
         assert re.fullmatch(r"[\w. /-]+", name)
         assert np.isfinite(value)
@@ -211,9 +215,13 @@ def test_the_table_has_one_line_each_best_first_and_stands_in_the_report(project
     table = evaluation_table(root=project)
     lines = table.splitlines()
     assert [cell.strip() for cell in lines[0].split("|")[1:-1]] == [
-        *("recommender", "HR@10 [95% CI]", "NDCG@10 [95% CI]", "coverage@10", "p vs ours"),
+        *("recommender", "HR@10 [95% CI]", "NDCG@10 [95% CI]", "coverage@10", "p vs challenger"),
     ]
-    assert [line.split("|")[1].strip() for line in lines[2:]] == ["cfgan (ours)", "ease", "popularity"]
+    assert [line.split("|")[1].strip() for line in lines[2:]] == [
+        "cfgan (challenger)",
+        "ease",
+        "popularity",
+    ]
     assert len({len(line) for line in lines}) == 1
     assert table in (project / "reports" / "evaluation.md").read_text()
 
@@ -233,23 +241,94 @@ def test_without_timestamps_there_are_no_new_items(project, features):
     assert "new_items" not in read(project)["segments"]
 
 
-def test_rankings_of_other_features_are_refused(project):
-    np.savez(project / "data" / "baselines" / "rankings.npz", ease=np.zeros((3, 10), dtype=np.int32))
-    with pytest.raises(RecganError, match=r"ranks 3 users with ease.*dvc repro baselines"):
+def test_the_challenger_is_the_best_on_validation_whatever_the_test_window_says(project, features):
+    write_project(project, features, popularity=0.5)
+    evaluate(root=project)
+    summary = read(project)
+    assert summary["challenger"] == "popularity"
+    assert [one["name"] for one in summary["comparisons"]] == ["ease", OURS]
+    assert all(one["difference"] < 0 for one in summary["comparisons"])
+    assert (project / "reports/curves.csv").read_text() == "epoch,popularity\n"
+
+
+def test_of_equal_ones_the_first_challenges_and_without_validation_too(project, features):
+    write_project(project, features, popularity=0.4)
+    evaluate(root=project)
+    assert read(project)["challenger"] == "popularity"
+    write_project(project, features, popularity={}, ease={}, cfgan={"validation_ndcg": None})
+    evaluate(root=project)
+    assert read(project)["challenger"] == "popularity"
+
+
+def test_the_best_gan_is_compared_with_each_classical_one(project, features):
+    write_project(project, features, popularity=0.35, ease=0.5)
+    evaluate(root=project)
+    summary = read(project)
+    found = summary["adversarial"]
+    assert summary["challenger"] == "ease"
+    assert (found["gan"], found["classical"]) == (OURS, "ease")
+    against = {one["name"]: one for one in found["comparisons"]}
+    assert against["ease"]["difference"] == 0
+    assert against["popularity"]["difference"] > 0
+    assert against["popularity"]["p_holm"] == min(1, 2 * against["popularity"]["p_value"])
+
+
+def test_one_that_was_skipped_is_named_with_its_reason_and_counts_no_more(project, features, caplog):
+    write_project(project, features, cfgan={"skipped": "9 GiB"}, ease={"validation_ndcg": float("nan")})
+    evaluate(root=project)
+    summary = read(project)
+    assert summary["challenger"] == "popularity"
+    assert list(summary["recommenders"]) == ["popularity"]
+    reasons = {one["name"]: one["skipped"] for one in summary["candidates"]}
+    assert reasons == {"popularity": None, "ease": "its NDCG on validation is nan", OURS: "9 GiB"}
+    assert "cfgan is left out: 9 GiB" in caplog.text
+    for page in ("reports/evaluation.md", "reports/evaluation.html"):
+        assert "9 GiB" in (project / page).read_text()
+
+
+def test_one_that_cannot_rank_is_skipped_and_the_next_best_challenges(project, monkeypatch, features):
+    ease = EASE(5).fit(features.train_validation)
+
+    def load(folder):
+        if folder.name == OURS:
+            raise MemoryError("9 GiB")
+        return ease
+
+    monkeypatch.setattr("recgan.recommenders.loading.load_recommender", load)
+    evaluate(root=project)
+    summary = read(project)
+    assert summary["challenger"] == "ease"
+    assert summary["candidates"][2]["skipped"] == "it cannot rank the test users: 9 GiB"
+
+
+def test_where_all_were_skipped_every_reason_is_told(project, features):
+    write_project(
+        project, features, **{name: {"skipped": f"{name}!"} for name in ("popularity", "ease", OURS)}
+    )
+    with pytest.raises(RecganError, match=r"(?s)no candidate has a result.*popularity!.*ease!.*cfgan!"):
+        evaluate(root=project)
+    assert not (project / "data" / "evaluation").exists()
+
+
+def test_a_candidate_that_was_not_trained_names_the_remedy(project):
+    (project / "metrics/candidates/ease.json").unlink()
+    with pytest.raises(RecganError, match=r"no readable figures of candidate ease .* train@ease"):
         evaluate(root=project)
 
 
-def test_rankings_shorter_than_k_are_refused(project, features):
-    short = np.zeros((len(features.test.user_ids), 7), dtype=np.int32)
-    np.savez(project / "data" / "baselines" / "rankings.npz", ease=short)
-    with pytest.raises(RecganError, match="choose no k above 7"):
-        evaluate(root=project)
-
-
-def test_missing_rankings_name_the_remedy(project):
-    (project / "data" / "baselines" / "rankings.npz").unlink()
-    with pytest.raises(RecganError, match="dvc repro baselines"):
-        evaluate(root=project)
+def test_the_next_item_is_measured_where_it_is_known(project, features):
+    evaluate(root=project)
+    assert "next_ndcg_at_10" not in read(project)["recommenders"]["ease"]["metrics"]
+    times = np.arange(features.test.held_out.nnz, dtype=np.float64)
+    ages = features.test.history.astype(np.float32)
+    write_project(project, replace(features, test=replace(features.test, held_out_times=times, ages=ages)))
+    evaluate(root=project)
+    held_out = features.test.held_out
+    some = np.diff(held_out.indptr) > 0
+    first = held_out.indices[held_out.indptr[:-1][some]]  # times rise along a row
+    ranking, _ = recommend(EASE(5).fit(features.train_validation), csr_array(features.test.history[some]), 10)
+    hit = (ranking == first[:, None]).any(axis=1).mean()
+    assert read(project)["recommenders"]["ease"]["metrics"]["next_hr_at_10"] == pytest.approx(hit)
 
 
 def test_nothing_held_out_at_all_is_an_error_and_writes_nothing(project, features):

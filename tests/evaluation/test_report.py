@@ -11,10 +11,10 @@ import pytest
 
 from recgan.core.errors import RecganError
 from recgan.evaluation.evaluate import flat_metrics
-from recgan.evaluation.figures import OURS
 from recgan.evaluation.metrics import popularity_shares
 from recgan.evaluation.page import Verdict, page, read_curves, render
 from recgan.evaluation.plots import Point, Row, bar_chart, figure, interval_chart, line_chart, point_chart
+from recgan.evaluation.report import report
 from recgan.evaluation.svg import Line, Scale, ticks
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -25,7 +25,7 @@ def summary(name="rcgan", other="ease"):
     """A summary as the stage writes it; every figure occurs once."""
     rng = np.random.default_rng(3)
     recommenders = {}
-    for one in (OURS, "popularity", other):
+    for one in (name, "popularity", other):
         metrics = {f"{metric}_at_{k}": float(rng.random()) for metric in METRICS for k in (5, 10)}
         recommenders[one] = {
             "metrics": metrics,
@@ -41,7 +41,29 @@ def summary(name="rcgan", other="ease"):
         }
     ndcg = {one: recommenders[one]["metrics"]["ndcg_at_10"] for one in recommenders}
     return {
-        "recommender": name,
+        "challenger": name,
+        "recommender": "rcgan",
+        "candidates": [
+            {"name": name, "kind": "rcgan", "validation_ndcg": 0.31, "skipped": None},
+            {"name": "popularity", "kind": "popularity", "validation_ndcg": 0.11, "skipped": None},
+            {"name": other, "kind": "ease", "validation_ndcg": None, "skipped": None},
+            {"name": "ials", "kind": "ials", "validation_ndcg": None, "skipped": "9 GiB are too many"},
+        ],
+        "adversarial": {
+            "gan": name,
+            "classical": "popularity",
+            "comparisons": [
+                {
+                    "name": "popularity",
+                    "mean_challenger": 0.5,
+                    "mean_other": 0.4,
+                    "difference": 0.1,
+                    "low": 0.05,
+                    "high": 0.15,
+                    "p_holm": 0.0321,
+                }
+            ],
+        },
         "users": 1234,
         "users_left_out": 5,
         "items": 678,
@@ -54,11 +76,11 @@ def summary(name="rcgan", other="ease"):
         "comparisons": [
             {
                 "name": one,
-                "mean_challenger": ndcg[OURS],
+                "mean_challenger": ndcg[name],
                 "mean_other": ndcg[one],
-                "difference": ndcg[OURS] - ndcg[one],
-                "low": ndcg[OURS] - ndcg[one] - 0.02,
-                "high": ndcg[OURS] - ndcg[one] + 0.02,
+                "difference": ndcg[name] - ndcg[one],
+                "low": ndcg[name] - ndcg[one] - 0.02,
+                "high": ndcg[name] - ndcg[one] + 0.02,
                 "p_value": 0.0123,
                 "p_holm": 0.0246,
                 "detectable": 0.0287,
@@ -114,7 +136,7 @@ CURVES = {
 def project(tmp_path):
     for path, content in {
         "data/evaluation/summary.json": summary(),
-        "models/recommender/recommender.json": {"best_epoch": 2, "alarms": {"win_rate": 3}, "settings": {}},
+        "models/rcgan/recommender.json": {"best_epoch": 2, "alarms": {"win_rate": 3}, "settings": {}},
         "metrics/validation.json": VALIDATION,
     }.items():
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
@@ -140,7 +162,7 @@ def test_every_metric_of_the_page_is_that_of_metrics_evaluation_json():
     content = summary()
     flat = flat_metrics(content)
     found = tree(render(content)).find(".//table[@id='every-metric']")
-    names = [words(cell).replace("rcgan (ours)", OURS) for cell in found.findall("thead/tr/th")][1:]
+    names = [words(cell).removesuffix(" (challenger)") for cell in found.findall("thead/tr/th")][1:]
     assert sorted(names) == sorted(content["recommenders"])
     shown = {
         f"{name}.{words(row.find('th')).replace('@', '_at_')}": words(cell)
@@ -168,7 +190,7 @@ def test_segments_have_intervals_and_small_ones_are_marked():
     html = render(content)
     found = tree(html)
     table = found.find(".//table[@id='every-segment']")
-    names = [words(cell).replace("rcgan (ours)", OURS) for cell in table.findall("thead/tr/th")][2:]
+    names = [words(cell).removesuffix(" (challenger)") for cell in table.findall("thead/tr/th")][2:]
     rows = {words(row.find("th")): row.findall("td") for row in table.findall("tbody/tr")}
     assert {name: words(cells[0]) for name, cells in rows.items()} == {
         "light users": "1,200",
@@ -227,12 +249,35 @@ def test_names_are_escaped_wherever_they_stand():
     )
     assert "<script" not in html.lower()
     assert "<b>&" not in html
-    assert words(tree(html).find(".//h1")) == f"Evaluation of {evil} (ours)"
+    assert words(tree(html).find(".//h1")) == f"Evaluation of the candidates: {evil} is the challenger"
+
+
+def test_every_candidate_is_told_with_what_became_of_it():
+    html, text = render(summary()), report(summary())
+    table = next(
+        one for one in tree(html).iter("table") if words(one.find("caption")) == "Candidates of this training"
+    )
+    rows = [[words(cell) for cell in row] for row in table.findall("tbody/tr")]
+    assert rows == [
+        ["rcgan", "rcgan", "0.3100", "the challenger"],
+        ["popularity", "popularity", "0.1100", ""],
+        ["ease", "ease", "–", ""],
+        ["ials", "ials", "–", "left out: 9 GiB are too many"],
+    ]
+    for row in rows:
+        assert re.search(r"\| *" + r" *\| *".join(map(re.escape, row)) + r" *\|", text)
+    for content in (words(tree(html)), text):
+        assert (
+            "NDCG@10 0.5000 against 0.4000 on test, difference +0.1000 [+0.0500, +0.1500], p 0.0321"
+            in content
+        )
+    alone = {**summary(), "adversarial": None}
+    assert "best GAN" not in render(alone) + report(alone)
 
 
 def test_what_is_missing_or_no_number_is_said():
     content = summary()
-    ours, popular = (content["recommenders"][name] for name in (OURS, "popularity"))
+    ours, popular = (content["recommenders"][name] for name in ("rcgan", "popularity"))
     del popular["metrics"]["popularity_lift_at_10"]
     ours["metrics"]["ndcg_at_10"] = ours["intervals"]["ndcg_at_10"]["mean"] = math.nan
     content["comparisons"][0] |= {"difference": math.nan, "p_value": math.nan, "p_holm": math.nan}
@@ -252,7 +297,7 @@ def test_without_training_validation_and_gate_the_page_says_so():
     assert "There are no curves of this recommender." in html
     assert "There is no metrics/validation.json" in html
     assert "It decides after this page is written" in html
-    assert "There is no baseline to compare with." in html
+    assert "There is no other candidate to compare with." in html
 
 
 def test_the_verdict_shows_every_reason_and_the_lineage(project):

@@ -16,6 +16,7 @@ import pytest
 from flows.dvc_locks import drop_dead
 from flows.stages import Outcome, run_stage, stage_order
 from recgan.core.errors import RecganError
+from recgan.core.yaml12 import read_yaml
 from tests.conftest import ROOT
 
 DVC_YAML = """
@@ -49,8 +50,110 @@ def test_the_order_follows_the_dependencies(project):
 
 def test_the_order_of_the_project_is_the_path_of_the_data():
     order = stage_order(ROOT)
+    names = read_yaml(ROOT / "params.yaml")["candidates"]
     assert order[:3] == ["ingest", "validate", "features"]
+    assert sorted(order[3:-1]) == sorted(f"train@{name}" for name in names)
     assert order[-1] == "evaluate"
+
+
+EACH = """
+stages:
+  last:
+    cmd: python -c "print(open('made/a/x').read() + open('made/b/x').read(), file=open('last.txt', 'w'))"
+    deps: [made, notes]
+    outs: [last.txt]
+  each:
+    foreach: ${shops}
+    do:
+      cmd: python each.py ${key} ${item.says}
+      deps: [each.py, "in.txt"]
+      params: ["shops.${key}"]
+      outs:
+        - made/${key}: {persist: true}
+      metrics:
+        - notes/${key}.json: {cache: false, persist: true}
+  in:
+    cmd: python -c "open('in.txt', 'w').write('in')"
+    outs: [in.txt]
+"""
+EACH_PY = """
+import pathlib, sys
+key, says = sys.argv[1:]
+pathlib.Path("made", key).mkdir(parents=True, exist_ok=True)
+pathlib.Path("notes").mkdir(exist_ok=True)
+pathlib.Path("made", key, "x").write_text(says)
+pathlib.Path("notes", key + ".json").write_text("{}")
+"""
+
+
+@pytest.fixture
+def shops(project):
+    """A stage for each entry of a table, and one that needs what all of them write."""
+    (project / "dvc.yaml").write_text(EACH)
+    (project / "each.py").write_text(EACH_PY)
+    write_shops(project, a="one", b="two")
+    return project
+
+
+def write_shops(project: Path, **says: str) -> None:
+    content = {"shops": {key: {"says": value} for key, value in says.items()}}
+    (project / "params.yaml").write_text(json.dumps(content))
+
+
+def test_a_stage_for_each_entry_of_a_table_comes_before_the_one_that_needs_their_folder(shops):
+    order = stage_order(shops)
+    assert order[0] == "in"
+    assert sorted(order[1:-1]) == ["each@a", "each@b"]
+    assert order[-1] == "last"
+    known = subprocess.run(
+        [sys.executable, "-m", "dvc", "stage", "list", "--name-only"],
+        cwd=shops,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert sorted(order) == sorted(known.stdout.split())
+    write_shops(shops, b="two", c="three")
+    assert sorted(stage_order(shops)) == ["each@b", "each@c", "in", "last"]
+
+
+def test_a_circle_through_a_folder_of_several_stages_is_named(shops):
+    (shops / "dvc.yaml").write_text(
+        EACH.replace("    outs: [in.txt]", "    deps: [made]\n    outs: [in.txt]")
+    )
+    with pytest.raises(RecganError, match=r"each@. → in → each@.|in → each@. → in"):
+        stage_order(shops)
+
+
+def test_a_folder_whose_name_begins_alike_is_another_one(project):
+    (project / "dvc.yaml").write_text(
+        "stages: {b: {cmd: x, deps: [models], outs: [models-old/x]}, a: {cmd: x, outs: [models/x]}}"
+    )
+    assert stage_order(project) == ["a", "b"]
+
+
+def test_only_the_entry_that_changed_runs_again_and_what_needs_its_folder(shops):
+    def outcomes() -> dict[str, Outcome]:
+        return {stage: run_stage(stage, shops, lambda _: None) for stage in stage_order(shops)}
+
+    assert set(outcomes().values()) == {Outcome.RAN}
+    assert set(outcomes().values()) == {Outcome.UNCHANGED}
+    write_shops(shops, a="one", b="three")
+    changed = {stage for stage, outcome in outcomes().items() if outcome is Outcome.RAN}
+    assert changed == {"each@b", "last"}
+    assert (shops / "last.txt").read_text() == "onethree\n"
+
+
+def test_a_stage_that_is_forced_runs_though_nothing_has_changed(project):
+    write_first(project, "open('first.txt', 'w').write('one'); open('runs', 'a').write('.')")
+    for force, outcome in [
+        (False, Outcome.RAN),
+        (False, Outcome.UNCHANGED),
+        (True, Outcome.RAN),
+        (False, Outcome.UNCHANGED),
+    ]:
+        assert run_stage("first", project, lambda _: None, force=force) is outcome
+    assert (project / "runs").read_text() == ".."
 
 
 def test_a_circle_is_named(project):

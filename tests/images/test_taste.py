@@ -2,15 +2,23 @@
 
 import base64
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
 
 from recgan.core.errors import RecganError
+from recgan.core.files import write_json
+from recgan.features.matrices import write_features
 from recgan.images.gan import ImageGAN
+from recgan.images.package.log import log_package as log_images
 from recgan.images.pictures import from_png
-from recgan.images.settings import TasteParams
+from recgan.images.settings import TasteParams, load_images_params
 from recgan.images.taste import ask, check_table, classes_of, page, taste, why_not
+from recgan.recommenders.classical import save_classical
+from recgan.recommenders.popularity.recommender import Popularity
+from recgan.registry import log
 from tests.images.data import CLASSES, CONTENT, halves, images_params, train_settings
 from tests.images.test_stages import make_project
 from tests.package.conftest import shop_features
@@ -92,7 +100,7 @@ def test_the_page_needs_no_other_file_and_says_what_is_left_out(features, gan):
             {"ingest": {"source": "fashion-mnist"}, "train": {"conditional": False}},
             "the generator has no classes",
         ),
-        ({"ingest": {"source": "fashion-mnist"}}, "no models/recommender: the recommender has not"),
+        ({"ingest": {"source": "fashion-mnist"}}, "no data/evaluation: no recommender has been trained"),
     ],
 )
 def test_where_no_taste_can_be_pictured_the_reason_is_given(tmp_path, changes, reason):
@@ -101,3 +109,54 @@ def test_where_no_taste_can_be_pictured_the_reason_is_given(tmp_path, changes, r
     assert reason in why_not(params, tmp_path)
     with pytest.raises(RecganError, match="no pictures of a taste: "):
         taste(root=tmp_path)
+
+
+@pytest.fixture
+def shop(tmp_path, features, gan):
+    """A project with a generator and two candidates, each of which recommends one category before all."""
+    params = images_params(ingest={"source": "fashion-mnist"}, taste=SETTINGS.model_dump(mode="json"))
+    make_project(tmp_path, params)
+    write_features(features, made(tmp_path / "data/features"))
+    gan.save(made(tmp_path / "images/models/generator"))
+    for name in ("shoes", "shirts"):
+        liked = (features.items["category"] == name).to_numpy(dtype=np.float32)
+        recommender = Popularity().fit(csr_array(liked[None]))
+        save_classical(made(tmp_path / "models" / name), "popularity", recommender, {}, None)
+    return tmp_path
+
+
+def made(folder):
+    folder.mkdir(parents=True)
+    return folder
+
+
+def challenge(root, name):
+    write_json(root / "data/evaluation/summary.json", {"challenger": name})
+
+
+def test_the_taste_is_what_the_challenger_recommends(shop):
+    pages = {}
+    for name in ("shoes", "shirts"):
+        challenge(shop, name)
+        taste(root=shop)
+        pages[name] = (shop / "images/reports/taste.html").read_text()
+    counts = {name: [page.count(f">{TABLE[one]}<") for one in TABLE] for name, page in pages.items()}
+    assert counts["shoes"][0] > counts["shoes"][1]
+    assert counts["shirts"][0] < counts["shirts"][1]
+
+
+def test_what_is_packaged_is_the_challenger(shop, monkeypatch):
+    """And its folder alone, with nothing of the other candidates."""
+    packed = []
+
+    def look(name, script, artifacts, *more):
+        folder = artifacts["taste"]
+        packed.append({path.relative_to(folder): path.read_bytes() for path in folder.glob("recommender/*")})
+
+    monkeypatch.setattr(log, "log_package", look)
+    for name in ("shoes", "shirts"):
+        challenge(shop, name)
+        log_images(shop, load_images_params(shop), {})
+        folder = shop / "models" / name
+        assert packed[-1] == {Path("recommender", path.name): path.read_bytes() for path in folder.iterdir()}
+    assert packed[0] != packed[1]

@@ -27,9 +27,10 @@ TASTES, ITEMS, USERS = 6, 48, 150
 def params():
     content = yaml.safe_load(SHOP.read_text())
     # Weights set by hand are easiest in the generator of CFGAN's user view.
-    cfgan = example("cfgan-ml100k")["train"]
-    content["train"] = {**cfgan, "view": "user"}
-    content["train"]["generator"]["hidden"] = [TASTES]
+    cfgan = example("cfgan-ml100k")["candidates"]["cfgan"]
+    cfgan["generator"]["hidden"] = [TASTES]
+    classical = {name: content["candidates"][name] for name in ("popularity", "ease")}
+    content["candidates"] = {**classical, "cfgan": {**cfgan, "view": "user"}}
     content["evaluate"]["bootstrap_samples"] = 500
     content["register"] = {
         "name": "shop",
@@ -136,14 +137,14 @@ def taste_recommender(params, good_tastes, order=None):
         generator.output.weight.copy_(known[:, answer % TASTES])
         generator.output.bias.zero_()
     generator.requires_grad_(False)
-    recommender = CFGAN(params.train)
+    recommender = CFGAN(params.candidates["cfgan"])
     recommender.generator, recommender.fitted, recommender.items = generator, None, ITEMS
     return recommender
 
 
 def make_project(root, params, good_tastes, order=None, expectations_passed=True):
-    """Write what the stages leave behind: features, baselines, recommender, metrics, curves, dvc.lock."""
-    for folder in ("data/features", "data/baselines", "models/recommender", "metrics", "reports"):
+    """Write what the stages leave behind: features, recommender, rankings, metrics, curves, dvc.lock."""
+    for folder in ("data/features", "data/evaluation", "models/cfgan", "metrics/candidates", "reports"):
         (root / folder).mkdir(parents=True)
     write_features(shop_features(order), root / "data" / "features")
     rng = np.random.default_rng(1)
@@ -151,12 +152,15 @@ def make_project(root, params, good_tastes, order=None, expectations_passed=True
         name: np.stack([rng.permutation(ITEMS) for _ in range(USERS)]).astype(np.int32)
         for name in ("popularity", "ease")
     }
-    np.savez(root / "data" / "baselines" / "rankings.npz", **rankings)
-    taste_recommender(params, good_tastes, order).save(root / "models" / "recommender")
+    np.savez(root / "data" / "evaluation" / "rankings.npz", **rankings, cfgan=rankings["ease"])
+    (root / "data" / "evaluation" / "summary.json").write_text(json.dumps({"challenger": "cfgan"}))
+    taste_recommender(params, good_tastes, order).save(root / "models" / "cfgan")
     (root / "metrics" / "validation.json").write_text(json.dumps({"success": expectations_passed}))
-    (root / "metrics" / "train.json").write_text(json.dumps({"best_epoch": 2, "validation_ndcg": None}))
+    (root / "metrics" / "candidates" / "cfgan.json").write_text(
+        json.dumps({"best_epoch": 2, "validation_ndcg": None})
+    )
     (root / "metrics" / "evaluation.json").write_text(
-        json.dumps({"users": USERS, "recommender.ndcg_at_10": 0.5, "ease.ndcg_at_10": 0.25})
+        json.dumps({"users": USERS, "cfgan.ndcg_at_10": 0.5, "ease.ndcg_at_10": 0.25})
     )
     (root / "reports" / "curves.csv").write_text("epoch,g_loss,ndcg@10\n1,1.5,\n2,1.25,0.5\n")
     write_lock(root)
@@ -164,16 +168,16 @@ def make_project(root, params, good_tastes, order=None, expectations_passed=True
 
 
 def write_lock(root, **train):
-    """Write the dvc.lock that fits the folders, with more in the entry of `train` where given."""
+    """Write the dvc.lock that fits the folders, with more in the entry of the training where given."""
     outputs = {
         stage: [{"path": path, "md5": folder_md5(root / path)}]
         for stage, path in (
             ("validate", "data/kept"),
             ("features", "data/features"),
-            ("train", "models/recommender"),
+            ("train@cfgan", "models/cfgan"),
         )
         if (root / path).is_dir()
     }
     stages = {stage: {"cmd": f"python -m recgan {stage}", "outs": outs} for stage, outs in outputs.items()}
-    stages["train"] |= train
+    stages["train@cfgan"] |= train
     (root / "dvc.lock").write_text(yaml.safe_dump({"schema": "2.0", "stages": stages}))

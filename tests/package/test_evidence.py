@@ -156,7 +156,7 @@ def test_popularity_is_counted_from_the_features_and_needs_no_candidate_of_that_
     gate = named.register_.gate.model_copy(update={"must_beat": ()})
     bare = named.model_copy(update={"register_": named.register_.model_copy(update={"gate": gate})})
     root = make_project(tmp_path / "project", bare, good_tastes=TASTES)
-    (root / "data/baselines/rankings.npz").unlink()
+    (root / "data/evaluation/rankings.npz").unlink()
     found = gather_evidence(root, bare, client, make_version(client, bare.register_.name, tag=TODAY), None)
     [floor] = found.comparisons
     features = shop_features()
@@ -174,7 +174,7 @@ def test_popularity_is_counted_from_the_features_and_needs_no_candidate_of_that_
 
 def test_one_to_beat_that_was_not_ranked_tonight_refuses(client, named, asked, tmp_path):
     root = make_project(tmp_path / "project", named, good_tastes=TASTES)
-    np.savez(root / "data/baselines/rankings.npz", popularity=np.zeros((150, 48), dtype=np.int32))
+    np.savez(root / "data/evaluation/rankings.npz", popularity=np.zeros((150, 48), dtype=np.int32))
     found = gather_evidence(root, named, client, make_version(client, named.register_.name, tag=TODAY), None)
     assert "There is no comparison with ease." in decide(found, named.register_.gate).failures
     itself = replace(found, candidate="ease")

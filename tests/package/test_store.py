@@ -14,7 +14,7 @@ from markupsafe import escape
 from scipy.sparse import csr_array
 
 from recgan.core.errors import RecganError, Unavailable
-from recgan.evaluation.evaluate import OURS, measure
+from recgan.evaluation.evaluate import measure
 from recgan.features.matrices import write_features
 from recgan.package.asking import QUESTIONS, ask
 from recgan.package.gate import FLOOR
@@ -53,9 +53,16 @@ def write_evaluation(root, params):
     features, lists = shop_features(), taste_recommender(params, 1)
     rows = np.flatnonzero(np.diff(features.test.held_out.indptr))
     ranking = recommend(lists, features.test.history, max(params.evaluate.k))[0][rows]
-    measured, _ = measure({OURS: ranking, "ease": ranking}, features, rows, params.evaluate)
-    summary = {"recommender": "cfgan", "users": len(rows), "users_left_out": 1, "items": ITEMS}
-    (root / "data/evaluation").mkdir()
+    measured, _ = measure({"cfgan": ranking, "ease": ranking}, features, rows, params.evaluate)
+    summary = {
+        "challenger": "cfgan",
+        "recommender": "cfgan",
+        "candidates": [],
+        "adversarial": None,
+        "users": len(rows),
+        "users_left_out": 1,
+        "items": ITEMS,
+    }
     (root / "data/evaluation/summary.json").write_text(
         json.dumps({**summary, "features_md5": None, **measured})
     )
@@ -185,12 +192,12 @@ def test_the_gates_figure_of_a_challenger_is_evaluates_figure(client, named, tmp
     write_features(features, root / "data" / "features")
     write_lock(root)
     rows = np.flatnonzero(np.diff(features.test.held_out.indptr))
-    recommender = load_recommender(root / "models" / "recommender")
+    recommender = load_recommender(root / "models" / "cfgan")
 
     def by_evaluate(history):
         ranking = recommend(recommender, history, max(named.evaluate.k))[0][rows]
-        measured, _ = measure({OURS: ranking}, features, rows, named.evaluate)
-        return measured["recommenders"][OURS]["metrics"]["ndcg_at_10"]
+        measured, _ = measure({"cfgan": ranking}, features, rows, named.evaluate)
+        return measured["recommenders"]["cfgan"]["metrics"]["ndcg_at_10"]
 
     judgement = judge(Recommenders(root, named), enrol(Recommenders(root, named)).version)
     figures = {comparison.mean_challenger for comparison in judgement.evidence.comparisons}
@@ -203,7 +210,7 @@ def test_a_run_holds_params_metrics_curves_reports_and_lineage(client, named, tm
     registered = enrol(Recommenders(root, named), "flow-run-7")
     run = client.get_run(registered.run_id)
     assert run.info.status == "FINISHED"
-    assert run.data.params["train.generator.hidden"] == "[6]"
+    assert run.data.params["candidates.cfgan.generator.hidden"] == "[6]"
     assert run.data.params["register.gate.alpha"] == "0.05"
     assert run.data.metrics["train/best_epoch"] == 2
     assert run.data.metrics["ndcg_at_10"] == 0.5
@@ -217,7 +224,7 @@ def test_a_run_holds_params_metrics_curves_reports_and_lineage(client, named, tm
         for folder in (None, "reports", "metrics")
         for file in client.list_artifacts(run.info.run_id, folder)
     }
-    assert {"dvc.lock", "reports/curves.csv", "metrics/train.json"} <= artifacts
+    assert {"dvc.lock", "reports/curves.csv", "metrics/candidates/cfgan.json"} <= artifacts
     tags = client.get_model_version(named.register_.name, registered.version).tags
     assert tags["prefect.flow_run_id"] == "flow-run-7"
     assert tags["features.md5"] == folder_md5(root / "data" / "features")
@@ -241,7 +248,7 @@ def test_a_run_holds_params_metrics_curves_reports_and_lineage(client, named, tm
 
 def test_a_package_that_cannot_answer_is_refused(client, named, tmp_path):
     root = make_project(tmp_path / "project", named, good_tastes=TASTES)
-    (root / "models" / "recommender" / "weights.safetensors").write_bytes(b"damaged")
+    (root / "models" / "cfgan" / "weights.safetensors").write_bytes(b"damaged")
     write_lock(root)
     registered = enrol(Recommenders(root, named))
     judgement = judge(Recommenders(root, named), registered.version)
@@ -289,17 +296,17 @@ def test_only_a_change_of_the_train_stage_makes_a_new_version(client, named, tmp
     lock["stages"]["evaluate"] = {"cmd": "y"}
     (root / "dvc.lock").write_text(yaml.safe_dump(lock))
     assert enrol(Recommenders(root, named)).reused
-    write_lock(root, params={"params.yaml": {"train": {"seed": 43}}})
+    write_lock(root, params={"params.yaml": {"candidates.cfgan": {"seed": 43}}})
     assert enrol(Recommenders(root, named)).version == "2"
 
 
 def test_a_recommender_trained_past_dvc_is_refused(client, named, tmp_path):
     root = make_project(tmp_path / "project", named, good_tastes=2)
     assert enrol(Recommenders(root, named)).version == "1"
-    taste_recommender(named, TASTES).save(root / "models" / "recommender")
-    with pytest.raises(RecganError, match="models/recommender is not what"):
+    taste_recommender(named, TASTES).save(root / "models" / "cfgan")
+    with pytest.raises(RecganError, match="models/cfgan is not what"):
         enrol(Recommenders(root, named))
-    shutil.rmtree(root / "models" / "recommender")
+    shutil.rmtree(root / "models" / "cfgan")
     with pytest.raises(RecganError, match="the stage train has not run yet; run dvc repro"):
         enrol(Recommenders(root, named))
 

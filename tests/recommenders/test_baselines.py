@@ -2,7 +2,7 @@
 
 import json
 import logging
-from itertools import pairwise
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -12,16 +12,18 @@ from scipy.sparse import csr_array
 
 from recgan.core.errors import RecganError
 from recgan.features.matrices import Features, HeldOut, write_features
-from recgan.recommenders.catalogue import BaselinesParams, fitted_of
+from recgan.recommenders.catalogue import fitted_of, settings_of
 from recgan.recommenders.ease.recommender import EASE
 from recgan.recommenders.ials.recommender import IALS
 from recgan.recommenders.itemknn.recommender import ItemKNN
+from recgan.recommenders.loading import load_recommender
 from recgan.recommenders.popularity.recommender import Popularity
 from recgan.recommenders.protocol import recommend
 from recgan.recommenders.ranking import ndcg
 from recgan.recommenders.rp3beta.recommender import RP3beta
-from recgan.recommenders.tune import grids, tune
-from recgan.stages import baselines
+from recgan.recommenders.skipped import skipped
+from recgan.recommenders.tune import tune
+from recgan.stages import train
 from tests.conftest import SHOP
 
 SMALL = csr_array(
@@ -134,16 +136,19 @@ def test_unreached_items_follow_in_the_order_of_popularity():
     assert ids.tolist() == [[2, 1, 0]]  # 2 shares a user with 3; of the rest, 1 has three users and 0 two
 
 
-def grid(**sections):
-    default = {
-        "seed": 0,
-        "metric_k": 5,
-        "itemknn": {"neighbours": [2, 5, 20], "shrink": [0, 3], "asymmetry": [0.5, 0.7]},
-        "rp3beta": {"neighbours": [3, 10], "alpha": [0.7, 1.0], "beta": [0.2, 0.5]},
-        "ease": {"l2": [1, 10, 100]},
-        "ials": {"factors": [3], "regularization": [1, 5], "alpha": [2], "iterations": [5]},
-    }
-    return BaselinesParams.model_validate(default | sections)
+GRIDS = {
+    "popularity": {"half_life_days": [None]},
+    "itemknn": {"neighbours": [2, 5, 20], "shrink": [0, 3], "asymmetry": [0.5, 0.7]},
+    "rp3beta": {"neighbours": [3, 10], "alpha": [0.7, 1.0], "beta": [0.2, 0.5]},
+    "ease": {"l2": [1, 10, 100]},
+    "ials": {"factors": [3], "regularization": [1, 5], "alpha": [2], "iterations": [5], "seed": 0},
+}
+AGED = ("itemknn", "rp3beta", "ease")
+
+
+def section(name, **changes):
+    aged = {"half_life_days": [None, 3]} if name in AGED else {}
+    return settings_of(name).model_validate({"recommender": name, **GRIDS[name], **aged, **changes})
 
 
 @pytest.mark.parametrize("name", ["itemknn", "rp3beta", "ease", "ials"])
@@ -155,7 +160,7 @@ def test_what_settings_share_changes_no_score(user_items, name):
         "ials": lambda s: IALS(int(s["factors"]), s["regularization"], s["alpha"], int(s["iterations"]), 0),
     }[name]
     tried = 0
-    for settings, recommender in fitted_of(name)(grids(grid())[name], user_items, 0):
+    for settings, recommender in fitted_of(name)(section(name).grid(), user_items, 0, None):
         expected = alone(settings).fit(user_items).score(user_items)
         np.testing.assert_allclose(recommender.score(user_items), expected, rtol=1e-5, atol=1e-6)
         tried += 1
@@ -188,17 +193,18 @@ def features(user_items):
 
 
 def test_the_best_on_validation_is_chosen_and_refitted(features):
-    best = tune("ease", {"l2": (1.0, 10.0, 100.0)}, features, grid())
+    best = tune(section("ease"), features, 5)
     scores = {}
     for l2 in (1.0, 10.0, 100.0):
         ranking, _ = recommend(EASE(l2).fit(features.train), features.validation.history, 5)
         scores[l2] = ndcg(ranking, features.validation.held_out, 5).mean()
-    assert best.settings == {"l2": max(scores, key=scores.get)}
+    assert best.settings == {"l2": max(scores, key=scores.get), "half_life_days": None}
     assert best.validation_ndcg == pytest.approx(max(scores.values()))
     refitted, _ = recommend(
         EASE(best.settings["l2"]).fit(features.train_validation), features.test.history, 25
     )
-    np.testing.assert_array_equal(best.ranking, refitted)
+    ranking, _ = recommend(best.recommender, features.test.history, 25)
+    np.testing.assert_array_equal(ranking, refitted)
 
 
 def test_nothing_is_chosen_on_test(features):
@@ -208,52 +214,94 @@ def test_nothing_is_chosen_on_test(features):
         csr_array(np.roll(features.test.held_out.toarray(), 1, axis=1)),
     )
     changed = Features(**{**vars(features), "test": other})
-    for name, one in grids(grid()).items():
-        ours, theirs = tune(name, one, features, grid()), tune(name, one, changed, grid())
+    for name in GRIDS:
+        ours, theirs = tune(section(name), features, 5), tune(section(name), changed, 5)
         assert ours.settings == theirs.settings
-        np.testing.assert_array_equal(ours.ranking, theirs.ranking)
+        assert ours.validation_ndcg == theirs.validation_ndcg
+        np.testing.assert_array_equal(
+            *(one.recommender.score(features.test.history) for one in (ours, theirs))
+        )
 
 
 def test_without_validation_the_middle_is_taken(features):
     blind = Features(**{**vars(features), "validation": None})
-    untuned = tune("ease", {"l2": (1.0, 10.0, 100.0)}, blind, grid())
-    assert untuned.settings == {"l2": 10.0}
+    untuned = tune(section("ease", half_life_days=[None, 3, 9]), blind, 5)
+    assert untuned.settings == {"l2": 10.0, "half_life_days": None}
     assert untuned.validation_ndcg is None
 
 
 def test_a_best_setting_on_the_edge_is_reported(features, caplog):
     caplog.set_level(logging.WARNING)
-    tune("ease", {"l2": (1e5, 1e6, 1e7)}, features, grid())
-    assert "widen baselines.ease.l2" in caplog.text
+    tune(section("ease", l2=[1e5, 1e6, 1e7]), features, 5)
+    assert "ease: the best l2" in caplog.text
+    assert "widen it in the candidate's section" in caplog.text
 
 
 def test_an_empty_grid_names_the_section(features):
-    with pytest.raises(RecganError, match=r"baselines\.ease has no value"):
-        tune("ease", {"l2": ()}, features, grid())
+    with pytest.raises(RecganError, match="ease's l2 has no value to try"):
+        tune(section("ease", l2=[]), features, 5)
 
 
-def test_the_stage_writes_rankings_and_metrics_twice_the_same(features, tmp_path):
+def test_the_half_life_is_chosen_after_the_rest_and_goes_into_the_package(features, tmp_path):
+    """The newest tenth of a history says what is next, and the rest nothing."""
+    rng = np.random.default_rng(3)
+    ages = features.validation.history.copy()
+    ages.data = rng.integers(0, 60, ages.nnz).astype(np.float32)
+    validation = replace(features.validation, ages=ages)
+    dated = replace(features, validation=validation)
+    best = tune(section("ease", half_life_days=[None, 1, 5]), dated, 5)
+    [l2] = {best.settings["l2"]}
+    scores = {}
+    for days in (None, 1, 5):
+        recommender = EASE(l2, days).fit(features.train)
+        ranking, _ = recommend(recommender, validation.history, 5, ages=ages)
+        scores[days] = ndcg(ranking, validation.held_out, 5).mean()
+    assert best.settings["half_life_days"] == max(scores, key=scores.get)
+    assert best.validation_ndcg == pytest.approx(max(scores.values()))
+    assert best.recommender.half_life_days == best.settings["half_life_days"]
+
+
+@pytest.mark.parametrize("name", GRIDS)
+def test_the_stage_writes_a_recommender_that_scores_the_same_and_twice_the_same(features, tmp_path, name):
     params = yaml.safe_load(SHOP.read_text())
-    params["baselines"] = grid().model_dump(mode="json")
+    params["candidates"] = {"one": section(name).model_dump(mode="json")}
+    params["evaluate"] |= {"k": [5], "primary_k": 5}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
     (tmp_path / "data" / "features").mkdir(parents=True)
     write_features(features, tmp_path / "data" / "features")
-
+    files = ["models/one/weights.safetensors", "models/one/recommender.json"]
+    files += ["metrics/candidates/one.json", "reports/curves/one.csv"]
     written = []
     for _ in range(2):
-        baselines(root=tmp_path)
-        with np.load(tmp_path / "data" / "baselines" / "rankings.npz") as stored:
-            rankings = {name: stored[name] for name in stored.files}
-        written.append((rankings, (tmp_path / "metrics" / "baselines.json").read_bytes()))
-    rankings, metrics = written[0]
-    assert list(rankings) == ["popularity", "itemknn", "rp3beta", "ease", "ials"]
-    assert all(
-        one.dtype == np.int32 and one.shape == (len(features.test.user_ids), 25) for one in rankings.values()
+        train("one", root=tmp_path)
+        written.append([(tmp_path / file).read_bytes() for file in files])
+    assert written[0] == written[1]
+    expected = tune(section(name), features, 5)
+    metrics = json.loads((tmp_path / "metrics/candidates/one.json").read_text())
+    assert metrics == {**expected.settings, "tuned": True, "validation_ndcg": expected.validation_ndcg}
+    loaded = load_recommender(tmp_path / "models/one")
+    np.testing.assert_array_equal(
+        loaded.score(features.test.history), expected.recommender.score(features.test.history)
     )
-    assert all(set(one) >= {"tuned", "validation_ndcg"} for one in json.loads(metrics).values())
-    for (a, text), (b, again) in pairwise(written):
-        assert text == again
-        assert all(np.array_equal(a[name], b[name]) for name in a)
+
+
+@pytest.mark.parametrize("damage", ["weights.safetensors", "recommender.json"])
+def test_a_damaged_folder_is_one_clear_error(features, tmp_path, damage):
+    tune(section("ease"), features, 5).save(tmp_path)
+    (tmp_path / damage).write_bytes((tmp_path / damage).read_bytes()[:40])
+    with pytest.raises(RecganError, match=r"no readable recommender in .*; run dvc repro train"):
+        load_recommender(tmp_path)
+
+
+def test_what_does_not_fit_into_memory_is_skipped_by_name(features, tmp_path, monkeypatch):
+    params = yaml.safe_load(SHOP.read_text())
+    params["candidates"] = {"one": section("ease").model_dump(mode="json")}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+    (tmp_path / "data" / "features").mkdir(parents=True)
+    write_features(features, tmp_path / "data" / "features")
+    monkeypatch.setattr("recgan.core.memory.free", lambda: 100)
+    train("one", root=tmp_path)
+    assert "ease: 0.0 GiB for dense matrices of 25 x 25 items" in skipped(tmp_path, "one")
 
 
 def test_the_field_s_numbers_on_the_published_split(real_data):

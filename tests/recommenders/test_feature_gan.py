@@ -78,7 +78,6 @@ def settings(**changes):
         "epochs": 4,
         "evaluate_every": 2,
         "patience": None,
-        "metric_k": 5,
         "refit": False,
     }
     return FeatureGANParams.model_validate(merge(common, changes))

@@ -49,7 +49,6 @@ def settings(**changes):
             "epochs": 6,
             "evaluate_every": 2,
             "patience": None,
-            "metric_k": 5,
             "refit": False,
             **changes,
         }

@@ -43,7 +43,6 @@ def settings(**changes):
             "epochs": 4,
             "evaluate_every": 2,
             "patience": None,
-            "metric_k": 5,
             "refit": False,
             **changes,
         }

@@ -18,6 +18,7 @@ from recgan.recommenders import train as stage
 from recgan.recommenders.loading import load_recommender
 from recgan.recommenders.protocol import recommend
 from recgan.recommenders.ranking import window_ndcg
+from recgan.recommenders.skipped import skipped
 from recgan.settings import load_params
 from recgan.stages import train
 from tests.adversarial.laws import TRAINER
@@ -51,13 +52,13 @@ def project(tmp_path):
         root = tmp_path / name
         content = yaml.safe_load(SHOP.read_text())
         if gan in ("rcgan", "student"):
-            content["train"]["critic_shares"] = [0.5]
+            content["candidates"]["rcgan"]["critic_shares"] = [0.5]
         else:
-            content["train"] = example(EXAMPLES.get(gan, f"{gan}-ml100k"))["train"]
+            content["candidates"][gan] = example(EXAMPLES.get(gan, f"{gan}-ml100k"))["candidates"][gan]
         if gan == "irgan":
-            content["train"]["pretraining"]["epochs"] = 3
-        section = content["train"]
-        section |= {"epochs": 8, "evaluate_every": 2, "patience": 3, "trainer": TRAINER, "metric_k": 10}
+            content["candidates"]["irgan"]["pretraining"]["epochs"] = 3
+        section = content["candidates"]["rcgan" if gan == "student" else gan]
+        section |= {"epochs": 8, "evaluate_every": 2, "patience": 3, "trainer": TRAINER}
         section |= {"refit": True, **changes}
         if gan == "feature_gan":
             section["vectors"]["factors"] = 6
@@ -72,17 +73,23 @@ def project(tmp_path):
                 "l2": [5],
             }
             more = {"teachers": 2, "teacher_users": None, "neighbours": None, "block_items": None}
-            content["train"] = {"recommender": "student", "teacher": section, **lists, **more}
+            content["candidates"]["student"] = {
+                "recommender": "student",
+                "teacher": section,
+                **lists,
+                **more,
+            }
         (root / "data/features").mkdir(parents=True)
         write_features(features(validation), root / "data/features")
+        content["candidates"] = {"ours": content["candidates"][gan]}
         (root / "params.yaml").write_text(yaml.safe_dump(content))
         return root
 
     return make
 
 
-OUTPUTS = ("models/recommender/weights.safetensors", "models/recommender/recommender.json")
-OUTPUTS += ("reports/curves.csv", "metrics/train.json")
+OUTPUTS = ("models/ours/weights.safetensors", "models/ours/recommender.json")
+OUTPUTS += ("reports/curves/ours.csv", "metrics/candidates/ours.json")
 
 
 def outputs(root):
@@ -110,10 +117,10 @@ PROBED = ["effective_items", "effective_rank"]
 )
 def test_writes_the_recommender_its_curves_and_its_figures(project, gan, changes, parameters):
     root = project(gan=gan, **changes)
-    train(root=root)
-    figures = json.loads((root / "metrics/train.json").read_text())
+    train("ours", root=root)
+    figures = json.loads((root / "metrics/candidates/ours.json").read_text())
     assert list(figures) == ["best_epoch", "validation_ndcg", "epochs", "parameters", "alarms"]
-    rows = list(csv.DictReader((root / "reports/curves.csv").read_text().splitlines()))
+    rows = list(csv.DictReader((root / "reports/curves/ours.csv").read_text().splitlines()))
     losses = ["epoch", "d_loss", "g_loss", *CURVES[gan], "g_grad_norm", "d_grad_norm", "validation_ndcg"]
     assert list(rows[0]) == losses + PROBED
     assert len(rows) == figures["epochs"] == 8
@@ -121,7 +128,7 @@ def test_writes_the_recommender_its_curves_and_its_figures(project, gan, changes
     assert list(looked) == [2, 4, 6, 8]
     assert max(looked, key=looked.get) == figures["best_epoch"]
     assert looked[figures["best_epoch"]] == pytest.approx(figures["validation_ndcg"], rel=1e-5)
-    recommender = load_recommender(root / "models/recommender")
+    recommender = load_recommender(root / "models/ours")
     assert recommender.training.epochs == figures["best_epoch"]  # refitted for as long as validation chose
     assert recommender.training.validation_ndcg == figures["validation_ndcg"]
     assert figures["parameters"] == parameters
@@ -131,57 +138,58 @@ def test_writes_the_recommender_its_curves_and_its_figures(project, gan, changes
 @pytest.mark.parametrize("gan", ["rcgan", "cfgan", "irgan", "feature_gan"])
 def test_twice_the_same_is_the_same_bytes(project, gan):
     first, second = project("a", gan=gan), project("b", gan=gan)
-    train(root=first)
-    train(root=second)
+    train("ours", root=first)
+    train("ours", root=second)
     assert outputs(first) == outputs(second)
 
 
 def test_without_validation_all_epochs_are_trained_and_nothing_is_chosen(project):
     root = project(validation=False, patience=None)
-    train(root=root)
-    figures = json.loads((root / "metrics/train.json").read_text())
+    train("ours", root=root)
+    figures = json.loads((root / "metrics/candidates/ours.json").read_text())
     assert figures["validation_ndcg"] is None
     assert figures["epochs"] == figures["best_epoch"] == 8
-    rows = list(csv.DictReader((root / "reports/curves.csv").read_text().splitlines()))
+    rows = list(csv.DictReader((root / "reports/curves/ours.csv").read_text().splitlines()))
     assert {row["validation_ndcg"] for row in rows} == {""}
 
 
 def test_without_validation_patience_is_refused(project):
-    with pytest.raises(RecganError, match=r"set train\.patience to null"):
-        train(root=project(validation=False))
+    root = project(validation=False)
+    train("ours", root=root)
+    assert "set its patience to null" in skipped(root, "ours")
 
 
 def test_a_student_writes_its_teachers_curves_and_its_own_figures(project):
     root = project(gan="student")
-    train(root=root)
-    figures = json.loads((root / "metrics/train.json").read_text())
+    train("ours", root=root)
+    figures = json.loads((root / "metrics/candidates/ours.json").read_text())
     assert list(figures) == ["best_epoch", "validation_ndcg", "epochs", "parameters", "alarms"]
     assert figures["parameters"] == 24 * 24
-    rows = list(csv.DictReader((root / "reports/curves.csv").read_text().splitlines()))
+    rows = list(csv.DictReader((root / "reports/curves/ours.csv").read_text().splitlines()))
     assert [int(row["epoch"]) for row in rows] == list(range(1, 17))
     assert {row["teacher"] for row in rows} == {"1", "2"}
-    student = load_recommender(root / "models/recommender")
+    student = load_recommender(root / "models/ours")
     assert student.training.validation_ndcg == figures["validation_ndcg"]
     assert student.training.epochs == figures["best_epoch"] == max(student.choice.epochs, default=0)
 
 
 def test_a_student_killed_while_refitting_ends_as_the_uninterrupted_one(project, monkeypatch):
     whole, killed = project("whole", gan="student"), project("killed", gan="student")
-    train(root=whole)
+    train("ours", root=whole)
     with monkeypatch.context() as patch:
         patch.setattr("recgan.stages.write_text", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
-            train(root=killed)
+            train("ours", root=killed)
     assert list((killed / "checkpoints").rglob("choose-teacher-2.ckpt"))
-    train(root=killed)
+    train("ours", root=killed)
     assert outputs(killed) == outputs(whole)
 
 
 def test_without_refit_the_best_look_is_what_is_written(project):
     root = project(refit=False)
-    train(root=root)
-    figures = json.loads((root / "metrics/train.json").read_text())
-    recommender = load_recommender(root / "models/recommender")
+    train("ours", root=root)
+    figures = json.loads((root / "metrics/candidates/ours.json").read_text())
+    recommender = load_recommender(root / "models/ours")
     window = features().validation
     assert window_ndcg(recommender, window, 10, exclude_seen=True) == pytest.approx(
         figures["validation_ndcg"], rel=1e-6
@@ -191,35 +199,35 @@ def test_without_refit_the_best_look_is_what_is_written(project):
 @pytest.mark.parametrize("look", [3, 4])
 def test_a_training_killed_while_choosing_ends_as_the_uninterrupted_one(project, monkeypatch, look):
     whole, killed = project("whole"), project("killed")
-    train(root=whole)
+    train("ours", root=whole)
     looks, measure = [], stage.window_ndcg
 
     def dies(*arguments):
         looks.append(1)
         if len(looks) == look:
-            raise MemoryError("killed")
+            raise KeyboardInterrupt
         return measure(*arguments)
 
     monkeypatch.setattr(stage, "window_ndcg", dies)
-    with pytest.raises(MemoryError):
-        train(root=killed)
+    with pytest.raises(KeyboardInterrupt):
+        train("ours", root=killed)
     assert not (killed / "models").exists()
     assert list((killed / "checkpoints").rglob("choose.ckpt"))
     monkeypatch.setattr(stage, "window_ndcg", measure)
-    train(root=killed)
+    train("ours", root=killed)
     assert outputs(killed) == outputs(whole)
 
 
 def test_a_training_killed_while_refitting_ends_as_the_uninterrupted_one(project, monkeypatch):
     whole, killed = project("whole"), project("killed")
-    train(root=whole)
+    train("ours", root=whole)
     with monkeypatch.context() as patch:
         patch.setattr("recgan.stages.write_text", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
-            train(root=killed)
+            train("ours", root=killed)
     (checkpoint,) = (killed / "checkpoints").rglob("refit.ckpt")
     assert checkpoint.stat().st_size
-    train(root=killed)
+    train("ours", root=killed)
     assert outputs(killed) == outputs(whole)
 
 
@@ -227,27 +235,74 @@ def test_the_refit_keeps_the_share_that_validation_chose(project, monkeypatch):
     """The first share would be the refit's own choice; validation is made to like the last."""
     monkeypatch.setattr(stage, "window_ndcg", lambda recommender, *_: recommender.critic_share / 10)
     root = project(critic_shares=[0.25, 0.5, 1])
-    train(root=root)
-    assert load_recommender(root / "models/recommender").critic_share == 1
+    train("ours", root=root)
+    assert load_recommender(root / "models/ours").critic_share == 1
 
 
 def test_another_training_does_not_resume_this_one(project):
     built = features()
-    settings = load_params(project() / "params.yaml").train
+    settings = load_params(project() / "params.yaml").candidates["ours"]
     names = {
-        stage.fingerprint(settings, built),
-        stage.fingerprint(settings.model_copy(update={"seed": 7}), built),
-        stage.fingerprint(settings, Features(**{**vars(built), "summary": {**built.summary, "md5": "abd"}})),
+        stage.fingerprint(settings, built, 10),
+        stage.fingerprint(settings.model_copy(update={"seed": 7}), built, 10),
+        stage.fingerprint(
+            settings, Features(**{**vars(built), "summary": {**built.summary, "md5": "abd"}}), 10
+        ),
+        stage.fingerprint(settings, built, 20),
     }
-    assert len(names) == 3
-    assert stage.fingerprint(settings, built) in names
+    assert len(names) == 4
+    assert stage.fingerprint(settings, built, 10) in names
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        RecganError("the loss is not finite"),
+        MemoryError("9 GiB"),
+        RuntimeError("9 GiB"),
+        FloatingPointError(),
+    ],
+)
+def test_one_that_fails_says_why_in_place_of_its_results_and_is_whole_once_it_works(
+    project, monkeypatch, fault
+):
+    root = project()
+    train("ours", root=root)
+    before = outputs(root)
+
+    def fails(*_):
+        raise fault
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stage, "window_ndcg", fails)
+        train("ours", root=root)
+    assert str(fault) in skipped(root, "ours")
+    assert json.loads((root / "metrics/candidates/ours.json").read_text()) == {
+        "skipped": skipped(root, "ours")
+    }
+    assert [path.name for path in (root / "models/ours").iterdir()] == ["skipped.json"]
+    assert len((root / "reports/curves/ours.csv").read_text().splitlines()) == 1
+    train("ours", root=root)
+    assert skipped(root, "ours") is None
+    assert outputs(root) == before
+
+
+def test_an_error_of_the_program_is_no_reason_to_go_on(project, monkeypatch):
+    monkeypatch.setattr(stage, "window_ndcg", lambda *_: {}["none"])
+    with pytest.raises(KeyError):
+        train("ours", root=project())
+
+
+def test_a_name_that_is_no_candidate_is_told_the_names(project):
+    with pytest.raises(RecganError, match=r"no candidate 'theirs' in params\.yaml; choose among ours"):
+        train("theirs", root=project())
 
 
 def test_missing_features_are_named(project):
     root = project()
     (root / "data/features/train.npz").unlink()
     with pytest.raises(RecganError, match="run dvc repro features"):
-        train(root=root)
+        train("ours", root=root)
 
 
 @pytest.mark.parametrize(
@@ -277,8 +332,8 @@ def test_somebody_of_whom_nothing_is_known_is_shown_what_many_like(project, gan)
         built, train=window.history, train_validation=both, validation=window, test=window
     )
     write_features(whole, root / "data/features")
-    train(root=root)
-    recommender = load_recommender(root / "models/recommender")
+    train("ours", root=root)
+    recommender = load_recommender(root / "models/ours")
     nothing = csr_array((1, 24), dtype=np.float32)
     [shown], _ = recommend(recommender, nothing, k=6)
     popularity = both.sum(axis=0)

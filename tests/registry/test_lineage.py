@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from recgan.core.errors import RecganError
-from recgan.package.lineage import LINEAGE, lineage
+from recgan.package.lineage import LINEAGE, check_outputs, lineage
 from recgan.registry.lineage import folder_md5, train_key
 
 LOCK = """schema: '2.0'
@@ -17,11 +17,16 @@ stages:
     outs:
     - path: data/features
       md5: aaaa.dir
-  train:
-    cmd: python -m recgan train
+  train@mine:
+    cmd: python -m recgan train mine
     outs:
-    - path: models/recommender
+    - path: models/mine
       md5: bbbb.dir
+  train@other:
+    cmd: python -m recgan train other
+    outs:
+    - path: models/other
+      md5: dddd.dir
 """
 
 
@@ -30,10 +35,16 @@ def project(tmp_path):
     (tmp_path / "dvc.lock").write_text(LOCK)
     (tmp_path / "metrics").mkdir()
     (tmp_path / "metrics" / "validation.json").write_text('{"success": false}')
+    (tmp_path / "data" / "evaluation").mkdir(parents=True)
+    challenge(tmp_path, "mine")
     (tmp_path / "data" / "features").mkdir(parents=True)
     summary = {"split_identity": {"trained_until": "2026-01-01T00:00:00+00:00", "kind": "time"}}
     (tmp_path / "data" / "features" / "summary.json").write_text(json.dumps(summary))
     return tmp_path
+
+
+def challenge(root, name):
+    (root / "data/evaluation/summary.json").write_text(json.dumps({"challenger": name}))
 
 
 def git(root, *arguments):
@@ -51,6 +62,8 @@ def test_tags_name_code_data_and_run(project):
     assert set(tags) == set(LINEAGE)
     assert tags["git.sha"] == git(project, "rev-parse", "HEAD")
     assert tags["git.dirty"] == "false"
+    assert tags["candidate"] == "mine"
+    assert tags["train_key"] == train_key(project, "train@mine")
     assert tags["features.md5"] == "aaaa.dir"
     assert tags["dvc.lock.sha256"] == hashlib.sha256(LOCK.encode()).hexdigest()
     assert tags["prefect.flow_run_id"] == "run-1"
@@ -70,19 +83,56 @@ def test_without_git_the_tags_say_so(project, monkeypatch):
     assert (tags["git.sha"], tags["git.dirty"], tags["prefect.flow_run_id"]) == ("none", "unknown", "none")
 
 
-def test_the_key_follows_the_train_entry_alone(project):
-    key = train_key(project)
-    (project / "dvc.lock").write_text(LOCK.replace("aaaa", "cccc"))
-    assert train_key(project) == key
+def test_the_key_follows_the_entry_of_its_own_stage_alone(project):
+    stage = "train@mine"
+    key = train_key(project, stage)
+    for other in ("aaaa", "dddd"):
+        (project / "dvc.lock").write_text(LOCK.replace(other, "cccc"))
+        assert train_key(project, stage) == key
     (project / "dvc.lock").write_text(LOCK.replace("bbbb", "cccc"))
-    assert train_key(project) != key
+    assert train_key(project, stage) != key
+
+
+def test_the_key_is_that_of_the_challengers_stage(project):
+    keys = []
+    for name in ("mine", "other"):
+        challenge(project, name)
+        tags = lineage(project)
+        assert tags["candidate"] == name
+        assert tags["train_key"] == train_key(project, f"train@{name}")
+        keys.append(tags["train_key"])
+    assert keys[0] != keys[1]
+    challenge(project, "untrained")
+    with pytest.raises(RecganError, match=r"dvc\.lock has no stage `train@untrained`; run dvc repro"):
+        lineage(project)
+
+
+@pytest.mark.parametrize("text", [None, "{}", "[]", "{"])
+def test_without_an_evaluation_there_is_no_challenger_to_name(project, text):
+    path = project / "data/evaluation/summary.json"
+    path.unlink() if text is None else path.write_text(text)
+    for touch in (lineage, check_outputs):
+        with pytest.raises(RecganError, match=r"summary\.json does not name a challenger .*run dvc repro"):
+            touch(project)
+
+
+def test_the_challenger_has_to_be_what_dvc_wrote_and_the_others_need_not(project):
+    for folder in ("data/features", "models/mine", "models/other"):
+        (project / folder).mkdir(parents=True, exist_ok=True)
+        (project / folder / "file").write_text(folder)
+    text = LOCK.replace("aaaa.dir", folder_md5(project / "data/features"))
+    (project / "dvc.lock").write_text(text.replace("bbbb.dir", folder_md5(project / "models/mine")))
+    check_outputs(project)
+    (project / "models/mine/file").write_text("changed")
+    with pytest.raises(RecganError, match=r"models/mine is not what dvc\.lock names"):
+        check_outputs(project)
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
         (None, "nothing was trained yet"),
-        ("schema: '2.0'\nstages: {}\n", "has no stage `train`"),
+        ("schema: '2.0'\nstages: {}\n", "has no stage `train@mine`"),
         ("<<<<<<< HEAD\n", "is no lock file of DVC"),
     ],
 )
@@ -90,7 +140,7 @@ def test_a_lock_that_cannot_be_read_is_said(tmp_path, content, message):
     if content is not None:
         (tmp_path / "dvc.lock").write_text(content)
     with pytest.raises(RecganError, match=message):
-        train_key(tmp_path)
+        train_key(tmp_path, "train@mine")
 
 
 def test_a_folder_has_dvcs_md5(tmp_path):

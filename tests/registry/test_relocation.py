@@ -67,7 +67,7 @@ def test_a_copy_is_refused_untouched_and_after_mending_leaves_the_original_alone
     copy = tmp_path / "copy"
     shutil.copytree(project, copy)
     before, database = files(project), (copy / "mlflow.db").read_bytes()
-    write_lock(copy, params={"params.yaml": {"train": {"seed": 43}}})  # a retraining
+    write_lock(copy, params={"params.yaml": {"candidates.cfgan": {"seed": 43}}})  # a retraining
     for touch in (
         lambda: enrol(Recommenders(copy, named)),
         lambda: load_champion(copy, "moved"),
@@ -103,7 +103,7 @@ def test_a_moved_project_works_again_and_what_it_registers_lies_in_it(project, n
         relocate(moved / "mlflow.db")
         assert load_champion(moved, "moved").version == "1"
         before = files(moved)
-        write_lock(moved, params={"params.yaml": {"train": {"seed": 43}}})
+        write_lock(moved, params={"params.yaml": {"candidates.cfgan": {"seed": 43}}})
         assert enrol(Recommenders(moved, named)).version == "2"
         assert len(files(moved)) > len(before)
         assert not project.exists()

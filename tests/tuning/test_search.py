@@ -19,21 +19,26 @@ from scipy.sparse import csr_array
 from recgan.core.comments import read_with_comments, written
 from recgan.core.errors import RecganError
 from recgan.features.matrices import Features, HeldOut, read_features, write_features
-from recgan.recommenders.tune import grids, tune
+from recgan.recommenders.tune import tune
 from recgan.settings import load_params
 from recgan.tuning import search as module
 from recgan.tuning.search import search, write_winner
-from recgan.tuning.search_space import BASELINES, GANS, load_space
+from recgan.tuning.search_space import CLASSICAL, GANS, load_space
 from recgan.tuning.trials import Trial, propose
 from recgan.use import whole
 from tests.adversarial.laws import TRAINER
 from tests.conftest import EXAMPLES, ROOT
 
-ALL = [*BASELINES, *GANS]
+ALL = [*CLASSICAL, *GANS]
 
 
-def features(seed=0):
-    """Even users like even items, with noise; some of it withheld for validation, some for test."""
+def features(seed=0, ages=False):
+    """Even users like even items, with noise; some of it withheld for validation, some for test.
+
+    Args:
+        seed: of the likes.
+        ages: True dates every like: what is against the user's taste is of long ago.
+    """
     rng = np.random.default_rng(seed)
     rows, columns = np.indices((40, 24))
     likes = rng.random((40, 24)) < np.where(rows % 2 == columns % 2, 0.7, 0.1)
@@ -41,15 +46,25 @@ def features(seed=0):
     train, later, last = (csr_array((likes & (part == which)).astype(np.float32)) for which in range(3))
     ids = np.array([f"u{row}" for row in range(40)], dtype=object)
     both = csr_array(train + later)
+    days = np.where(rows % 2 == columns % 2, 90, 10)
+    times = [days[part.nonzero()].astype(np.float32) if ages else None for part in (train, both)]
+    old = [days_since(part, when) for part, when in zip((train, both), times, strict=True)]
     return Features(
         train=train,
         train_validation=both,
         user_ids=ids,
         items=pd.DataFrame({"item_id": [f"i{column}" for column in range(24)]}),
-        validation=HeldOut(ids, train, later),
-        test=HeldOut(ids, both, last),
+        validation=HeldOut(ids, train, later, old[0], np.full(later.nnz, 100.0) if ages else None),
+        test=HeldOut(ids, both, last, old[1], np.full(last.nnz, 100.0) if ages else None),
         summary={"repeat_purchases": False, "md5": f"of {seed}"},
+        train_times=times[0],
+        train_validation_times=times[1],
     )
+
+
+def days_since(part, times):
+    """Return the age of each like on day 100."""
+    return None if times is None else csr_array((100 - times, part.indices, part.indptr), shape=part.shape)
 
 
 @pytest.fixture
@@ -99,6 +114,14 @@ def tiny(text):
     return "\n".join(lines) + "\n"
 
 
+def edit_params(root, change):
+    """Change the candidates of params.yaml, whose comments go."""
+    path = root / "params.yaml"
+    content = yaml.safe_load(path.read_text())
+    change(content["candidates"])
+    path.write_text(yaml.safe_dump(content, sort_keys=False))
+
+
 def came_to(found):
     return [(trial.settings, trial.ndcg, trial.failure) for trial in found.trials]
 
@@ -136,13 +159,21 @@ def test_the_test_window_is_not_read(project, recommender):
     assert results[0] == results[1] == results[2]
 
 
-def test_the_ndcg_is_that_of_the_stage_that_tunes_on_a_grid(project):
-    root = project()
-    params, built = load_params(root / "params.yaml").baselines, features()
+@pytest.mark.parametrize("ages", [False, True])
+def test_the_ndcg_is_that_of_the_stage_that_tunes_on_a_grid(project, ages):
+    """Where likes have a time, that of the best of the half-lives, which are not searched."""
+    root = project(built=features(ages=ages))
+    built = read_features(root / "data/features")
+    params = load_params(root / "params.yaml")
     found = search("ease", trials=4, root=root)
     for trial in found.trials:
         grid = {name: (value,) for name, value in trial.settings.items()}
-        assert tune("ease", grid, built, params).validation_ndcg == trial.ndcg
+        section = params.candidates["ease"].model_copy(update=grid)
+        assert tune(section, built, params.evaluate.primary_k).validation_ndcg == trial.ndcg
+    untimed = search("ease", trials=4, root=project("untimed"))
+    later, never = ([trial.ndcg for trial in one.trials] for one in (found, untimed))
+    assert all(ours >= theirs for ours, theirs in zip(later, never, strict=True))  # of no weighing too
+    assert (max(later) > max(never)) == ages
 
 
 @pytest.mark.parametrize("recommender", ["ease", "itemknn"])
@@ -155,16 +186,11 @@ def test_a_search_through_a_whole_grid_finds_its_best_and_ends(project, recommen
             "asymmetry": {"choices": [0.5, 0.8]},
         },
     )
-    text = (root / "params.yaml").read_text()
-    text = text.replace(
-        "neighbours: [20, 50, 100, 200, 400], shrink: [0, 10, 50, 100]",
-        "neighbours: [20, 100], shrink: [0, 50]",
+    edit_params(
+        root, lambda one: one["itemknn"].update(neighbours=[20, 100], shrink=[0, 50], asymmetry=[0.5, 0.8])
     )
-    (root / "params.yaml").write_text(
-        text.replace("asymmetry: [0.5, 0.65, 0.8, 0.9, 1.0]", "asymmetry: [0.5, 0.8]")
-    )
-    params = load_params(root / "params.yaml").baselines
-    best = tune(recommender, grids(params)[recommender], features(), params)
+    params = load_params(root / "params.yaml")
+    best = tune(params.candidates[recommender], features(), params.evaluate.primary_k)
     found = search(recommender, trials=60, root=root)
     assert found.best.ndcg == best.validation_ndcg
     assert (
@@ -257,15 +283,48 @@ def test_a_setting_that_came_later_is_the_next_trial_or_is_told(project, caplog)
     assert "was not among them" not in caplog.text
 
 
-def test_the_grids_best_is_where_a_baseline_starts_once_it_is_known(project):
+@pytest.mark.parametrize(
+    ("about", "l2"),
+    [
+        ({"l2": 800, "half_life_days": 7, "tuned": True, "validation_ndcg": 0.1}, 800),
+        ({"l2": 801, "half_life_days": 7, "tuned": True, "validation_ndcg": 0.1}, 200),  # of another grid
+        ({"l2": 800, "half_life_days": 7, "tuned": False}, 200),
+        ({"skipped": "not enough memory"}, 200),
+    ],
+)
+def test_the_grids_best_is_where_a_classical_one_starts_once_it_is_known(project, about, l2):
     root = project()
-    about = {"ease": {"l2": 800, "tuned": True, "validation_ndcg": 0.1}}
-    (root / "metrics").mkdir()
-    (root / "metrics/baselines.json").write_text(json.dumps(about))
-    assert load_space("ease", root).present == {"l2": 800}
-    about["ease"]["l2"] = 801  # of another grid
-    (root / "metrics/baselines.json").write_text(json.dumps(about))
-    assert load_space("ease", root).present == {"l2": 200}
+    (root / "metrics/candidates").mkdir(parents=True)
+    (root / "metrics/candidates/ease.json").write_text(json.dumps(about))
+    (root / "metrics/candidates/other.json").write_text(json.dumps({"l2": 100, "tuned": True}))
+    assert load_space("ease", root).present == {"l2": l2}
+
+
+def test_a_candidate_is_searched_by_its_own_name(project):
+    """Two of a kind: each has its own search and settings, within the section of their kind."""
+    root = project()
+    edit_params(root, lambda one: one.update(wide={**one["ease"], "l2": [3, 5000, 6000]}))
+    found = search("wide", trials=3, root=root)
+    assert (found.space.name, found.space.recommender) == ("wide", "ease")
+    assert found.trials[0].settings == {"l2": 5000}
+    assert search("ease", trials=1, root=root).trials[0].settings == {"l2": 200}
+    assert {path.name for path in (root / "reports/tuning").iterdir()} == {"ease.json", "wide.json"}
+    write_winner(found, root)
+    after = load_params(root / "params.yaml").candidates
+    assert after["wide"].l2 == (found.best.settings["l2"],)
+    assert after["ease"].l2 == (10, 30, 100, 200, 400, 800, 1600)
+
+
+def test_another_k_is_another_search(project):
+    root = project()
+    search("ease", trials=1, root=root)
+    edit_params(root, lambda one: one["rcgan"].update(epochs=3))  # another candidate's settings are not
+    search("ease", trials=1, root=root)
+    assert len(list((root / "tuning").glob("ease-*.json"))) == 1
+    path = root / "params.yaml"
+    path.write_text(path.read_text().replace("primary_k: 10", "primary_k: 5"))
+    search("ease", trials=1, root=root)
+    assert len(list((root / "tuning").glob("ease-*.json"))) == 2
 
 
 def test_the_same_search_does_not_run_twice_at_a_time(project):
@@ -409,17 +468,18 @@ def changed_lines(before, after):
     return {ours: theirs for ours, theirs in zip(before, after, strict=True) if ours != theirs}
 
 
-def test_a_baselines_winner_becomes_its_grid_and_nothing_else_changes(project):
+def test_a_classical_ones_winner_becomes_its_grid_and_nothing_else_changes(project):
     root = project()
     path = root / "params.yaml"
-    path.write_text(path.read_text().replace("  ease: {", "  # a linear one\n  ease: {"))
+    path.write_text(path.read_text().replace("  ease:\n", "  # a linear one\n  ease:   # of Steck\n"))
     before = path.read_text()
     found = search("ease", trials=6, root=root)
     found = replace(found, best=replace(found.best, settings={"l2": 432.5}))
     assert write_winner(found, root).path == path
     changes = changed_lines(before, path.read_text())
-    assert changes == {"  ease: {l2: [10, 30, 100, 200, 400, 800, 1600]}": "  ease: {l2: [432.5]}"}
-    assert load_params(path).baselines.ease.l2 == (432.5,)
+    assert changes == {"    l2: [10, 30, 100, 200, 400, 800, 1600]": "    l2: [432.5]"}
+    before_it, now = (load_params(one).candidates for one in (root / "params.yaml.bak", path))
+    assert now["ease"] == before_it["ease"].model_copy(update={"l2": (432.5,)})
     assert (root / "params.yaml.bak").read_text() == before
 
 
@@ -429,7 +489,7 @@ def test_a_baselines_winner_becomes_its_grid_and_nothing_else_changes(project):
 def test_a_gans_winner_is_written_where_it_stood(project, params):
     root = project(params=params)
     path = root / "params.yaml"
-    before, n = re.subn(r"(?m)^(  adversarial: \d+)$", r"\1   # lambda", path.read_text())
+    before, n = re.subn(r"(?m)^(    adversarial: \d+)$", r"\1   # lambda", path.read_text())
     assert n == 1
     path.write_text(before)
     found = search("rcgan", trials=2, root=root)
@@ -443,31 +503,49 @@ def test_a_gans_winner_is_written_where_it_stood(project, params):
     changes = changed_lines(before, path.read_text())
     assert len(changes) == 3
     (changed,) = (new for old, new in changes.items() if "lambda" in old)
-    assert changed.split("#") == ["  adversarial: 3.5 ", " lambda"]
-    train = load_params(path).train
-    assert (train.generator.hidden, train.generator.learning_rate, train.adversarial) == ((12,), 3e-5, 3.5)
-    assert train.critic == load_params(root / "params.yaml.bak").train.critic
+    assert changed.split("#") == ["    adversarial: 3.5 ", " lambda"]
+    ours = load_params(path).candidates["rcgan"]
+    assert (ours.generator.hidden, ours.generator.learning_rate, ours.adversarial) == ((12,), 3e-5, 3.5)
+    assert ours.critic == load_params(root / "params.yaml.bak").candidates["rcgan"].critic
 
 
-def test_another_gans_winner_takes_the_train_section_over(project):
+def test_what_is_no_candidate_yet_becomes_one_by_its_winner(project):
     root = project()
+    edit_params(root, lambda one: one["rcgan"].update(seed=7))
     path = root / "params.yaml"
-    before, was = path.read_text(), load_params(path)
+    text = path.read_text().replace("  ease:\n", "  # a linear one\n  ease:\n")
+    path.write_text(text)
+    was = load_params(path)
     found = search("cfgan", trials=2, root=root)
+    assert "cfgan" not in was.candidates
     replaced = write_winner(found, root)
     now = load_params(path)
-    assert now.train.recommender == "cfgan"
-    assert now.train == found.space.params(found.best.settings).train
-    assert [now.train.seed, now.train.metric_k] == [was.train.seed, was.train.metric_k]
-    assert now.baselines == was.baselines
-    outside = [text.split("\ntrain:")[0] for text in (before, path.read_text())]
-    assert outside[0] == outside[1]
-    ends = [text[text.index("\nevaluate:") :] for text in (before, path.read_text())]
-    assert ends[0] == ends[1]
-    assert replaced.before.read_text() == before  # the example that it was
+    assert list(now.candidates) == [*was.candidates, "cfgan"]
+    assert now.candidates["cfgan"] == found.space.params(found.best.settings).candidates["cfgan"]
+    assert now.candidates["cfgan"].seed == 7  # as the others are measured
+    assert {name: one for name, one in now.candidates.items() if name != "cfgan"} == was.candidates
+    before, after = text.splitlines(), path.read_text().splitlines()
+    start = after.index("  cfgan:")
+    added = len(after) - len(before)
+    assert [*after[:start], *after[start + added :]] == before
+    assert replaced.before.read_text() == text
     again = search("cfgan", trials=3, root=root)  # now params.yaml's own, and still the same search
     assert came_to(again)[:2] == came_to(found)
     assert again.space.base is None
+
+
+def test_a_classical_one_comes_from_a_base_as_it_stands_there(project):
+    """It has no Trainer, and its seed is its own: a GAN's is none of its business."""
+    root = project()
+    edit(root, lambda content: content["ials"].update(base="examples/shop.yaml"))
+    edit_params(root, lambda one: one.pop("ials"))
+    found = search("ials", trials=1, root=root)
+    write_winner(found, root)
+    now, shop = (
+        load_params(root / name).candidates["ials"] for name in ("params.yaml", "examples/shop.yaml")
+    )
+    assert now.seed == shop.seed != load_params(root / "params.yaml").candidates["rcgan"].seed
+    assert now.grid() == {name: (value,) for name, value in found.best.settings.items()}
 
 
 def test_every_params_file_is_written_again_byte_for_byte():
@@ -480,7 +558,7 @@ def test_what_would_be_a_faulty_file_is_not_written(project):
     root = project()
     before = (root / "params.yaml").read_text()
     found = search("ease", trials=1, root=root)
-    with pytest.raises(RecganError, match=r"baselines\.ease\.l2"):
+    with pytest.raises(RecganError, match=r"candidates\.ease\.l2"):
         write_winner(replace(found, best=replace(found.best, settings={"l2": -1})), root)
     assert (root / "params.yaml").read_text() == before
     assert not (root / "params.yaml.bak").exists()
@@ -522,7 +600,8 @@ def test_search_yaml_fits_every_params_file_of_the_project(tmp_path):
         ({"adversarial": {"choices": []}}, ["adversarial.choices", "at least 1"]),
         ({"generator.hidden": {"low": 8, "high": 80}}, ["generator.hidden", "valid tuple"]),
         ({"generator.batch_size": {"low": 0.5, "high": 80}}, ["batch_size", "valid integer"]),
-        ({"metric_k": {"low": 5, "high": 50}}, ["metric_k: says how to measure", "remove it"]),
+        ({"refit": {"choices": [True]}}, ["refit: says how to measure", "remove it"]),
+        ({"trainer": {"choices": [1]}}, ["trainer: says how to measure", "remove it"]),
         ({"seed": {"low": 5, "high": 50}}, ["seed: says how to measure", "remove it"]),
         ({"generator": {"low": 5, "high": 50}}, ["rcgan.generator: unknown parameter"]),
         ({}, ["rcgan.space", "at least 1"]),
@@ -544,8 +623,11 @@ def test_a_faulty_space_is_one_clear_error(project, space, words):
     ("recommender", "words"),
     [
         ("eese", "no recommender 'eese'; did you mean ease"),
-        ("popularity", "popularity has nothing to tune; choose one of itemknn"),
-        ("svd++", "choose one of itemknn, rp3beta, ease, ials"),
+        ("popularity", "popularity has nothing to search; choose one of itemknn"),
+        ("personal", "personal has nothing to search; choose one of itemknn"),
+        ("student", "student has nothing to search; choose one of itemknn"),
+        ("rcgam", "no recommender 'rcgam'; did you mean rcgan?"),
+        ("svd++", "choose one of itemknn, rp3beta, ease, sparse_ease, ials"),
     ],
 )
 def test_a_recommender_that_cannot_be_searched_is_named(project, recommender, words):
@@ -570,11 +652,11 @@ def edit(root, change):
             "esae: unknown recommender; did you mean `ease`",
         ),
         ("itemknn", lambda content: content["itemknn"]["space"].pop("shrink"), "itemknn.shrink: missing"),
-        ("cfgan", lambda content: content["cfgan"].pop("base"), "names no base for cfgan"),
+        ("cfgan", lambda content: content["cfgan"].pop("base"), "cfgan is no candidate of params.yaml, and"),
         (
             "cfgan",
             lambda content: content["cfgan"].update(base="examples/ml-1m.yaml"),
-            "ml-1m.yaml, trains rcgan",
+            "ml-1m.yaml, has no such candidate",
         ),
         ("cfgan", lambda content: content["cfgan"].update(base="examples/none.yaml"), "none.yaml"),
         (
@@ -619,25 +701,32 @@ def test_without_a_budget_validation_or_record_to_read_nothing_is_tried(project)
     assert read_features(root / "data/features").validation is not None
 
 
-def test_without_a_name_it_is_what_params_yaml_trains(project):
-    assert search(trials=1, root=project()).space.recommender == "rcgan"
+def test_without_a_name_it_is_the_first_gan_of_params_yaml(project):
+    root = project()
+    edit_params(root, lambda one: one.update(again=one["rcgan"]))
+    assert search(trials=1, root=root).space.name == "rcgan"
+    edit_params(root, lambda one: one.pop("rcgan"))
+    assert search(trials=1, root=root).space.name == "again"
+    edit_params(root, lambda one: one.pop("again"))
+    with pytest.raises(RecganError, match="has no GAN to search; name one of popularity, itemknn"):
+        search(trials=1, root=root)
 
 
 def test_the_command_searches_shows_and_writes(project):
     root = project()
-    command = [sys.executable, "-m", "recgan", "tune", "--recommender"]
+    command = [sys.executable, "-m", "recgan", "tune", "--candidate"]
     asked = [*command, "ease", "--trials", "3", "--write"]
     done = subprocess.run(asked, cwd=root, capture_output=True, text=True, check=True)
     assert "ease: 3 trials in" in done.stdout
     assert "params.yaml now holds the best settings" in done.stdout
     assert done.stderr == ""
-    assert len(load_params(root / "params.yaml").baselines.ease.l2) == 1
+    assert len(load_params(root / "params.yaml").candidates["ease"].l2) == 1
     refused = subprocess.run([*command, "eese"], cwd=root, capture_output=True, text=True)
     assert refused.returncode == 1
     assert refused.stderr == "error: no recommender 'eese'; did you mean ease?\n"
 
 
-def test_a_baseline_is_searched_without_torch():
+def test_a_classical_one_is_searched_without_torch():
     code = "import sys, recgan.tuning.search; print({'torch', 'optuna', 'lightning'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"

@@ -133,7 +133,11 @@ def _not_the_old_accelerator(settings: Any) -> Any:
 
 
 def with_trainer(settings: dict[str, Any]) -> dict[str, Any]:
-    """Return settings that were written before there was a trainer section as they are written now."""
+    """Return settings that were written by an earlier version as they are written now.
+
+    There was no trainer section once, and each section had a k for validation of its own.
+    """
+    settings = {name: value for name, value in settings.items() if name != "metric_k"}
     if "teacher" in settings:
         return settings | {"teacher": with_trainer(settings["teacher"])}
     if "accelerator" not in settings:

@@ -1,12 +1,11 @@
 """Params files that say only in what they differ from another one, which they name as their `base`."""
 
-import types
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Union, get_args, get_origin
+from typing import Any, get_args, get_origin
 
 from recgan.core.errors import RecganError
-from recgan.core.sections import Section
+from recgan.core.sections import Section, kinds_of
 from recgan.core.yaml12 import parse_yaml
 
 BASE = "base"
@@ -63,38 +62,61 @@ def merged_layers(layers: list[Layer], whole: type[Section]) -> dict[str, Any]:
     return content
 
 
-def merged(base: dict[str, Any], difference: dict[str, Any], section: type[Section]) -> dict[str, Any]:
-    """Put a difference on a base: a section field by field, any other value in place of the base's."""
+@dataclass(frozen=True)
+class Table:
+    """A table of free names, each with a section that says which of several kinds it is."""
+
+    value: Any
+    """The annotation of its values."""
+
+
+def merged(
+    base: dict[str, Any], difference: dict[str, Any], section: type[Section] | Table
+) -> dict[str, Any]:
+    """Put a difference on a base: a section field by field, any other value in place of the base's.
+
+    In a table null takes a name out.
+    """
     content = dict(base)
     for name, value in difference.items():
         below = section_below(section, name, base.get(name), value)
-        content[name] = value if below is None else merged(base[name], value, below)
+        if value is None and isinstance(section, Table):
+            content.pop(name, None)
+        else:
+            content[name] = value if below is None else merged(base[name], value, below)
     return content
 
 
-def section_below(section: type[Section], name: str, base: Any, value: Any) -> type[Section] | None:
+def section_below(
+    section: type[Section] | Table, name: str, base: Any, value: Any
+) -> type[Section] | Table | None:
     """Return the section whose fields two values share; None where the second value replaces the first.
 
-    Lists, numbers, null and tables of free names replace. So does a section that names another of several
-    kinds than the base's, which has other fields.
+    Lists, numbers, null and tables of anything else than such sections replace. So does a section that names
+    another of several kinds than the base's, which has other fields.
     """
     if not isinstance(base, dict) or not isinstance(value, dict):
         return None
-    fields = {field.alias or own: field for own, field in section.model_fields.items()}
-    if name not in fields:
-        return None
-    field = fields[name]
-    union = get_origin(field.annotation) in (Union, types.UnionType)
-    kinds = [
-        kind
-        for kind in (get_args(field.annotation) if union else (field.annotation,))
-        if isinstance(kind, type) and issubclass(kind, Section)
-    ]
-    tag = field.discriminator
-    if not isinstance(tag, str):
+    annotation, tag = _annotation(section, name)
+    if get_origin(annotation) is dict:
+        inside = get_args(annotation)[1]
+        return Table(inside) if kinds_of(inside)[1] else None
+    kinds = kinds_of(annotation)[0]
+    if tag is None:
         return kinds[0] if len(kinds) == 1 else None
     chosen = base.get(tag)
     if value.get(tag, chosen) != chosen:
         return None
     fitting = (kind for kind in kinds if chosen in get_args(kind.model_fields[tag].annotation))
     return next(fitting, None)
+
+
+def _annotation(section: type[Section] | Table, name: str) -> tuple[Any, str | None]:
+    """Return what a name's value may be, and the field that tells which of several sections it is."""
+    if isinstance(section, Table):
+        return section.value, kinds_of(section.value)[1]
+    fields = {field.alias or own: field for own, field in section.model_fields.items()}
+    if name not in fields:
+        return None, None
+    tag = fields[name].discriminator
+    return fields[name].annotation, tag if isinstance(tag, str) else None

@@ -10,22 +10,27 @@ LOCK = Path("dvc.lock")
 INGESTED = Path("data/ingested")
 KEPT = Path("data/kept")
 FEATURES = Path("data/features")
-BASELINES = Path("data/baselines")
 EVALUATION = Path("data/evaluation")
-RECOMMENDER = Path("models/recommender")
+MODELS = Path("models")
+"""A folder for each candidate."""
+SKIPPED = "skipped.json"
+"""In the folder of a candidate that failed: why."""
 CHECKPOINTS = Path("checkpoints")
 """A folder for each unfinished training."""
 
 METRICS = Path("metrics")
 VALIDATION_METRICS = METRICS / "validation.json"
 FEATURES_METRICS = METRICS / "features.json"
-BASELINES_METRICS = METRICS / "baselines.json"
-TRAIN_METRICS = METRICS / "train.json"
+CANDIDATE_METRICS = METRICS / "candidates"
+"""A file for each candidate."""
 EVALUATION_METRICS = METRICS / "evaluation.json"
 
 REPORTS = Path("reports")
 VALIDATION_PAGE = REPORTS / "validation.html"
 CURVES = REPORTS / "curves.csv"
+"""The challenger's."""
+CANDIDATE_CURVES = REPORTS / "curves"
+"""A file for each candidate."""
 EVALUATION_TEXT = REPORTS / "evaluation.md"
 EVALUATION_PAGE = REPORTS / "evaluation.html"
 MONITOR_REPORT = REPORTS / "monitor.json"

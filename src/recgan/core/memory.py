@@ -1,5 +1,6 @@
 """How much memory there is, a container's limit included; what does not fit is refused before it begins."""
 
+import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +9,10 @@ import psutil
 
 from recgan.core.errors import RecganError
 
+log = logging.getLogger(__name__)
+
 _SYSTEM = Path("/")
+_WORTH_TELLING = 2**28  # bytes
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,14 @@ def total() -> int:
 def free() -> int:
     """Return the bytes that this process can still get before the machine or its container is full."""
     return min([psutil.virtual_memory().available, *(limit - used for limit, used in _containers())])
+
+
+def tell(needs: Iterable[Need]) -> list[Need]:
+    """Say in the log what each step will take, where that is much, and return them all."""
+    told = list(needs)
+    for need in (one for one in told if one.bytes >= _WORTH_TELLING):
+        log.info("%s takes %s for %s; %s are free", need.of, _shown(need.bytes), need.why, _shown(free()))
+    return told
 
 
 def refuse(needs: Iterable[Need]) -> None:

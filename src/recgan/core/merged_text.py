@@ -12,7 +12,7 @@ from ruamel.yaml.events import AliasEvent
 from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 
 from recgan.core.comments import read_with_comments, written
-from recgan.core.differences import BASE, Layer, merged, section_below
+from recgan.core.differences import BASE, Layer, Table, merged, section_below
 from recgan.core.errors import RecganError
 from recgan.core.sections import Section
 
@@ -134,11 +134,14 @@ def _in_braces(key: Node, value: Node, text: str) -> _Entry:
 
 
 def _merged(
-    base: list[_Entry], own: list[_Entry], before: Any, difference: Any, section: type[Section]
+    base: list[_Entry], own: list[_Entry], before: Any, difference: Any, section: type[Section] | Table
 ) -> list[_Entry]:
     theirs = {entry.name: entry for entry in base}
     for entry in own:
         name = entry.name
+        if difference.get(name) is None and isinstance(section, Table):
+            theirs.pop(name, None)
+            continue
         below = section_below(section, name, before.get(name), difference.get(name))
         if below is not None:
             old = theirs[name]

@@ -1,12 +1,14 @@
 """The sections of a params file: read, checked against their types, every fault named at once."""
 
 import difflib
+import types
 from collections.abc import Iterator
 from datetime import date, datetime
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, get_args
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic.fields import FieldInfo
 
 from recgan.core.errors import RecganError
 from recgan.core.yaml12 import read_yaml
@@ -75,15 +77,17 @@ def _fault(fault: Any, content: dict[str, Any]) -> str:
     place = [str(part) for part in fault["loc"]]
     value: Any = content
     known = True
-    tags = _tags()
+    tags, written = _tags(), []
     for part in place:
         if isinstance(value, dict) and part in value:
             value = value[part]
         elif isinstance(value, list | tuple) and part.isdigit():
             value = value[int(part)]
+        elif part in tags:
+            continue
         elif part is place[-1]:
             known = False
-    written = [part for part in place if part not in tags]
+        written.append(part)
     name = ".".join(written)
     if fault["type"] == "extra_forbidden":
         names = _field_names()
@@ -131,10 +135,30 @@ def _tags() -> set[str]:
         value
         for section in _sections()
         for field in section.model_fields.values()
-        if isinstance(field.discriminator, str)
-        for one in get_args(field.annotation)
-        for value in get_args(one.model_fields[field.discriminator].annotation)
+        for inside in [get_args(field.annotation)[1] if get_origin(field.annotation) is dict else field]
+        for kinds, tag in [kinds_of(inside)]
+        if tag is not None
+        for kind in kinds
+        for value in get_args(kind.model_fields[tag].annotation)
     }
+
+
+def kinds_of(annotation: Any) -> tuple[list[type[Section]], str | None]:
+    """Return the sections that a value may be, and the field that tells them apart; None for one alone.
+
+    Args:
+        annotation: a type, or a field of a section.
+    """
+    tag = None
+    if isinstance(annotation, FieldInfo):
+        annotation, tag = annotation.annotation, annotation.discriminator
+    elif get_origin(annotation) is Annotated:
+        annotation, *more = get_args(annotation)
+        tag = next((one.discriminator for one in more if isinstance(one, FieldInfo)), None)
+    union = get_origin(annotation) in (Union, types.UnionType)
+    some = get_args(annotation) if union else (annotation,)
+    kinds = [kind for kind in some if isinstance(kind, type) and issubclass(kind, Section)]
+    return kinds, tag if isinstance(tag, str) else None
 
 
 Share = Annotated[float, Field(ge=0, le=1)]

@@ -1,8 +1,8 @@
-"""The recommender against the tuned baselines on the test window, user by user."""
+"""The candidates on the test window, user by user, and the challenger against the others."""
 
 import logging
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,14 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from recgan.core.errors import RecganError
-from recgan.evaluation.figures import OURS
-from recgan.evaluation.metrics import item_popularity, popularity_shares, system_metrics, user_metrics
+from recgan.evaluation.candidates import Candidate, best_of, challenger
+from recgan.evaluation.metrics import (
+    item_popularity,
+    next_item_metrics,
+    popularity_shares,
+    system_metrics,
+    user_metrics,
+)
 from recgan.evaluation.segments import FEW_USERS, segments
 from recgan.evaluation.settings import EvaluateParams
 from recgan.evaluation.significance import compare, intervals
@@ -31,39 +37,35 @@ Rankings = dict[str, NDArray[np.int32]]
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What the evaluation of a recommender found."""
+    """What the evaluation of the candidates found."""
 
     summary: dict[str, Any]
     per_user: pd.DataFrame
     """A row for each user with something held out."""
     rankings: Rankings
-    """Of all test users, `OURS` first."""
+    """Of all test users, the challenger's first."""
 
 
 def evaluate(
-    params: EvaluateParams, features: Features, recommender: Recommender, baselines: Rankings
+    params: EvaluateParams,
+    features: Features,
+    candidates: Sequence[Candidate],
+    load: Callable[[str], Recommender],
 ) -> Evaluation:
-    """Rank the test users, measure every recommender, compare ours with each baseline.
+    """Rank the test users with every candidate, measure them, compare the challenger with the others.
 
-    Users with nothing held out are left out, and counted in the summary.
+    The challenger is chosen by validation alone. Users with nothing held out are left out, and counted in
+    the summary.
 
     Args:
         params: the evaluate section.
         features: matrices.
-        recommender: ours, fitted.
-        baselines: name → (test users, places).
+        candidates: as training left them.
+        load: name → the fitted recommender.
 
     Raises:
-        RecganError: no user has anything held out.
+        RecganError: every candidate was skipped, or no user has anything held out.
     """
-    ours, _ = recommend(
-        recommender,
-        features.test.history,
-        max(params.k),
-        not features.summary["repeat_purchases"],
-        ages=features.test.ages,
-    )
-    rankings: Rankings = {OURS: ours, **baselines}
     held = np.flatnonzero(np.diff(features.test.held_out.indptr))
     left_out = features.test.held_out.shape[0] - held.size
     _log.info("%d test users, %d left out because nothing is held out", held.size, left_out)
@@ -72,20 +74,73 @@ def evaluate(
             "no test user has anything held out: every test event is of an unknown or already seen item; "
             "lengthen features.split.test_days or lower features.min_item_users"
         )
-    measured, per_user = measure({name: one[held] for name, one in rankings.items()}, features, held, params)
+    candidates, rankings = _ranked(params, features, candidates, load)
+    chosen = challenger(candidates)
+    rankings = {chosen: rankings.pop(chosen), **rankings}
+    of_test = {name: one[held] for name, one in rankings.items()}
+    measured, per_user = measure(of_test, features, held, params)
     summary = {
+        "challenger": chosen,
+        "recommender": next(one.kind for one in candidates if one.name == chosen),
+        "candidates": [asdict(one) for one in candidates],
         "users": int(held.size),
         "users_left_out": int(left_out),
         "items": len(features.items),
         "features_md5": features.summary.get("md5"),
         "cuts": features.summary.get("cuts"),
         **measured,
+        "adversarial": _adversarial(candidates, of_test, csr_array(features.test.held_out[held]), params),
     }
     return Evaluation(summary, per_user, rankings)
 
 
+def _ranked(
+    params: EvaluateParams,
+    features: Features,
+    candidates: Sequence[Candidate],
+    load: Callable[[str], Recommender],
+) -> tuple[list[Candidate], Rankings]:
+    """Rank all test users with each candidate; one that cannot is skipped from here on."""
+    known, rankings = [], {}
+    for one in candidates:
+        if one.skipped is None:
+            try:
+                rankings[one.name], _ = recommend(
+                    load(one.name),
+                    features.test.history,
+                    max(params.k),
+                    not features.summary["repeat_purchases"],
+                    ages=features.test.ages,
+                )
+            except (RecganError, MemoryError) as fault:
+                one = replace(one, skipped=f"it cannot rank the test users: {fault}")
+        if one.skipped is not None:
+            _log.warning("%s is left out: %s", one.name, one.skipped)
+        known.append(one)
+    return known, rankings
+
+
+def _adversarial(
+    candidates: Sequence[Candidate], rankings: Rankings, held_out: csr_array, params: EvaluateParams
+) -> dict[str, Any] | None:
+    """Compare the best GAN with each classical candidate, the two bests by validation; None without both."""
+    gan, classical = (best_of(candidates, adversarial=kind) for kind in (True, False))
+    if gan is None or classical is None:
+        return None
+    others = [one.name for one in candidates if not one.adversarial and one.skipped is None]
+    primary = {name: ndcg(rankings[name], held_out, params.primary_k) for name in (gan, *others)}
+    comparisons = compare(
+        primary[gan],
+        {name: primary[name] for name in others},
+        params.bootstrap_samples,
+        params.confidence,
+        params.seed,
+    )
+    return {"gan": gan, "classical": classical, "comparisons": [asdict(one) for one in comparisons]}
+
+
 def read_rankings(path: Path, features: Features, longest: int) -> Rankings:
-    """Read the baselines' rankings, cut to the longest k; an item repeated in a list counts once.
+    """Read the candidates' rankings, cut to the longest k; an item repeated in a list counts once.
 
     Raises:
         RecganError: they are missing, not readable, too short, or of other features.
@@ -94,17 +149,17 @@ def read_rankings(path: Path, features: Features, longest: int) -> Rankings:
         with np.load(path) as stored:
             rankings = {name: stored[name] for name in stored.files}
     except (OSError, ValueError) as error:
-        raise RecganError(f"no readable rankings in {path} ({error}); run dvc repro baselines") from None
+        raise RecganError(f"no readable rankings in {path} ({error}); run dvc repro evaluate") from None
     n_users, n_items = features.test.history.shape
     for name, ranking in rankings.items():
         if ranking.shape[0] != n_users or ranking.max(initial=-1) >= n_items:
             raise RecganError(
                 f"{path} ranks {ranking.shape[0]} users with {name}, but the features have {n_users} "
-                f"test users and {n_items} items; run dvc repro baselines"
+                f"test users and {n_items} items; run dvc repro evaluate"
             )
         if ranking.shape[1] < min(longest, n_items):
             raise RecganError(
-                f"evaluate.k has {longest}, but the baselines' rankings are {ranking.shape[1]} long; "
+                f"evaluate.k has {longest}, but the rankings are {ranking.shape[1]} long; "
                 f"choose no k above {ranking.shape[1]}"
             )
     return {name: once(ranking[:, :longest]) for name, ranking in rankings.items()}
@@ -116,10 +171,10 @@ def measure(
     rows: NDArray[np.intp],
     params: EvaluateParams,
 ) -> tuple[dict[str, Any], pd.DataFrame]:
-    """Measure rankings of the same users: metrics, intervals, comparisons with ours, segments.
+    """Measure rankings of the same users: metrics, intervals, comparisons, segments.
 
     Args:
-        rankings: name → (rows, places); `OURS` is the one that the others are compared with.
+        rankings: name → (rows, places); the first is the one that the others are compared with.
         features: matrices.
         rows: the test rows that are ranked, all with something held out.
         params: the evaluate section.
@@ -133,6 +188,8 @@ def measure(
     k = params.primary_k
     shown = (f"hr_at_{k}", f"ndcg_at_{k}")
     of_users = {name: user_metrics(ranking, held_out, params.k) for name, ranking in rankings.items()}
+    next_items = features.test.next_items()[rows]
+    dated = next_items >= 0
     per_user = pd.DataFrame(
         {
             "user_id": features.test.user_ids[rows].astype(str),
@@ -147,15 +204,17 @@ def measure(
     recommenders = {
         name: {
             "metrics": {metric: float(values.mean()) for metric, values in of_users[name].items()}
+            | _next_item(ranking[dated], next_items[dated], params.k)
             | system_metrics(ranking, history, popularity, n_users, params.k),
             "intervals": {metric: asdict(next(ranges)) for metric in ranged},
         }
         for name, ranking in rankings.items()
     }
     primary = {name: of_users[name][f"ndcg_at_{k}"] for name in rankings}
+    first = next(iter(rankings))
     comparisons = compare(
-        primary[OURS],
-        {name: values for name, values in primary.items() if name != OURS},
+        primary[first],
+        {name: values for name, values in primary.items() if name != first},
         params.bootstrap_samples,
         params.confidence,
         params.seed,
@@ -193,7 +252,7 @@ def new_items(features: Features, params: EvaluateParams) -> NDArray[np.bool_] |
 
 
 def flat_metrics(summary: Mapping[str, Any]) -> dict[str, float]:
-    """Flatten a summary to names such as `ease.ndcg_at_10` and `recommender.tail_items.ndcg_at_10`.
+    """Flatten a summary to names such as `ease.ndcg_at_10` and `ease.tail_items.ndcg_at_10`.
 
     MLflow allows letters, digits, dots and underscores in a name, no `@`.
     """
@@ -204,7 +263,8 @@ def flat_metrics(summary: Mapping[str, Any]) -> dict[str, float]:
         for metric, interval in measured["intervals"].items():
             flat |= {f"{name}.{metric}_{end}": interval[end] for end in ("low", "high")}
     for segment, part in summary["segments"].items():
-        flat[f"{OURS}.{segment}.ndcg_at_{k}"] = part["ndcg"][OURS]
+        ours = summary["challenger"]
+        flat[f"{ours}.{segment}.ndcg_at_{k}"] = part["ndcg"][ours]
     return flat
 
 
@@ -220,6 +280,17 @@ def _segment(
         "too_few": len(rows) < FEW_USERS,
         "ndcg": {name: found.mean for name, found in zip(rankings, ranges, strict=True)},
         "intervals": {name: asdict(found) for name, found in zip(rankings, ranges, strict=True)},
+    }
+
+
+def _next_item(
+    ranking: NDArray[np.int32], next_items: NDArray[np.int32], k: Sequence[int]
+) -> dict[str, float]:
+    """Average over the users whose next item is known; nothing where it is of none."""
+    if not len(ranking):
+        return {}
+    return {
+        metric: float(values.mean()) for metric, values in next_item_metrics(ranking, next_items, k).items()
     }
 
 

@@ -10,10 +10,6 @@ from markupsafe import Markup
 from recgan.evaluation.plots import Point, Row, bar_chart, figure, interval_chart, line_chart, point_chart
 from recgan.evaluation.svg import Line
 
-OURS = "recommender"
-"""Name of the trained recommender in a summary."""
-
-
 _INK = 7  # the colour of what is no recommender
 
 
@@ -96,7 +92,7 @@ def accuracy_figures(summary: Mapping[str, Any], by_ndcg: Sequence[str]) -> list
 
 
 def comparison_figures(summary: Mapping[str, Any]) -> list[Figure]:
-    """Return the differences from ours, with their intervals."""
+    """Return the differences from the challenger, with their intervals."""
     rows = [
         Row(other["name"], other["difference"], other["low"], other["high"], _colour(summary, other["name"]))
         for other in summary["comparisons"]
@@ -104,7 +100,8 @@ def comparison_figures(summary: Mapping[str, Any]) -> list[Figure]:
     if not rows:
         return []
     caption = (
-        f"{label_of(summary, OURS)} minus each baseline, NDCG@{summary['primary_k']}; right of 0 is better"
+        f"{summary['challenger']} minus each other candidate, NDCG@{summary['primary_k']}; "
+        "right of 0 is better"
     )
     return [chart_of(caption, interval_chart, rows, reference=0.0, signed=True)]
 
@@ -192,7 +189,7 @@ def chart_of(caption: str, chart: Any, content: Sequence[Any], *more: Any, **set
 
 def label_of(summary: Mapping[str, Any], name: str) -> str:
     """Return what a recommender is called on the page."""
-    return f"{summary['recommender']} (ours)" if name == OURS else name
+    return f"{name} (challenger)" if name == summary["challenger"] else name
 
 
 def relative_to(comparison: Mapping[str, Any]) -> str:
@@ -219,11 +216,12 @@ def _ends(interval: Mapping[str, float] | None) -> tuple[float | None, float | N
 
 
 def _colour(summary: Mapping[str, Any], name: str) -> int:
-    others = [other for other in summary["recommenders"] if other != OURS]
-    return 0 if name == OURS else 1 + others.index(name) % 6
+    ours = summary["challenger"]
+    others = [other for other in summary["recommenders"] if other != ours]
+    return 0 if name == ours else 1 + others.index(name) % 6
 
 
 def ks_of(summary: Mapping[str, Any]) -> list[int]:
     """Return the k at which the NDCG was measured, ascending."""
-    metrics = summary["recommenders"][OURS]["metrics"]
+    metrics = summary["recommenders"][summary["challenger"]]["metrics"]
     return sorted(int(name.removeprefix("ndcg_at_")) for name in metrics if name.startswith("ndcg_at_"))

@@ -14,8 +14,8 @@ import jinja2
 from recgan.core import layout
 from recgan.core.errors import RecganError
 from recgan.core.files import read_json
+from recgan.evaluation.candidates import adversarial_words, candidate_rows
 from recgan.evaluation.figures import (
-    OURS,
     Figure,
     accuracy_figures,
     beyond_accuracy,
@@ -51,7 +51,7 @@ class Verdict:
 def page(root: Path = Path(), verdict: Verdict | None = None) -> str:
     """Return the page of the last evaluation; the same files give the same bytes.
 
-    Reads data/evaluation/summary.json and, where they are there, models/recommender/recommender.json,
+    Reads data/evaluation/summary.json and, where they are there, recommender.json of the challenger,
     reports/curves.csv and metrics/validation.json.
 
     Args:
@@ -66,8 +66,8 @@ def page(root: Path = Path(), verdict: Verdict | None = None) -> str:
         raise RecganError(f"no evaluation in {path}; run dvc repro evaluate")
     try:
         return render(
-            read_json(path),
-            recommender=_json(root / layout.RECOMMENDER / "recommender.json"),
+            summary := read_json(path),
+            recommender=_json(root / layout.MODELS / summary["challenger"] / "recommender.json"),
             curves=read_curves(root / layout.CURVES),
             validation=_json(root / layout.VALIDATION_METRICS),
             verdict=verdict,
@@ -109,7 +109,9 @@ def render(
         summary=summary,
         k=k,
         ks=ks_of(summary),
-        ours=OURS,
+        ours=summary["challenger"],
+        candidates=candidate_rows(summary),
+        adversarial=adversarial_words(summary),
         label=lambda name: label_of(summary, name),
         by_ndcg=by_ndcg,
         metrics=list(dict.fromkeys(m for n in by_ndcg for m in summary["recommenders"][n]["metrics"])),

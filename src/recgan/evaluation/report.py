@@ -7,7 +7,8 @@ from typing import Any
 from recgan.core import layout
 from recgan.core.errors import RecganError
 from recgan.core.files import read_json
-from recgan.evaluation.figures import OURS
+from recgan.evaluation.candidates import adversarial_words, candidate_rows
+from recgan.evaluation.figures import label_of
 from recgan.evaluation.segments import FEW_USERS
 from recgan.evaluation.significance import detectable_words
 
@@ -26,7 +27,7 @@ def evaluation_table(root: Path = Path()) -> str:
 
 
 def comparison_table(summary: Mapping[str, Any]) -> str:
-    """Return HR and NDCG with intervals, coverage and p against ours, as an aligned Markdown table."""
+    """Return a line for each candidate: HR and NDCG with intervals, coverage, p against the challenger."""
     k = summary["primary_k"]
     p_values = {comparison["name"]: comparison["p_holm"] for comparison in summary["comparisons"]}
     head = [
@@ -34,16 +35,16 @@ def comparison_table(summary: Mapping[str, Any]) -> str:
         f"HR@{k} [{summary['confidence']:.0%} CI]",
         f"NDCG@{k} [{summary['confidence']:.0%} CI]",
         f"coverage@{k}",
-        "p vs ours",
+        "p vs challenger",
     ]
     by_ndcg = sorted(summary["recommenders"].items(), key=lambda item: -item[1]["metrics"][f"ndcg_at_{k}"])
     rows = [
         [
-            _label(name, summary),
+            label_of(summary, name),
             _with_interval(measured, f"hr_at_{k}"),
             _with_interval(measured, f"ndcg_at_{k}"),
             f"{measured['metrics'].get(f'coverage_at_{k}', 0):.1%}",
-            "" if name == OURS else _p(p_values[name]),
+            _p(p_values[name]) if name in p_values else "",
         ]
         for name, measured in by_ndcg
     ]
@@ -76,7 +77,7 @@ def report(summary: Mapping[str, Any]) -> str:
     ]
     every_metric = [
         [metric.replace("_at_", "@"), *(_number(metrics[name].get(metric)) for name in names)]
-        for metric in metrics[OURS]
+        for metric in metrics[summary["challenger"]]
     ]
     return "\n".join(
         [
@@ -85,14 +86,21 @@ def report(summary: Mapping[str, Any]) -> str:
             f"{summary['users']:,} users with something held out ({summary['users_left_out']:,} without, "
             f"left out), {summary['items']:,} items, the full catalogue ranked. Intervals and p by bootstrap "
             f"over users ({summary['bootstrap_samples']:,} samples); p is two-sided, in the first table "
-            "after Holm over all baselines.",
+            "after Holm over all candidates.",
             "",
             comparison_table(summary),
             "",
-            f"## {_label(OURS, summary)} against each baseline, NDCG@{k}",
+            "## Candidates",
+            "",
+            "The best on validation is the challenger; the test window decides nothing but the gate.",
+            "",
+            _table(["candidate", "recommender", "NDCG on validation", ""], candidate_rows(summary)),
+            "",
+            *([words, ""] if (words := adversarial_words(summary)) else []),
+            f"## {summary['challenger']}, the challenger, against each other candidate, NDCG@{k}",
             "",
             _table(
-                ["baseline", "difference [CI]", "relative", "p", "p after Holm", "detectable"], comparisons
+                ["candidate", "difference [CI]", "relative", "p", "p after Holm", "detectable"], comparisons
             ),
             "",
             detectable_words(summary["users"], summary["confidence"]),
@@ -102,18 +110,14 @@ def report(summary: Mapping[str, Any]) -> str:
             "A segment of items is measured on its held-out items alone, over the users who have any. "
             f"Intervals by bootstrap over these users; fewer than {FEW_USERS} are too few to tell anything.",
             "",
-            _table(["segment", "users", *(_label(name, summary) for name in names)], parts),
+            _table(["segment", "users", *(label_of(summary, name) for name in names)], parts),
             "",
             "## Every metric",
             "",
-            _table(["metric", *(_label(name, summary) for name in names)], every_metric),
+            _table(["metric", *(label_of(summary, name) for name in names)], every_metric),
             "",
         ]
     )
-
-
-def _label(name: str, summary: Mapping[str, Any]) -> str:
-    return f"{summary['recommender']} (ours)" if name == OURS else name
 
 
 def _with_interval(measured: Mapping[str, Any], metric: str) -> str:

@@ -12,7 +12,7 @@ class EvaluateParams(Section):
 
     k: tuple[Count, ...]
     primary_k: Count
-    """The k of the metrics that the table shows and the gate compares."""
+    """The k at which validation chooses, the table shows and the gate compares."""
     bootstrap_samples: Annotated[int, Field(ge=100)]
     confidence: Annotated[float, Field(gt=0, lt=1)]
     seed: Seed

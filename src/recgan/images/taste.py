@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from recgan.core import layout
 from recgan.core.errors import RecganError
 from recgan.core.files import write_text
 from recgan.core.redact import shown
@@ -25,13 +26,12 @@ from recgan.images.gan import ImageGAN
 from recgan.images.pictures import png
 from recgan.images.settings import ImagesParams, TasteParams, load_images_params
 from recgan.images.train import GENERATOR
-from recgan.recommenders.loading import load_recommender
+from recgan.recommenders.loading import challenger_of, load_recommender
 from recgan.recommenders.protocol import Recommender, recommend
 
 log = logging.getLogger(__name__)
 
 PAGE = Path("images/reports/taste.html")
-RECOMMENDER = Path("models/recommender")
 FEATURES = Path("data/features")
 
 
@@ -97,9 +97,9 @@ def why_not(params: ImagesParams, root: Path) -> str | None:
         )
     if not params.train.conditional:
         return "the generator has no classes (train.conditional is false)"
-    for path in (RECOMMENDER, FEATURES):
+    for path in (layout.EVALUATION, FEATURES):
         if not (root / path).is_dir():
-            return f"no {path}: the recommender has not been trained here (make run)"
+            return f"no {path}: no recommender has been trained here (make run)"
     return None
 
 
@@ -121,7 +121,7 @@ def taste(*, root: Path = Path()) -> None:
             "no category of the catalogue is in taste.classes of images/params.yaml; name some of "
             f"{sorted(set(features.items['category'].dropna()))[:10]} there"
         )
-    shoppers = ask(params.taste, features, load_recommender(root / RECOMMENDER), gan)
+    shoppers = ask(params.taste, features, load_recommender(root / layout.MODELS / challenger_of(root)), gan)
     write_text(root / PAGE, page(params.taste, features, shoppers, gan))
     log.info("%d shoppers in %s", len(shoppers), PAGE)
 

@@ -25,6 +25,7 @@ from recgan.features.matrices import read_features
 from recgan.package.asking import ask, questions
 from recgan.package.gate import CHAMPION, FLOOR, Evidence, may_compare, others_to_beat
 from recgan.package.lineage import SETTINGS, SPLIT, split_identity, validation_passed
+from recgan.recommenders.loading import challenger_of
 from recgan.recommenders.popularity.recommender import Popularity
 from recgan.recommenders.protocol import recommend
 from recgan.recommenders.ranking import ndcg, once
@@ -56,9 +57,9 @@ def gather_evidence(
     name, k = params.register_.name, params.evaluate.primary_k
     features = read_features(root / layout.FEATURES)
     item_ids = features.items["item_id"].astype(str).tolist()
-    gate, candidate = params.register_.gate, params.train.recommender
+    gate, candidate = params.register_.gate, challenger_of(root)
     others = others_to_beat(candidate, gate)
-    tonight = read_rankings(root / layout.BASELINES / "rankings.npz", features, k) if others else {}
+    tonight = read_rankings(root / layout.EVALUATION / "rankings.npz", features, k) if others else {}
     rows = np.flatnonzero(np.diff(features.test.held_out.indptr))  # as in evaluate
     held_out = csr_array(features.test.held_out[rows])
     histories, ages = csr_array(features.test.history[rows]), features.test.ages

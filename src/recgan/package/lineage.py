@@ -7,14 +7,18 @@ from typing import Any
 from recgan.core import layout
 from recgan.core.errors import RecganError
 from recgan.core.files import read_json
+from recgan.recommenders.loading import challenger_of
 from recgan.registry.lineage import TRAIN_KEY, check_locked, origin, output_md5
 
 SPLIT = "features.split"
 """JSON: the identity of the split that a version was trained under."""
 SETTINGS = "settings.sha256"
 """`settings_key` of a version; versions from before it was a tag have none."""
+CANDIDATE = "candidate"
+"""Which candidate of params.yaml a version was."""
 LINEAGE = (
     TRAIN_KEY,
+    CANDIDATE,
     SPLIT,
     SETTINGS,
     "git.sha",
@@ -36,9 +40,12 @@ def lineage(root: Path, settings: str, flow_run_id: str | None = None) -> dict[s
         flow_run_id: of the Prefect flow run; None for a run by hand.
 
     Raises:
-        RecganError: dvc.lock is missing or has no stage `train`, or the features do not name their split.
+        RecganError: nothing was evaluated yet, dvc.lock is missing or does not have the challenger's stage,
+            or the features do not name their split.
     """
-    return origin(root, root, flow_run_id) | {
+    challenger = challenger_of(root)
+    return origin(root, root, flow_run_id, stage_of(challenger)) | {
+        CANDIDATE: challenger,
         SPLIT: json.dumps(split_identity(root), sort_keys=True),
         SETTINGS: settings,
         "features.md5": output_md5(root, "features", layout.FEATURES),
@@ -47,15 +54,21 @@ def lineage(root: Path, settings: str, flow_run_id: str | None = None) -> dict[s
 
 
 def check_outputs(root: Path) -> None:
-    """Refuse features, recommender or kept events that are not those of dvc.lock.
+    """Refuse features, challenger or kept events that are not those of dvc.lock.
 
     Raises:
         RecganError: a folder is missing, or was written by something else than dvc repro.
     """
-    outputs = [("features", layout.FEATURES), ("train", layout.RECOMMENDER)]
+    challenger = challenger_of(root)
+    outputs = [("features", layout.FEATURES), (stage_of(challenger), layout.MODELS / challenger)]
     if (root / layout.KEPT).is_dir():  # a model alone can come from the cache
         outputs.append(("validate", layout.KEPT))
     check_locked(root, root, outputs)
+
+
+def stage_of(candidate: str) -> str:
+    """Return the DVC stage that trains a candidate."""
+    return f"train@{candidate}"
 
 
 def split_identity(root: Path = Path()) -> dict[str, Any]:

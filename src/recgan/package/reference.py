@@ -14,6 +14,7 @@ from recgan.core.files import read_whole
 from recgan.data.events import EVENTS, ITEMS, check_table, read_table
 from recgan.evaluation.profile import catalogue, event_histograms, fix_bins, item_histograms
 from recgan.features.matrices import Features
+from recgan.recommenders.loading import challenger_of
 
 REFERENCE = "monitor/reference.json"
 """Artifact of the run: histograms of what the version was trained on. No shopper's id is in it."""
@@ -56,7 +57,7 @@ def describe_training(root: Path, features: Features, depth: int) -> dict[str, A
     rankings = root / layout.EVALUATION / "rankings.npz"
     if rankings.exists():
         with np.load(rankings) as stored:
-            places = stored["recommender"][:, :depth].ravel()
+            places = stored[challenger_of(root)][:, :depth].ravel()
         shown = pd.Series(item_ids.to_numpy()[places[places >= 0]])
         content["recommended"] = item_histograms(shown, known, bins)
     return content

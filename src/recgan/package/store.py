@@ -25,6 +25,7 @@ from recgan.package.log import log_package
 from recgan.package.packaged import PackagedRecommender
 from recgan.package.reference import REFERENCE, describe_training
 from recgan.package.same import settings_key
+from recgan.recommenders.loading import challenger_of
 from recgan.registry.domain import Decision
 from recgan.registry.figures import log_training
 from recgan.registry.outage import outside
@@ -37,7 +38,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Recommenders:
-    """The recommenders that a project trains: what `registry.domain` asks of a domain."""
+    """The challenger among the candidates of a project: what `registry.domain` asks of a domain."""
 
     root: Path
     params: Params
@@ -52,18 +53,23 @@ class Recommenders:
     def tags(self, flow_run_id: str | None) -> dict[str, str]:
         """Return where the recommender comes from; refuse outputs that are not those of dvc.lock."""
         check_outputs(self.root)
-        return lineage(self.root, settings_key(self.params.train, self.params.features), flow_run_id)
+        return lineage(
+            self.root,
+            settings_key(self.params.candidates[challenger_of(self.root)], self.params.features),
+            flow_run_id,
+        )
 
     def package(self, client: MlflowClient, run_id: str, tags: dict[str, str]) -> ModelInfo:
         """Log parameters, figures, files, what monitor compares with, and the package."""
         content = self.params.model_dump(mode="json", by_alias=True)
-        # The recommender's own figures go by their bare names, such as ndcg_at_10.
-        log_training(client, run_id, self.root, content, bare="evaluation/recommender.")
+        challenger = challenger_of(self.root)
+        # The challenger's own figures go by their bare names, such as ndcg_at_10.
+        log_training(client, run_id, self.root, content, bare=f"evaluation/{challenger}.")
         features = read_features(self.root / layout.FEATURES)
         reference = describe_training(self.root, features, self.params.evaluate.primary_k)
         if reference is not None:
             mlflow.log_dict(reference, REFERENCE)
-        return log_package(self.root / layout.RECOMMENDER, features, self.params.features, tags)
+        return log_package(self.root / layout.MODELS / challenger, features, self.params.features, tags)
 
     def basis(self) -> tuple[str, ...]:
         """Return dvc.lock and the parameters that decide."""

@@ -2,24 +2,27 @@
 
 A folder NAME has `settings.py` and `recommender.py`, with the class named here, C:
 
-- of those that train fits: the section `CParams` of params.yaml, and `C`, a `Trained`;
-- of the baselines: the grid `CGrid`, none for popularity, and `fitted`, which fits with each of its settings.
+- of those that are trained: `CParams`, the section of a candidate, and `C`, a `Trained`;
+- of the classical ones: `CGrid`, whose lists are the values to try, `C`, a `Classical`, and `fitted`, which
+  fits with each of the grid's settings.
 
 Both are imported when they are asked for, so that nothing imports torch but what trains or scores with it.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import import_module
-from typing import TYPE_CHECKING, Annotated, Literal, Union, cast
+from typing import TYPE_CHECKING, Annotated, Any, Union, cast
 
-from pydantic import Field, create_model
+from numpy.typing import NDArray
+from pydantic import Field
 from scipy.sparse import csr_array
 
-from recgan.core.sections import Count, Section, Seed
-from recgan.recommenders.settings import BaselineGrid, TrainingParams
+from recgan.core.sections import Section
 
 if TYPE_CHECKING:
-    from recgan.recommenders.protocol import Recommender
+    from recgan.recommenders.classical import Classical
+    from recgan.recommenders.settings import ClassicalGrid, TrainingParams
+    from recgan.recommenders.student.settings import StudentParams
     from recgan.recommenders.trained import Trained
 
 TRAINED: Mapping[str, str] = {
@@ -29,38 +32,43 @@ TRAINED: Mapping[str, str] = {
     "feature_gan": "FeatureGAN",
     "student": "Student",
 }
-"""What the train stage fits: name → class."""
+"""What is trained adversarially: name → class."""
 
-BASELINES: Mapping[str, str] = {
+CLASSICAL: Mapping[str, str] = {
     "popularity": "Popularity",
+    "personal": "Personal",
     "itemknn": "ItemKNN",
     "rp3beta": "RP3beta",
     "ease": "EASE",
+    "sparse_ease": "SparseEASE",
     "ials": "IALS",
 }
-"""What the baselines stage tunes: name → class."""
+"""What is tuned over a grid: name → class."""
 
-Settings = dict[str, float]
-Grid = Mapping[str, Sequence[float]]
-Fitted = Callable[[Grid, csr_array, int], "Iterator[tuple[Settings, Recommender]]"]
+Settings = dict[str, Any]
+Grid = Mapping[str, Sequence[Any]]
+Fitted = Callable[[Grid, csr_array, int, "NDArray[Any] | None"], "Iterator[tuple[Settings, Classical]]"]
 
 
 def settings_of(name: str) -> type[Section]:
     """Return the class of a recommender's section of params.yaml."""
-    suffix = "Params" if name in TRAINED else "Grid"
-    found = getattr(
-        import_module(f"{_FOLDER}.{name}.settings"), f"{TRAINED.get(name) or BASELINES[name]}{suffix}"
-    )
+    class_name = f"{TRAINED[name]}Params" if name in TRAINED else f"{CLASSICAL[name]}Grid"
+    found = getattr(import_module(f"{_FOLDER}.{name}.settings"), class_name)
     return cast("type[Section]", found)
 
 
-def class_of(name: str) -> "type[Trained]":
-    """Return the class of a recommender that train fits."""
+def trained_class(name: str) -> "type[Trained]":
+    """Return the class of a recommender that is trained."""
     return cast("type[Trained]", getattr(import_module(module_of(name)), TRAINED[name]))
 
 
+def classical_class(name: str) -> "type[Classical]":
+    """Return the class of a classical recommender."""
+    return cast("type[Classical]", getattr(import_module(module_of(name)), CLASSICAL[name]))
+
+
 def fitted_of(name: str) -> Fitted:
-    """Return what fits a baseline: (grid, user_items, seed) → its settings, each with what was fitted."""
+    """Return what fits a classical one: (grid, user_items, seed, times) → settings and fitted, one by one."""
     return cast("Fitted", import_module(module_of(name)).fitted)
 
 
@@ -70,38 +78,11 @@ def module_of(name: str) -> str:
 
 
 _FOLDER = "recgan.recommenders"
-_GRIDS = {name: settings_of(name) for name in BASELINES if name != "popularity"}
-
-
-class _Baselines(Section):
-    """Grids of the tuned baselines; the best setting on validation is refitted and ranked on test.
-
-    null leaves a baseline out; popularity is always there.
-    """
-
-    seed: Seed
-    metric_k: Count
-    """Settings are chosen by NDCG at this k on validation."""
-
-    def grids(self) -> dict[str, BaselineGrid]:
-        """Return the grid of each baseline that has one and is not left out."""
-        sections = {name: getattr(self, name) for name in _GRIDS}
-        return {name: section for name, section in sections.items() if section is not None}
-
 
 if TYPE_CHECKING:
-    BaselinesParams = _Baselines
-    TrainParams = TrainingParams
-    BaselineName = str
+    CandidateParams = ClassicalGrid | TrainingParams | StudentParams
 else:
-    BaselinesParams = create_model(
-        "BaselinesParams",
-        __base__=_Baselines,
-        __doc__=_Baselines.__doc__,
-        **{name: (grid | None, ...) for name, grid in _GRIDS.items()},
-    )
-    TrainParams = Annotated[
-        Union[tuple(settings_of(name) for name in TRAINED)],  # noqa: UP007  (made of a tuple)
+    CandidateParams = Annotated[
+        Union[tuple(settings_of(name) for name in [*CLASSICAL, *TRAINED])],  # noqa: UP007  (made of a tuple)
         Field(discriminator="recommender"),
     ]
-    BaselineName = Literal[tuple(BASELINES)]

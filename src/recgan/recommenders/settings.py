@@ -1,7 +1,7 @@
 """What the train sections of the GAN recommenders share."""
 
 from collections.abc import Iterator
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Field, model_validator
 
@@ -51,10 +51,15 @@ class StabilityParams(Section):
     alarms: DiscriminatorAlarmParams
 
 
-class TrainingParams(TrainSection):
-    """What the training of every GAN recommender has."""
+class CandidateSection(Section):
+    """A candidate: one recommender and its settings, a line of `candidates` in params.yaml."""
 
     recommender: str
+    """Which kind; the candidate's own name is free."""
+
+
+class TrainingParams(CandidateSection, TrainSection):
+    """What the training of every GAN recommender has."""
 
     seed: Seed
     trainer: TrainerParams
@@ -64,8 +69,6 @@ class TrainingParams(TrainSection):
     """Epochs between two looks at validation."""
     patience: Count | None
     """Looks at validation without a better NDCG before training stops; null never stops early."""
-    metric_k: Count
-    """Early stopping, the checkpoint and all that validation chooses follow NDCG at this k."""
     refit: bool
     """True trains anew on train + validation for the number of epochs that validation chose."""
 
@@ -112,19 +115,30 @@ the other bytes were measured: docs/decisions/0083-what-cannot-fit-is-refused-fi
 interactions, users or items alone is small beside them."""
 
 
-class BaselineGrid(Section):
-    """The settings to try of a classical recommender: each field lists its values."""
+class ClassicalGrid(CandidateSection):
+    """The settings to try of a classical recommender: each field but kind and seed lists its values."""
+
+    def grid(self) -> dict[str, tuple[Any, ...]]:
+        """Return setting → values to try."""
+        return {name: getattr(self, name) for name in type(self).model_fields if name not in _NO_LISTS}
 
     def needs(self, n_items: int) -> Iterator[Need]:
         """Yield what fitting takes of memory at its peak, where that grows with pairs of items."""
         yield from ()
 
 
+_NO_LISTS = {*CandidateSection.model_fields, "seed"}
+
+HalfLives = Annotated[tuple[Positive | None, ...], Field(min_length=1)]
+"""Days after which an event of a history counts half when it is scored; null weighs none. They are tried on
+the best of the other settings."""
+
+
 def neighbours_need(of: str, neighbours: tuple[int, ...], n_items: int) -> Need:
     """Return what keeping the nearest items of each item takes of memory.
 
     Args:
-        of: the section, such as baselines.itemknn.
+        of: the section, such as itemknn.
         neighbours: the numbers to try.
         n_items: of the features.
     """
@@ -134,5 +148,5 @@ def neighbours_need(of: str, neighbours: tuple[int, ...], n_items: int) -> Need:
         of,
         KEPT_ENTRY * n_items * most + dense,
         f"{most:,} neighbours of {n_items:,} items",
-        f"lower {of}.neighbours, or {FEWER_ITEMS}",
+        f"lower its neighbours, or {FEWER_ITEMS}",
     )

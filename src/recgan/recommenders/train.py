@@ -1,10 +1,8 @@
-"""Fit the recommender that params.yaml trains, choose its epoch on validation, fit it anew."""
+"""Train a candidate, choose its epoch on validation, train it anew."""
 
-import csv
 import hashlib
-import io
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,17 +10,21 @@ from typing import Any
 import torch
 
 from recgan.adversarial.devices import pick_device
-from recgan.adversarial.diagnostics import Row
 from recgan.core import closure
 from recgan.core.errors import RecganError
 from recgan.core.memory import Need
 from recgan.features.matrices import Features
-from recgan.recommenders.catalogue import TrainParams, class_of, module_of
+from recgan.recommenders.catalogue import module_of, trained_class
+from recgan.recommenders.curves import curves_csv
 from recgan.recommenders.protocol import Recommender
 from recgan.recommenders.ranking import window_ndcg
+from recgan.recommenders.settings import TrainingParams
+from recgan.recommenders.student.settings import StudentParams
 from recgan.recommenders.trained import Trained, Training
 
 log = logging.getLogger(__name__)
+
+TrainParams = TrainingParams | StudentParams
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class Fitted:
     chosen: Training
 
     def metrics(self) -> dict[str, Any]:
-        """Return what metrics/train.json says of it."""
+        """Return what the candidate's metrics say of it."""
         return {
             "best_epoch": self.chosen.best_epoch,
             "validation_ndcg": self.chosen.validation_ndcg,
@@ -41,6 +43,14 @@ class Fitted:
             "parameters": self.recommender.parameters,
             "alarms": self.chosen.alarms,
         }
+
+    def curves(self) -> str:
+        """Return the epochs of the training that chose, as CSV."""
+        return curves_csv(self.chosen.curves)
+
+    def save(self, folder: Path) -> None:
+        """Write the recommender into an existing folder."""
+        self.recommender.save(folder)
 
 
 def check_validation(settings: TrainParams, features: Features) -> None:
@@ -51,17 +61,18 @@ def check_validation(settings: TrainParams, features: Features) -> None:
     """
     if features.validation is None and settings.patience is not None:
         raise RecganError(
-            "there is no validation window to stop training early; set train.patience to null "
-            "(a student's is train.teacher.patience)"
+            "there is no validation window to stop training early; set its patience to null "
+            "(a student's is teacher.patience)"
         )
 
 
-def train(settings: TrainParams, features: Features, checkpoints: Path) -> Fitted:
+def train(settings: TrainParams, features: Features, k: int, checkpoints: Path) -> Fitted:
     """Fit on train, choose the epoch on validation and, where `refit` says so, fit anew on both.
 
     Args:
-        settings: the train section.
+        settings: of the candidate.
         features: matrices; nothing of the test window is read.
+        k: validation chooses by NDCG at k.
         checkpoints: folder from which a training that was stopped goes on.
 
     Raises:
@@ -73,7 +84,7 @@ def train(settings: TrainParams, features: Features, checkpoints: Path) -> Fitte
         *features.train.shape,
         features.train.nnz,
     )
-    chosen = fit_and_choose(settings, features, checkpoints)
+    chosen = fit_and_choose(settings, features, k, checkpoints)
     recommender = chosen
     if settings.refit and features.validation is not None:
         log.info("training anew on train + validation for %d epochs", chosen.training.best_epoch)
@@ -109,17 +120,19 @@ def on_gpu(settings: TrainParams) -> bool:
 
 def unfitted(settings: TrainParams, features: Features) -> Trained:
     """Return the recommender of these settings, to be fitted on matrices of these features."""
-    return class_of(settings.recommender).unfitted(settings, features)
+    return trained_class(settings.recommender).unfitted(settings, features)
 
 
-def fit_and_choose(settings: TrainParams, features: Features, checkpoints: Path | None = None) -> Trained:
-    """Fit on the train window and keep the epoch with the best validation NDCG, if there is a validation."""
+def fit_and_choose(
+    settings: TrainParams, features: Features, k: int, checkpoints: Path | None = None
+) -> Trained:
+    """Fit on train and keep the epoch with the best NDCG at k on validation, if there is a validation."""
     validation = features.validation
     exclude_seen = not features.summary["repeat_purchases"]
 
     def validate(recommender: Recommender) -> float:
         assert validation is not None
-        return window_ndcg(recommender, validation, settings.metric_k, exclude_seen)
+        return window_ndcg(recommender, validation, k, exclude_seen)
 
     return unfitted(settings, features).fit(
         features.train,
@@ -129,23 +142,8 @@ def fit_and_choose(settings: TrainParams, features: Features, checkpoints: Path 
     )
 
 
-def fingerprint(settings: TrainParams, features: Features) -> str:
-    """Name a training by all that decides its result: settings, features, code and torch's version."""
+def fingerprint(settings: TrainParams, features: Features, k: int) -> str:
+    """Name a training by all that decides its result: settings, features, k, code and torch's version."""
     code = [closure.digest(module) for module in (__name__, module_of(settings.recommender))]
-    parts = [settings.model_dump_json(), str(features.summary["md5"]), torch.__version__, *code]
+    parts = [settings.model_dump_json(), str(features.summary["md5"]), str(k), torch.__version__, *code]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
-
-
-def curves_csv(curves: Sequence[Row]) -> str:
-    """Return the epochs' losses and scores as CSV; what nobody looked at in an epoch is blank."""
-    # A training without validation has that column too, blank: DVC's plots name it.
-    columns = list(dict.fromkeys([*(name for row in curves for name in row), "validation_ndcg"]))
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows([_number(row.get(name)) for name in columns] for row in curves)
-    return text.getvalue()
-
-
-def _number(value: float | None) -> str:
-    return "" if value is None else str(value) if isinstance(value, int) else f"{value:.6g}"

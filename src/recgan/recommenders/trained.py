@@ -109,9 +109,9 @@ def write_trained(
         weights: in safetensors' format. Its own `save_file` would make the file unreadable for other users.
         more: what else scoring needs, as JSON.
     """
-    (folder / _WEIGHTS).write_bytes(weights)
+    (folder / WEIGHTS).write_bytes(weights)
     write_json(
-        folder / _DESCRIPTION,
+        folder / DESCRIPTION,
         {
             "name": name,
             "settings": settings.model_dump(mode="json"),
@@ -132,7 +132,7 @@ def reading(folder: Path) -> Iterator[tuple[dict[str, Any], bytes, Training]]:
         RecganError: a file is missing or damaged, or the block finds that its parts disagree.
     """
     try:
-        about = read_json(folder / _DESCRIPTION)
+        about = read_json(folder / DESCRIPTION)
         about["settings"] = with_trainer(about["settings"])
         training = Training(
             epochs=int(about["epochs"]),
@@ -140,10 +140,10 @@ def reading(folder: Path) -> Iterator[tuple[dict[str, Any], bytes, Training]]:
             validation_ndcg=about["validation_ndcg"],
             alarms=dict(about.get("alarms", {})),
         )
-        yield about, (folder / _WEIGHTS).read_bytes(), training
+        yield about, (folder / WEIGHTS).read_bytes(), training
     except (OSError, KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
         raise RecganError(f"no readable recommender in {folder} ({error}); run dvc repro train") from None
 
 
-_WEIGHTS = "weights.safetensors"
-_DESCRIPTION = "recommender.json"
+WEIGHTS = "weights.safetensors"
+DESCRIPTION = "recommender.json"

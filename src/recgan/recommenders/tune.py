@@ -1,98 +1,154 @@
-"""Tune the classical baselines on validation, refit them, and rank the test users."""
+"""Tune a classical recommender on validation and fit it anew with what was chosen."""
 
 import logging
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from recgan.core.errors import RecganError
-from recgan.core.memory import refuse
 from recgan.features.matrices import Features
-from recgan.recommenders.catalogue import BaselinesParams, Grid, Settings, fitted_of, settings_of
-from recgan.recommenders.protocol import recommend
+from recgan.recommenders.catalogue import Grid, Settings, fitted_of, settings_of
+from recgan.recommenders.classical import Classical, save_classical
+from recgan.recommenders.curves import curves_csv
 from recgan.recommenders.ranking import window_ndcg
-
-RANKED = 100
-"""Length of the rankings written; evaluation cuts them at its own k."""
+from recgan.recommenders.settings import ClassicalGrid
 
 _log = logging.getLogger(__name__)
+
+HALF_LIFE = "half_life_days"
 
 
 @dataclass(frozen=True)
 class Tuned:
-    """One baseline as validation chose it."""
+    """A classical recommender as validation chose it, fitted on train + validation."""
 
+    name: str
+    """Of its kind."""
+    recommender: Classical
     settings: Settings
     validation_ndcg: float | None
     """None where there is no validation: the settings are then the middle of the grid."""
-    ranking: NDArray[np.int32]
-    """(test rows, RANKED or all items) positions, best first."""
 
     def metrics(self) -> dict[str, Any]:
-        """Return what metrics/baselines.json says of it."""
+        """Return what the candidate's metrics say of it."""
         score = {} if self.validation_ndcg is None else {"validation_ndcg": self.validation_ndcg}
         return {**self.settings, "tuned": self.validation_ndcg is not None, **score}
 
+    def curves(self) -> str:
+        """Return a file of curves without rows: nothing is trained by epochs."""
+        return curves_csv([])
 
-def tune_all(params: BaselinesParams, features: Features) -> dict[str, Tuned]:
-    """Tune each baseline on validation, refit it on train + validation, rank the test users.
-
-    Raises:
-        RecganError: a baseline needs more memory than is free.
-    """
-    n_items = features.train.shape[1]
-    refuse(need for grid in params.grids().values() for need in grid.needs(n_items))
-    if features.validation is None:
-        _log.warning("no validation window: each baseline takes the middle of its grid, untuned")
-    return {name: tune(name, grid, features, params) for name, grid in grids(params).items()}
+    def save(self, folder: Path) -> None:
+        """Write the recommender into an existing folder."""
+        save_classical(folder, self.name, self.recommender, self.settings, self.validation_ndcg)
 
 
-def grids(params: BaselinesParams) -> dict[str, Grid]:
-    """Return the settings to try of each baseline that is not left out; popularity has none."""
-    return {"popularity": {}} | {name: section.model_dump() for name, section in params.grids().items()}
-
-
-def tune(name: str, grid: Grid, features: Features, params: BaselinesParams) -> Tuned:
-    """Choose a baseline's settings on validation and rank the test users with it.
+def tune(section: ClassicalGrid, features: Features, k: int) -> Tuned:
+    """Choose a classical recommender's settings on validation, and fit it with them on train + validation.
 
     Args:
-        name: of the baseline.
-        grid: setting → values to try.
-        features: matrices; nothing of the test window is read before the choice is made.
-        params: seed and metric_k.
+        section: of the candidate.
+        features: matrices; nothing of the test window is read.
+        k: validation chooses by NDCG at k.
+
+    Raises:
+        RecganError: a setting has no value to try, or a fit fails.
     """
-    exclude_seen = not features.summary["repeat_purchases"]
-    best: tuple[Settings, float] | None = None
+    name, grid = section.recommender, section.grid()
+    if empty := [setting for setting, values in grid.items() if not values]:
+        raise RecganError(f"{name}'s {empty[0]} has no value to try; give it at least one")
     if features.validation is None:
-        settings = {setting: values[len(values) // 2] for setting, values in grid.items()}
+        _log.warning("%s: no validation window, so it takes the middle of its grid, untuned", name)
+        settings: Settings = {
+            setting: values[0 if setting == HALF_LIFE else len(values) // 2]
+            for setting, values in grid.items()
+        }
+        best = None
     else:
-        for candidate, recommender in fitted_of(name)(grid, features.train, params.seed):
-            mean = window_ndcg(recommender, features.validation, params.metric_k, exclude_seen)
-            if best is None or mean > best[1]:
-                best = (candidate, mean)
-        if best is None:
-            raise RecganError(f"a setting of baselines.{name} has no value to try; give it at least one")
-        settings = best[0]
+        settings, best = choose(section, features, k)
         _warn_of_edges(name, grid, settings)
-    exact: Grid = {setting: (value,) for setting, value in settings.items()}
-    _, recommender = next(fitted_of(name)(exact, features.train_validation, params.seed))
-    ranking, _ = recommend(recommender, features.test.history, RANKED, exclude_seen, ages=features.test.ages)
-    score = "untuned" if best is None else f"validation NDCG@{params.metric_k} {best[1]:.4f}"
-    chosen = ", ".join(f"{setting} {value:g}" for setting, value in settings.items())
+    recommender = fit_with(section, settings, features, refit=True)
+    score = "untuned" if best is None else f"validation NDCG@{k} {best:.4f}"
+    chosen = ", ".join(
+        f"{setting} {'none' if value is None else format(value, 'g')}" for setting, value in settings.items()
+    )
     _log.info("%s: %s%s", name, score, f" with {chosen}" if chosen else "")
-    return Tuned(settings, None if best is None else best[1], ranking)
+    return Tuned(name, recommender, settings, best)
+
+
+def choose(section: ClassicalGrid, features: Features, k: int) -> tuple[Settings, float]:
+    """Return the settings of a grid that are the best on validation, and their NDCG at k.
+
+    The half-life of histories is tried on the best of all others: it changes scoring alone.
+
+    Args:
+        section: of the candidate.
+        features: with a validation window.
+        k: places that count.
+    """
+    grid = section.grid()
+    rest = _without_ages(section, grid)
+    tried = (
+        (settings, measured(recommender, features, k))
+        for settings, recommender in fitted_of(section.recommender)(
+            rest, features.train, seed_of(section), features.train_times
+        )
+    )
+    settings, best = max(tried, key=lambda one: one[1])
+    if rest == grid:
+        return settings, best
+    recommender = fit_with(section, settings, features, refit=False)
+    by_age: list[tuple[Settings, float]] = []
+    for days in grid[HALF_LIFE] if _has_ages(features) else (None,):
+        recommender.half_life_days = days
+        by_age.append((settings | {HALF_LIFE: days}, measured(recommender, features, k)))
+    return max(by_age, key=lambda one: one[1])
+
+
+def fit_with(section: ClassicalGrid, settings: Settings, features: Features, *, refit: bool) -> Classical:
+    """Fit with one setting of each, on train + validation (`refit`) or on train alone."""
+    matrix = features.train_validation if refit else features.train
+    times = features.train_validation_times if refit else features.train_times
+    exact = _without_ages(section, {name: (value,) for name, value in settings.items()})
+    _, recommender = next(fitted_of(section.recommender)(exact, matrix, seed_of(section), times))
+    if len(exact) < len(settings):
+        recommender.half_life_days = settings[HALF_LIFE]
+    return recommender
+
+
+def measured(recommender: Classical, features: Features, k: int) -> float:
+    """Return the NDCG at k on validation."""
+    assert features.validation is not None
+    exclude_seen = not features.summary["repeat_purchases"]
+    return window_ndcg(recommender, features.validation, k, exclude_seen)
+
+
+def seed_of(section: ClassicalGrid) -> int:
+    """Return the seed of a section, 0 for what draws nothing."""
+    return int(getattr(section, "seed", 0))
+
+
+def _without_ages(section: ClassicalGrid, grid: Grid) -> Grid:
+    """Return a grid without the half-life of histories; that of popularity is one of fitting, and stays."""
+    if section.recommender in ("popularity", "personal"):
+        return grid
+    return {name: values for name, values in grid.items() if name != HALF_LIFE}
+
+
+def _has_ages(features: Features) -> bool:
+    return features.validation is not None and features.validation.ages is not None
 
 
 def _warn_of_edges(name: str, grid: Grid, settings: Settings) -> None:
     """Say where the best setting lies on the edge of its grid: a better one may lie beyond."""
     for setting, value in settings.items():
-        values = grid[setting]
+        values = [one for one in grid[setting] if one is not None]
+        if value is None or setting == HALF_LIFE:  # null stands for the largest: no edge
+            continue
         type_of = settings_of(name).model_json_schema()["properties"][setting]["items"]
         bounds = (type_of.get("minimum"), type_of.get("maximum"))
         if len(values) > 2 and value in (min(values), max(values)) and value not in bounds:
             _log.warning(
-                "%s: the best %s, %g, is on the edge of its grid; widen baselines.%s.%s",
-                *(name, setting, value, name, setting),
+                "%s: the best %s, %g, is on the edge of its grid; widen it in the candidate's section",
+                *(name, setting, value),
             )

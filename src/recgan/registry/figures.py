@@ -45,8 +45,9 @@ def log_training(
 
 def _metrics(folder: Path, timestamp: int, bare: str) -> Iterator[Metric]:
     """Yield every finite number in a folder of JSON files as <stage>/<path>, with _at_ for @."""
-    for path in sorted(folder.glob("*.json")):
-        for key, value in flat(read_json(path), "/", path.stem):
+    for path in sorted(folder.rglob("*.json")):
+        name = path.relative_to(folder).with_suffix("").as_posix()
+        for key, value in flat(read_json(path), "/", name):
             if isinstance(value, int | float) and math.isfinite(value):
                 yield Metric(_metric_name(key).removeprefix(bare), float(value), timestamp, 0)
 

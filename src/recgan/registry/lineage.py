@@ -17,31 +17,32 @@ _WRITTEN = [f":(exclude,glob)**/{name}" for name in ("dvc.lock", "metrics/**")]
 """What the stages write changes with every run, committed or not."""
 
 
-def train_key(root: Path = Path()) -> str:
-    """Return the sha256 of the `train` entry in dvc.lock: equal key, equal model.
+def train_key(root: Path = Path(), stage: str = "train") -> str:
+    """Return the sha256 of a training's entry in dvc.lock: equal key, equal model.
 
     Raises:
         RecganError: there is no such entry.
     """
-    entry = _stages(root).get("train")
+    entry = _stages(root).get(stage)
     if entry is None:
-        raise RecganError(f"{root / 'dvc.lock'} has no stage `train`; run dvc repro")
+        raise RecganError(f"{root / 'dvc.lock'} has no stage `{stage}`; run dvc repro")
     return hashlib.sha256(json.dumps(entry, sort_keys=True).encode()).hexdigest()
 
 
-def origin(root: Path, locked: Path, flow_run_id: str | None = None) -> dict[str, str]:
+def origin(root: Path, locked: Path, flow_run_id: str | None = None, stage: str = "train") -> dict[str, str]:
     """Return the tags of whatever a chain of stages has trained.
 
     Args:
         root: the project.
         locked: the folder of the chain's dvc.lock.
         flow_run_id: of the Prefect flow run; None for a run by hand.
+        stage: that trained it.
 
     Raises:
-        RecganError: dvc.lock is missing or has no stage `train`.
+        RecganError: dvc.lock is missing or does not have that stage.
     """
     return {
-        TRAIN_KEY: train_key(locked),
+        TRAIN_KEY: train_key(locked, stage),
         "git.sha": _git(root, "rev-parse", "HEAD") or "none",
         "git.dirty": "unknown"
         if (status := _git(root, "status", "--porcelain", "--", ".", *_WRITTEN)) is None

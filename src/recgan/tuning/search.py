@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from filelock import FileLock, Timeout
 
@@ -25,17 +25,13 @@ from recgan.core.files import read_json, write_json
 from recgan.core.memory import Need, refuse
 from recgan.core.yaml12 import read_yaml
 from recgan.features.matrices import Features, read_features
-from recgan.recommenders.catalogue import fitted_of
-from recgan.recommenders.ranking import window_ndcg
-from recgan.recommenders.tune import grids
+from recgan.recommenders.catalogue import TRAINED
+from recgan.recommenders.settings import ClassicalGrid
+from recgan.recommenders.tune import choose
 from recgan.settings import Params, check_params, load_params
 from recgan.tuning.search_space import SearchSpace, Settings, load_space, put_base, with_settings
 from recgan.tuning.trials import Trial, in_words, need_optuna, propose
 from recgan.use import Replaced, put_in_place, whole
-
-if TYPE_CHECKING:
-    pass
-
 
 TRIALS = 30
 """Trials of a search that names no budget."""
@@ -62,21 +58,21 @@ class Found:
 
 
 def search(
-    recommender: str | None = None,
+    name: str | None = None,
     *,
     trials: int | None = None,
     minutes: float | None = None,
     seed: int = 0,
     root: Path = Path(),
 ) -> Found:
-    """Search a recommender's settings within search.yaml for the best validation NDCG.
+    """Search a candidate's settings within search.yaml for the best validation NDCG.
 
     The first trial is what params.yaml holds, so what is found is never worse on validation. Each trial is
     recorded in tuning/ before the next begins, with a copy in reports/tuning/. The same search asked for
     again goes on from there, also with a larger budget.
 
     Args:
-        recommender: name; None takes the one that params.yaml trains.
+        name: of a candidate, or of a recommender that is none yet; None takes the first GAN of params.yaml.
         trials: how many in all, those made before included; None is TRIALS, or no limit where minutes are
             given.
         minutes: no trial begins after this much time in trials, earlier ones included.
@@ -84,77 +80,73 @@ def search(
         root: the project.
 
     Raises:
-        RecganError: nothing to search or to judge by, the recommender needs more memory than is free, the
+        RecganError: nothing to search or to judge by, the candidate needs more memory than is free, the
             same search is running, or every trial failed.
     """
-    for name, budget in (("trials", trials), ("minutes", minutes)):
+    for what, budget in (("trials", trials), ("minutes", minutes)):
         if budget is not None and budget <= 0:
-            raise RecganError(f"{name} is {budget:g}, which leaves nothing to try; give a number above 0")
+            raise RecganError(f"{what} is {budget:g}, which leaves nothing to try; give a number above 0")
     most = trials if trials is not None else TRIALS if minutes is None else None
-    recommender = recommender or load_params(root / layout.PARAMS).train.recommender
-    space = load_space(recommender, root)
+    name = name or _first_gan(load_params(root / layout.PARAMS))
+    space = load_space(name, root)
     features = read_features(root / layout.FEATURES)
     if features.validation is None:
         raise RecganError(
             "there is no validation window to judge by; give features.split one and run dvc repro features"
         )
     need_optuna()
-    refuse(_needs(recommender, space, features))
-    name = f"{recommender}-{_key(space, features, seed)}.json"
-    record = root / layout.TUNING / name
-    with _alone(record, recommender):
+    refuse(_needs(space, features))
+    record = root / layout.TUNING / f"{name}-{_key(space, features, seed)}.json"
+    with _alone(record, name):
         done = _recorded(record)
         if done:
-            _log.info("%s: going on after %d trials (%s)", recommender, len(done), record)
+            _log.info("%s: going on after %d trials (%s)", name, len(done), record)
         while (most is None or len(done) < most) and (
             minutes is None or sum(trial.seconds for trial in done) < 60 * minutes
         ):
             tried = [trial.settings for trial in done]
             settings = space.present if space.present not in tried else propose(space, done, seed)
             if settings is None:
-                _log.info("%s: nothing within search.yaml is left to try", recommender)
+                _log.info("%s: nothing within search.yaml is left to try", name)
                 break
             done.append(_try(space, settings, features))
-            _tell(recommender, done, most)
+            _tell(name, done, most)
             content = _content(space, features, seed, done)
             write_json(record, content)
-            write_json(root / layout.TUNING_REPORTS / f"{recommender}.json", content)
+            write_json(root / layout.TUNING_REPORTS / f"{name}.json", content)
     good = [trial for trial in done if trial.ndcg is not None]
     if not good:
         raise RecganError(
-            f"none of {len(done)} trials of {recommender} came to a result; the first: {done[0].failure}. "
+            f"none of {len(done)} trials of {name} came to a result; the first: {done[0].failure}. "
             f"Narrow its section of search.yaml, and remove {record}"
         )
     found = Found(space, tuple(done), max(good, key=_ndcg))
-    write_json(root / layout.TUNING_REPORTS / f"{recommender}.json", _content(space, features, seed, done))
+    write_json(root / layout.TUNING_REPORTS / f"{name}.json", _content(space, features, seed, done))
     _show(found)
     return found
 
 
-def measure(params: Params, recommender: str, features: Features) -> float:
-    """Fit a recommender on the train window and return its NDCG at metric_k on validation.
+def measure(params: Params, name: str, features: Features) -> float:
+    """Fit a candidate on the train window and return its NDCG at primary_k on validation.
 
     Raises:
         RecganError: training diverged, or the settings cannot be solved.
     """
-    assert features.validation is not None
-    baselines = grids(params.baselines)
-    if recommender not in baselines:
-        from recgan.recommenders.train import fit_and_choose  # imports torch, which a baseline does not need
+    section, k = params.candidates[name], params.evaluate.primary_k
+    if isinstance(section, ClassicalGrid):
+        return choose(section, features, k)[1]
+    from recgan.recommenders.train import fit_and_choose  # imports torch, which a classical one does not need
 
-        score = fit_and_choose(params.train, features).training.validation_ndcg
-        assert score is not None
-        return score
-    _, fit = next(fitted_of(recommender)(baselines[recommender], features.train, params.baselines.seed))
-    exclude_seen = not features.summary["repeat_purchases"]
-    return window_ndcg(fit, features.validation, params.baselines.metric_k, exclude_seen)
+    score = fit_and_choose(section, features, k).training.validation_ndcg
+    assert score is not None
+    return score
 
 
 def write_winner(found: Found, root: Path = Path()) -> Replaced:
     """Put the best settings into params.yaml, keeping its layout and what it held.
 
-    A baseline's become the only values of its grid. Where params.yaml trains another GAN, the train section
-    is replaced by the base of search.yaml with the best settings in it.
+    A classical one's become the only values of its grid. What is no candidate yet becomes one: the section
+    of search.yaml's base, with the best settings in it.
 
     Raises:
         RecganError: the file would have faults; it is then untouched.
@@ -163,10 +155,10 @@ def write_winner(found: Found, root: Path = Path()) -> Replaced:
     content, commented = read_yaml(path), read_with_comments(path.read_bytes(), path)
     if space.base is not None:
         text, base = whole(root / space.base)
-        content = put_base(content, base)
-        commented = put_base(commented, read_with_comments(text, root / space.base))
+        content = put_base(content, base, space.name)
+        commented = put_base(commented, read_with_comments(text, root / space.base), space.name)
     content, commented = (
-        with_settings(form, space.recommender, found.best.settings) for form in (content, commented)
+        with_settings(form, space.name, found.best.settings) for form in (content, commented)
     )
     check_params(content, path)
     return put_in_place(written(commented, content, path), path, root)
@@ -178,7 +170,7 @@ def _try(space: SearchSpace, settings: Settings, features: Features) -> Trial:
     ndcg = failure = None
     try:
         with _quiet():
-            ndcg = measure(space.params(settings), space.recommender, features)
+            ndcg = measure(space.params(settings), space.name, features)
     except RecganError as error:
         failure = str(error)
     return Trial(settings, ndcg, round(time.perf_counter() - start, 3), failure)
@@ -188,15 +180,23 @@ def _ndcg(trial: Trial) -> float:
     return 0.0 if trial.ndcg is None else trial.ndcg
 
 
-def _needs(recommender: str, space: SearchSpace, features: Features) -> Iterator[Need]:
-    """Yield what a trial needs of memory, as far as what is there now tells."""
-    params = space.params(space.present)
-    if space.is_baseline:
-        yield from params.baselines.grids()[recommender].needs(features.train.shape[1])
-    else:
-        from recgan.recommenders.train import needs  # imports torch, which a baseline does not need
+def _first_gan(params: Params) -> str:
+    """Return the candidate that is searched where none is named."""
+    names = [name for name, section in params.candidates.items() if section.recommender in TRAINED]
+    if not names:
+        raise RecganError(f"params.yaml has no GAN to search; name one of {', '.join(params.candidates)}")
+    return names[0]
 
-        yield from needs(params.train, features)
+
+def _needs(space: SearchSpace, features: Features) -> Iterator[Need]:
+    """Yield what a trial needs of memory, as far as what is there now tells."""
+    section = space.params(space.present).candidates[space.name]
+    if isinstance(section, ClassicalGrid):
+        yield from section.needs(features.train.shape[1])
+    else:
+        from recgan.recommenders.train import needs  # imports torch, which a classical one does not need
+
+        yield from needs(section, features)
 
 
 def _key(space: SearchSpace, features: Features, seed: int) -> str:
@@ -223,6 +223,7 @@ def _recorded(record: Path) -> list[Trial]:
 def _content(space: SearchSpace, features: Features, seed: int, trials: Sequence[Trial]) -> dict[str, Any]:
     good = [trial for trial in trials if trial.ndcg is not None]
     return {
+        "candidate": space.name,
         "recommender": space.recommender,
         "measure": f"validation NDCG@{space.metric_k}",
         "features": features.summary["md5"],
@@ -249,7 +250,7 @@ def _show(found: Found) -> None:
     _log.info(
         "%s: %d trials in %.0f s%s; the best by validation NDCG@%d:",
         *(
-            space.recommender,
+            space.name,
             len(trials),
             found.seconds,
             f", {failed} failed" if failed else "",
@@ -264,12 +265,12 @@ def _show(found: Found) -> None:
             *(_ndcg(trials[place]), place + 1, present, in_words(trials[place].settings)),
         )
     if space.present not in [trial.settings for trial in trials]:
-        _log.warning("%s: what is there now was not among them; more trials begin with it", space.recommender)
+        _log.warning("%s: what is there now was not among them; more trials begin with it", space.name)
     for name in space.ranges:
         if space.could_go_on(found.best.settings, name):
             _log.warning(
                 "%s: the best %s, %g, is near the edge of %s; widen it in search.yaml",
-                *(space.recommender, name, found.best.settings[name], space.ranges[name]),
+                *(space.name, name, found.best.settings[name], space.ranges[name]),
             )
 
 

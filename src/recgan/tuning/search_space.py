@@ -14,52 +14,54 @@ from recgan.core.yaml12 import read_yaml
 from recgan.recommenders import catalogue
 from recgan.recommenders.catalogue import TRAINED, settings_of
 from recgan.recommenders.settings import TrainingParams
-from recgan.settings import Params, check_params, load_params, load_with_base, read_with_base
+from recgan.settings import Params, check_params, load_params, read_with_base
 from recgan.tuning.ranges import Choices, Range, read_section
 
 Settings = dict[str, Any]
 """Parameter → value, by its dotted name within the recommender's section."""
 
 
-_SAME_FOR_ALL = ("seed", "trainer", "metric_k")
+_SAME_FOR_ALL = ("seed", "trainer")
 """Of params.yaml whichever recommender is searched: they say how to measure."""
 
 
-_NOT_TO_BE_SEARCHED = {"recommender", "refit", *_SAME_FOR_ALL}
+_NOT_TO_BE_SEARCHED = {"recommender", "refit", "half_life_days", *_SAME_FOR_ALL}
 
 
 @dataclass(frozen=True)
 class SearchSpace:
     """What is searched, and all that stays as it is."""
 
+    name: str
+    """Of the candidate."""
     recommender: str
+    """Its kind, whose section of search.yaml it is."""
     content: dict[str, Any]
-    """Of params.yaml, with this recommender in it."""
+    """Of params.yaml, with this candidate in it."""
     base: Path | None
     """The file that the recommender's section is from where it is not params.yaml."""
     ranges: dict[str, Range | Choices]
     whole: frozenset[str]
     """Names of the parameters that are whole numbers."""
     present: Settings
-    """What params.yaml (or the base) holds now. Of a baseline's grid: what the baselines stage chose from it,
-    else its middle."""
+    """What params.yaml (or the base) holds now. Of a classical one's grid: what validation chose
+    from it last, else its middle."""
 
     @property
-    def is_baseline(self) -> bool:
-        """True for a baseline, whose section is a grid; False for a GAN."""
-        return self.recommender in BASELINES
+    def is_classical(self) -> bool:
+        """True for one whose section is a grid; False for a GAN."""
+        return self.recommender in CLASSICAL
 
     @property
     def metric_k(self) -> int:
         """The k of the NDCG that is maximised."""
-        return int(self.content["baselines" if self.is_baseline else "train"]["metric_k"])
+        return int(self.content["evaluate"]["primary_k"])
 
     @property
     def fixed(self) -> Any:
         """All that decides a trial's result beside its settings, the features and the code."""
-        if self.is_baseline:
-            return {name: self.content["baselines"][name] for name in ("seed", "metric_k")}
-        return with_settings(self.content, self.recommender, dict.fromkeys(self.ranges))["train"]
+        content = with_settings(self.content, self.name, dict.fromkeys(self.ranges))
+        return [content["candidates"][self.name], self.metric_k]
 
     def params(self, settings: Settings) -> Params:
         """Return all parameters with these settings in their place.
@@ -67,7 +69,7 @@ class SearchSpace:
         Raises:
             RecganError: they are impossible, each alone or together.
         """
-        return check_params(with_settings(self.content, self.recommender, settings), Path("params.yaml"))
+        return check_params(with_settings(self.content, self.name, settings), Path("params.yaml"))
 
     def could_go_on(self, settings: Settings, name: str) -> bool:
         """Tell whether a parameter is near an end of its range beyond which there are possible values."""
@@ -96,26 +98,32 @@ class SearchSpace:
         return True
 
 
-BASELINES = {name: settings_of(name) for name in catalogue.BASELINES if name != "popularity"}
+# Not what has a half-life alone: validation tries all of its values anyway.
+CLASSICAL = {
+    name: settings_of(name)
+    for name in catalogue.CLASSICAL
+    if {*settings_of(name).model_fields} - _NOT_TO_BE_SEARCHED
+}
 
 
 # Not the student: it chooses from its lists itself, and its teacher is rcgan.
 GANS = {name: settings_of(name) for name in TRAINED if issubclass(settings_of(name), TrainingParams)}
 
 
-def with_settings(content: Any, recommender: str, settings: Settings) -> Any:
-    """Return a copy of params.yaml's content with settings in the recommender's section.
+def with_settings(content: Any, name: str, settings: Settings) -> Any:
+    """Return a copy of params.yaml's content with settings in a candidate's section.
 
-    A baseline's setting becomes the only value of its grid. Works on plain YAML and on ruamel's, whose
+    A classical one's setting becomes the only value of its grid. Works on plain YAML and on ruamel's, whose
     comments and layout it keeps.
     """
     content = copy.deepcopy(content)
-    for name, value in settings.items():
-        *path, last = name.split(".")
-        section = content["baselines"][recommender] if recommender in BASELINES else content["train"]
+    for setting, value in settings.items():
+        *path, last = setting.split(".")
+        section = content["candidates"][name]
+        classical = section["recommender"] in CLASSICAL
         for part in path:
             section = section[part]
-        value = [value] if recommender in BASELINES else copy.deepcopy(value)
+        value = [value] if classical else copy.deepcopy(value)
         if isinstance(value, list) and isinstance(section[last], list):
             del section[last][:]
             section[last].extend(value)
@@ -124,80 +132,92 @@ def with_settings(content: Any, recommender: str, settings: Settings) -> Any:
     return content
 
 
-def put_base(content: Any, base: Any) -> Any:
-    """Return a copy of params.yaml's content that trains the base's recommender."""
-    content, train = copy.deepcopy(content), copy.deepcopy(base["train"])
-    present = content["train"].get("teacher", content["train"])  # a student's stand with its teacher
-    for name in _SAME_FOR_ALL:
-        train[name] = present[name]
-    content["train"] = train
+def put_base(content: Any, base: Any, name: str) -> Any:
+    """Return a copy of params.yaml's content with a candidate of the base's, of the kind that is its name."""
+    content = copy.deepcopy(content)
+    added = copy.deepcopy(base["candidates"][_of_kind(base, name)])
+    present = [one.get("teacher", one) for one in content["candidates"].values()]
+    for one in present:  # those of params.yaml, whichever is searched
+        if "trainer" in one and "trainer" in added:
+            added |= {shared: copy.deepcopy(one[shared]) for shared in _SAME_FOR_ALL}
+            break
+    content["candidates"][name] = added
     return content
 
 
-def load_space(recommender: str, root: Path = Path()) -> SearchSpace:
-    """Read one recommender's section of search.yaml and put it on top of params.yaml.
+def candidate_of(content: Any, name: str) -> str:
+    """Return the kind of a candidate; of a name that params.yaml does not have, the name itself."""
+    return str(content["candidates"].get(name, {}).get("recommender", name))
+
+
+def load_space(name: str, root: Path = Path()) -> SearchSpace:
+    """Read a candidate's section of search.yaml and put it on top of params.yaml.
+
+    Args:
+        name: of a candidate, or a recommender that is none yet: it comes from the base of search.yaml.
+        root: the project.
 
     Raises:
-        RecganError: no such recommender or section, params.yaml cannot hold it, or the section has faults:
-            all are named at once.
+        RecganError: no such candidate, recommender or section, params.yaml cannot hold it, or the section
+            has faults: all are named at once.
     """
-    known = [*BASELINES, *GANS]
-    if recommender not in known:
-        close = difflib.get_close_matches(recommender, known, n=1)
-        hint = f"did you mean {close[0]}?" if close else f"choose one of {', '.join(known)}"
-        why = (
-            "popularity has nothing to tune"
-            if recommender == "popularity"
-            else f"no recommender {recommender!r}"
-        )
-        raise RecganError(f"{why}; {hint}")
     params = load_params(root / layout.PARAMS)
     content = read_yaml(root / layout.PARAMS)
+    recommender = candidate_of(content, name)
+    known = [*CLASSICAL, *GANS]
+    if recommender not in known:
+        exists = recommender in TRAINED or recommender in catalogue.CLASSICAL
+        close = difflib.get_close_matches(name, [*params.candidates, *known], n=1) if not exists else []
+        hint = f"did you mean {close[0]}?" if close else f"choose one of {', '.join(known)}"
+        why = f"{recommender} has nothing to search" if exists else f"no recommender {name!r}"
+        raise RecganError(f"{why}; {hint}")
     section = read_section(root / layout.SEARCH, recommender, known)
     base = None
-    if recommender in GANS and params.train.recommender != recommender:
+    if name not in params.candidates:
         base = section.base
         if base is None:
             raise RecganError(
-                f"params.yaml trains {params.train.recommender} and search.yaml names no base for "
-                f"{recommender}; give {recommender}.base a params file that trains it, or put such a file in "
-                "place with recgan use"
+                f"{name} is no candidate of params.yaml, and search.yaml names no base for it; give "
+                f"{recommender}.base a params file that has one, or put such a file in place with recgan use"
             )
-        trained = load_with_base(root / base).train.recommender
-        if trained != recommender:
+        if _of_kind(read_with_base(root / base), recommender) is None:
             raise RecganError(
-                f"search.yaml's {recommender}.base, {base}, trains {trained}; name one that trains it"
+                f"search.yaml's {recommender}.base, {base}, has no such candidate; name one that has it"
             )
-        content = put_base(content, read_with_base(root / base))
-    model = (BASELINES | GANS)[recommender]
-    held = content["baselines"][recommender] if recommender in BASELINES else content["train"]
-    if held is None:
-        raise RecganError(f"baselines.{recommender} of params.yaml is null; give it a grid to search from")
+        content = put_base(content, read_with_base(root / base), name)
+    held = content["candidates"][name]
     names = set(_leaves(held)) - _NOT_TO_BE_SEARCHED
-    faults = [_unknown(recommender, name, names) for name in section.space if name not in names]
-    if recommender in BASELINES:
+    faults = [_unknown(recommender, setting, names) for setting in section.space if setting not in names]
+    if recommender in CLASSICAL:
         faults += [
-            f"{recommender}.{name}: missing; give it a range, or choices with one value"
-            for name in held
-            if name not in section.space
+            f"{recommender}.{setting}: missing; give it a range, or choices with one value"
+            for setting in sorted(names)
+            if setting not in section.space
         ]
     if not faults:
-        kinds = {name: _kinds(model, name) for name in section.space}
-        present = _present(recommender, held, section.space, root)
+        model = (CLASSICAL | GANS)[recommender]
+        kinds = {setting: _kinds(model, setting) for setting in section.space}
         space = SearchSpace(
+            name,
             recommender,
             content,
             base,
             section.space,
-            frozenset(name for name, found in kinds.items() if int in found and float not in found),
-            present,
+            frozenset(one for one, found in kinds.items() if int in found and float not in found),
+            _present(name, held, section.space, root),
         )
-        space.params(present)  # whose faults are not the ranges'
-        faults = [fault for name in section.space for fault in _faults(space, name, kinds[name])]
+        space.params(space.present)  # whose faults are not the ranges'
+        faults = [fault for one in section.space for fault in _faults(space, one, kinds[one])]
     if faults:
         lines = "\n".join(f"  {fault}" for fault in faults)
         raise RecganError(f"{root / 'search.yaml'} has {len(faults)} fault(s):\n{lines}")
     return space
+
+
+def _of_kind(content: Any, recommender: str) -> str | None:
+    """Return the first candidate of a kind, None where there is none."""
+    found = (name for name, one in content["candidates"].items() if one["recommender"] == recommender)
+    return next(found, None)
 
 
 def _leaves(section: Any) -> Iterable[str]:
@@ -234,23 +254,24 @@ def _plain(annotation: Any) -> set[Any]:
     return set().union(*map(_plain, arguments)) if arguments else {annotation}
 
 
-def _present(recommender: str, held: Any, names: Iterable[str], root: Path) -> Settings:
+def _present(name: str, held: Any, names: Iterable[str], root: Path) -> Settings:
     """Return what a section holds now."""
-    if recommender in GANS:
+    if held["recommender"] in GANS:
         values = {}
-        for name in names:
+        for setting in names:
             value = held
-            for part in name.split("."):
+            for part in setting.split("."):
                 value = value[part]
-            values[name] = value
+            values[setting] = value
         return values
     chosen: Settings = {}
-    if (root / layout.BASELINES_METRICS).exists():
-        about = read_json(root / layout.BASELINES_METRICS).get(recommender, {})
+    path = root / layout.CANDIDATE_METRICS / f"{name}.json"
+    if path.exists():
+        about = read_json(path)
         chosen = about if about.get("tuned") else {}
-    if any(chosen.get(name) not in held[name] for name in held):
-        chosen = {name: held[name][len(held[name]) // 2] for name in held}
-    return {name: chosen[name] for name in names}
+    if any(setting not in chosen or chosen[setting] not in held[setting] for setting in names):
+        chosen = {setting: held[setting][len(held[setting]) // 2] for setting in names}
+    return {setting: chosen[setting] for setting in names}
 
 
 def _faults(space: SearchSpace, name: str, kinds: set[Any]) -> Iterable[str]:

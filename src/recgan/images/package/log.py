@@ -8,14 +8,16 @@ from mlflow.models.model import ModelInfo
 from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 from mlflow.types.schema import Array
 
+from recgan.core import layout
 from recgan.core.files import unchanged
 from recgan.core.temporary import temporary_folder
 from recgan.features.matrices import read_features
 from recgan.images.package.packaged import write_taste
 from recgan.images.settings import ImagesParams
-from recgan.images.taste import FEATURES, RECOMMENDER, why_not
+from recgan.images.taste import FEATURES, why_not
 from recgan.images.train import GENERATOR
 from recgan.package.packaged import write_items
+from recgan.recommenders.loading import challenger_of
 from recgan.registry import log
 
 SIGNATURE = ModelSignature(
@@ -48,8 +50,9 @@ def log_package(root: Path, params: ImagesParams, tags: dict[str, str]) -> Model
             folder = holder / "taste"
             folder.mkdir()
             items = read_features(root / FEATURES).items
-            with unchanged(root / RECOMMENDER):
-                shutil.copytree(root / RECOMMENDER, folder / "recommender")
+            recommender = root / layout.MODELS / challenger_of(root)
+            with unchanged(recommender):
+                shutil.copytree(recommender, folder / "recommender")
             write_items(items, folder / "items.json")
             write_taste(items, params.taste.classes, folder / "taste.json")
             artifacts["taste"] = folder

@@ -45,8 +45,8 @@ class CFGANParams(TrainingParams):
         """Yield what the dense masks take; on a GPU they are in its memory."""
         if not on_gpu:
             yield Need(
-                "train.recommender cfgan",
+                "cfgan",
                 CELL * n_users * n_items,
                 f"dense masks of {n_users:,} users x {n_items:,} items",
-                f"{FEWER_ITEMS}, or choose another train.recommender",
+                FEWER_ITEMS,
             )

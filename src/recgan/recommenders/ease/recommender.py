@@ -33,7 +33,7 @@ class EASE:
         """
         if gram is None:
             gram = item_gram(user_items)
-        failure = f"EASE cannot invert with l2 {self.l2}; raise baselines.ease.l2"
+        failure = f"EASE cannot invert with l2 {self.l2}; raise it"
         self._weights: Weights = linear_weights(gram, self.l2, failure)
         self._popularity = shares_of_users(user_items)
         return self

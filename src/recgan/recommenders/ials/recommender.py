@@ -53,8 +53,7 @@ class IALS:
                 )
             except ValueError as error:
                 raise RecganError(
-                    f"iALS cannot be solved with regularization {self.regularization} ({error}); "
-                    "raise baselines.ials.regularization"
+                    f"iALS cannot be solved with regularization {self.regularization} ({error}); raise it"
                 ) from None
         scores: NDArray[np.float32] = factors @ self._als.item_factors.T
         return empty_by_popularity(scores, user_items, self._popularity)
@@ -90,13 +89,14 @@ class IALS:
         return recommender
 
     def _implicit(self) -> AlternatingLeastSquares:
-        return AlternatingLeastSquares(
-            factors=self.factors,
-            regularization=self.regularization,
-            alpha=self.alpha,
-            iterations=self.iterations,
-            random_state=self.seed,
-        )
+        with threadpool_limits(1, "blas"):  # or implicit warns of more
+            return AlternatingLeastSquares(
+                factors=self.factors,
+                regularization=self.regularization,
+                alpha=self.alpha,
+                iterations=self.iterations,
+                random_state=self.seed,
+            )
 
 
 def _threads(user_items: csr_array) -> int:

@@ -1,12 +1,17 @@
 """The grid of iALS."""
 
-from recgan.core.sections import Count, NonNegative, Positive
-from recgan.recommenders.settings import BaselineGrid
+from typing import Literal
+
+from recgan.core.sections import Count, NonNegative, Positive, Seed
+from recgan.recommenders.settings import ClassicalGrid
 
 
-class IALSGrid(BaselineGrid):
+class IALSGrid(ClassicalGrid):
     """iALS (Hu et al. 2008) from `implicit`."""
 
+    recommender: Literal["ials"]
+    seed: Seed
+    """Of the first factors."""
     factors: tuple[Count, ...]
     regularization: tuple[NonNegative, ...]
     alpha: tuple[Positive, ...]

@@ -12,7 +12,7 @@ class PretrainingParams(Section):
     """IRGAN's first epochs: the generator learns by likelihood."""
 
     epochs: Annotated[int, Field(ge=0)]
-    """The first of train.epochs, so as many or more leave no adversarial ones; patience counts them too."""
+    """The first of `epochs`, so as many or more leave no adversarial ones; patience counts them too."""
     learning_rate: Positive
     l2: NonNegative
     """Coefficient of half the squared norm of all the generator's weights in the loss."""

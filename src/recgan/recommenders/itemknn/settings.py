@@ -1,22 +1,23 @@
 """The grid of ItemKNN."""
 
 from collections.abc import Iterator
+from typing import Literal
 
 from recgan.core.memory import Need
 from recgan.core.sections import Count, NonNegative, Share
-from recgan.recommenders.settings import BaselineGrid, neighbours_need
-
-# --- baselines, train, evaluate -------------------------------------------------------------------------
+from recgan.recommenders.settings import ClassicalGrid, HalfLives, neighbours_need
 
 
-class ItemKNNGrid(BaselineGrid):
+class ItemKNNGrid(ClassicalGrid):
     """ItemKNN (cosine, shrunk)."""
 
+    recommender: Literal["itemknn"]
     neighbours: tuple[Count, ...]
     shrink: tuple[NonNegative, ...]
     asymmetry: tuple[Share, ...]
     """How much of the cosine's norm is the source item's; 0.5 is the plain cosine."""
+    half_life_days: HalfLives
 
     def needs(self, n_items: int) -> Iterator[Need]:
         """Yield what the kept neighbours take."""
-        yield neighbours_need("baselines.itemknn", self.neighbours, n_items)
+        yield neighbours_need("itemknn", self.neighbours, n_items)

@@ -1,12 +1,15 @@
 """The grid of personal frequency."""
 
+from typing import Literal
+
 from recgan.core.sections import Positive
-from recgan.recommenders.settings import BaselineGrid
+from recgan.recommenders.settings import ClassicalGrid
 
 
-class PersonalGrid(BaselineGrid):
+class PersonalGrid(ClassicalGrid):
     """Personal frequency with recency: what the shopper had before, for shops where repeats count."""
 
+    recommender: Literal["personal"]
     half_life_days: tuple[Positive | None, ...]
     """Days after which an entry of the history counts half; null goes by confidence alone. Only null remains
     unless every event has a timestamp."""

@@ -1,29 +1,31 @@
 """The grid of sparse EASE."""
 
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from recgan.core.memory import Need
 from recgan.core.sections import Positive
-from recgan.recommenders.settings import FEWER_ITEMS, KEPT_ENTRY, BaselineGrid
+from recgan.recommenders.settings import FEWER_ITEMS, KEPT_ENTRY, ClassicalGrid, HalfLives
 
 
-class SparseEASEGrid(BaselineGrid):
+class SparseEASEGrid(ClassicalGrid):
     """EASE with few weights for each item, for catalogues that are too large for EASE."""
 
+    recommender: Literal["sparse_ease"]
     l2: tuple[Positive, ...]
     density: tuple[Annotated[float, Field(gt=0, le=1)], ...]
     """Share of all pairs of items that get a weight: of 40,000 items .0025 keeps 100 weights for each. Time
     grows with its square, and from .5 on with its cube; 1 is EASE, which is faster at that."""
+    half_life_days: HalfLives
 
     def needs(self, n_items: int) -> Iterator[Need]:
         """Yield what the kept weights take."""
         kept = round(max(self.density, default=0) * n_items**2)
         yield Need(
-            "baselines.sparse_ease",
+            "sparse_ease",
             KEPT_ENTRY * kept,
             f"{kept:,} weights of {n_items:,} x {n_items:,} items",
-            f"lower baselines.sparse_ease.density, or {FEWER_ITEMS}",
+            f"lower its density, or {FEWER_ITEMS}",
         )

@@ -51,7 +51,7 @@ from recgan.recommenders.trained import Training, reading, write_trained
 log = logging.getLogger(__name__)
 
 
-NO_INVERSE = "the student's Gram matrix cannot be inverted with l2 {:g}; raise train.l2"
+NO_INVERSE = "the student's Gram matrix cannot be inverted with l2 {:g}; raise its l2"
 
 
 class Student:
@@ -264,7 +264,7 @@ class Student:
             numbers = [one for one in values if one is not None]
             if len(numbers) > 2 and value in (min(numbers), max(numbers)) and value != 0:
                 log.warning(
-                    "student: the best of %s, %g, is on the edge of its list; widen train.%s",
+                    "student: the best of %s, %g, is on the edge of its list; widen its %s",
                     name,
                     value,
                     name,

@@ -22,8 +22,8 @@ class StudentParams(Section):
 
     recommender: Literal["student"]
     teacher: RCGANParams
-    """The first teacher, a train section of its own; each further one has the next seed. Its `metric_k` and
-    `refit` are the student's too."""
+    """The first teacher, a train section of its own; each further one has the next seed. Its `refit` is
+    the student's too."""
     teachers: Count
     """How many are trained; their scores' mean is what the student learns from."""
     teacher_users: Count | None
@@ -56,11 +56,6 @@ class StudentParams(Section):
         return self.teacher.patience
 
     @property
-    def metric_k(self) -> int:
-        """The teachers'."""
-        return self.teacher.metric_k
-
-    @property
     def refit(self) -> bool:
         """The teachers'."""
         return self.teacher.refit
@@ -77,10 +72,9 @@ class StudentParams(Section):
         kept = 0 if whole else n_items * min(self.neighbours or together, together)
         taught = min(self.teacher_users or n_users, n_users) if any(self.generated_weights) else 0
         yield Need(
-            "train.recommender student",
+            "student",
             PAIR * together**2 + KEPT_ENTRY * kept + SCORE * taught * n_items,
             f"dense matrices of {together:,} x {together:,} items, {kept:,} weights in blocks, and the "
             f"teachers' scores of {taught:,} users x {n_items:,} items",
-            f"lower train.block_items, train.neighbours or train.teacher_users, {FEWER_ITEMS}, or choose "
-            "another train.recommender",
+            f"lower block_items, neighbours or teacher_users, or {FEWER_ITEMS}",
         )
