@@ -82,7 +82,8 @@ def test_one_item_and_no_user_can_be_fitted():
 
 
 def test_its_need_is_that_of_the_kept_weights():
-    [need] = SparseEASEGrid(l2=(1,), density=(0.001, 0.01)).needs(40_000)
+    grid = SparseEASEGrid(recommender="sparse_ease", l2=(1,), density=(0.001, 0.01), half_life_days=(None,))
+    [need] = grid.needs(40_000)
     assert need.bytes == 48 * 0.01 * 40_000**2
 
 

@@ -20,7 +20,10 @@ from recgan.recommenders.weights import (
     weights_to_arrays,
 )
 
-_BLOCK_CELLS = 40_000_000  # of the systems solved at a time: the more, the fewer rows are laid out again
+_BLOCK_CELLS = (
+    80_000_000  # of the systems put together at a time: the more, the fewer rows are laid out again
+)
+_SOLVED_CELLS = 1_000_000  # of the systems solved at a time
 
 
 class SparseEASE:
@@ -95,8 +98,9 @@ class SparseEASE:
     ) -> NDArray[np.float64]:
         """Return the weights (targets, kept) of the known sources, 0 of the others."""
         kept = sources.shape[1]
-        systems, wanted = np.zeros((len(targets), kept, kept)), np.zeros(sources.shape)
-        row = np.zeros(gram.shape[0])
+        systems = np.zeros((len(targets), kept, kept), dtype=np.float32)  # as the Gram matrix is
+        wanted = np.zeros(sources.shape)
+        row = np.zeros(gram.shape[0], dtype=np.float32)
         # One row of the Gram matrix at a time, laid out, for all systems in which it is: looking entries up
         # one by one takes ten times as long.
         order = np.argsort(sources, axis=None, kind="stable")
@@ -108,10 +112,15 @@ class SparseEASE:
             systems[systems_with, at] = row[sources[systems_with]]
             wanted[systems_with, at] = row[targets[systems_with]]
             row[gram.indices[there]] = 0
-        systems *= known[:, :, None] & known[:, None, :]
-        systems[:, np.arange(kept), np.arange(kept)] += self.l2
-        solved = np.linalg.solve(systems, (wanted * known)[:, :, None])[:, :, 0]
-        return np.asarray(solved, dtype=np.float64)
+        wanted *= known
+        size = max(1, _SOLVED_CELLS // kept**2)
+        for start in range(0, len(targets), size):
+            some = slice(start, start + size)
+            pairs = known[some, :, None] & known[some, None, :]
+            exact = np.where(pairs, systems[some], 0).astype(np.float64)
+            exact[:, np.arange(kept), np.arange(kept)] += self.l2
+            wanted[some] = np.linalg.solve(exact, wanted[some, :, None])[:, :, 0]
+        return wanted
 
 
 def kept_for_each(density: float, n_items: int) -> int:
