@@ -12,10 +12,13 @@ from recgan.recommenders.fallback import shares_of_users
 from recgan.recommenders.half_lives import half_lives_to_try
 from recgan.recommenders.weights import popularity_from_arrays
 
+_TIE = np.float32(1e-3)  # between the least and the most popular of equal ones; three hours of 90 days
+
 
 class Personal:
     """Rank a history's own items by confidence · 2^(-age / half life), then all others by popularity.
 
+    Of equal ones the more popular comes first: a basket is one age, and binary confidences are all equal.
     The baseline of repeated baskets, personal top frequency, with the decay of Hu et al. (2020).
     """
 
@@ -34,7 +37,9 @@ class Personal:
         weighed = aged(user_items, ages, self._half_life_days)
         known = weighed.data > 0
         rows = np.repeat(np.arange(user_items.shape[0]), np.diff(user_items.indptr))
-        scores[rows[known], weighed.indices[known]] = weighed.data[known]
+        shares = self._popularity / max(self._popularity.max(initial=0), np.finfo(np.float32).tiny)
+        items = weighed.indices[known]
+        scores[rows[known], items] = weighed.data[known] * (1 + _TIE * shares[items])
         return scores
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
