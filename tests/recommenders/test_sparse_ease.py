@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
+from recgan.core.errors import RecganError
 from recgan.recommenders.ease.recommender import EASE
 from recgan.recommenders.protocol import recommend
 from recgan.recommenders.ranking import ndcg
@@ -21,7 +22,7 @@ def graded(users=70, items=31):
 @pytest.mark.parametrize("l2", [0.5, 20])
 @pytest.mark.parametrize("cells", [1, 3_000, 10**9])
 def test_with_density_1_it_is_ease(l2, cells, monkeypatch):
-    monkeypatch.setattr("recgan.recommenders.sparse_ease.recommender._BLOCK_CELLS", cells)
+    monkeypatch.setattr("recgan.recommenders.sparse_ease.recommender.SYSTEM_CELLS", cells)
     dense = graded().toarray()
     dense[:, 4] = 0  # an item that nobody has
     user_items = csr_array(dense)
@@ -84,7 +85,15 @@ def test_one_item_and_no_user_can_be_fitted():
 def test_its_need_is_that_of_the_kept_weights():
     grid = SparseEASEGrid(recommender="sparse_ease", l2=(1,), density=(0.001, 0.01), half_life_days=(None,))
     [need] = grid.needs(40_000)
-    assert need.bytes == 48 * 0.01 * 40_000**2
+    assert need.bytes == 48 * 400 * 40_000 + 4 * 80_000_000
+    [need] = grid.model_copy(update={"density": (0.1,)}).needs(1_000)
+    assert need.bytes == 48 * 100 * 1_000 + 4 * 100**2 * 1_000
+
+
+def test_items_of_the_same_users_need_a_ridge():
+    twins = csr_array(np.ones((3, 3), dtype=np.float32))
+    with pytest.raises(RecganError, match=r"sparse EASE cannot be solved with l2 1e-30; raise it"):
+        SparseEASE(1e-30, 1).fit(twins)
 
 
 def test_a_tenth_of_the_weights_is_near_to_ease_on_real_ratings(real_data):

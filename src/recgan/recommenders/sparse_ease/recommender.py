@@ -9,9 +9,11 @@ from numpy.typing import NDArray
 from scipy.sparse import csc_array, csr_array
 from threadpoolctl import threadpool_limits
 
+from recgan.core.errors import RecganError
 from recgan.recommenders.ages import aged
 from recgan.recommenders.fallback import empty_by_popularity, shares_of_users
 from recgan.recommenders.neighbours import Neighbours, nearest_by_cosine
+from recgan.recommenders.sparse_ease.settings import SYSTEM_CELLS
 from recgan.recommenders.weights import (
     Weights,
     dense_where_it_pays,
@@ -20,9 +22,6 @@ from recgan.recommenders.weights import (
     weights_to_arrays,
 )
 
-_BLOCK_CELLS = (
-    80_000_000  # of the systems put together at a time: the more, the fewer rows are laid out again
-)
 _SOLVED_CELLS = 1_000_000  # of the systems solved at a time
 
 
@@ -49,6 +48,9 @@ class SparseEASE:
             user_items: (users, items), confidences.
             found: the items nearest to each by cosine, at least as many as the density keeps.
             gram: `sparse_gram` of the same matrix.
+
+        Raises:
+            RecganError: l2 is too small for items that the same users have.
         """
         n_items = user_items.shape[1]
         kept = kept_for_each(self.density, n_items)
@@ -58,7 +60,7 @@ class SparseEASE:
             found = nearest_by_cosine(user_items, kept)
         weights = np.empty((n_items, kept), dtype=np.float32)
         sources = np.empty((n_items, kept), dtype=np.int32)
-        size = max(1, _BLOCK_CELLS // max(kept, 1) ** 2)
+        size = max(1, SYSTEM_CELLS // kept**2)
         with threadpool_limits(1, "blas"):  # for systems this small threads wait longer than they work
             for start in range(0, n_items, size):
                 targets = np.arange(start, min(start + size, n_items), dtype=np.int32)
@@ -119,7 +121,10 @@ class SparseEASE:
             pairs = known[some, :, None] & known[some, None, :]
             exact = np.where(pairs, systems[some], 0).astype(np.float64)
             exact[:, np.arange(kept), np.arange(kept)] += self.l2
-            wanted[some] = np.linalg.solve(exact, wanted[some, :, None])[:, :, 0]
+            try:
+                wanted[some] = np.linalg.solve(exact, wanted[some, :, None])[:, :, 0]
+            except np.linalg.LinAlgError:
+                raise RecganError(f"sparse EASE cannot be solved with l2 {self.l2}; raise it") from None
         return wanted
 
 
