@@ -3,10 +3,13 @@
 from pathlib import Path
 
 from recgan.core import layout
+from recgan.core.errors import RecganError
 from recgan.core.files import read_json
 from recgan.core.redact import clean
 from recgan.evaluation.report import evaluation_table
 from recgan.images.settings import ImagesParams
+from recgan.package.samples import samples
+from recgan.recommenders.skipped import skipped
 from recgan.registry.promotion import Promotion
 from recgan.registry.tracking import tracking_uri
 from recgan.settings import Params
@@ -73,14 +76,17 @@ def pages(root: Path, name: str, width: int) -> str:
 
 
 def closing(root: Path, params: Params, promotion: Promotion) -> str:
-    """Return what `make run` ends with: the table, the decision with its reasons, where to look."""
+    """Return what `make run` ends with: the table, the decision, first recommendations, where to look."""
     name = params.register_.name
     lines = [
         "",
         evaluation_table(root),
+        *(f"{one} is left out: {why}" for one in params.candidates if (why := skipped(root, one))),
         "",
         f"{sentence(params, promotion)}.",
         *(f"  {reason}" for reason in promotion.decision.reasons),
+        "",
+        *next_step(root, params, promotion),
         "",
         "Where to look:",
         "  reports/evaluation.html   every metric, the segments, the comparisons, the curves (.md: as text)",
@@ -91,3 +97,17 @@ def closing(root: Path, params: Params, promotion: Promotion) -> str:
         + (", and POST /recommend" if promotion.champion else ""),
     ]
     return "\n".join(lines) + "\n"
+
+
+def next_step(root: Path, params: Params, promotion: Promotion) -> list[str]:
+    """Return the champion's first recommendations, or what to do where there is no champion."""
+    name = params.register_.name
+    if promotion.champion is None:
+        return [
+            f"Nothing serves yet. To make version {promotion.version} live in spite of the gate: "
+            f'make promote VERSION={promotion.version} REASON="…"',
+        ]
+    try:
+        return samples(root, name, not params.features.repeat_purchases)
+    except RecganError as fault:  # the decision stands, whatever hinders a look at it
+        return [f"The champion's recommendations cannot be shown: {fault}"]

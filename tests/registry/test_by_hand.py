@@ -9,6 +9,7 @@ from recgan.registry.by_hand import promote_by_hand
 from recgan.registry.promotion import judged_before
 from recgan.registry.rollback import rollback
 from recgan.registry.tracking import connect
+from recgan.registry.versions import the_champion, why_none
 from tests.package.conftest import named_so
 from tests.registry.stub import Numbers
 from tests.registry.test_rollback import aliases, name  # noqa: F401  (a fixture)
@@ -79,3 +80,15 @@ def test_the_first_champion_has_nobody_before(client, name, tmp_path):  # noqa: 
     assert aliases(client, name) == {"champion": "1"}
     with pytest.raises(RecganError, match="nobody has no version '1'; there is none yet: make numbers"):
         promote_by_hand(Numbers("nobody", tmp_path), "1", "a start", "ada")
+
+
+def test_without_a_champion_the_refused_version_and_both_ways_on_are_named(client, name, tmp_path):  # noqa: F811
+    client.delete_registered_model_alias(name, "champion")
+    client.set_registered_model_alias(name, "challenger", "2")
+    with pytest.raises(RecganError) as caught:
+        the_champion(client, name)
+    assert "version 2 has not passed the gate" in str(caught.value)
+    assert 'make promote VERSION=2 REASON="…"' in str(caught.value)
+    assert "make run" in str(caught.value)
+    assert why_none(tmp_path, name) == str(caught.value)
+    assert why_none(tmp_path, "nobody").endswith("a version becomes one by passing the gate: make run")

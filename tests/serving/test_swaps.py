@@ -47,7 +47,8 @@ def test_without_a_champion_it_lives_but_is_not_ready(store_env):
         ):
             assert answer.status_code == 503
             assert (
-                "nobody has no champion; a version becomes one by passing the gate" in answer.json()["detail"]
+                "nobody has no champion yet; a version becomes one by passing the gate"
+                in answer.json()["detail"]
             )
             assert answer.headers["retry-after"]
 

@@ -35,14 +35,12 @@ def serve_model(name: str, port: int) -> NoReturn:
     """
     from recgan.registry.outage import outside
     from recgan.registry.tracking import connect, current  # mlflow, which the process about to start brings
+    from recgan.registry.versions import no_champion
 
     with outside():
-        champion = current(connect(), name)
-    if champion is None:
-        raise RecganError(
-            f"{name} has no champion yet; a version becomes one by passing the gate: make run "
-            "(other data, other names: --name)"
-        )
+        client = connect()
+        if current(client, name) is None:
+            raise RecganError(f"{no_champion(client, name)} (other data, other names: --name)")
     _become(
         "models",
         "serve",

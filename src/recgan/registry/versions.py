@@ -50,8 +50,20 @@ def the_champion(client: MlflowClient, name: str) -> ModelVersion:
     """
     version = current(client, name)
     if version is None:
-        raise RecganError(f"{name} has no champion yet; a version becomes one by passing the gate: make run")
+        raise RecganError(no_champion(client, name))
     return version
+
+
+def no_champion(client: MlflowClient, name: str) -> str:
+    """Say that there is no champion, and what to do: about a version that was refused, or without any."""
+    refused = current(client, name, CHALLENGER)
+    if refused is None:
+        return f"{name} has no champion yet; a version becomes one by passing the gate: make run"
+    return (
+        f"{name} has no champion yet: version {refused.version} has not passed the gate (make ui shows its "
+        "reasons, the tags of the version). Make it live in spite of that: make promote "
+        f'VERSION={refused.version} REASON="…"; or train on other data or settings: make run'
+    )
 
 
 @outside()
@@ -63,6 +75,16 @@ def champion_version(root: Path, name: str) -> VersionId | None:
     """
     version = current(connect(root), name)
     return None if version is None else identify(version)
+
+
+@outside()
+def why_none(root: Path, name: str) -> str:
+    """Say why there is no champion, and what to do.
+
+    Raises:
+        Unavailable: the store does not answer.
+    """
+    return no_champion(connect(root), name)
 
 
 @outside()

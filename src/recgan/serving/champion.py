@@ -86,10 +86,7 @@ class ChampionWatch:
         try:
             version = versions.champion_version(self._root, self.name)
             if version is None:
-                self._tell(
-                    f"{self.name} has no champion; a version becomes one by passing the gate: make run "
-                    "(other data, other names: --name)"
-                )
+                self._tell(f"{versions.why_none(self._root, self.name)} (other data, other names: --name)")
             elif self.serving is not None and version == self._live:
                 self._problem = None
             elif self._refused is None or self._refused[0] != version or time.monotonic() > self._refused[1]:
