@@ -82,7 +82,7 @@ def make_pairs(features: Features, params: Params, epochs: int) -> dict[str, Pai
         return ndcg(recommend(recommender, history, k)[0], held_out, k)
 
     def trained(seed: int) -> Figures:
-        settings = RCGANParams.model_validate(params.train.model_dump() | {"seed": seed})
+        settings = RCGANParams.model_validate(params.candidates["rcgan"].model_dump() | {"seed": seed})
         return measured(RCGAN(settings, critic_share=0.5).fit(whole, epochs=epochs))
 
     popularity, ease = measured(Popularity().fit(whole)), measured(EASE(200).fit(whole))
