@@ -86,7 +86,7 @@ def test_a_version_that_does_not_work_is_not_swapped_in(shop, monkeypatch):
     def broken(root, name):
         calls.append(name)
         loaded = good(root, name)
-        loaded.packaged.recommender.score = lambda user_items: 1 / 0
+        loaded.packaged.recommender.score = lambda user_items, ages: 1 / 0
         return loaded
 
     monkeypatch.setattr(store, "load_champion", broken)
@@ -163,7 +163,7 @@ def test_a_failing_model_is_answered_by_popularity_and_counted(shop):
         assert metric(client, "recgan_fallbacks_total") == 0
         packaged = client.app.state.watch.serving.packaged
         popular = packaged.item_ids[np.argsort(-packaged.popularity, kind="stable")]
-        packaged.recommender.score = lambda user_items: 1 / 0
+        packaged.recommender.score = lambda user_items, ages: 1 / 0
         answer = client.post("/recommend", json={"history": buying(1), "k": 48})
         assert answer.status_code == 200
         assert answer.headers["x-recgan-fallback"] == "true"
@@ -180,10 +180,10 @@ def test_health_does_not_wait_for_a_slow_model(shop):
         served.takes = lambda length: 1.0
         begun, go_on, score = threading.Event(), threading.Event(), served.packaged.recommender.score
 
-        def slow(user_items):
+        def slow(user_items, ages):
             begun.set()
             assert go_on.wait(LIMIT)
-            return score(user_items)
+            return score(user_items, ages)
 
         served.packaged.recommender.score = slow
         with ThreadPoolExecutor(1) as pool:
