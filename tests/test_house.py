@@ -72,7 +72,11 @@ def test_the_registry_names_no_domain():
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_is_a_params_section_and_a_subcommand(stage):
-    own = {"train": ["candidates.${key}", "evaluate.primary_k"], "evaluate": ["candidates", "evaluate"]}
+    own = {
+        "train": ["candidates.${key}", "evaluate.primary_k"],
+        "replicate": ["candidates", "evaluate", "features"],
+        "evaluate": ["candidates", "evaluate"],
+    }
     assert STAGES[stage]["cmd"] == f"python -m recgan {stage}" + (" ${key}" if stage == "train" else "")
     assert STAGES[stage]["params"] == own.get(stage, [stage])
     sections = {field.alias or name for name, field in Params.model_fields.items()}
@@ -134,6 +138,7 @@ def code_of(stage: str, recommender: str) -> list[str]:
     named = {
         "ingest": [sources.module_of(name) for name in sources.SOURCES],
         "train": [module_of(recommender), FITS[recommender in TRAINED]],
+        "replicate": [module_of(name) for name in RECOMMENDERS],
         "evaluate": [module_of(name) for name in RECOMMENDERS],
     }
     return STAGE_CODE[stage] + named.get(stage, [])

@@ -58,6 +58,14 @@ def train(name: Annotated[str, typer.Argument(help="Of a candidate in params.yam
 
 
 @app.command()
+def replicate() -> None:
+    """Train the candidates on earlier test windows and with other seeds, where evaluate asks for it."""
+    from recgan.stages import replicate as stage
+
+    stage()
+
+
+@app.command()
 def evaluate() -> None:
     """Measure the candidates on the test window; the best on validation is the challenger."""
     from recgan.stages import evaluate as stage

@@ -129,6 +129,11 @@ class Params(Section):
                 "a published split needs both "
                 "ingest.source: published-split and features.split.kind: published"
             )
+        if self.evaluate.windows > 1 and split.kind != "time":
+            faults.append(
+                f"evaluate.windows is {self.evaluate.windows}, but a split of kind {split.kind} has no "
+                "earlier window; set evaluate.windows to 1, or features.split.kind to time"
+            )
         faults += self._faults_of_candidates()
         gate, samples = self.register_.gate, self.evaluate.bootstrap_samples
         comparisons = len(gate.must_beat) + 2  # popularity and the champion

@@ -9,20 +9,13 @@ import shutil
 import traceback
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from recgan.core import layout
 from recgan.core.errors import RecganError
 from recgan.core.files import replacing, unchanged, write_json, write_text
-from recgan.core.memory import refuse, tell
-from recgan.recommenders.catalogue import CandidateParams
 from recgan.recommenders.skipped import skip
 from recgan.settings import load_params
-
-if TYPE_CHECKING:
-    from recgan.features.matrices import Features
-    from recgan.recommenders.train import Fitted
-    from recgan.recommenders.tune import Tuned
 
 log = logging.getLogger(__name__)
 
@@ -115,6 +108,7 @@ def train(name: str, root: Path = Path()) -> None:
         RecganError: there is no such candidate, or the features are missing.
     """
     from recgan.features.matrices import read_features
+    from recgan.recommenders.fit import FAULTS, fit, words
 
     params = load_params(root / layout.PARAMS)
     candidates = params.candidates
@@ -123,11 +117,11 @@ def train(name: str, root: Path = Path()) -> None:
     features = read_features(root / layout.FEATURES)
     checkpoints = root / layout.CHECKPOINTS
     try:
-        fitted, unfinished = _fitted(candidates[name], features, params.evaluate.primary_k, checkpoints)
-    except (RecganError, MemoryError, ArithmeticError, RuntimeError, ValueError) as fault:
+        fitted, unfinished = fit(candidates[name], features, params.evaluate.primary_k, checkpoints)
+    except FAULTS as fault:
         if not isinstance(fault, RecganError):  # no user's mistake: whoever mends it wants to know where
             log.warning("%s", traceback.format_exc())
-        skip(name, f"{fault}" if isinstance(fault, RecganError) else f"{type(fault).__name__}: {fault}", root)
+        skip(name, words(fault), root)
         return
     if fitted is None:  # this is one of several processes, whose weights are those of the first
         return
@@ -140,25 +134,28 @@ def train(name: str, root: Path = Path()) -> None:
         shutil.rmtree(unfinished, ignore_errors=True)
 
 
-def _fitted(
-    settings: CandidateParams, features: "Features", k: int, checkpoints: Path
-) -> tuple["Tuned | Fitted | None", Path | None]:
-    """Return what came of a candidate, None in a process that does not write, and its checkpoints."""
-    from recgan.recommenders.settings import ClassicalGrid
+def replicate(root: Path = Path()) -> None:
+    """Train the candidates on earlier test windows and with other seeds, as the section evaluate asks.
 
-    if isinstance(settings, ClassicalGrid):
-        from recgan.recommenders.tune import tune
+    Writes data/replications: each user's NDCG of every such training beyond the stage `train`, and what was
+    asked for. What is there already and still asked for is not trained again. Without more windows, seeds or
+    an ablation the folder says that nothing was asked for.
 
-        refuse(tell(settings.needs(features.train.shape[1])))
-        return tune(settings, features, k), None
-    from recgan.adversarial.devices import writes
-    from recgan.recommenders.train import check_validation, fingerprint, needs, train
+    Raises:
+        RecganError: the log is too short for so many windows, or an input is missing.
+        Unavailable: another run replaced the kept tables meanwhile.
+    """
+    params = load_params(root / layout.PARAMS)
+    if not params.evaluate.replicates:
+        with replacing(root / layout.REPLICATIONS) as folder:
+            folder.mkdir()
+            write_json(folder / layout.REPLICATIONS_INDEX, [])
+        log.info("evaluate asks for one window, one seed and no ablation: nothing is trained again")
+        return
+    from recgan.evaluation.replicate import replicate
 
-    check_validation(settings, features)
-    refuse(tell(needs(settings, features)))
-    place = checkpoints / fingerprint(settings, features, k)
-    trained = train(settings, features, k, place)
-    return (trained if writes() else None), place
+    with unchanged(root / layout.KEPT):
+        replicate(root, params.features, params.candidates, params.evaluate)
 
 
 def evaluate(root: Path = Path()) -> None:
@@ -177,8 +174,11 @@ def evaluate(root: Path = Path()) -> None:
     from recgan.evaluation.candidates import read_candidates
     from recgan.evaluation.evaluate import evaluate, flat_metrics
     from recgan.evaluation.page import page
+    from recgan.evaluation.replications import read_replications
     from recgan.evaluation.report import comparison_table, report
+    from recgan.evaluation.spread import spread
     from recgan.features.matrices import read_features
+    from recgan.recommenders.fit import seed_of
     from recgan.recommenders.loading import load_recommender
 
     params = load_params(root / layout.PARAMS)
@@ -191,15 +191,24 @@ def evaluate(root: Path = Path()) -> None:
         candidates,
         lambda name: load_recommender(root / layout.MODELS / name),
     )
+    summary = found.summary | {
+        "replications": spread(
+            found.rankings,
+            features,
+            {name: seed_of(section) for name, section in params.candidates.items()},
+            read_replications(root / layout.REPLICATIONS),
+            params.evaluate,
+        )
+    }
     with replacing(root / layout.EVALUATION) as folder:
         folder.mkdir()
         found.per_user.to_parquet(folder / "per_user.parquet", index=False)
         arrays: dict[str, Any] = found.rankings
         np.savez_compressed(folder / "rankings.npz", **arrays)
-        write_json(folder / "summary.json", found.summary)
-    curves = root / layout.CANDIDATE_CURVES / f"{found.summary['challenger']}.csv"
+        write_json(folder / "summary.json", summary)
+    curves = root / layout.CANDIDATE_CURVES / f"{summary['challenger']}.csv"
     write_text(root / layout.CURVES, curves.read_text(encoding="utf-8"))
-    write_json(root / layout.EVALUATION_METRICS, flat_metrics(found.summary))
-    write_text(root / layout.EVALUATION_TEXT, report(found.summary))
+    write_json(root / layout.EVALUATION_METRICS, flat_metrics(summary))
+    write_text(root / layout.EVALUATION_TEXT, report(summary))
     write_text(root / layout.EVALUATION_PAGE, page(root))
-    log.info("\n%s", comparison_table(found.summary))
+    log.info("\n%s", comparison_table(summary))

@@ -275,6 +275,68 @@ def test_every_candidate_is_told_with_what_became_of_it():
     assert "best GAN" not in render(alone) + report(alone)
 
 
+def replications(name="rcgan"):
+    """What two windows, two seeds and an ablation leave in the summary; every figure occurs once."""
+    pair = {
+        "name": name,
+        "mean_challenger": 0.31,
+        "mean_other": 0.29,
+        "difference": 0.02,
+        "low": -0.01,
+        "high": 0.05,
+        "p_value": 0.0711,
+        "p_holm": 0.1422,
+        "detectable": 0.04,
+    }
+    skipped = {"window": 1, "test_start": "2025-10-18", "test_end": "", "candidate": name, "seed": 43}
+    return {
+        "windows": [
+            {"window": 0, "test_start": "2025-11-01T00:00:00+00:00", "users": 1234},
+            {"window": 1, "test_start": "2025-10-18T00:00:00+00:00", "users": 987},
+        ],
+        "seeds": 2,
+        "candidates": [
+            {
+                "name": name,
+                "ablated": ablated,
+                "figures": [
+                    {"window": 0, "seed": 42, "ndcg": 0.3},
+                    {"window": 0, "seed": 43, "ndcg": 0.32},
+                    {"window": 1, "seed": 42, "ndcg": 0.27},
+                ],
+                "mean": 0.2931,
+                "sd_windows": 0.0283,
+                "sd_seeds": None,
+            }
+            for ablated in (False, True)
+        ],
+        "skipped": [{**skipped, "ablated": False, "fingerprint": "f", "skipped": f"no memory for {name}"}],
+        "pooled": [{**pair, "difference": 0.03, "p_holm": 0.2133}],
+        "ablation": {"today": [pair], "pooled": [{**pair, "difference": 0.015}]},
+    }
+
+
+def test_windows_seeds_and_the_ablation_are_shown_where_they_were_asked_for():
+    content = summary() | {"replications": replications()}
+    page_words, text = words(tree(render(content))), report(content)
+    for shown in (page_words, text):
+        assert "2 test windows (users: 1,234, 987), 2 seeds" in shown
+        assert "What the adversarial term adds" in shown
+        assert "the same without: +0.0200 [-0.0100, +0.0500], 0.3100 against 0.2900, p 0.1422" in shown
+        assert "+0.0150 [-0.0100, +0.0500]" in shown
+        assert "left out: no memory for rcgan" in shown
+    row = ["rcgan", "0.3100", "0.2700", "0.2931", "0.0283", "–"]
+    assert re.search(r"\| *" + r" *\| *".join(map(re.escape, row)) + r" *\|", text)
+    section = next(one for one in tree(render(content)).iter("section") if one.get("id") == "windows")
+    lines = next(section.iter("table")).findall("tbody/tr")
+    assert [words(cell) for cell in lines[0]] == row
+    for nothing in (summary(), summary() | {"replications": None}):
+        assert "Beyond one window" not in render(nothing) + report(nothing)
+        assert "adversarial term" not in render(nothing) + report(nothing)
+    evil = "<script>"
+    assert evil not in render(summary() | {"replications": replications(evil)}).lower()
+
+
 def test_what_is_missing_or_no_number_is_said():
     content = summary()
     ours, popular = (content["recommenders"][name] for name in ("rcgan", "popularity"))

@@ -52,7 +52,7 @@ def test_the_order_of_the_project_is_the_path_of_the_data():
     order = stage_order(ROOT)
     names = read_yaml(ROOT / "params.yaml")["candidates"]
     assert order[:3] == ["ingest", "validate", "features"]
-    assert sorted(order[3:-1]) == sorted(f"train@{name}" for name in names)
+    assert sorted(order[3:-1]) == sorted(["replicate", *(f"train@{name}" for name in names)])
     assert order[-1] == "evaluate"
 
 

@@ -10,6 +10,9 @@ LOCK = Path("dvc.lock")
 INGESTED = Path("data/ingested")
 KEPT = Path("data/kept")
 FEATURES = Path("data/features")
+REPLICATIONS = Path("data/replications")
+"""Each user's NDCG of a training on another window or with another seed."""
+REPLICATIONS_INDEX = "replications.json"
 EVALUATION = Path("data/evaluation")
 MODELS = Path("models")
 """A folder for each candidate."""

@@ -34,6 +34,7 @@ from recgan.evaluation.figures import (
 from recgan.evaluation.plots import Row, bar_chart, figure
 from recgan.evaluation.segments import FEW_USERS
 from recgan.evaluation.significance import detectable_words
+from recgan.evaluation.spread_words import shown
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,7 @@ def render(
         ours=summary["challenger"],
         candidates=candidate_rows(summary),
         adversarial=adversarial_words(summary),
+        replications=shown(summary["replications"]) if summary.get("replications") else None,
         label=lambda name: label_of(summary, name),
         by_ndcg=by_ndcg,
         metrics=list(dict.fromkeys(m for n in by_ndcg for m in summary["recommenders"][n]["metrics"])),

@@ -11,6 +11,15 @@ from recgan.evaluation.candidates import adversarial_words, candidate_rows
 from recgan.evaluation.figures import label_of
 from recgan.evaluation.segments import FEW_USERS
 from recgan.evaluation.significance import detectable_words
+from recgan.evaluation.spread_words import (
+    POOLED,
+    ablation_words,
+    pooled_rows,
+    seed_rows,
+    skipped_words,
+    spread_rows,
+    windows_words,
+)
 
 
 def evaluation_table(root: Path = Path()) -> str:
@@ -105,6 +114,7 @@ def report(summary: Mapping[str, Any]) -> str:
             "",
             detectable_words(summary["users"], summary["confidence"]),
             "",
+            *_beyond_one_window(summary),
             f"## Segments, NDCG@{k}",
             "",
             "A segment of items is measured on its held-out items alone, over the users who have any. "
@@ -118,6 +128,23 @@ def report(summary: Mapping[str, Any]) -> str:
             "",
         ]
     )
+
+
+def _beyond_one_window(summary: Mapping[str, Any]) -> list[str]:
+    """Return the lines on more windows, seeds and the ablation; none where nothing was asked for."""
+    found = summary.get("replications")
+    if not found:
+        return []
+    lines = [f"## Beyond one window and one seed, NDCG@{summary['primary_k']}", "", windows_words(found), ""]
+    lines += [_table(*spread_rows(found)), ""]
+    head, rows = seed_rows(found)
+    if rows:
+        lines += [_table(head, rows), ""]
+    if found["pooled"]:
+        lines += [POOLED, "", _table(*pooled_rows(found)), ""]
+    if words := ablation_words(found):
+        lines += ["### What the adversarial term adds", "", *(f"{line}\n" for line in words)]
+    return lines + [f"{line}\n" for line in skipped_words(found)]
 
 
 def _with_interval(measured: Mapping[str, Any], metric: str) -> str:

@@ -42,12 +42,13 @@ from recgan.features.vocabulary import k_core
 logger = logging.getLogger(__name__)
 
 
-def features_of(kept: Path, params: FeaturesParams) -> Features:
+def features_of(kept: Path, params: FeaturesParams, until: datetime | None = None) -> Features:
     """Build the features of the kept tables, as `build_features` does, in DuckDB.
 
     Args:
         kept: folder of events.parquet, quarantine.parquet and items.parquet.
         params: the features section.
+        until: an aware instant at which the log is taken to end; None takes all of it.
 
     Raises:
         RecganError: a table is missing, or the parameters leave a window or the vocabulary empty.
@@ -65,13 +66,17 @@ def features_of(kept: Path, params: FeaturesParams) -> Features:
             events, quarantined = (
                 connection.read_parquet(kept / f"{name}.parquet") for name in ("events", "quarantine")
             )
-            return build_features(events, items, params, quarantined)
+            return build_features(events, items, params, quarantined, until)
         finally:
             connection.disconnect()
 
 
 def build_features(
-    events: ibis.Table, items: pd.DataFrame, params: FeaturesParams, quarantined: ibis.Table | None = None
+    events: ibis.Table,
+    items: pd.DataFrame,
+    params: FeaturesParams,
+    quarantined: ibis.Table | None = None,
+    until: datetime | None = None,
 ) -> Features:
     """Build everything that features writes; nothing depends on the order of the events.
 
@@ -81,11 +86,20 @@ def build_features(
         params: the features section.
         quarantined: rows that were not kept, on the same backend. Nothing counts in them, but a product that
             they name, say in the basket of a shopper without an account, is no new one afterwards.
+        until: an aware instant, at which the log is taken to end. No event at it, after it or without a time
+            is read. Windows count back from it. The items table is of today all the same. None takes the
+            whole log.
 
     Raises:
         RecganError: no event counts, a window or the k-core is empty, or the split lacks what it needs.
     """
+    if until is not None:
+        events = events.filter(events.timestamp < ibis.literal(until))
+        if quarantined is not None:
+            quarantined = quarantined.filter(quarantined.timestamp < ibis.literal(until))
     log = describe(events, params)
+    if until is not None:
+        log = replace(log, end=until)
     logger.info("%d events count, %d are left out (weight 0 or below min_rating)", log.events, log.left_out)
     cuts = _cuts(events, params, log)
     pairs = code_pairs(pair_events(events, params, log, cuts).to_pyarrow())

@@ -69,8 +69,15 @@ def ndcg(ranking: NDArray[np.int32], held_out: csr_array, k: int) -> NDArray[np.
     return gains / ideals[np.clip(held_out_sizes(held_out), 1, k) - 1]
 
 
-def window_ndcg(recommender: Recommender, window: HeldOut, k: int, exclude_seen: bool) -> float:
-    """Return the mean NDCG at k over a window's users with something held out, the full catalogue ranked."""
+def user_ndcg(
+    recommender: Recommender, window: HeldOut, k: int, exclude_seen: bool
+) -> tuple[NDArray[np.object_], NDArray[np.float64]]:
+    """Return the ids and NDCG at k of a window's users with something held out, the full catalogue ranked."""
     ranking, _ = recommend(recommender, window.history, k, exclude_seen, ages=window.ages)
     some = np.diff(window.held_out.indptr) > 0
-    return float(ndcg(ranking, window.held_out, k)[some].mean())
+    return window.user_ids[some], ndcg(ranking, window.held_out, k)[some]
+
+
+def window_ndcg(recommender: Recommender, window: HeldOut, k: int, exclude_seen: bool) -> float:
+    """Return the mean NDCG at k over a window's users with something held out, the full catalogue ranked."""
+    return float(user_ndcg(recommender, window, k, exclude_seen)[1].mean())

@@ -1,13 +1,15 @@
 """Tune a classical recommender on validation and fit it anew with what was chosen."""
 
+import hashlib
 import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from recgan.core import closure
 from recgan.core.errors import RecganError
 from recgan.features.matrices import Features
-from recgan.recommenders.catalogue import Grid, Settings, fitted_of, settings_of
+from recgan.recommenders.catalogue import Grid, Settings, fitted_of, module_of, settings_of
 from recgan.recommenders.classical import Classical, save_classical
 from recgan.recommenders.curves import curves_csv
 from recgan.recommenders.ranking import window_ndcg
@@ -103,6 +105,13 @@ def choose(section: ClassicalGrid, features: Features, k: int) -> tuple[Settings
         recommender.half_life_days = days
         by_age.append((settings | {HALF_LIFE: days}, measured(recommender, features, k)))
     return max(by_age, key=lambda one: one[1])
+
+
+def fingerprint(section: ClassicalGrid, features: Features, k: int) -> str:
+    """Name a tuning by all that decides its result: grid, features, k and code."""
+    code = [closure.digest(module) for module in (__name__, module_of(section.recommender))]
+    parts = [section.model_dump_json(), str(features.summary["md5"]), str(k), *code]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
 def fit_with(section: ClassicalGrid, settings: Settings, features: Features, *, refit: bool) -> Classical:

@@ -1,0 +1,76 @@
+"""Fit any candidate: tune it or train it, as its section says."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from recgan.core.errors import RecganError
+from recgan.core.memory import refuse, tell
+from recgan.features.matrices import Features
+from recgan.recommenders.catalogue import CandidateParams
+from recgan.recommenders.settings import ClassicalGrid
+
+if TYPE_CHECKING:
+    from recgan.recommenders.train import Fitted
+    from recgan.recommenders.tune import Tuned
+
+FAULTS = (RecganError, MemoryError, ArithmeticError, RuntimeError, ValueError)
+"""What a fit may end with that says something of this candidate alone: the others go on without it."""
+
+
+def fit(
+    section: CandidateParams, features: Features, k: int, checkpoints: Path
+) -> tuple["Tuned | Fitted | None", Path | None]:
+    """Return what came of a candidate, None in a process that does not write, and its checkpoints.
+
+    Args:
+        section: of the candidate.
+        features: matrices; nothing of the test window is read.
+        k: validation chooses by NDCG at k.
+        checkpoints: where unfinished trainings lie.
+
+    Raises:
+        RecganError: it does not fit into memory, or training diverged.
+    """
+    if isinstance(section, ClassicalGrid):
+        from recgan.recommenders.tune import tune
+
+        refuse(tell(section.needs(features.train.shape[1])))
+        return tune(section, features, k), None
+    from recgan.adversarial.devices import writes
+    from recgan.recommenders.train import check_validation, fingerprint, needs, train
+
+    check_validation(section, features)
+    refuse(tell(needs(section, features)))
+    place = checkpoints / fingerprint(section, features, k)
+    trained = train(section, features, k, place)
+    return (trained if writes() else None), place
+
+
+def fingerprint(section: CandidateParams, features: Features, k: int) -> str:
+    """Name a fit by all that decides its result: settings, features, k and code."""
+    if isinstance(section, ClassicalGrid):
+        from recgan.recommenders import tune
+
+        return tune.fingerprint(section, features, k)
+    from recgan.recommenders import train
+
+    return train.fingerprint(section, features, k)
+
+
+def seed_of(section: CandidateParams) -> int | None:
+    """Return the seed of a candidate, a student's being its teacher's; None of what draws nothing."""
+    seed = getattr(getattr(section, "teacher", section), "seed", None)
+    return None if seed is None else int(seed)
+
+
+def with_seed(section: CandidateParams, seed: int) -> CandidateParams:
+    """Return the section of a candidate with another seed."""
+    teacher = getattr(section, "teacher", None)
+    if teacher is None:
+        return section.model_copy(update={"seed": seed})
+    return section.model_copy(update={"teacher": teacher.model_copy(update={"seed": seed})})
+
+
+def words(fault: Exception) -> str:
+    """Say why a candidate has no result."""
+    return f"{fault}" if isinstance(fault, RecganError) else f"{type(fault).__name__}: {fault}"
