@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -12,6 +13,9 @@ import pytest
 import yaml
 from mlflow import MlflowClient
 
+from flows.stages import stage_order
+from recgan.core.errors import RecganError
+from recgan.recommenders.skipped import skipped
 from recgan.registry.tracking import current
 from recgan.settings import load_params
 from tests.conftest import ROOT, SHOP
@@ -36,10 +40,10 @@ def project(tmp_path_factory):
     change(root, "ingest.events", 8000)
     change(root, "validate.min_events", 500)
     change(root, "features.split", {"kind": "time", "validation_days": 30, "test_days": 30})
-    change(root, "train.epochs", 20)
-    change(root, "train.evaluate_every", 10)
+    rcgan = yaml.safe_load(SHOP.read_text())["candidates"]["rcgan"] | {"epochs": 20, "evaluate_every": 10}
+    absent = {**rcgan, "trainer": {**rcgan["trainer"], "accelerator": "gpu"}}
+    change(root, "candidates", {"rcgan": rcgan, "on_gpu": absent})
     change(root, "evaluate.bootstrap_samples", 1000)
-    change(root, "baselines.ials.iterations", [2])
     # So few events show little; the gate's strictness is tested with the gate.
     change(root, "register.gate.alpha", 0.9)
     return root
@@ -74,6 +78,10 @@ def retrain_flow():
     return retrain
 
 
+def retrain_module():
+    return sys.modules[retrain_flow().fn.__module__]
+
+
 def outcome() -> tuple[str, object]:
     state = retrain_flow()(return_state=True)
     return state.name, state
@@ -88,8 +96,7 @@ def stages_that_ran(state) -> set[str]:
         runs = client.read_task_runs(
             flow_run_filter=FlowRunFilter(id={"any_": [state.state_details.flow_run_id]}), limit=50
         )
-    stages = yaml.safe_load(Path("dvc.yaml").read_text())["stages"]
-    return {run.name for run in runs if run.name in stages and run.state.name != "Unchanged"}
+    return {run.name for run in runs if run.name in stage_order(Path()) and run.state.name != "Unchanged"}
 
 
 def artifacts(state) -> dict[str, str]:
@@ -111,36 +118,70 @@ def champion() -> str | None:
 
 
 def metrics() -> dict[str, object]:
-    return {path.name: json.loads(path.read_text()) for path in Path("metrics").glob("*.json")}
+    return {str(path): json.loads(path.read_text()) for path in Path("metrics").rglob("*.json")}
 
 
 def test_from_raw_events_to_a_champion_and_again_without_work():
     name, state = outcome()
     assert name == "Promoted", state.message
     assert champion() == "1"
-    everything = set(yaml.safe_load(Path("dvc.yaml").read_text())["stages"])
-    assert stages_that_ran(state) == everything
+    assert stages_that_ran(state) == set(stage_order(Path()))
     shown = artifacts(state)
     assert "8,000 raw events" in shown["data-quality"]
-    assert "| ease" in shown["metrics"]
+    assert "| rcgan (challenger)" in shown["metrics"]
+    assert "| on_gpu" in shown["metrics"]
     assert "✓ A trial prediction" in shown["gate"]
 
     name, state = outcome()
     assert name == "AlreadyChampion"
-    assert stages_that_ran(state) == set()
+    assert stages_that_ran(state) == {"train@on_gpu"}  # what failed is tried again, alone
     assert champion() == "1"
+
+
+def test_one_that_fails_or_is_killed_is_named_and_the_others_go_on(monkeypatch):
+    assert "torch sees no CUDA GPU" in skipped(Path(), "on_gpu")
+    by_itself, tried = retrain_module().run_stage, []
+
+    def killed(stage, *arguments, **more):
+        if stage != "train@on_gpu":
+            return by_itself(stage, *arguments, **more)
+        tried.append(more["force"])
+        raise RecganError(f"stage {stage} ended with code -9")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(retrain_module(), "run_stage", killed)
+        name, state = outcome()
+    assert name == "AlreadyChampion"
+    assert tried == [True]
+    assert skipped(Path(), "on_gpu") == "stage train@on_gpu ended with code -9"
+    assert stages_that_ran(state) == {"train@on_gpu", "evaluate"}
+    assert "stage train@on_gpu ended with code -9" in artifacts(state)["metrics"]
+    outcome()
+    assert "torch sees no CUDA GPU" in skipped(Path(), "on_gpu")
+
+
+def test_a_run_ends_with_the_first_recommendations_and_who_was_left_out():
+    from flows.summary import closing
+
+    _, state = outcome()
+    said = closing(Path(), load_params(), state.result())
+    assert "on_gpu is left out: trainer.accelerator is gpu" in said
+    assert "What recgan's champion recommends, for example:" in said
+    assert "  a new shopper\n    had nothing yet\n    1. " in said
+    nobody = replace(state.result(), champion=None)
+    assert 'make promote VERSION=1 REASON="…"' in closing(Path(), load_params(), nobody)
 
 
 def test_a_changed_number_reruns_what_depends_on_it_and_a_poor_challenger_is_refused():
-    change(Path(), "train.generator.learning_rate", 1.0e-9)  # learns nothing
-    change(Path(), "train.critic_shares", [0])  # and what the critic learns is not served
-    change(Path(), "register.gate.must_beat", ["ease"])
+    change(Path(), "candidates.rcgan.generator.learning_rate", 1.0e-9)  # learns nothing
+    change(Path(), "candidates.rcgan.critic_shares", [0])  # and what the critic learns is not served
+    change(Path(), "register.gate.alpha", 0.05)
     name, state = outcome()
     assert name == "NotPromoted"
-    assert stages_that_ran(state) == {"train", "evaluate"}
+    assert stages_that_ran(state) == {"train@rcgan", "train@on_gpu", "evaluate"}
     assert champion() == "1"
     reasons = state.result().decision.reasons
-    assert any(reason.startswith("✗ The challenger does not beat ease") for reason in reasons)
+    assert any(reason.startswith("✗ The challenger does not beat all-time popularity") for reason in reasons)
     assert any("the champion (version 1)" in reason for reason in reasons)
 
 
@@ -178,15 +219,15 @@ def test_bad_data_stops_the_flow_and_leaves_everything_as_it_was():
 def test_a_stage_that_takes_too_long_is_stopped_with_all_its_processes():
     version, text = champion(), Path("params.yaml").read_text()
     change(Path(), "validate.min_events", 500)
-    change(Path(), "train.epochs", 100_000)
-    change(Path(), "train.patience", None)
-    before = Path("models/recommender/weights.safetensors").read_bytes()
+    change(Path(), "candidates.rcgan.epochs", 100_000)
+    change(Path(), "candidates.rcgan.patience", None)
+    before = Path("models/rcgan/weights.safetensors").read_bytes()
     state = retrain_flow()(stage_timeout_minutes=0.25, return_state=True)
     Path("params.yaml").write_text(text)
     assert state.is_failed()
     assert "timeout" in state.message
     assert not [one for one in psutil.Process().children(recursive=True) if "recgan" in one.cmdline()]
-    assert Path("models/recommender/weights.safetensors").read_bytes() == before
+    assert Path("models/rcgan/weights.safetensors").read_bytes() == before
     assert champion() == version
 
 
