@@ -2,6 +2,7 @@
 
 import sys
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -24,7 +25,7 @@ from flows.stages import push_cache, run_stage, stage_order  # noqa: E402
 from recgan.core.alone import alone  # noqa: E402
 from recgan.core.errors import RecganError, Unavailable  # noqa: E402
 from recgan.data.freshness import check_freshness  # noqa: E402
-from recgan.package.store import Recommenders  # noqa: E402
+from recgan.package.store import Recommenders, retraining  # noqa: E402
 from recgan.recommenders.catalogue import TRAINED  # noqa: E402
 from recgan.recommenders.skipped import skip, skipped  # noqa: E402
 from recgan.registry.live import followed  # noqa: E402
@@ -92,6 +93,38 @@ def worktree(root: Path, ref: str) -> Path:
     return workplace.prepare(root, "retrain", ref)
 
 
+def through_the_gate(domain: Recommenders) -> Promotion:
+    """Register a candidate, let the gate judge it, and promote it if it passes."""
+    registered = register(domain)
+    return promote(domain, registered.version, judge(domain, registered.version))
+
+
+def both(refreshed: Promotion | None, challenged: Promotion) -> Promotion:
+    """Return what became of the champion's own retraining and of the challenger after it, as one.
+
+    Args:
+        refreshed: None where there was no retraining beside the challenger.
+        challenged: of the challenger.
+    """
+    if refreshed is None:
+        return challenged
+    if challenged.promoted or not refreshed.promoted:
+        other, what = refreshed, "The champion's own retraining"
+        told = challenged
+    else:
+        other, what = challenged, "The best candidate on validation"
+        told = refreshed
+    if other.promoted:
+        became = "became the champion before that."
+    elif other.already_champion:
+        became = "is the champion already."
+    else:
+        became = f"was not promoted: {' '.join(other.decision.failures)}"
+    outcome = "✓" if other.promoted or other.already_champion else "✗"
+    reasons = (*told.decision.reasons, f"{outcome} {what} (version {other.version}) {became}")
+    return replace(told, champion=challenged.champion, decision=replace(told.decision, reasons=reasons))
+
+
 @flow(name="retrain", flow_run_name="retrain")
 def retrain(
     root: Path = Path(),
@@ -119,10 +152,10 @@ def retrain(
                 name=stage, task_run_name=stage, timeout_seconds=60 * stage_timeout_minutes
             )
             timed(stage, place, params)
-        domain = Recommenders(place, params)
-        registered = register(domain)
-        judgement = judge(domain, registered.version)
-        promotion = promote(domain, registered.version, judgement)
+        # Refreshed first, so that the challenger has to be better than what the champion is tonight.
+        own = retraining(place, params)
+        refreshed = None if own is None else through_the_gate(own)
+        promotion = both(refreshed, through_the_gate(Recommenders(place, params)))
         push(place)
         publish(place, params, promotion)
     return Completed(

@@ -107,8 +107,7 @@ def shop(store_env, named, before, tmp_path):
     keep(root, before)
     summary = root / "data/features/summary.json"
     write_json(summary, {**read_json(summary), "cuts": {"test_start": CUT.isoformat()}})
-    (root / "data/evaluation").mkdir()
-    np.savez(root / "data/evaluation/rankings.npz", recommender=np.arange(N_ITEMS, dtype=np.int32)[:, None])
+    np.savez(root / "data/evaluation/rankings.npz", cfgan=np.arange(N_ITEMS, dtype=np.int32)[:, None])
     write_lock(root)
     registered = enrol(Recommenders(root, named))
     connect().set_registered_model_alias(named.register_.name, "champion", registered.version)
@@ -178,10 +177,10 @@ def test_from_steady_to_drifted(shop, named, before):
 def test_the_reference_holds_the_events_of_training_and_no_shopper(shop, named, before):
     features = shop_features()
     features.summary["cuts"] = {"test_start": (CUT - pd.Timedelta(days=30)).isoformat()}
-    reference = describe_training(shop, features, 10)
+    reference = describe_training(shop, features, "cfgan", 10)
     assert reference["events"] == (before["timestamp"] < CUT - pd.Timedelta(days=30)).sum()
     assert "user-" not in str(reference)
-    without_cuts = describe_training(shop, shop_features(), 10)
+    without_cuts = describe_training(shop, shop_features(), "cfgan", 10)
     assert without_cuts["events"] == len(before)  # a split without instants: everything was at hand
     assert pd.Timestamp(without_cuts["until"]) > before["timestamp"].max()
 

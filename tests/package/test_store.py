@@ -18,7 +18,7 @@ from recgan.evaluation.evaluate import measure
 from recgan.features.matrices import write_features
 from recgan.package.asking import QUESTIONS, ask
 from recgan.package.gate import FLOOR
-from recgan.package.store import Recommenders, load_champion
+from recgan.package.store import Recommenders, load_champion, retraining
 from recgan.recommenders.loading import load_recommender
 from recgan.recommenders.protocol import recommend
 from recgan.recommenders.ranking import window_ndcg
@@ -338,3 +338,35 @@ def test_what_is_missing_is_said(store_env, named, tmp_path, missing, message):
 def test_no_champion_is_said(store_env):
     with pytest.raises(RecganError, match="nobody has no champion yet"):
         load_champion(Path(), "nobody")
+
+
+def test_the_champions_own_retraining_is_judged_beside_another_challenger(client, named, tmp_path):
+    """The champion is candidate `cfgan`; validation prefers `ease` from now on."""
+    root = make_project(tmp_path / "project", named, good_tastes=TASTES)
+    first = enrol(Recommenders(root, named))
+    client.set_registered_model_alias(named.register_.name, "champion", first.version)
+    assert retraining(root, named) is None  # it is the challenger itself
+    summary = root / "data/evaluation/summary.json"
+    summary.write_text(json.dumps({"challenger": "ease"}))
+    own = retraining(root, named)
+    assert own == Recommenders(root, named, "cfgan")
+    write_lock(root, params={"params.yaml": {"candidates.cfgan": {"seed": 43}}})  # trained anew tonight
+    second = enrol(own)
+    assert client.get_model_version(named.register_.name, second.version).tags["candidate"] == "cfgan"
+    judgement = judge(own, second.version)
+    assert judgement.evidence.champion_same
+    assert promote(own, second.version, judgement).promoted  # equal, so not worse
+    assert aliases(client, named) == {"champion": second.version, "previous": first.version}
+
+    # Not where tonight's settings are others, or the retraining failed.
+    epochs = {"epochs": named.candidates["cfgan"].epochs + 1}
+    changed = {**named.candidates, "cfgan": named.candidates["cfgan"].model_copy(update=epochs)}
+    assert retraining(root, named.model_copy(update={"candidates": changed})) is None
+    rest = {name: one for name, one in named.candidates.items() if name != "cfgan"}
+    assert retraining(root, named.model_copy(update={"candidates": rest})) is None
+    (root / "models/cfgan/skipped.json").write_text('{"reason": "9 GiB"}')
+    assert retraining(root, named) is None
+
+
+def test_without_a_champion_there_is_nothing_to_refresh(store_env, named, tmp_path):
+    assert retraining(make_project(tmp_path / "project", named, good_tastes=1), named) is None

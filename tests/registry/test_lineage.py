@@ -8,6 +8,7 @@ import pytest
 
 from recgan.core.errors import RecganError
 from recgan.package.lineage import LINEAGE, check_outputs, lineage
+from recgan.recommenders.loading import challenger_of
 from recgan.registry.lineage import folder_md5, train_key
 
 LOCK = """schema: '2.0'
@@ -58,7 +59,7 @@ def test_tags_name_code_data_and_run(project):
     git(project, "init", "-q")
     git(project, "add", ".")
     git(project, "commit", "-qm", "first")
-    tags = lineage(project, "cccc", "run-1")
+    tags = lineage(project, "mine", "cccc", "run-1")
     assert set(tags) == set(LINEAGE)
     assert tags["git.sha"] == git(project, "rev-parse", "HEAD")
     assert tags["git.dirty"] == "false"
@@ -72,14 +73,14 @@ def test_tags_name_code_data_and_run(project):
     assert tags["features.split"] == '{"kind": "time", "trained_until": "2026-01-01T00:00:00+00:00"}'
     (project / "metrics").mkdir(exist_ok=True)
     (project / "metrics/new.json").write_text("{}")  # what the stages write makes no commit dirty
-    assert lineage(project, "cccc")["git.dirty"] == "false"
+    assert lineage(project, "mine", "cccc")["git.dirty"] == "false"
     (project / "new.py").touch()
-    assert lineage(project, "cccc")["git.dirty"] == "true"
+    assert lineage(project, "mine", "cccc")["git.dirty"] == "true"
 
 
 def test_without_git_the_tags_say_so(project, monkeypatch):
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(project.parent))
-    tags = lineage(project, "cccc")
+    tags = lineage(project, "mine", "cccc")
     assert (tags["git.sha"], tags["git.dirty"], tags["prefect.flow_run_id"]) == ("none", "unknown", "none")
 
 
@@ -93,39 +94,36 @@ def test_the_key_follows_the_entry_of_its_own_stage_alone(project):
     assert train_key(project, stage) != key
 
 
-def test_the_key_is_that_of_the_challengers_stage(project):
+def test_the_key_is_that_of_the_candidates_own_stage(project):
     keys = []
     for name in ("mine", "other"):
-        challenge(project, name)
-        tags = lineage(project)
+        tags = lineage(project, name, "cccc")
         assert tags["candidate"] == name
         assert tags["train_key"] == train_key(project, f"train@{name}")
         keys.append(tags["train_key"])
     assert keys[0] != keys[1]
-    challenge(project, "untrained")
     with pytest.raises(RecganError, match=r"dvc\.lock has no stage `train@untrained`; run dvc repro"):
-        lineage(project)
+        lineage(project, "untrained", "cccc")
 
 
 @pytest.mark.parametrize("text", [None, "{}", "[]", "{"])
 def test_without_an_evaluation_there_is_no_challenger_to_name(project, text):
     path = project / "data/evaluation/summary.json"
     path.unlink() if text is None else path.write_text(text)
-    for touch in (lineage, check_outputs):
-        with pytest.raises(RecganError, match=r"summary\.json does not name a challenger .*run dvc repro"):
-            touch(project)
+    with pytest.raises(RecganError, match=r"summary\.json does not name a challenger .*run dvc repro"):
+        challenger_of(project)
 
 
-def test_the_challenger_has_to_be_what_dvc_wrote_and_the_others_need_not(project):
+def test_a_candidate_has_to_be_what_dvc_wrote_and_the_others_need_not(project):
     for folder in ("data/features", "models/mine", "models/other"):
         (project / folder).mkdir(parents=True, exist_ok=True)
         (project / folder / "file").write_text(folder)
     text = LOCK.replace("aaaa.dir", folder_md5(project / "data/features"))
     (project / "dvc.lock").write_text(text.replace("bbbb.dir", folder_md5(project / "models/mine")))
-    check_outputs(project)
+    check_outputs(project, "mine")
     (project / "models/mine/file").write_text("changed")
     with pytest.raises(RecganError, match=r"models/mine is not what dvc\.lock names"):
-        check_outputs(project)
+        check_outputs(project, "mine")
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from recgan.features.identity import Identity, unfair
 from recgan.features.matrices import read_features
 from recgan.package.asking import ask, questions
 from recgan.package.gate import CHAMPION, FLOOR, Evidence, may_compare, others_to_beat
-from recgan.package.lineage import SETTINGS, SPLIT, split_identity, validation_passed
+from recgan.package.lineage import CANDIDATE, SETTINGS, SPLIT, split_identity, validation_passed
 from recgan.recommenders.loading import challenger_of
 from recgan.recommenders.popularity.recommender import Popularity
 from recgan.recommenders.protocol import recommend
@@ -57,7 +57,8 @@ def gather_evidence(
     name, k = params.register_.name, params.evaluate.primary_k
     features = read_features(root / layout.FEATURES)
     item_ids = features.items["item_id"].astype(str).tolist()
-    gate, candidate = params.register_.gate, challenger_of(root)
+    gate = params.register_.gate
+    candidate = client.get_model_version(name, version).tags.get(CANDIDATE) or challenger_of(root)
     others = others_to_beat(candidate, gate)
     tonight = read_rankings(root / layout.EVALUATION / "rankings.npz", features, k) if others else {}
     rows = np.flatnonzero(np.diff(features.test.held_out.indptr))  # as in evaluate

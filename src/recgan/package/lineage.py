@@ -7,7 +7,6 @@ from typing import Any
 from recgan.core import layout
 from recgan.core.errors import RecganError
 from recgan.core.files import read_json
-from recgan.recommenders.loading import challenger_of
 from recgan.registry.lineage import TRAIN_KEY, check_locked, origin, output_md5
 
 SPLIT = "features.split"
@@ -31,21 +30,21 @@ LINEAGE = (
 """Tags of every run and version."""
 
 
-def lineage(root: Path, settings: str, flow_run_id: str | None = None) -> dict[str, str]:
+def lineage(root: Path, candidate: str, settings: str, flow_run_id: str | None = None) -> dict[str, str]:
     """Return the tags that every run and version carries.
 
     Args:
         root: the project.
+        candidate: its name.
         settings: the key of what was trained (recgan.package.same).
         flow_run_id: of the Prefect flow run; None for a run by hand.
 
     Raises:
-        RecganError: nothing was evaluated yet, dvc.lock is missing or does not have the challenger's stage,
-            or the features do not name their split.
+        RecganError: dvc.lock is missing or does not have the candidate's stage, or the features do not name
+            their split.
     """
-    challenger = challenger_of(root)
-    return origin(root, root, flow_run_id, stage_of(challenger)) | {
-        CANDIDATE: challenger,
+    return origin(root, root, flow_run_id, stage_of(candidate)) | {
+        CANDIDATE: candidate,
         SPLIT: json.dumps(split_identity(root), sort_keys=True),
         SETTINGS: settings,
         "features.md5": output_md5(root, "features", layout.FEATURES),
@@ -53,14 +52,13 @@ def lineage(root: Path, settings: str, flow_run_id: str | None = None) -> dict[s
     }
 
 
-def check_outputs(root: Path) -> None:
-    """Refuse features, challenger or kept events that are not those of dvc.lock.
+def check_outputs(root: Path, candidate: str) -> None:
+    """Refuse features, candidate or kept events that are not those of dvc.lock.
 
     Raises:
         RecganError: a folder is missing, or was written by something else than dvc repro.
     """
-    challenger = challenger_of(root)
-    outputs = [("features", layout.FEATURES), (stage_of(challenger), layout.MODELS / challenger)]
+    outputs = [("features", layout.FEATURES), (stage_of(candidate), layout.MODELS / candidate)]
     if (root / layout.KEPT).is_dir():  # a model alone can come from the cache
         outputs.append(("validate", layout.KEPT))
     check_locked(root, root, outputs)

@@ -14,13 +14,12 @@ from recgan.core.files import read_whole
 from recgan.data.events import EVENTS, ITEMS, check_table, read_table
 from recgan.evaluation.profile import catalogue, event_histograms, fix_bins, item_histograms
 from recgan.features.matrices import Features
-from recgan.recommenders.loading import challenger_of
 
 REFERENCE = "monitor/reference.json"
 """Artifact of the run: histograms of what the version was trained on. No shopper's id is in it."""
 
 
-def describe_training(root: Path, features: Features, depth: int) -> dict[str, Any] | None:
+def describe_training(root: Path, features: Features, candidate: str, depth: int) -> dict[str, Any] | None:
     """Describe what a recommender was trained on and, where it was evaluated, what it recommends.
 
     It is made when a version is registered, since the events that it was trained on are there then. Later
@@ -29,6 +28,7 @@ def describe_training(root: Path, features: Features, depth: int) -> dict[str, A
     Args:
         root: the project.
         features: that the recommender was trained on.
+        candidate: its name.
         depth: places of each list that count.
 
     Returns:
@@ -57,7 +57,7 @@ def describe_training(root: Path, features: Features, depth: int) -> dict[str, A
     rankings = root / layout.EVALUATION / "rankings.npz"
     if rankings.exists():
         with np.load(rankings) as stored:
-            places = stored[challenger_of(root)][:, :depth].ravel()
+            places = stored[candidate][:, :depth].ravel()
         shown = pd.Series(item_ids.to_numpy()[places[places >= 0]])
         content["recommended"] = item_histograms(shown, known, bins)
     return content

@@ -20,16 +20,17 @@ from recgan.features.matrices import read_features
 from recgan.package.asking import ask, questions
 from recgan.package.evidence import gather_evidence
 from recgan.package.gate import Evidence, decide
-from recgan.package.lineage import LINEAGE, check_outputs, lineage
+from recgan.package.lineage import CANDIDATE, LINEAGE, SETTINGS, check_outputs, lineage
 from recgan.package.log import log_package
 from recgan.package.packaged import PackagedRecommender
 from recgan.package.reference import REFERENCE, describe_training
 from recgan.package.same import settings_key
 from recgan.recommenders.loading import challenger_of
+from recgan.recommenders.skipped import skipped
 from recgan.registry.domain import Decision
 from recgan.registry.figures import log_training
 from recgan.registry.outage import outside
-from recgan.registry.tracking import connect
+from recgan.registry.tracking import connect, current
 from recgan.registry.versions import VersionId, identify, the_champion
 from recgan.settings import Params
 
@@ -38,10 +39,12 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Recommenders:
-    """The challenger among the candidates of a project: what `registry.domain` asks of a domain."""
+    """A candidate of a project: what `registry.domain` asks of a domain."""
 
     root: Path
     params: Params
+    own: str | None = None
+    """Its name; None for the challenger."""
     retrain = "make run"
     command = "recgan"
 
@@ -50,26 +53,31 @@ class Recommenders:
         """Of the registered model."""
         return self.params.register_.name
 
+    @property
+    def candidate(self) -> str:
+        """Which candidate it is."""
+        return self.own or challenger_of(self.root)
+
     def tags(self, flow_run_id: str | None) -> dict[str, str]:
         """Return where the recommender comes from; refuse outputs that are not those of dvc.lock."""
-        check_outputs(self.root)
-        return lineage(
-            self.root,
-            settings_key(self.params.candidates[challenger_of(self.root)], self.params.features),
-            flow_run_id,
-        )
+        check_outputs(self.root, self.candidate)
+        return lineage(self.root, self.candidate, self.settings, flow_run_id)
+
+    @property
+    def settings(self) -> str:
+        """What tells its settings from others (recgan.package.same)."""
+        return settings_key(self.params.candidates[self.candidate], self.params.features)
 
     def package(self, client: MlflowClient, run_id: str, tags: dict[str, str]) -> ModelInfo:
         """Log parameters, figures, files, what monitor compares with, and the package."""
         content = self.params.model_dump(mode="json", by_alias=True)
-        challenger = challenger_of(self.root)
-        # The challenger's own figures go by their bare names, such as ndcg_at_10.
-        log_training(client, run_id, self.root, content, bare=f"evaluation/{challenger}.")
+        # Its own figures go by their bare names, such as ndcg_at_10.
+        log_training(client, run_id, self.root, content, bare=f"evaluation/{self.candidate}.")
         features = read_features(self.root / layout.FEATURES)
-        reference = describe_training(self.root, features, self.params.evaluate.primary_k)
+        reference = describe_training(self.root, features, self.candidate, self.params.evaluate.primary_k)
         if reference is not None:
             mlflow.log_dict(reference, REFERENCE)
-        return log_package(self.root / layout.MODELS / challenger, features, self.params.features, tags)
+        return log_package(self.root / layout.MODELS / self.candidate, features, self.params.features, tags)
 
     def basis(self) -> tuple[str, ...]:
         """Return dvc.lock and the parameters that decide."""
@@ -99,6 +107,24 @@ class Recommenders:
     def trial(self, model_uri: str) -> str | None:
         """Say what is wrong with its answers to an unknown and an empty history, or None."""
         return ask(model_uri, questions(csr_array((2, 0)), pa.array([], pa.string())), 10, True).error
+
+
+@outside()
+def retraining(root: Path, params: Params) -> Recommenders | None:
+    """Return tonight's retraining of the champion, where it is another candidate than the challenger.
+
+    None without a champion, or where tonight has no candidate of its name with its settings.
+
+    Raises:
+        Unavailable: the store does not answer.
+    """
+    champion = current(connect(root), params.register_.name)
+    name = None if champion is None else champion.tags.get(CANDIDATE)
+    if champion is None or name is None or name not in params.candidates or name == challenger_of(root):
+        return None
+    own = Recommenders(root, params, name)
+    same = champion.tags.get(SETTINGS) == own.settings
+    return own if same and skipped(root, name) is None else None
 
 
 @dataclass(frozen=True)
