@@ -1,5 +1,6 @@
 """Package a recommender for MLflow: its files, the vocabulary with it, and the signature."""
 
+import shutil
 from pathlib import Path
 
 from mlflow.models import ModelSignature
@@ -49,11 +50,14 @@ def log_package(
         items, shoppers = folder / "items.json", folder / SHOPPERS
         write_items(features.items, items, params)
         write_shoppers(features, shoppers)
+        # MLflow names a folder of the package after the folder that it comes from, here a candidate's name.
+        named = folder / "recommender"
         with unchanged(recommender):
-            return log.log_package(
-                "recommender",
-                Path(__file__).with_name("pyfunc.py"),
-                {"recommender": recommender, "items": items, "shoppers": shoppers},
-                SIGNATURE,
-                tags,
-            )
+            shutil.copytree(recommender, named)
+        return log.log_package(
+            "recommender",
+            Path(__file__).with_name("pyfunc.py"),
+            {"recommender": named, "items": items, "shoppers": shoppers},
+            SIGNATURE,
+            tags,
+        )
