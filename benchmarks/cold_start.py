@@ -2,11 +2,10 @@
 
     python benchmarks/cold_start.py --data FOLDER --params FILE [--beside FOLDER] [--seeds 3] [--sold-only]
 
-FOLDER is a data/features of the pipeline with a split in time, FILE has a train section of feature_gan. It is
-trained as `recgan train` does: epoch chosen on validation, then trained anew on train + validation. `--window
-validation` stops before that and measures validation instead, for choosing settings. The folder of --beside
-is a data/evaluation of the same features, made with another recommender: its rankings of known products, and
-the baselines', stand beside ours.
+FOLDER is a data/features of the pipeline with a split in time, FILE has a candidate of the kind feature_gan.
+It is trained as `recgan train` does: epoch chosen on validation, then trained anew on train + validation.
+`--window validation` stops before that and measures validation instead, for choosing settings. The folder of
+--beside is a data/evaluation of the same features: its rankings of known products stand beside ours.
 
 New products are those without any event before the window: all that the shop lists, or with `--sold-only`
 those that the window sells, for logs that have a price or a title only of what was sold. They are ranked for
@@ -36,17 +35,14 @@ import torch
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from recgan.core.files import read_json
 from recgan.evaluation.diversity import effective_categories, intra_list_distance
-from recgan.evaluation.evaluate import OURS
 from recgan.evaluation.metrics import user_metrics
 from recgan.evaluation.significance import compare
 from recgan.features.matrices import ColdStart, Features, read_features
-from recgan.recommenders.catalogue import TrainParams
 from recgan.recommenders.feature_gan.recommender import FeatureGAN
 from recgan.recommenders.feature_gan.settings import FeatureGANParams
 from recgan.recommenders.protocol import recommend, top_k
-from recgan.recommenders.train import fit_and_choose
+from recgan.recommenders.train import TrainParams, fit_and_choose
 from recgan.settings import load_with_base
 
 K = (10, 20)
@@ -54,8 +50,8 @@ Values = NDArray[np.float64]
 Scores = NDArray[np.float32]
 
 
-def train(settings: TrainParams, features: Features, refit: bool):
-    chosen = fit_and_choose(settings, features)
+def train(settings: TrainParams, features: Features, k: int, refit: bool):
+    chosen = fit_and_choose(settings, features, k)
     if not refit:
         return chosen
     return chosen.anew().fit(features.train_validation, epochs=chosen.training.best_epoch)
@@ -116,7 +112,8 @@ def main() -> None:
     cold = features.cold_test if final else features.cold_validation
     window = features.test if final else features.validation
     fitted_on = features.train_validation if final else features.train
-    assert isinstance(params.train, FeatureGANParams), "the train section must be of feature_gan"
+    ours = next((one for one in params.candidates.values() if isinstance(one, FeatureGANParams)), None)
+    assert ours is not None, "no candidate of the params file is a feature_gan"
     assert cold is not None, "nothing is sold first in this window"
     assert window is not None
     if arguments.sold_only:
@@ -126,15 +123,15 @@ def main() -> None:
     alone = {
         "adversarial": 0,
         "mode_seeking": 0,
-        "stability": params.train.stability.model_copy(update={"feature_matching": 0}),
+        "stability": ours.stability.model_copy(update={"feature_matching": 0}),
     }
 
     gans: dict[str, list[FeatureGAN]] = {"feature_gan": [], "one draw": [], "no adversary": []}
     for seed in range(arguments.seeds):
         for name, change in (("feature_gan", {}), ("no adversary", alone)):
             start = time.process_time()
-            settings = params.train.model_copy(update={**change, "seed": seed})
-            trained = train(settings, features, final)
+            settings = ours.model_copy(update={**change, "seed": seed})
+            trained = train(settings, features, params.evaluate.primary_k, final)
             print(
                 f"{name}, seed {seed}: {trained.training.epochs} epochs, "
                 f"alarms {trained.training.alarms or 'none'}, {time.process_time() - start:.0f} s of CPU",
@@ -221,19 +218,18 @@ def main() -> None:
         print(f"{name:14}" + "  ".join(shown), flush=True)
 
     for name, seeds in gans.items():
-        show(name, [recommend(one, window.history, 10, exclude_seen)[0] for one in seeds])
+        show(name, [recommend(one, window.history, 10, exclude_seen, ages=window.ages)[0] for one in seeds])
     show(
         "best of ranks",
         [
-            recommend(served(one, merge="best"), window.history, 10, exclude_seen)[0]
+            recommend(served(one, merge="best"), window.history, 10, exclude_seen, ages=window.ages)[0]
             for one in gans["feature_gan"]
         ],
     )
     if arguments.beside is not None:
-        name = read_json(arguments.beside / "summary.json")["recommender"]
         with np.load(arguments.beside / "rankings.npz") as stored:
             for file in stored.files:
-                show(name if file == OURS else file, [stored[file]])
+                show(file, [stored[file]])
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """Time and memory of the evaluate stage: python benchmarks/evaluation.py --users 30000 --items 40000.
 
 Histories and held-out items are drawn, popularity by a power law. An RC-GAN is trained for one epoch on 3,000
-of the users (this measures the evaluation, not what it learned); of the baselines' rankings, popularity's is
-its own and the others are drawn, as long as the baselines stage writes them.
+of the users (this measures the evaluation, not what it learned); it is the challenger, and ranks as all
+other candidates do. These are popularity and a few with drawn neighbours, as many as ItemKNN keeps.
 
 Then three things take turns, each in a process of its own so that its peak is its own:
 
@@ -13,9 +13,9 @@ Then three things take turns, each in a process of its own so that its peak is i
 """
 
 import argparse
+import json
 import os
 import resource
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -30,34 +30,43 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from recgan.core.files import read_json, write_json
-from recgan.evaluation import evaluate as stage
+from recgan import stages
+from recgan.core.files import read_json, write_json, write_text
+from recgan.core.yaml12 import read_yaml
+from recgan.evaluation import evaluate as evaluation
+from recgan.evaluation import page, report
+from recgan.features import matrices
 from recgan.features.matrices import Features, HeldOut, read_features, write_features
+from recgan.recommenders import loading
+from recgan.recommenders.classical import save_classical
+from recgan.recommenders.curves import curves_csv
+from recgan.recommenders.itemknn.recommender import ItemKNN
+from recgan.recommenders.neighbours import Neighbours
 from recgan.recommenders.popularity.recommender import Popularity
-from recgan.recommenders.protocol import recommend
 from recgan.recommenders.rcgan.recommender import RCGAN
 from recgan.recommenders.rcgan.settings import RCGANParams
-from recgan.recommenders.tune import RANKED
-from recgan.settings import load_params
+from recgan.settings import load_with_base
 
-ROOT = Path(__file__).parents[1]
+SHOP = Path(__file__).parents[1] / "examples" / "shop.yaml"
+OURS = "rcgan"
+NEIGHBOURS = 100
+RANK = "score and rank"
 CELLS = 2**24
 """Scores of the bare product at a time."""
 PARTS = {
-    "read_features": "read the features",
-    "load_recommender": "load the recommender",
-    "recommend": "score and rank",
-    "read_rankings": "read the baselines' rankings",
-    "user_metrics": "metrics of each user",
-    "system_metrics": "metrics of each recommender",
-    "intervals": "bootstrap intervals",
-    "compare": "significance",
-    "segments": "segments",
-    "_segment": "segments",
-    "page": "page",
-    "report": "page",
+    (matrices, "read_features"): "read the features",
+    (loading, "load_recommender"): "load the recommenders",
+    (evaluation, "recommend"): RANK,
+    (evaluation, "user_metrics"): "metrics of each user",
+    (evaluation, "system_metrics"): "metrics of each recommender",
+    (evaluation, "intervals"): "bootstrap intervals",
+    (evaluation, "compare"): "significance",
+    (evaluation, "segments"): "segments",
+    (evaluation, "_segment"): "segments",
+    (page, "page"): "page",
+    (report, "report"): "page",
 }
-"""Functions of the stage → the part that they are told as."""
+"""Functions of the stage, each with its module → the part that they are told as."""
 
 
 def histories(sizes: NDArray[np.int64], n_items: int, rng: np.random.Generator) -> csr_array:
@@ -70,19 +79,12 @@ def histories(sizes: NDArray[np.int64], n_items: int, rng: np.random.Generator) 
     return matrix
 
 
-def drawn_rankings(window: HeldOut, rng: np.random.Generator) -> NDArray[np.int32]:
-    """Draw lists without repeats, one in five with a held-out item among the first twenty."""
-    n_users, n_items = window.history.shape
-    lists = (n_items * rng.random((n_users, RANKED + 20)) ** 3).astype(np.int32)
-    lucky = np.flatnonzero(rng.random(n_users) < 0.2)
-    lucky = lucky[np.diff(window.held_out.indptr)[lucky] > 0]
-    lists[lucky, rng.integers(0, 20, len(lucky))] = window.held_out.indices[window.held_out.indptr[lucky]]
-    order = np.argsort(lists, axis=1, kind="stable")
-    by_item = np.take_along_axis(lists, order, axis=1)
-    repeats = np.zeros(lists.shape, dtype=bool)
-    np.put_along_axis(repeats, order[:, 1:], by_item[:, 1:] == by_item[:, :-1], axis=1)
-    lists[repeats] = -1
-    return np.take_along_axis(lists, np.argsort(repeats, axis=1, kind="stable"), axis=1)[:, :RANKED]
+def drawn_neighbours(history: csr_array, rng: np.random.Generator) -> ItemKNN:
+    """Return an ItemKNN whose items have neighbours at random, the popular ones more often."""
+    n_items = history.shape[1]
+    positions = (n_items * rng.random((n_items, NEIGHBOURS)) ** 3).astype(np.int32)
+    strengths = rng.random((n_items, NEIGHBOURS), dtype=np.float32)
+    return ItemKNN(NEIGHBOURS, shrink=0).fit(history, Neighbours(positions, strengths))
 
 
 def make_project(root: Path, options: argparse.Namespace) -> None:
@@ -106,15 +108,16 @@ def make_project(root: Path, options: argparse.Namespace) -> None:
     }
     summary = {"md5": "0" * 32, "repeat_purchases": False, "cuts": cuts}
     window = HeldOut(users, history, held_out)
-    for folder in ("data/features", "data/baselines", "models/recommender"):
-        (root / folder).mkdir(parents=True)
+    (root / "data/features").mkdir(parents=True)
     write_features(Features(history, history, users, items, None, window, summary), root / "data/features")
-    shutil.copy(ROOT / "params.yaml", root)
-    popular, _ = recommend(Popularity().fit(history), history, RANKED)
-    rankings: dict[str, Any] = {"popularity": popular}
-    rankings |= {name: drawn_rankings(window, rng) for name in ("itemknn", "rp3beta", "ease", "ials")}
-    np.savez_compressed(root / "data/baselines/rankings.npz", **rankings)
-    settings = load_params(ROOT / "params.yaml").train
+    write_json(root / "metrics/validation.json", {"success": True})
+    content = read_yaml(SHOP)
+    content["candidates"] = {name: content["candidates"][name] for name in (OURS, "popularity", "itemknn")}
+    (root / "params.yaml").write_text(json.dumps(content), encoding="utf-8")
+    for name, one in (("popularity", Popularity().fit(history)), ("itemknn", drawn_neighbours(history, rng))):
+        folder = made(root, name, 0.1, curves_csv([]))
+        save_classical(folder, name, one, {"neighbours": NEIGHBOURS, "shrink": 0}, 0.1)
+    settings = load_with_base(SHOP).candidates[OURS]
     assert isinstance(settings, RCGANParams)
     sides = {
         side: getattr(settings, side).model_copy(update={"hidden": (options.hidden,)})
@@ -124,7 +127,16 @@ def make_project(root: Path, options: argparse.Namespace) -> None:
     settings = settings.model_copy(update={**sides, "trainer": on_cpu})
     some = rng.choice(options.users, min(3000, options.users), replace=False)
     recommender = RCGAN(settings, options.share).fit(csr_array(history[some]), epochs=1)
-    recommender.save(root / "models/recommender")
+    recommender.save(made(root, OURS, 0.2, curves_csv(recommender.training.curves)))
+
+
+def made(root: Path, name: str, ndcg: float, curves: str) -> Path:
+    """Write a candidate's figures, and return its empty folder."""
+    write_json(root / f"metrics/candidates/{name}.json", {"validation_ndcg": ndcg})
+    write_text(root / f"reports/curves/{name}.csv", curves)
+    folder = root / "models" / name
+    folder.mkdir(parents=True)
+    return folder
 
 
 def evaluate() -> None:
@@ -140,22 +152,23 @@ def evaluate() -> None:
             start, cpu = time.perf_counter(), time.process_time()
             found = function(*arguments, **settings)
             running.pop()
-            wall, used, _ = spent.get(part, (0.0, 0.0, 0.0))
-            spent[part] = [wall + time.perf_counter() - start, used + time.process_time() - cpu, peak()]
+            of = f"{part}, {type(arguments[0]).__name__}" if part == RANK else part
+            wall, used, _ = spent.get(of, (0.0, 0.0, 0.0))
+            spent[of] = [wall + time.perf_counter() - start, used + time.process_time() - cpu, peak()]
             return found
 
         return one
 
-    for name, part in PARTS.items():
-        setattr(stage, name, timed(part, getattr(stage, name)))
-    timed("the whole stage", stage.evaluate)()
+    for (module, name), part in PARTS.items():
+        setattr(module, name, timed(part, getattr(module, name)))
+    timed("the whole stage", stages.evaluate)()
     write_json(Path("spent.json"), spent)
 
 
 def bare(critic: bool, k: int) -> None:
     """Multiply and pick, and write spent.json: part → wall and CPU seconds, and the peak after it in GiB."""
     history = read_features(Path("data/features")).test.history
-    recommender = RCGAN.load(Path("models/recommender"))
+    recommender = RCGAN.load(Path("models") / OURS)
     read, write = (one.numpy() for one in (recommender.generator.first, recommender.generator.output.weight))
     folded, out = recommender._seen, recommender._hidden.T
     n_users, n_items = history.shape
@@ -213,7 +226,7 @@ def main() -> None:
             case _:
                 bare(name == "critic", int(rest[0]))
         return
-    k = str(max(load_params(ROOT / "params.yaml").evaluate.k))
+    k = str(max(load_with_base(SHOP).evaluate.k))
     with tempfile.TemporaryDirectory(prefix="recgan-") as folder:
         root = Path(folder)
         own_process(root, "make")
@@ -232,11 +245,11 @@ def main() -> None:
     for name, spent in measured.items():
         for part, (wall, cpu, gib) in spent.items():
             print(f"{name:22} {part:29} {wall:6.1f} s wall {cpu:6.1f} s CPU, peak by then {gib:5.2f} GiB")
-    ranking = measured["stage"]["score and rank"]
+    ranking = measured["stage"][f"{RANK}, {RCGAN.__name__}"]
     for name, spent in measured.items():
         if name != "stage":
             wall, cpu = (sum(part[i] for part in spent.values()) for i in range(2))
-            print(f"score and rank / {name}: {ranking[0] / wall:.2f} in wall, {ranking[1] / cpu:.2f} in CPU")
+            print(f"{RANK} / {name}: {ranking[0] / wall:.2f} in wall, {ranking[1] / cpu:.2f} in CPU")
 
 
 if __name__ == "__main__":

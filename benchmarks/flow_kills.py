@@ -30,7 +30,6 @@ SMALL = {
     "ingest": {"events": 8000},
     "validate": {"min_events": 500},
     "features": {"split": {"kind": "time", "validation_days": 30, "test_days": 30}},
-    "train": {"epochs": 2, "evaluate_every": 1},
     "evaluate": {"bootstrap_samples": 1000},
 }
 """What makes examples/shop.yaml small."""
@@ -45,6 +44,7 @@ def write_params(root: Path, seed: int) -> None:
     params = yaml.safe_load((root / "examples/shop.yaml").read_text())
     for section, changes in SMALL.items():
         params[section].update(changes)
+    params["candidates"]["rcgan"].update(epochs=2, evaluate_every=1)
     params["ingest"]["seed"] = seed
     params["register"]["gate"]["must_beat"] = []
     (root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))

@@ -79,7 +79,7 @@ def main() -> None:
         os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{root}/mlflow.db"
         make_project(root, Namespace(shoppers=SHOPPERS, items=ITEMS, history=10, rank=16))
         factors = rng.standard_normal((ITEMS, 16), dtype=np.float32)
-        np.save(root / "models/recommender/factors.npy", factors)
+        np.save(root / "models/low_rank/factors.npy", factors)
         environment = os.environ | {"PYTHONPATH": str(root / "packaged")}
         subprocess.run([sys.executable, "-c", REGISTER], cwd=root, check=True, env=environment)
         client, target = connect(root), root / "recommendations/recgan.parquet"

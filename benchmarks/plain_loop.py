@@ -20,13 +20,13 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from torch import Tensor, nn
 
-from recgan.recommenders.catalogue import TrainParams
 from recgan.recommenders.cfgan.recommender import CFGAN
 from recgan.recommenders.cfgan.settings import CFGANParams
 from recgan.recommenders.protocol import Recommender, recommend
 from recgan.recommenders.ranking import hits, ndcg
 from recgan.recommenders.rcgan.recommender import RCGAN
 from recgan.recommenders.rcgan.settings import RCGANParams
+from recgan.recommenders.train import TrainParams
 from recgan.settings import load_with_base
 
 USERS, ITEMS = 943, 1653
@@ -203,7 +203,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     epochs = arguments.epochs or EPOCHS[arguments.gan]
-    settings = load_with_base(EXAMPLES / f"{arguments.gan}-ml100k.yaml").train
+    settings = load_with_base(EXAMPLES / f"{arguments.gan}-ml100k.yaml").candidates[arguments.gan]
     assert isinstance(settings, (CFGANParams, RCGANParams))
     on_cpu = settings.trainer.model_copy(update={"accelerator": "cpu"})
     given: dict[str, object] = {"trainer": on_cpu, "epochs": epochs}

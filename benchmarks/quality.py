@@ -4,11 +4,11 @@
 
 FOLDER holds ML100K.train and ML100K.test (`user item rating`) from github.com/Bigdasgit/CFGAN, with
 examples/rcgan-ml100k.yaml for settings and grids; or it is a data/features of the pipeline and FILE the
-params.yaml that made it. The recommender that FILE trains is compared; those of the files named by --beside
-stand beside it. On validation (of the published split a random 20 % of each user's train items) NDCG chooses
-the baselines' settings and what each recommender leaves open (the epoch, shares, ridges); then each is fitted
-on train + validation and test is ranked once: the full catalogue, the mean over all test users. Indented
-below each stands its ablation, trained and chosen alike.
+params.yaml that made it. The first GAN among the candidates of FILE is compared; those of the files named by
+--beside stand beside it. On validation (of the published split a random 20 % of each user's train items) NDCG
+chooses the baselines' settings and what each recommender leaves open (the epoch, shares, ridges); then each
+is fitted on train + validation and test is ranked once: the full catalogue, the mean over all test users.
+Indented below each stands its ablation, trained and chosen alike.
 
 The p-values are of a paired bootstrap over users (two-sided, Holm over the comparisons made), a recommender's
 value for a user being the mean over seeds. The best baseline is the one that is best on test, which can only
@@ -33,15 +33,15 @@ from recgan.features.draw import draws, pair_hashes
 from recgan.features.matrices import Features, HeldOut, read_features
 from recgan.features.settings import PublishedSplit
 from recgan.features.split import TRAIN, VALIDATION, published_windows
-from recgan.recommenders.catalogue import TrainParams
 from recgan.recommenders.feature_gan.settings import FeatureGANParams
 from recgan.recommenders.irgan.settings import IRGANParams
 from recgan.recommenders.protocol import recommend
 from recgan.recommenders.rcgan.settings import RCGANParams
+from recgan.recommenders.settings import ClassicalGrid
 from recgan.recommenders.student.settings import StudentParams
-from recgan.recommenders.train import fit_and_choose
-from recgan.recommenders.tune import grids, tune
-from recgan.settings import load_with_base
+from recgan.recommenders.train import TrainParams, fit_and_choose
+from recgan.recommenders.tune import tune
+from recgan.settings import Params, load_with_base
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "rcgan-ml100k.yaml"
 Metrics = dict[str, NDArray[np.float64]]  # metric → (users,)
@@ -55,6 +55,11 @@ class Measured:
     seconds: list[float]
     """CPU seconds to choose and to train."""
     note: str
+
+
+def trained(params: Params) -> TrainParams:
+    """Return the first candidate that is trained adversarially."""
+    return next(one for one in params.candidates.values() if not isinstance(one, ClassicalGrid))
 
 
 def read(folder: Path, split: PublishedSplit) -> Features:
@@ -168,11 +173,14 @@ def main() -> None:
 
     baselines: dict[str, Measured] = {}
     print(line("", names), flush=True)
-    for name, grid in grids(params.baselines).items():
+    for name, grid in params.candidates.items():
+        if not isinstance(grid, ClassicalGrid):
+            continue
         start = time.process_time()
-        best = tune(name, grid, features, params.baselines)
-        note = ", ".join(f"{setting} {value:g}" for setting, value in best.settings.items())
-        baselines[name] = Measured([measure(best.ranking)], [time.process_time() - start], note)
+        best = tune(grid, features, k)
+        ranking, _ = recommend(best.recommender, test.history, k, exclude_seen, ages=test.ages)
+        note = ", ".join(f"{setting} {value}" for setting, value in best.settings.items())
+        baselines[name] = Measured([measure(ranking)], [time.process_time() - start], note)
         print(
             line(name, shown(baselines[name], names)),
             f"  {baselines[name].seconds[0]:.0f} s  {note}",
@@ -180,7 +188,7 @@ def main() -> None:
         )
 
     contestants: dict[str, TrainParams] = {}
-    for settings in (params.train, *(load_with_base(file).train for file in arguments.beside)):
+    for settings in (trained(params), *(trained(load_with_base(file)) for file in arguments.beside)):
         contestants[settings.recommender] = settings
         contestants |= {f"  {name}": changed for name, changed in ablations(settings).items()}
     gans: dict[str, Measured] = {}
@@ -188,10 +196,10 @@ def main() -> None:
         gans[name] = Measured([], [], "")
         for seed in range(arguments.seeds):
             start = time.process_time()
-            chosen = fit_and_choose(seeded(settings, seed), features)
+            chosen = fit_and_choose(seeded(settings, seed), features, k)
             fitted = chosen.anew().fit(features.train_validation, epochs=chosen.training.best_epoch)
             gans[name].seconds.append(time.process_time() - start)
-            ranking, _ = recommend(fitted, test.history, k, exclude_seen)
+            ranking, _ = recommend(fitted, test.history, k, exclude_seen, ages=test.ages)
             gans[name].metrics.append(measure(ranking))
             gans[name].note += f"  {chosen.training.best_epoch} epochs"
         seconds = float(np.mean(gans[name].seconds))

@@ -39,13 +39,13 @@ class LowRank:
         return (user_items @ self.factors) @ self.factors.T
 """
 
-CASE = """    match name:
-        case "low-rank":
-            import numpy as np
+CASE = """    if name == "low-rank":
+        import numpy as np
 
-            from recgan.recommenders.low_rank import LowRank
+        from recgan.recommenders.low_rank import LowRank
 
-            return LowRank(np.load(folder / "factors.npy"))
+        return LowRank(np.load(folder / "factors.npy"))
+    if name in TRAINED:
 """
 
 REGISTER = """
@@ -62,7 +62,7 @@ experiment = known.experiment_id if known else client.create_experiment(
     "recgan", artifact_location(Path(), "recgan")
 )
 with mlflow.start_run(experiment_id=experiment):
-    package = log_package(Path("models/recommender"), read_features(Path("data/features")), {})
+    package = log_package(Path("models/low_rank"), read_features(Path("data/features")), {})
     version = mlflow.register_model(package.model_uri, "recgan")
 client.set_registered_model_alias("recgan", "champion", version.version)
 """
@@ -130,7 +130,7 @@ def make_project(root: Path, options: argparse.Namespace) -> None:
     (root / "data/features").mkdir(parents=True)
     write_features(Features(train, train, users, items, None, window, summary), root / "data/features")
     shutil.copy(ROOT / "params.yaml", root)
-    recommender = root / "models/recommender"
+    recommender = root / "models/low_rank"
     recommender.mkdir(parents=True)
     write_json(recommender / "recommender.json", {"name": "low-rank"})
     factors = rng.standard_normal((options.items, options.rank), dtype=np.float32)
@@ -141,7 +141,8 @@ def make_project(root: Path, options: argparse.Namespace) -> None:
     (code / "recgan/recommenders/low_rank.py").write_text(LOW_RANK, encoding="utf-8")
     loading = code / "recgan/recommenders/loading.py"
     text = loading.read_text(encoding="utf-8")
-    loading.write_text(text.replace("    match name:\n", CASE), encoding="utf-8")
+    assert text.count("    if name in TRAINED:\n") == 1
+    loading.write_text(text.replace("    if name in TRAINED:\n", CASE), encoding="utf-8")
     environment = os.environ | {"PYTHONPATH": str(code)}
     subprocess.run([sys.executable, "-c", REGISTER], cwd=root, check=True, env=environment)
 

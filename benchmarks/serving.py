@@ -53,7 +53,7 @@ def register(items: int, folder: Path, seed: int) -> None:
     """Register a version of a student with drawn weights."""
     rng = np.random.default_rng(seed)
     params = load_with_base(EXAMPLE)
-    student = Student(params.train, Choice(0, 0, None, 1))
+    student = Student(params.candidates["student"], Choice(0, 0, None, 1))
     columns = rng.integers(0, items, items * NEIGHBOURS, dtype=np.int32)
     starts = np.arange(0, items * NEIGHBOURS + 1, NEIGHBOURS, dtype=np.int32)
     weights = csr_array((rng.random(len(columns), dtype=np.float32), columns, starts), shape=(items, items))

@@ -49,7 +49,7 @@ def peak() -> str:
 
 
 def fit(arguments: argparse.Namespace) -> None:
-    example = load_with_base(EXAMPLE).train
+    example = load_with_base(EXAMPLE).candidates["student"]
     assert isinstance(example, StudentParams)
     sides = {side: getattr(example.teacher, side) for side in ("generator", "critic")}
     small = {side: one.model_copy(update={"hidden": (64,)}) for side, one in sides.items()}
