@@ -50,6 +50,7 @@ from recgan.settings import load_with_base
 SHOP = Path(__file__).parents[1] / "examples" / "shop.yaml"
 OURS = "rcgan"
 NEIGHBOURS = 100
+KNN = {"neighbours": NEIGHBOURS, "shrink": 0, "asymmetry": 0.5}
 RANK = "score and rank"
 CELLS = 2**24
 """Scores of the bare product at a time."""
@@ -84,7 +85,7 @@ def drawn_neighbours(history: csr_array, rng: np.random.Generator) -> ItemKNN:
     n_items = history.shape[1]
     positions = (n_items * rng.random((n_items, NEIGHBOURS)) ** 3).astype(np.int32)
     strengths = rng.random((n_items, NEIGHBOURS), dtype=np.float32)
-    return ItemKNN(NEIGHBOURS, shrink=0).fit(history, Neighbours(positions, strengths))
+    return ItemKNN(**KNN).fit(history, Neighbours(positions, strengths))
 
 
 def make_project(root: Path, options: argparse.Namespace) -> None:
@@ -110,13 +111,12 @@ def make_project(root: Path, options: argparse.Namespace) -> None:
     window = HeldOut(users, history, held_out)
     (root / "data/features").mkdir(parents=True)
     write_features(Features(history, history, users, items, None, window, summary), root / "data/features")
-    write_json(root / "metrics/validation.json", {"success": True})
     content = read_yaml(SHOP)
     content["candidates"] = {name: content["candidates"][name] for name in (OURS, "popularity", "itemknn")}
     (root / "params.yaml").write_text(json.dumps(content), encoding="utf-8")
     for name, one in (("popularity", Popularity().fit(history)), ("itemknn", drawn_neighbours(history, rng))):
         folder = made(root, name, 0.1, curves_csv([]))
-        save_classical(folder, name, one, {"neighbours": NEIGHBOURS, "shrink": 0}, 0.1)
+        save_classical(folder, name, one, KNN, 0.1)
     settings = load_with_base(SHOP).candidates[OURS]
     assert isinstance(settings, RCGANParams)
     sides = {

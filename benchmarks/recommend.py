@@ -56,13 +56,15 @@ import mlflow
 from recgan.features.matrices import read_features
 from recgan.package.log import log_package
 from recgan.registry.tracking import artifact_location, connect
+from recgan.settings import load_params
 client = connect()
 known = client.get_experiment_by_name("recgan")
 experiment = known.experiment_id if known else client.create_experiment(
     "recgan", artifact_location(Path(), "recgan")
 )
 with mlflow.start_run(experiment_id=experiment):
-    package = log_package(Path("models/low_rank"), read_features(Path("data/features")), {})
+    features = read_features(Path("data/features"))
+    package = log_package(Path("models/low_rank"), features, load_params().features, {})
     version = mlflow.register_model(package.model_uri, "recgan")
 client.set_registered_model_alias("recgan", "champion", version.version)
 """
