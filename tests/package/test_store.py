@@ -138,8 +138,9 @@ def test_the_gate_from_the_first_champion_to_a_poor_challenger(client, named, tm
     assert "is not shown to lose less than 5.0% of its NDCG" in lost
 
     # The same of another seed is no retraining: it would have to be better.
-    seed = named.train.model_copy(update={"seed": named.train.seed + 1})
-    other = named.model_copy(update={"train": seed})
+    ours = named.candidates["cfgan"]
+    reseeded = ours.model_copy(update={"seed": ours.seed + 1})
+    other = named.model_copy(update={"candidates": {**named.candidates, "cfgan": reseeded}})
     make_project(tmp_path / "other", other, good_tastes=2)
     fourth = enrol(Recommenders(tmp_path / "other", other))
     failures = judge(Recommenders(tmp_path / "other", other), fourth.version).decision.failures
@@ -212,7 +213,7 @@ def test_a_run_holds_params_metrics_curves_reports_and_lineage(client, named, tm
     assert run.info.status == "FINISHED"
     assert run.data.params["candidates.cfgan.generator.hidden"] == "[6]"
     assert run.data.params["register.gate.alpha"] == "0.05"
-    assert run.data.metrics["train/best_epoch"] == 2
+    assert run.data.metrics["candidates/cfgan/best_epoch"] == 2
     assert run.data.metrics["ndcg_at_10"] == 0.5
     assert run.data.metrics["evaluation/ease.ndcg_at_10"] == 0.25
     assert "train/validation_ndcg" not in run.data.metrics  # null
@@ -307,7 +308,7 @@ def test_a_recommender_trained_past_dvc_is_refused(client, named, tmp_path):
     with pytest.raises(RecganError, match="models/cfgan is not what"):
         enrol(Recommenders(root, named))
     shutil.rmtree(root / "models" / "cfgan")
-    with pytest.raises(RecganError, match="the stage train has not run yet; run dvc repro"):
+    with pytest.raises(RecganError, match="the stage train@cfgan has not run yet; run dvc repro"):
         enrol(Recommenders(root, named))
 
 
