@@ -178,7 +178,7 @@ def test_a_changed_number_reruns_what_depends_on_it_and_a_poor_challenger_is_ref
     change(Path(), "register.gate.alpha", 0.05)
     name, state = outcome()
     assert name == "NotPromoted"
-    assert stages_that_ran(state) == {"train@rcgan", "train@on_gpu", "evaluate"}
+    assert stages_that_ran(state) == {"train@rcgan", "train@on_gpu", "replicate", "evaluate"}
     assert champion() == "1"
     reasons = state.result().decision.reasons
     assert any(reason.startswith("✗ The challenger does not beat all-time popularity") for reason in reasons)
