@@ -162,7 +162,7 @@ def test_validation_chooses_and_anew_keeps_the_choice(caplog):
         student.fit(histories(), validate)
     assert len(seen) == 2 * (2 * 3 + 3)
     assert (student.choice, student.training.validation_ndcg) == (Choice(2, 1, 1, 1, (2,), (1,)), 0.5)
-    assert "the best of l2, 1, is on the edge of its list; widen train.l2" in caplog.text
+    assert "the best of l2, 1, is on the edge of its list; widen its l2" in caplog.text
     np.testing.assert_array_equal(student.score(histories()), seen[3])
 
     again = student.anew().fit(histories(), epochs=student.training.best_epoch)
@@ -281,7 +281,7 @@ def test_a_killed_fit_goes_on_at_its_teachers_checkpoint(looks, tmp_path):
 
 
 def test_a_matrix_that_cannot_be_inverted_names_the_remedy():
-    with pytest.raises(RecganError, match=r"raise train\.l2"):
+    with pytest.raises(RecganError, match=r"raise its l2"):
         linear_weights(np.full((3, 3), 1e20), 1e-9, NO_INVERSE.format(1e-9))
 
 
