@@ -1,5 +1,6 @@
 """Retrain: every stage, then register, the gate, promotion, and what people read about it."""
 
+import re
 import sys
 from contextlib import nullcontext
 from dataclasses import replace
@@ -62,7 +63,13 @@ def train_candidate(stage: str, root: Path, params: Params) -> State[str]:
         except Unavailable:
             raise
         except RecganError as fault:  # killed, as where memory runs out: the stage itself could not say so
-            skip(name, str(fault), root)
+            killed = re.search(r"exited with -(\d+)", str(fault))
+            reason = (
+                f"its process was killed by signal {killed[1]}, as where memory runs out"
+                if killed
+                else f"{fault}"
+            )
+            skip(name, reason, root)
     reason = skipped(root, name)
     if reason is not None:
         return Completed(name="Skipped", message=f"{stage}: {reason}", data="skipped")

@@ -126,6 +126,11 @@ def test_two_candidates_may_be_the_same_recommender(content):
     assert [candidates[name].adversarial for name in ("rcgan", "rcgan_alone")] == [2, 0]
 
 
+def test_an_empty_candidate_is_told_what_to_do(content):
+    content["candidates"]["ease"] = None
+    assert "candidates.ease is empty; remove its line to do without it" in faults(content)
+
+
 def test_without_candidates_nothing_is_trained(content):
     content["candidates"] = {}
     assert "candidates: Dictionary should have at least 1 item" in faults(content)

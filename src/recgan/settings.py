@@ -109,6 +109,13 @@ class Params(Section):
                 f"{BASE} is {content[BASE]}, which DVC would not follow; put the whole in place by "
                 "`recgan use params.yaml`"
             )
+        candidates = content.get("candidates") if isinstance(content, dict) else None
+        some = candidates if isinstance(candidates, dict) else {}
+        if empty := [name for name, one in some.items() if one is None]:
+            raise ValueError(
+                f"candidates.{empty[0]} is empty; remove its line to do without it, or give it "
+                "`recommender: KIND` and its settings"
+            )
         if isinstance(content, dict) and (
             old := [name for name in ("baselines", "train") if name in content]
         ):

@@ -241,23 +241,40 @@ def test_without_timestamps_there_are_no_new_items(project, features):
     assert "new_items" not in read(project)["segments"]
 
 
-def test_the_challenger_is_the_best_on_validation_whatever_the_test_window_says(project, features):
-    write_project(project, features, popularity=0.5)
+def test_the_challenger_is_the_best_on_validation_whatever_the_test_says(project, features, monkeypatch):
+    write_project(project, features, ease=0.5)
+    fitted = {
+        "ease": Popularity().fit(features.train_validation),
+        OURS: EASE(5).fit(features.train_validation),
+    }
+    fitted["popularity"] = fitted["ease"]
+    monkeypatch.setattr("recgan.recommenders.loading.load_recommender", lambda folder: fitted[folder.name])
     evaluate(root=project)
     summary = read(project)
-    assert summary["challenger"] == "popularity"
-    assert [one["name"] for one in summary["comparisons"]] == ["ease", OURS]
-    assert all(one["difference"] < 0 for one in summary["comparisons"])
-    assert (project / "reports/curves.csv").read_text() == "epoch,popularity\n"
+    assert summary["challenger"] == "ease"
+    assert {one["name"]: one["difference"] < 0 for one in summary["comparisons"]} == {
+        "popularity": False,
+        OURS: True,
+    }
+    assert (project / "reports/curves.csv").read_text() == "epoch,ease\n"
+
+
+def test_popularity_challenges_only_where_there_is_nothing_else(project, features):
+    write_project(project, features, popularity=0.9)
+    evaluate(root=project)
+    assert read(project)["challenger"] == OURS
+    write_project(project, features, popularity=0.9, ease={"skipped": "x"}, cfgan={"skipped": "x"})
+    evaluate(root=project)
+    assert read(project)["challenger"] == "popularity"
 
 
 def test_of_equal_ones_the_first_challenges_and_without_validation_too(project, features):
-    write_project(project, features, popularity=0.4)
+    write_project(project, features, ease=0.4)
     evaluate(root=project)
-    assert read(project)["challenger"] == "popularity"
+    assert read(project)["challenger"] == "ease"
     write_project(project, features, popularity={}, ease={}, cfgan={"validation_ndcg": None})
     evaluate(root=project)
-    assert read(project)["challenger"] == "popularity"
+    assert read(project)["challenger"] == "ease"
 
 
 def test_the_best_gan_is_compared_with_each_classical_one(project, features):

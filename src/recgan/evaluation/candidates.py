@@ -48,8 +48,9 @@ def read_candidates(root: Path, kinds: Mapping[str, str]) -> list[Candidate]:
 def challenger(candidates: Sequence[Candidate]) -> str:
     """Return the name of the best candidate on validation, of equal ones the first.
 
-    Where nothing is held out for validation it is the first that was trained: the test window decides
-    nothing but the gate.
+    Popularity challenges only where there is nothing else: it is the gate's floor, and the same list for
+    everybody could not pass. Where nothing is held out for validation it is the first that was trained: the
+    test window decides nothing but the gate.
 
     Raises:
         RecganError: every candidate was skipped.
@@ -58,7 +59,8 @@ def challenger(candidates: Sequence[Candidate]) -> str:
     if not left:
         lines = [f"{one.name}: {one.skipped}" for one in candidates]
         raise RecganError("no candidate has a result; mend one of these:\n  " + "\n  ".join(lines))
-    return max(left, key=lambda one: -1.0 if one.validation_ndcg is None else one.validation_ndcg).name
+    personal = [one for one in left if one.kind != "popularity"] or left
+    return max(personal, key=lambda one: -1.0 if one.validation_ndcg is None else one.validation_ndcg).name
 
 
 def best_of(candidates: Sequence[Candidate], *, adversarial: bool) -> str | None:
@@ -74,7 +76,7 @@ def candidate_rows(summary: Mapping[str, Any]) -> list[list[str]]:
             one["name"],
             one["kind"],
             "–" if one["validation_ndcg"] is None else f"{one['validation_ndcg']:.4f}",
-            f"left out: {one['skipped']}"
+            " ".join(f"left out: {one['skipped']}".split())  # one line of a table
             if one["skipped"]
             else "the challenger"
             if one["name"] == summary["challenger"]
