@@ -1,10 +1,13 @@
 """Weights between items, dense or sparse: their product with histories, and what a file keeps of them."""
 
 from collections.abc import Mapping
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
+
+from recgan.recommenders.ages import aged
 
 Weights = csr_array | NDArray[np.float32]
 _PARTS = ("data", "indices", "indptr")
@@ -61,3 +64,36 @@ def popularity_from_arrays(arrays: Mapping[str, NDArray[np.generic]]) -> NDArray
     if popularity.ndim != 1:
         raise ValueError(f"the popularity is {popularity.shape}, not one number for each item")
     return popularity
+
+
+class ItemWeights:
+    """A recommender that scores by weights between items: what scoring needs, and its way into a package.
+
+    What fits it sets `_weights` and `_popularity`. Its constructor takes its settings by their names.
+    """
+
+    half_life_days: float | None
+    """By which a history's entries are weighed when it is scored; None weighs none."""
+    _weights: Weights
+    _popularity: NDArray[np.float32]
+
+    def arrays(self) -> dict[str, NDArray[np.generic]]:
+        """Return all that scoring needs beside the settings."""
+        return weights_to_arrays(self._weights, self._popularity)
+
+    @classmethod
+    def from_arrays(cls, settings: Mapping[str, Any], arrays: Mapping[str, NDArray[np.generic]]) -> Self:
+        """Put together what `arrays` returned; scores are the same to the bit.
+
+        Raises:
+            TypeError: a setting is missing.
+            KeyError: an array is missing.
+            ValueError: the arrays' sizes disagree.
+        """
+        recommender = cls(**settings)
+        recommender._weights, recommender._popularity = weights_from_arrays(arrays)
+        return recommender
+
+    def _product(self, user_items: csr_array, ages: csr_array | None) -> NDArray[np.float32]:
+        """Return histories weighed by their ages @ weights, (rows, items)."""
+        return product_with(aged(user_items, ages, self.half_life_days), self._weights)

@@ -1,19 +1,18 @@
 """EASE: the linear item-item recommender in closed form."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from recgan.recommenders.ages import aged
 from recgan.recommenders.fallback import empty_by_popularity, shares_of_users
 from recgan.recommenders.linear import item_gram, linear_weights
-from recgan.recommenders.weights import Weights, product_with, weights_from_arrays, weights_to_arrays
+from recgan.recommenders.weights import ItemWeights
 
 
-class EASE:
+class EASE(ItemWeights):
     """The linear item-item recommender in closed form (Steck 2019).
 
     P = (XᵀX + l2·I)⁻¹, B = I − P·diag(1/diag P), so that diag(B) = 0; scores = history @ B.
@@ -34,30 +33,13 @@ class EASE:
         if gram is None:
             gram = item_gram(user_items)
         failure = f"EASE cannot invert with l2 {self.l2}; raise it"
-        self._weights: Weights = linear_weights(gram, self.l2, failure)
+        self._weights = linear_weights(gram, self.l2, failure)
         self._popularity = shares_of_users(user_items)
         return self
 
     def score(self, user_items: csr_array, ages: csr_array | None = None) -> NDArray[np.float32]:
         """Score all items for each row, (rows, items)."""
-        scores = product_with(aged(user_items, ages, self.half_life_days), self._weights)
-        return empty_by_popularity(scores, user_items, self._popularity)
-
-    def arrays(self) -> dict[str, NDArray[np.generic]]:
-        """Return all that scoring needs beside the settings."""
-        return weights_to_arrays(self._weights, self._popularity)
-
-    @classmethod
-    def from_arrays(cls, settings: Mapping[str, Any], arrays: Mapping[str, NDArray[np.generic]]) -> Self:
-        """Put together what `arrays` returned; scores are the same to the bit.
-
-        Raises:
-            KeyError: a setting or an array is missing.
-            ValueError: the arrays' sizes disagree.
-        """
-        recommender = cls(settings["l2"], settings.get("half_life_days"))
-        recommender._weights, recommender._popularity = weights_from_arrays(arrays)
-        return recommender
+        return empty_by_popularity(self._product(user_items, ages), user_items, self._popularity)
 
 
 def fitted(

@@ -2,24 +2,18 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from recgan.recommenders.ages import aged
 from recgan.recommenders.fallback import shares_of_users, unreached_by_popularity
 from recgan.recommenders.neighbours import Neighbours, nearest_by_cosine
-from recgan.recommenders.weights import (
-    dense_where_it_pays,
-    product_with,
-    weights_from_arrays,
-    weights_to_arrays,
-)
+from recgan.recommenders.weights import ItemWeights, dense_where_it_pays
 
 
-class ItemKNN:
+class ItemKNN(ItemWeights):
     """Cosine between items, shrunk (Sarwar et al. 2001) and asymmetric (Aiolli 2013).
 
     Each target keeps its best sources only (`nearest_by_cosine` has the formula).
@@ -52,29 +46,7 @@ class ItemKNN:
 
     def score(self, user_items: csr_array, ages: csr_array | None = None) -> NDArray[np.float32]:
         """Score all items for each row, (rows, items)."""
-        weighed = aged(user_items, ages, self.half_life_days)
-        return unreached_by_popularity(product_with(weighed, self._weights), self._popularity)
-
-    def arrays(self) -> dict[str, NDArray[np.generic]]:
-        """Return all that scoring needs beside the settings."""
-        return weights_to_arrays(self._weights, self._popularity)
-
-    @classmethod
-    def from_arrays(cls, settings: Mapping[str, Any], arrays: Mapping[str, NDArray[np.generic]]) -> Self:
-        """Put together what `arrays` returned; scores are the same to the bit.
-
-        Raises:
-            KeyError: a setting or an array is missing.
-            ValueError: the arrays' sizes disagree.
-        """
-        recommender = cls(
-            int(settings["neighbours"]),
-            settings["shrink"],
-            settings["asymmetry"],
-            settings.get("half_life_days"),
-        )
-        recommender._weights, recommender._popularity = weights_from_arrays(arrays)
-        return recommender
+        return unreached_by_popularity(self._product(user_items, ages), self._popularity)
 
 
 def fitted(

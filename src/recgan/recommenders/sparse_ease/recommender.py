@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,22 +10,15 @@ from scipy.sparse import csc_array, csr_array
 from threadpoolctl import threadpool_limits
 
 from recgan.core.errors import RecganError
-from recgan.recommenders.ages import aged
 from recgan.recommenders.fallback import empty_by_popularity, shares_of_users
 from recgan.recommenders.neighbours import Neighbours, nearest_by_cosine
 from recgan.recommenders.sparse_ease.settings import SYSTEM_CELLS
-from recgan.recommenders.weights import (
-    Weights,
-    dense_where_it_pays,
-    product_with,
-    weights_from_arrays,
-    weights_to_arrays,
-)
+from recgan.recommenders.weights import ItemWeights, dense_where_it_pays
 
 _SOLVED_CELLS = 1_000_000  # of the systems solved at a time
 
 
-class SparseEASE:
+class SparseEASE(ItemWeights):
     """EASE (Steck 2019) with weights from the k items nearest to each by cosine, and none from all others.
 
     B's column j minimises EASE's own loss ‖x_j − X b‖² + l2 ‖b‖² over the b that are 0 outside S, those k
@@ -66,30 +59,13 @@ class SparseEASE:
                 targets = np.arange(start, min(start + size, n_items), dtype=np.int32)
                 sources[targets], known = _sources(found, targets, kept)
                 weights[targets] = self._solve(gram, targets, sources[targets], known)
-        self._weights: Weights = dense_where_it_pays(Neighbours(sources, weights).weights(kept))
+        self._weights = dense_where_it_pays(Neighbours(sources, weights).weights(kept))
         self._popularity = shares_of_users(user_items)
         return self
 
     def score(self, user_items: csr_array, ages: csr_array | None = None) -> NDArray[np.float32]:
         """Score all items for each row, (rows, items)."""
-        scores = product_with(aged(user_items, ages, self.half_life_days), self._weights)
-        return empty_by_popularity(scores, user_items, self._popularity)
-
-    def arrays(self) -> dict[str, NDArray[np.generic]]:
-        """Return all that scoring needs beside the settings."""
-        return weights_to_arrays(self._weights, self._popularity)
-
-    @classmethod
-    def from_arrays(cls, settings: Mapping[str, Any], arrays: Mapping[str, NDArray[np.generic]]) -> Self:
-        """Put together what `arrays` returned; scores are the same to the bit.
-
-        Raises:
-            KeyError: a setting or an array is missing.
-            ValueError: the arrays' sizes disagree.
-        """
-        recommender = cls(settings["l2"], settings["density"], settings.get("half_life_days"))
-        recommender._weights, recommender._popularity = weights_from_arrays(arrays)
-        return recommender
+        return empty_by_popularity(self._product(user_items, ages), user_items, self._popularity)
 
     def _solve(
         self,

@@ -34,7 +34,7 @@ from safetensors.numpy import load, save
 from scipy.sparse import csr_array
 
 from recgan.features.matrices import Features
-from recgan.recommenders.fallback import shares_of_users
+from recgan.recommenders.fallback import empty_by_popularity, shares_of_users
 from recgan.recommenders.linear import linear_weights
 from recgan.recommenders.student.blocks import (
     Block,
@@ -47,6 +47,7 @@ from recgan.recommenders.student.blocks import (
 from recgan.recommenders.student.rows import Choice, Rows
 from recgan.recommenders.student.settings import StudentParams
 from recgan.recommenders.trained import Training, reading, write_trained
+from recgan.recommenders.weights import product_with, weights_from_arrays, weights_to_arrays
 
 log = logging.getLogger(__name__)
 
@@ -145,25 +146,17 @@ class Student:
 
     def score(self, user_items: csr_array, ages: csr_array | None = None) -> NDArray[np.float32]:
         """Score all items for each history (rows, items): rows in, rows out; popularity without any."""
-        product = user_items.astype(np.float32, copy=False) @ self._weights
-        scores: NDArray[np.float32] = product if isinstance(product, np.ndarray) else product.toarray()
-        scores[np.diff(user_items.indptr) == 0] = self._popularity
-        return scores
+        return empty_by_popularity(product_with(user_items, self._weights), user_items, self._popularity)
 
     def save(self, folder: Path) -> None:
         """Write weights.safetensors and recommender.json into an existing folder; no pickle."""
-        weights = self._weights
-        if isinstance(weights, np.ndarray):
-            tensors = {"weights": np.ascontiguousarray(weights)}
-        else:
-            tensors = {name: getattr(weights, name) for name in ("data", "indices", "indptr")}
         assert self.choice is not None
         write_trained(
             folder,
             self.name,
             self.settings,
             self.training,
-            save({**tensors, "popularity": self._popularity}),
+            save(weights_to_arrays(self._weights, self._popularity)),
             items=len(self._popularity),
             choice=asdict(self.choice),
         )
@@ -176,23 +169,15 @@ class Student:
             RecganError: a file is missing, damaged, or its sizes disagree.
         """
         with reading(folder) as (about, content, training):
-            tensors, items = load(content), int(about["items"])
+            items = int(about["items"])
             lists = {name: tuple(about["choice"][name]) for name in ("epochs", "critic_shares")}
             recommender = cls(
                 StudentParams.model_validate(about["settings"]), Choice(**{**about["choice"], **lists})
             )
             recommender.training = training
-            recommender._popularity = tensors["popularity"]
-            if "weights" in tensors:
-                recommender._weights = tensors["weights"]
-                shape = recommender._weights.shape
-            else:
-                parts = (tensors["data"], tensors["indices"], tensors["indptr"])
-                recommender._weights = csr_array(parts, shape=(len(parts[2]) - 1, items))
-                recommender._weights.check_format()
-                shape = recommender._weights.shape
-            if shape != (items, items) or recommender._popularity.shape != (items,):
-                raise ValueError(f"the weights are {shape}, but there are {items} items")
+            recommender._weights, recommender._popularity = weights_from_arrays(load(content))
+            if recommender._weights.shape != (items, items):
+                raise ValueError(f"the weights are {recommender._weights.shape}, but there are {items} items")
         return recommender
 
     def _teach(
