@@ -54,7 +54,7 @@ def bring_up_to_date(stage: str, root: Path, params: Params) -> State[str]:
 def train_candidate(stage: str, root: Path, params: Params) -> State[str]:
     """Train a candidate, or find it unchanged; one that fails is left out, and the others go on."""
     name = stage.partition("@")[2]
-    failed_before = (root / layout.MODELS / name / layout.SKIPPED).exists()  # perhaps of a smaller machine
+    failed_before = skipped(root, name) is not None  # perhaps of a smaller machine
     # Only a training is followed in MLflow, and by hand, without this flow, not even that.
     adversarial = params.candidates[name].recommender in TRAINED
     with followed(root, params.register_.name) if adversarial else nullcontext({}) as variables:

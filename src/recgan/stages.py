@@ -6,7 +6,6 @@ put in place in one step when it ends well, so a stage that fails leaves what wa
 
 import logging
 import shutil
-import traceback
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -108,7 +107,7 @@ def train(name: str, root: Path = Path()) -> None:
         RecganError: there is no such candidate, or the features are missing.
     """
     from recgan.features.matrices import read_features
-    from recgan.recommenders.fit import FAULTS, fit, words
+    from recgan.recommenders.fit import FAULTS, fit, reason_of
 
     params = load_params(root / layout.PARAMS)
     candidates = params.candidates
@@ -119,9 +118,7 @@ def train(name: str, root: Path = Path()) -> None:
     try:
         fitted, unfinished = fit(candidates[name], features, params.evaluate.primary_k, checkpoints)
     except FAULTS as fault:
-        if not isinstance(fault, RecganError):  # no user's mistake: whoever mends it wants to know where
-            log.warning("%s", traceback.format_exc())
-        skip(name, words(fault), root)
+        skip(name, reason_of(fault), root)
         return
     if fitted is None:  # this is one of several processes, whose weights are those of the first
         return
@@ -178,8 +175,8 @@ def evaluate(root: Path = Path()) -> None:
     from recgan.evaluation.report import comparison_table, report
     from recgan.evaluation.spread import spread
     from recgan.features.matrices import read_features
-    from recgan.recommenders.fit import seed_of
     from recgan.recommenders.loading import load_recommender
+    from recgan.recommenders.settings import seed_of
 
     params = load_params(root / layout.PARAMS)
     features = read_features(root / layout.FEATURES)

@@ -20,10 +20,11 @@ from recgan.evaluation import replicate as stage
 from recgan.evaluation.replications import read_replications
 from recgan.features.build import features_of
 from recgan.features.matrices import read_features
-from recgan.recommenders.fit import seed_of, with_seed
+from recgan.recommenders.fit import with_seed
 from recgan.recommenders.popularity.recommender import Popularity
 from recgan.recommenders.ranking import user_ndcg
 from recgan.recommenders.rcgan.settings import RCGANParams
+from recgan.recommenders.settings import seed_of
 from recgan.recommenders.student.settings import StudentParams
 from recgan.settings import load_params
 from recgan.stages import features, replicate

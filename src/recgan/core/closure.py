@@ -2,7 +2,7 @@
 
 import ast
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -55,6 +55,12 @@ def digest(module: str) -> str:
         content.update(f"{path.relative_to(ROOT).as_posix()}\0".encode())
         content.update(hashlib.sha256(path.read_bytes()).digest())
     return content.hexdigest()
+
+
+def name_by(parts: Iterable[str], modules: Iterable[str]) -> str:
+    """Return a short name for what these parts and the code of these modules decide."""
+    all_parts = [*parts, *(digest(module) for module in modules)]
+    return hashlib.sha256("\0".join(all_parts).encode()).hexdigest()[:16]
 
 
 def _path(name: str) -> Path:

@@ -2,7 +2,6 @@
 
 import logging
 import shutil
-import traceback
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -21,8 +20,9 @@ from recgan.features.build import features_of
 from recgan.features.matrices import Features, read_features
 from recgan.features.settings import FeaturesParams
 from recgan.recommenders.catalogue import CandidateParams
-from recgan.recommenders.fit import FAULTS, fingerprint, fit, seed_of, with_seed, words
+from recgan.recommenders.fit import FAULTS, fingerprint, fit, reason_of, with_seed
 from recgan.recommenders.ranking import user_ndcg
+from recgan.recommenders.settings import seed_of
 
 _log = logging.getLogger(__name__)
 
@@ -150,10 +150,9 @@ def _result(root: Path, task: Task, window: int, features: Features, k: int) -> 
         seen = not summary["repeat_purchases"]
         user_ids, ndcg = user_ndcg(fitted.recommender, features.test, k, seen)
     except FAULTS as fault:
-        if not isinstance(fault, RecganError):
-            _log.warning("%s", traceback.format_exc())
-        _log.warning("%s is left out: %s", named, words(fault))
-        return replace(found, skipped=words(fault))
+        reason = reason_of(fault)
+        _log.warning("%s is left out: %s", named, reason)
+        return replace(found, skipped=reason)
     with replacing(root / UNFINISHED / f"{found.fingerprint}.parquet") as path:
         _write_users(path, user_ids, ndcg)
     if unfinished is not None:

@@ -1,5 +1,7 @@
 """Fit any candidate: tune it or train it, as its section says."""
 
+import logging
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +14,8 @@ from recgan.recommenders.settings import ClassicalGrid
 if TYPE_CHECKING:
     from recgan.recommenders.train import Fitted
     from recgan.recommenders.tune import Tuned
+
+_log = logging.getLogger(__name__)
 
 FAULTS = (RecganError, MemoryError, ArithmeticError, RuntimeError, ValueError)
 """What a fit may end with that says something of this candidate alone: the others go on without it."""
@@ -57,12 +61,6 @@ def fingerprint(section: CandidateParams, features: Features, k: int) -> str:
     return train.fingerprint(section, features, k)
 
 
-def seed_of(section: CandidateParams) -> int | None:
-    """Return the seed of a candidate, a student's being its teacher's; None of what draws nothing."""
-    seed = getattr(getattr(section, "teacher", section), "seed", None)
-    return None if seed is None else int(seed)
-
-
 def with_seed(section: CandidateParams, seed: int) -> CandidateParams:
     """Return the section of a candidate with another seed."""
     teacher = getattr(section, "teacher", None)
@@ -71,6 +69,9 @@ def with_seed(section: CandidateParams, seed: int) -> CandidateParams:
     return section.model_copy(update={"teacher": teacher.model_copy(update={"seed": seed})})
 
 
-def words(fault: Exception) -> str:
-    """Say why a candidate has no result."""
-    return f"{fault}" if isinstance(fault, RecganError) else f"{type(fault).__name__}: {fault}"
+def reason_of(fault: Exception) -> str:
+    """Say why a candidate has no result; what is no user's mistake goes into the log with its place."""
+    if isinstance(fault, RecganError):
+        return str(fault)
+    _log.warning("%s", "".join(traceback.format_exception(fault)))
+    return f"{type(fault).__name__}: {fault}"

@@ -108,6 +108,12 @@ def stability_faults(stability: StabilityParams, loss: str, passes: int, epochs:
     return faults
 
 
+def seed_of(section: Section) -> int | None:
+    """Return the seed of a candidate, a student's being its teacher's; None of what draws nothing."""
+    seed = getattr(getattr(section, "teacher", section), "seed", None)
+    return None if seed is None else int(seed)
+
+
 FEWER_ITEMS = "raise features.min_item_users, so that fewer items remain"
 KEPT_ENTRY = 48
 """Bytes for each entry of a sparse matrix of weights while it is put together beside another one. This and

@@ -1,6 +1,5 @@
 """Train a candidate, choose its epoch on validation, train it anew."""
 
-import hashlib
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -144,6 +143,5 @@ def fit_and_choose(
 
 def fingerprint(settings: TrainParams, features: Features, k: int) -> str:
     """Name a training by all that decides its result: settings, features, k, code and torch's version."""
-    code = [closure.digest(module) for module in (__name__, module_of(settings.recommender))]
-    parts = [settings.model_dump_json(), str(features.summary["md5"]), str(k), torch.__version__, *code]
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+    parts = [settings.model_dump_json(), str(features.summary["md5"]), str(k), torch.__version__]
+    return closure.name_by(parts, (__name__, module_of(settings.recommender)))

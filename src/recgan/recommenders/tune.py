@@ -1,6 +1,5 @@
 """Tune a classical recommender on validation and fit it anew with what was chosen."""
 
-import hashlib
 import logging
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from recgan.recommenders.catalogue import Grid, Settings, fitted_of, module_of, 
 from recgan.recommenders.classical import Classical, save_classical
 from recgan.recommenders.curves import curves_csv
 from recgan.recommenders.ranking import window_ndcg
-from recgan.recommenders.settings import ClassicalGrid
+from recgan.recommenders.settings import ClassicalGrid, seed_of
 
 _log = logging.getLogger(__name__)
 
@@ -93,7 +92,7 @@ def choose(section: ClassicalGrid, features: Features, k: int) -> tuple[Settings
     tried = (
         (settings, measured(recommender, features, k))
         for settings, recommender in fitted_of(section.recommender)(
-            rest, features.train, seed_of(section), features.train_times
+            rest, features.train, seed_of(section) or 0, features.train_times
         )
     )
     settings, best = max(tried, key=lambda one: one[1])
@@ -109,9 +108,8 @@ def choose(section: ClassicalGrid, features: Features, k: int) -> tuple[Settings
 
 def fingerprint(section: ClassicalGrid, features: Features, k: int) -> str:
     """Name a tuning by all that decides its result: grid, features, k and code."""
-    code = [closure.digest(module) for module in (__name__, module_of(section.recommender))]
-    parts = [section.model_dump_json(), str(features.summary["md5"]), str(k), *code]
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+    parts = [section.model_dump_json(), str(features.summary["md5"]), str(k)]
+    return closure.name_by(parts, (__name__, module_of(section.recommender)))
 
 
 def fit_with(section: ClassicalGrid, settings: Settings, features: Features, *, refit: bool) -> Classical:
@@ -119,7 +117,7 @@ def fit_with(section: ClassicalGrid, settings: Settings, features: Features, *, 
     matrix = features.train_validation if refit else features.train
     times = features.train_validation_times if refit else features.train_times
     exact = _without_ages(section, {name: (value,) for name, value in settings.items()})
-    _, recommender = next(fitted_of(section.recommender)(exact, matrix, seed_of(section), times))
+    _, recommender = next(fitted_of(section.recommender)(exact, matrix, seed_of(section) or 0, times))
     if len(exact) < len(settings):
         recommender.half_life_days = settings[HALF_LIFE]
     return recommender
@@ -130,11 +128,6 @@ def measured(recommender: Classical, features: Features, k: int) -> float:
     assert features.validation is not None
     exclude_seen = not features.summary["repeat_purchases"]
     return window_ndcg(recommender, features.validation, k, exclude_seen)
-
-
-def seed_of(section: ClassicalGrid) -> int:
-    """Return the seed of a section, 0 for what draws nothing."""
-    return int(getattr(section, "seed", 0))
 
 
 def _without_ages(section: ClassicalGrid, grid: Grid) -> Grid:
