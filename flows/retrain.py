@@ -1,6 +1,5 @@
 """Retrain: every stage, then register, the gate, promotion, and what people read about it."""
 
-import re
 import sys
 from contextlib import nullcontext
 from dataclasses import replace
@@ -63,13 +62,7 @@ def train_candidate(stage: str, root: Path, params: Params) -> State[str]:
         except Unavailable:
             raise
         except RecganError as fault:  # killed, as where memory runs out: the stage itself could not say so
-            killed = re.search(r"exited with -(\d+)", str(fault))
-            reason = (
-                f"its process was killed by signal {killed[1]}, as where memory runs out"
-                if killed
-                else f"{fault}"
-            )
-            skip(name, reason, root)
+            skip(name, str(fault), root)
     reason = skipped(root, name)
     if reason is not None:
         return Completed(name="Skipped", message=f"{stage}: {reason}", data="skipped")

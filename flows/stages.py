@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -225,10 +226,13 @@ def _forward(output: IO[str], lines: "Queue[str | None]") -> None:
 
 
 def _failure(stage: str, code: int, said: list[str]) -> str:
-    """The stage's own error where it gave one, else the last lines that it or DVC printed."""
+    """The stage's own error where it gave one, the signal that killed it, else the last lines printed."""
     for number, line in enumerate(said):
         if line.startswith("error: "):
             own = [line.removeprefix("error: ")]
             own += [more for more in said[number + 1 :] if not more.startswith("ERROR: ")]
             return f"stage {stage}: " + "\n".join(own)
-    return f"stage {stage} ended with code {code}:\n" + "\n".join(said[-15:])
+    last = "\n".join(said[-15:])
+    if killed := re.search(r"exited with -(\d+)", last):  # as DVC has it of the stage's process
+        return f"stage {stage}: its process was killed by signal {killed[1]}, as where memory runs out"
+    return f"stage {stage} ended with code {code}:\n{last}"

@@ -239,6 +239,12 @@ def test_nothing_is_left_running_when_the_flow_itself_is_killed(project):
     assert wait_until(lambda: not alive(stage), 10)
 
 
+def test_a_stage_whose_process_is_killed_names_the_signal(project):
+    write_first(project, "import os; os.kill(os.getpid(), 9)")
+    with pytest.raises(RecganError, match=r"^stage first: its process was killed by signal 9"):
+        run_stage("first", project, lambda _: None)
+
+
 def test_a_killed_dvc_ends_its_stage_and_the_flow_hears_of_it(project):
     code = "import os, time; print('pids', os.getpid(), os.getppid(), flush=True); time.sleep(600)"
     write_first(project, code)
