@@ -239,8 +239,13 @@ def test_nothing_is_left_running_when_the_flow_itself_is_killed(project):
     assert wait_until(lambda: not alive(stage), 10)
 
 
-def test_a_stage_whose_process_is_killed_names_the_signal(project):
+@pytest.mark.parametrize("command", ["exec python first.py", "python first.py; exit $?"])
+def test_a_stage_whose_process_is_killed_names_the_signal(project, command):
+    # a shell that stands between gives 128 + 9, one that gave its place away gives -9
     write_first(project, "import os; os.kill(os.getpid(), 9)")
+    described = (project / "dvc.yaml").read_text()
+    assert "python first.py" in described
+    (project / "dvc.yaml").write_text(described.replace("python first.py", command, 1))
     with pytest.raises(RecganError, match=r"^stage first: its process was killed by signal 9"):
         run_stage("first", project, lambda _: None)
 
