@@ -233,9 +233,11 @@ def _failure(stage: str, code: int, said: list[str]) -> str:
             own += [more for more in said[number + 1 :] if not more.startswith("ERROR: ")]
             return f"stage {stage}: " + "\n".join(own)
     last = "\n".join(said[-15:])
-    if exited := re.search(r"exited with (-?\d+)", last):  # as DVC has it: of the stage's process, or of a shell's
+    if exited := re.search(
+        r"exited with (-?\d+)", last
+    ):  # as DVC has it: of the stage's process, or of a shell's
         status = int(exited[1])
-        killed = -status if status < 0 else status - 128  # a shell gives 128 and the signal
+        killed = abs(status) - 128 * (status > 0)  # a shell gives 128 and the signal
         if killed > 0:
             return f"stage {stage}: its process was killed by signal {killed}, as where memory runs out"
     return f"stage {stage} ended with code {code}:\n{last}"
