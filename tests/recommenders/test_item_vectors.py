@@ -42,6 +42,13 @@ def test_columns_by_hand():
     assert (A[3] == 0).all()
 
 
+def test_a_category_of_several_counts_as_each_of_them():
+    items = table([("a", None, "3|red", None, np.nan), ("b", None, "red", None, np.nan)])
+    content = fit(items)
+    assert content.tokens == ("category=3", "category=red")
+    assert content._columns(items).toarray()[:, :2].tolist() == [[1, 1], [0, 1]]
+
+
 def test_content_is_white_and_so_are_factors():
     rng = np.random.default_rng(0)
     kinds = rng.choice(["bags", "shoes", "hats"], 200)

@@ -21,6 +21,7 @@ SOURCES: Mapping[str, str] = {
     "online_retail": "OnlineRetailSource",
     "complete_journey": "CompleteJourneySource",
     "published_split": "PublishedSplitSource",
+    "sequences": "SequencesSource",
     "own_files": "OwnFilesSource",
 }
 """Module → class of its section."""

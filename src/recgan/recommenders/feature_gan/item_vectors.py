@@ -11,8 +11,8 @@ and let v̂ = Σ pᵢ vᵢ be the expected vector. Then v̂ · vᵢ / items is t
 For a new product it is the mean of pⱼ over the products that are like it. (V alone is PureSVD, Cremonesi et
 al. 2010.)
 
-A's columns are the category, the brand, five overlapping ranges of the log price, and the title's words
-weighted by rarity (TF-IDF, a title of length 1).
+A's columns are the category (each of several that `|` joins), the brand, five overlapping ranges of the log
+price, and the title's words weighted by rarity (TF-IDF, a title of length 1).
 """
 
 import re
@@ -134,7 +134,9 @@ def _tokens(items: pd.DataFrame) -> list[Counter[str]]:
         for counts, value in zip(found, items[column], strict=True):
             if not isinstance(value, str):
                 continue
-            words = _WORD.findall(value.lower()) if column == "title" else [value]
+            # A category of several, as the attributes of the source `sequences`, is written with bars.
+            parts = value.split("|") if column == "category" else [value]
+            words = _WORD.findall(value.lower()) if column == "title" else parts
             counts.update(f"{column}={word}" for word in words)
     return found
 
