@@ -1,11 +1,12 @@
-"""Fit every classical recommender to a large catalogue: seconds, and the peak memory of each.
+"""Fit the candidates of params.yaml to a large catalogue: seconds, and the peak memory of each.
 
     python benchmarks/catalogue.py [--users 30000] [--items 41000] [--density 0.0025] [--memory 16]
         [--ranked 2048] [--only NAME …]
 
 Simulated histories: their lengths are lognormal; an item's popularity follows a power law within its topic,
 and four in five items of a shopper are from three topics. Each recommender is fitted with one setting, in a
-process of its own, and then ranks some of the shoppers. One that states a need above --memory GiB is skipped.
+process of its own, and then ranks some of the shoppers. RC-GAN plays one epoch with the settings of
+examples/shop.yaml. One that states a need above --memory GiB is skipped.
 """
 
 import argparse
@@ -15,6 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,8 +24,9 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from recgan.core.memory import Need
-from recgan.recommenders.catalogue import fitted_of, settings_of
+from recgan.recommenders.catalogue import TRAINED, fitted_of, settings_of, trained_class
 from recgan.recommenders.protocol import recommend
+from recgan.settings import load_params
 
 SETTINGS: dict[str, dict[str, float]] = {
     "popularity": {"half_life_days": 3},
@@ -33,8 +36,10 @@ SETTINGS: dict[str, dict[str, float]] = {
     "ease": {"l2": 300},
     "sparse_ease": {"l2": 300, "density": 0.0025},
     "ials": {"factors": 64, "regularization": 20, "alpha": 2, "iterations": 15},
+    "rcgan": {"epochs": 1},
 }
 TOPICS = 400
+SHOP = Path(__file__).parents[1] / "examples/shop.yaml"
 
 
 def histories(users: int, items: int, seed: int = 0) -> tuple[csr_array, NDArray[np.float32]]:
@@ -60,14 +65,20 @@ def peak() -> float:
 def measure(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
     """Fit one recommender and let it rank."""
     user_items, times = histories(arguments.users, arguments.items)
-    fitted = fitted_of(name)
+    recommender: Any
     before, wall, cpu = peak(), time.perf_counter(), time.process_time()
-    _, recommender = next(fitted(grid(name), user_items, 0, times))
+    if name in TRAINED:
+        recommender = trained_class(name)(section_of(name)).fit(user_items)
+    else:
+        _, recommender = next(fitted_of(name)(grid(name), user_items, 0, times))
     fit = {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu, "peak": peak()}
     wall = time.perf_counter()
     recommend(recommender, user_items[: arguments.ranked], 10)
-    numbers = sum(array.size for array in recommender.arrays().values())
     ranking = (time.perf_counter() - wall) / min(arguments.ranked, arguments.users)
+    if name in TRAINED:
+        numbers = recommender.parameters
+    else:
+        numbers = sum(array.size for array in recommender.arrays().values())
     return {**fit, "before": before, "ranking": ranking, "numbers": numbers, "peak_ranking": peak()}
 
 
@@ -76,10 +87,19 @@ def grid(name: str) -> dict[str, tuple[float]]:
     return {setting: (value,) for setting, value in SETTINGS[name].items()}
 
 
-def needs(name: str, n_items: int) -> Iterator[Need]:
+def section_of(name: str) -> Any:
+    """Return a trained candidate's section: the shop's, with the settings above."""
+    section = load_params(SHOP).candidates[name]
+    return section.model_copy(update=SETTINGS[name])
+
+
+def needs(name: str, n_users: int, n_items: int) -> Iterator[Need]:
     """Yield what the one setting says that it takes."""
-    section: Any = settings_of(name).model_construct(**grid(name))
-    yield from section.needs(n_items)
+    if name in TRAINED:
+        yield from section_of(name).needs(n_users, n_items, on_gpu=False)
+    else:
+        section: Any = settings_of(name).model_construct(**grid(name))
+        yield from section.needs(n_items)
 
 
 def main() -> None:
@@ -104,7 +124,7 @@ def main() -> None:
     print("|---|---|---:|---:|---:|---:|---:|---:|")
     for name in arguments.only:
         setting = ", ".join(f"{one} {value:g}" for one, value in SETTINGS[name].items())
-        for need in needs(name, arguments.items):
+        for need in needs(name, arguments.users, arguments.items):
             if need.bytes > arguments.memory * 2**30:
                 print(f"| {name} | {setting} | skipped: {need.bytes / 2**30:.1f} GiB for {need.why} |||||||")
                 break

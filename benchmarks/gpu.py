@@ -139,6 +139,7 @@ def rcgan_settings(hidden: int, epochs: int, seed: int, on: TrainerParams) -> RC
             "gradient_penalty": 1,
             "critic_shares": [0],
             "fold_in_l2": 5,
+            "half_life_days": [None],
             "alarms": ALARMS,
         }
     )

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import yaml
+from mlflow import MlflowClient
 
 from recgan.core import layout
 from recgan.core.environment import configure
@@ -29,7 +30,8 @@ configure()
 
 from recgan.core.files import read_json  # noqa: E402
 from recgan.data.sources.shop import ShopSource, simulate_shop  # noqa: E402
-from recgan.package.store import Recommenders  # noqa: E402
+from recgan.package.lineage import CANDIDATE  # noqa: E402
+from recgan.package.store import Recommenders, retraining  # noqa: E402
 from recgan.registry.enrol import enrol  # noqa: E402
 from recgan.registry.promotion import Promotion, judge, promote  # noqa: E402
 from recgan.registry.tracking import connect  # noqa: E402
@@ -104,8 +106,13 @@ def shuffled(paths: list[Path], folder: Path) -> None:
         table.to_csv(folder / path.name, index=False)
 
 
-def run_night(root: Path, content: dict[str, Any], paths: list[Path], poisoned: bool) -> Promotion:
-    """Put the night's log and parameters in place, and do what flows/retrain.py does."""
+def run_night(root: Path, content: dict[str, Any], paths: list[Path], poisoned: bool) -> list[Promotion]:
+    """Put the night's log and parameters in place, and do what flows/retrain.py does.
+
+    Returns:
+        What became of the champion's own retraining, where another candidate leads on validation, and of the
+        challenger.
+    """
     folder = root / "raw" / "events"
     if poisoned:
         shuffled(paths, folder)
@@ -118,34 +125,51 @@ def run_night(root: Path, content: dict[str, Any], paths: list[Path], poisoned: 
     )
     if done.returncode:
         raise SystemExit(f"{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
-    domain = Recommenders(root, load_params(root / layout.PARAMS))
-    version = enrol(domain).version
-    return promote(domain, version, judge(domain, version))
+    params = load_params(root / layout.PARAMS)
+    own, promotions = retraining(root, params), []
+    for domain in (*([] if own is None else [own]), Recommenders(root, params)):
+        version = enrol(domain).version
+        promotions.append(promote(domain, version, judge(domain, version)))
+    return promotions
+
+
+def outcome(promotion: Promotion) -> str:
+    """Say what became of a version."""
+    if promotion.already_champion:
+        return "already champion"
+    return "promoted" if promotion.promoted else "refused"
+
+
+def tags(client: MlflowClient, version: str) -> dict[str, str]:
+    """Return the lineage of a version."""
+    return dict(client.get_model_version("nights", version).tags)
 
 
 def nights(
     root: Path, content: dict[str, Any], paths: list[Path], options: argparse.Namespace
 ) -> Iterator[str]:
     """Run night after night; yield a line of each."""
-    client, kinds = connect(root), {}
+    client = connect(root)
+
+    def kind(version: str | None) -> str:
+        return "none" if version is None else f"{version} ({tags(client, version)[CANDIDATE]})"
+
     for night in range(1, options.nights + 1):
         begin = time.perf_counter()
         names = FIRST if night <= options.few else tuple(SMALL)
         tonight = content | {"candidates": {name: content["candidates"][name] for name in names}}
         log = paths[: len(paths) - options.nights + night]
-        done = run_night(root, tonight, log, poisoned=night == options.poisoned)
+        *own, done = run_night(root, tonight, log, poisoned=night == options.poisoned)
         summary = read_json(root / layout.EVALUATION / "summary.json")
-        kinds[done.version] = summary["challenger"]
         found = {one["name"]: one["validation_ndcg"] for one in summary["candidates"]}
-        decision = "already champion" if done.already_champion else "promoted" if done.promoted else "refused"
-        champion = "none" if done.champion is None else f"{done.champion} ({kinds[done.champion]})"
         yield (
             f"| {night}{', shuffled' if night == options.poisoned else ''} | {summary['users']:,} | "
             f"{' · '.join(f'{name} {ndcg:.4f}' for name, ndcg in found.items())} | "
-            f"{done.version} ({summary['challenger']}) | {decision} | {champion} | "
+            f"{''.join(f'{kind(one.version)} {outcome(one)}' for one in own) or 'is the challenger'} | "
+            f"{kind(done.version)} | {outcome(done)} | {kind(done.champion)} | "
             f"{time.perf_counter() - begin:.0f} s |"
         )
-        for reason in done.decision.reasons:
+        for reason in (reason for one in (*own, done) for reason in one.decision.reasons):
             if "NDCG" in reason or reason.startswith("✗"):
                 yield f"  {reason}"
     yield f"aliases: {dict(client.get_registered_model('nights').aliases)}"
@@ -169,8 +193,11 @@ def main() -> None:
         }
         paths = write_days(folder / "days", options.events, options.days)
         content = make_project(root, folder / "items.csv")
-        print("| night | test users | NDCG@10 on validation | challenger | decision | champion after | |")
-        print("|---|---:|---|---|---|---|---:|")
+        print(
+            "| night | test users | NDCG@10 on validation | the champion's retraining "
+            "| challenger | decision | champion after | |"
+        )
+        print("|---|---:|---|---|---|---|---|---:|")
         for line in nights(root, content, paths, options):
             print(line, flush=True)
 

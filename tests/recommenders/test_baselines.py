@@ -143,7 +143,7 @@ GRIDS = {
     "ease": {"l2": [1, 10, 100]},
     "ials": {"factors": [3], "regularization": [1, 5], "alpha": [2], "iterations": [5], "seed": 0},
 }
-AGED = ("itemknn", "rp3beta", "ease")
+AGED = ("itemknn", "rp3beta", "ease", "ials")
 
 
 def section(name, **changes):

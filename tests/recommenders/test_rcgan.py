@@ -9,6 +9,7 @@ from scipy.sparse import csr_array
 
 from recgan.adversarial.sparse import SparseRows
 from recgan.core.errors import RecganError
+from recgan.recommenders.ages import aged
 from recgan.recommenders.loading import load_recommender
 from recgan.recommenders.protocol import recommend
 from recgan.recommenders.rcgan.game import RCGANGame, column, normalised, user_weights
@@ -39,6 +40,7 @@ def settings(**changes):
             "gradient_penalty": 2,
             "critic_shares": [0.5],
             "fold_in_l2": 0.3,
+            "half_life_days": [None],
             "alarms": ALARMS,
             "epochs": 4,
             "evaluate_every": 2,
@@ -338,6 +340,29 @@ def test_validation_chooses_the_share_and_the_weights_of_one_look():
     ) == (2, 0.9, 1)
     np.testing.assert_array_equal(recommender.score(histories()), seen[2][1])
     assert RCGAN(settings(critic_shares=[0, 0.25]), 0.25).fit(histories()).critic_share == 0.25
+
+
+def test_the_half_life_is_tried_on_the_chosen_weights_and_kept_anew_and_in_the_files(tmp_path):
+    rows = histories()
+    days = np.random.default_rng(3).integers(0, 60, rows.nnz).astype(np.float32)
+    ages = csr_array((days, rows.indices, rows.indptr), shape=rows.shape)
+    wanted = iter([0.1, 0.6, 0.3, 0.5, 0.7])  # two looks, then each half life in turn
+    tried = []
+
+    def validate(recommender):
+        tried.append(recommender.half_life_days)
+        return next(wanted)
+
+    recommender = RCGAN(settings(half_life_days=[None, 9, 20])).fit(rows, validate)
+    assert tried == [None, None, None, 9, 20]
+    assert (recommender.half_life_days, recommender.training.validation_ndcg) == (20, 0.7)
+    scores = recommender.score(rows, ages)
+    np.testing.assert_array_equal(scores, recommender.score(aged(rows, ages, 20)))
+    assert not np.array_equal(scores, recommender.score(rows))
+    recommender.save(tmp_path)
+    np.testing.assert_array_equal(RCGAN.load(tmp_path).score(rows, ages), scores)
+    assert recommender.anew().fit(rows).half_life_days == 20
+    assert RCGAN(settings(half_life_days=[4, None])).fit(rows).half_life_days == 4  # nothing chose
 
 
 def test_a_stopped_training_goes_on_to_the_same_end(tmp_path):

@@ -9,6 +9,7 @@ import pytest
 from scipy.sparse import csr_array
 
 from recgan.core.errors import RecganError
+from recgan.recommenders.ages import aged
 from recgan.recommenders.ease.recommender import EASE
 from recgan.recommenders.linear import linear_weights
 from recgan.recommenders.loading import load_recommender
@@ -171,6 +172,23 @@ def test_validation_chooses_and_anew_keeps_the_choice(caplog):
     B = solve(Rows(histories(), histories(), teacher.score(histories())), 14, 2, 1, 1, 1)
     some = np.diff(histories().indptr) > 0
     np.testing.assert_allclose(again.score(histories())[some], (histories() @ B)[some], rtol=1e-4, atol=1e-5)
+
+
+def test_histories_are_weighed_by_the_half_life_that_validation_chose(tmp_path):
+    rows = histories()
+    days = np.random.default_rng(3).integers(0, 60, rows.nnz).astype(np.float32)
+    ages = csr_array((days, rows.indices, rows.indptr), shape=rows.shape)
+    lists = {"generated_weights": [0], "l2": [2]}
+
+    def validate(recommender):
+        return {None: 0.1, 9: 0.4, 20: 0.2}[recommender.half_life_days]
+
+    student = Student(settings({"half_life_days": [None, 9, 20]}, **lists)).fit(rows, validate)
+    assert (student.choice.half_life_days, student.training.validation_ndcg) == (9, 0.4)
+    np.testing.assert_array_equal(student.score(rows, ages), student.score(aged(rows, ages, 9)))
+    student.save(tmp_path)
+    np.testing.assert_array_equal(Student.load(tmp_path).score(rows, ages), student.score(rows, ages))
+    assert student.anew().fit(rows).half_life_days == 9
 
 
 def test_without_validation_the_first_values_are_taken():

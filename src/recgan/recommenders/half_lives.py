@@ -1,11 +1,20 @@
-"""The half lives that a grid lists, as far as anything is known of time."""
+"""Half lives to try: of a grid as far as anything is known of time, and of what validation judges."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+
+class Weighing(Protocol):
+    """A recommender that weighs histories by age when it scores them."""
+
+    half_life_days: float | None
+
+
+R = TypeVar("R", bound=Weighing)
 _log = logging.getLogger(__name__)
 
 
@@ -23,3 +32,23 @@ def half_lives_to_try(
         return listed
     _log.info("%s: half_life_days counts for nothing, for not every event has a timestamp", of)
     return (None,)
+
+
+def best_half_life(
+    recommender: R, listed: Sequence[float | None], validate: Callable[[R], float]
+) -> tuple[float | None, float]:
+    """Return the half life with which a fitted recommender has the best score, and that score.
+
+    The recommender keeps it. Of equal ones the first is taken, as where the histories have no ages.
+
+    Args:
+        recommender: fitted.
+        listed: days, or None, which weighs nothing.
+        validate: a score of the recommender as it stands, higher is better.
+    """
+    scores: dict[float | None, float] = {}
+    for days in listed:
+        recommender.half_life_days = days
+        scores[days] = validate(recommender)
+    recommender.half_life_days = max(scores, key=lambda days: scores[days])
+    return recommender.half_life_days, scores[recommender.half_life_days]

@@ -35,7 +35,11 @@ class Fitted:
 
     def metrics(self) -> dict[str, Any]:
         """Return what the candidate's metrics say of it."""
+        weighed = {}
+        if hasattr(self.recommender, "half_life_days"):
+            weighed["half_life_days"] = self.recommender.half_life_days
         return {
+            **weighed,
             "best_epoch": self.chosen.best_epoch,
             "validation_ndcg": self.chosen.validation_ndcg,
             "epochs": self.chosen.epochs,

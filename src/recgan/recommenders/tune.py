@@ -11,6 +11,7 @@ from recgan.features.matrices import Features
 from recgan.recommenders.catalogue import Grid, Settings, fitted_of, module_of, settings_of
 from recgan.recommenders.classical import Classical, save_classical
 from recgan.recommenders.curves import curves_csv
+from recgan.recommenders.half_lives import best_half_life
 from recgan.recommenders.ranking import window_ndcg
 from recgan.recommenders.settings import ClassicalGrid, seed_of
 
@@ -99,11 +100,12 @@ def choose(section: ClassicalGrid, features: Features, k: int) -> tuple[Settings
     if rest == grid:
         return settings, best
     recommender = fit_with(section, settings, features, refit=False)
-    by_age: list[tuple[Settings, float]] = []
-    for days in grid[HALF_LIFE] if _has_ages(features) else (None,):
-        recommender.half_life_days = days
-        by_age.append((settings | {HALF_LIFE: days}, measured(recommender, features, k)))
-    return max(by_age, key=lambda one: one[1])
+    days, best = best_half_life(
+        recommender,
+        grid[HALF_LIFE] if _has_ages(features) else (None,),
+        lambda fitted: measured(fitted, features, k),
+    )
+    return settings | {HALF_LIFE: days}, best
 
 
 def fingerprint(section: ClassicalGrid, features: Features, k: int) -> str:

@@ -11,6 +11,7 @@ from scipy.sparse import csr_array, csr_matrix
 from threadpoolctl import threadpool_limits
 
 from recgan.core.errors import RecganError
+from recgan.recommenders.ages import aged
 from recgan.recommenders.fallback import empty_by_popularity, shares_of_users
 from recgan.recommenders.weights import popularity_from_arrays
 
@@ -20,15 +21,25 @@ _SMALL = 1_000_000  # entries below which iALS's threads wait for each other lon
 class IALS:
     """Matrix factorisation of implicit feedback (Hu, Koren & Volinsky 2008), as `implicit` computes it.
 
-    A row's factors are solved anew from its history and the item factors, so any history can be scored.
+    A row's factors are solved anew from its history and the item factors, so any history can be scored. What
+    is old in it may weigh less in that solution.
     """
 
-    def __init__(self, factors: int, regularization: float, alpha: float, iterations: int, seed: int) -> None:
+    def __init__(
+        self,
+        factors: int,
+        regularization: float,
+        alpha: float,
+        iterations: int,
+        seed: int,
+        half_life_days: float | None = None,
+    ) -> None:
         self.factors = factors
         self.regularization = regularization
         self.alpha = alpha
         self.iterations = iterations
         self.seed = seed
+        self.half_life_days = half_life_days
 
     def fit(self, user_items: csr_array) -> Self:
         """Alternate between user and item factors."""
@@ -40,7 +51,7 @@ class IALS:
         return self
 
     def score(self, user_items: csr_array, ages: csr_array | None = None) -> NDArray[np.float32]:
-        """Score all items for each row, (rows, items).
+        """Score all items for each row, (rows, items), weighed by age where there is a half life.
 
         Raises:
             RecganError: the factors of a row cannot be solved for.
@@ -48,9 +59,8 @@ class IALS:
         with threadpool_limits(1, "blas"):
             self._als.num_threads = _threads(user_items)
             try:
-                factors = self._als.recalculate_user(
-                    np.arange(user_items.shape[0]), _for_implicit(user_items)
-                )
+                weighed = aged(user_items, ages, self.half_life_days)
+                factors = self._als.recalculate_user(np.arange(user_items.shape[0]), _for_implicit(weighed))
             except ValueError as error:
                 raise RecganError(
                     f"iALS cannot be solved with regularization {self.regularization} ({error}); raise it"
@@ -76,6 +86,7 @@ class IALS:
             settings["alpha"],
             int(settings["iterations"]),
             seed=0,  # of the first factors, which scoring does not need
+            half_life_days=settings.get("half_life_days"),
         )
         recommender._popularity = popularity_from_arrays(arrays)
         factors, n_items = arrays["item_factors"], len(recommender._popularity)

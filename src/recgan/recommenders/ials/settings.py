@@ -3,7 +3,7 @@
 from typing import Literal
 
 from recgan.core.sections import Count, NonNegative, Positive, Seed
-from recgan.recommenders.settings import ClassicalGrid
+from recgan.recommenders.settings import ClassicalGrid, HalfLives
 
 
 class IALSGrid(ClassicalGrid):
@@ -16,3 +16,4 @@ class IALSGrid(ClassicalGrid):
     regularization: tuple[NonNegative, ...]
     alpha: tuple[Positive, ...]
     iterations: tuple[Count, ...]
+    half_life_days: HalfLives

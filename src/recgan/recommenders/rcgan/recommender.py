@@ -1,6 +1,7 @@
 """RC-GAN as a recommender: the generator's scores and a share of the critic's residual."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
@@ -13,6 +14,7 @@ from recgan.adversarial.kernels import dense
 from recgan.adversarial.networks import Perceptron
 from recgan.adversarial.sparse import SparseRows
 from recgan.recommenders import stability
+from recgan.recommenders.ages import aged
 from recgan.recommenders.gan import (
     VALIDATION,
     GANRecommender,
@@ -21,8 +23,9 @@ from recgan.recommenders.gan import (
     read_recommender,
     write_recommender,
 )
+from recgan.recommenders.half_lives import best_half_life
 from recgan.recommenders.rcgan.game import RCGANGame, make_generator, normalised
-from recgan.recommenders.rcgan.settings import RCGANParams
+from recgan.recommenders.rcgan.settings import RCGANParams, with_half_lives
 
 
 class RCGAN(GANRecommender[RCGANParams]):
@@ -34,7 +37,8 @@ class RCGAN(GANRecommender[RCGANParams]):
 
         v = argmin Σ_i w_i (h_i v - (x_i - y_i) / γ)² + fold_in_l2 ‖v‖²,    d = H v
 
-    so a history never seen is scored like any other, and what is kept of the critic is H.
+    so a history never seen is scored like any other, and what is kept of the critic is H. Where there is a
+    half life, what is old in a history weighs less in both.
     """
 
     name = "rcgan"
@@ -49,6 +53,7 @@ class RCGAN(GANRecommender[RCGANParams]):
         """
         super().__init__(settings)
         self.critic_share = critic_share
+        self.half_life_days = settings.half_life_days[0]
 
     def fit(
         self,
@@ -60,12 +65,15 @@ class RCGAN(GANRecommender[RCGANParams]):
     ) -> Self:
         """Train generator and critic; arguments and errors are those of `Trained.fit`.
 
-        Weights and k of the best look are kept; without validation the first k, unless one was given.
+        Weights and k of the best look are kept; without validation the first k, unless one was given. The
+        half life is tried on them.
         """
         settings = self.settings
         game = RCGANGame(settings, user_items, pick_device(settings.trainer.accelerator))
         shares = settings.critic_shares if self.critic_share is None else (self.critic_share,)
         self.critic_share = shares[0]
+        if validate is not None:
+            self.half_life_days = None  # until the weights are chosen
 
         def look() -> dict[str, float]:
             self._take(game.generator, item_hidden(game))
@@ -93,14 +101,20 @@ class RCGAN(GANRecommender[RCGANParams]):
         self._take(game.generator, item_hidden(game))
         kept = self.training.curves[self.training.best_epoch - 1].get("critic_share")
         self.critic_share = shares[0] if kept is None else kept
+        if validate is not None and settings.half_life_days != (None,):
+            _, score = best_half_life(self, settings.half_life_days, validate)
+            self.training = replace(self.training, validation_ndcg=score)
         return self
 
     def anew(self) -> Self:
-        """Return an unfitted one of the same settings and the share that validation chose."""
-        return type(self)(self.settings, self.critic_share)
+        """Return an unfitted one of the same settings, and the share and half life that validation chose."""
+        again = type(self)(self.settings, self.critic_share)
+        again.half_life_days = self.half_life_days
+        return again
 
     def score(self, user_items: csr_array, ages: csr_array | None = None) -> NDArray[np.float32]:
         """Score all items for each history (rows, items): rows in, rows out."""
+        user_items = aged(user_items, ages, self.half_life_days)
         rows = SparseRows(normalised(user_items)).to(self.generator.first.device)
         output = self.generator.output
         with torch.no_grad():
@@ -159,6 +173,7 @@ class RCGAN(GANRecommender[RCGANParams]):
             tensors,
             items=self.generator.first.shape[0],
             critic_share=self.critic_share,
+            half_life_days=self.half_life_days,
         )
 
     @classmethod
@@ -169,7 +184,9 @@ class RCGAN(GANRecommender[RCGANParams]):
             RecganError: a file is missing, damaged, or its sizes disagree.
         """
         with read_recommender(folder) as (about, tensors, training):
-            recommender = cls(RCGANParams.model_validate(about["settings"]), float(about["critic_share"]))
+            settings = RCGANParams.model_validate(with_half_lives(about["settings"]))
+            recommender = cls(settings, float(about["critic_share"]))
+            recommender.half_life_days = about.get("half_life_days")
             recommender.training = training
             hidden, items = tensors.pop("critic.hidden").numpy(), int(about["items"])
             generator = make_generator(recommender.settings, items, torch.Generator().manual_seed(0))

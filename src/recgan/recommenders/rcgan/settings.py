@@ -1,11 +1,16 @@
 """The train section of RC-GAN."""
 
-from typing import Annotated, ClassVar, Literal
+from collections.abc import Iterator
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from recgan.core.memory import Need
 from recgan.core.sections import Count, NonNegative, Positive, Section
-from recgan.recommenders.settings import AlarmParams, TrainingParams
+from recgan.recommenders.settings import FEWER_ITEMS, AlarmParams, HalfLives, TrainingParams
+
+WEIGHT = 36
+"""Bytes for each weight of a network in training: itself, its gradient, AdamW's two means, the kept best."""
 
 
 class ViewParams(Section):
@@ -42,4 +47,24 @@ class RCGANParams(TrainingParams):
     chooses, and without validation it is the first."""
     fold_in_l2: Positive
     """Ridge with which the critic's residual is found for a history it was not fitted on."""
+    half_life_days: HalfLives
+    """Days after which an event of a history counts half when it is scored; null weighs none. Tried on the
+    weights that validation chose; without validation it is the first."""
     alarms: AlarmParams
+
+    def needs(self, n_users: int, n_items: int, on_gpu: bool) -> Iterator[Need]:
+        """Yield what both networks take with all that training keeps of a weight; on a GPU it is there."""
+        if not on_gpu:
+            ends = [(n_items, self.generator.hidden), (n_users, self.critic.hidden)]
+            weights = sum(outer * (hidden[0] + hidden[-1]) for outer, hidden in ends)
+            yield Need(
+                "rcgan",
+                WEIGHT * weights,
+                f"networks of {weights:,} weights for {n_users:,} users and {n_items:,} items",
+                f"lower generator.hidden and critic.hidden, or {FEWER_ITEMS}",
+            )
+
+
+def with_half_lives(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return a section that was written before histories were weighed by age as it is written now."""
+    return {"half_life_days": [None], **settings}

@@ -23,7 +23,7 @@ costs is in docs/experiments/student.md.
 
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import product
 from pathlib import Path
 from typing import Any, Self
@@ -34,8 +34,11 @@ from safetensors.numpy import load, save
 from scipy.sparse import csr_array
 
 from recgan.features.matrices import Features
+from recgan.recommenders.ages import aged
 from recgan.recommenders.fallback import empty_by_popularity, shares_of_users
+from recgan.recommenders.half_lives import best_half_life
 from recgan.recommenders.linear import linear_weights
+from recgan.recommenders.rcgan.settings import with_half_lives
 from recgan.recommenders.student.blocks import (
     Block,
     item_blocks,
@@ -70,6 +73,7 @@ class Student:
         """
         self.settings = settings
         self.choice = choice
+        self.half_life_days = None if choice is None else choice.half_life_days
         self.training = Training()
 
     @property
@@ -120,13 +124,11 @@ class Student:
         score, choice, self._weights = best
         shares = tuple(teacher.critic_share for teacher in taught_with)
         trainings = [teacher.training for teacher in taught_with]
-        self.choice = Choice(
-            **{
-                **asdict(choice),
-                "epochs": tuple(one.best_epoch for one in trainings),
-                "critic_shares": shares,
-            }
-        )
+        choice = replace(choice, epochs=tuple(one.best_epoch for one in trainings), critic_shares=shares)
+        if validate is not None and chosen is None and settings.teacher.half_life_days != (None,):
+            days, score = best_half_life(self, settings.teacher.half_life_days, validate)
+            choice = replace(choice, half_life_days=days)
+        self.choice = choice
         if validate is not None and chosen is None:
             log.info(
                 "%s: ω %g, a %g, τ %s, λ %g", label, *[getattr(choice, name) for name in _LISTS.values()]
@@ -146,7 +148,8 @@ class Student:
 
     def score(self, user_items: csr_array, ages: csr_array | None = None) -> NDArray[np.float32]:
         """Score all items for each history (rows, items): rows in, rows out; popularity without any."""
-        return empty_by_popularity(product_with(user_items, self._weights), user_items, self._popularity)
+        weighed = aged(user_items, ages, self.half_life_days)
+        return empty_by_popularity(product_with(weighed, self._weights), user_items, self._popularity)
 
     def save(self, folder: Path) -> None:
         """Write weights.safetensors and recommender.json into an existing folder; no pickle."""
@@ -172,7 +175,8 @@ class Student:
             items = int(about["items"])
             lists = {name: tuple(about["choice"][name]) for name in ("epochs", "critic_shares")}
             recommender = cls(
-                StudentParams.model_validate(about["settings"]), Choice(**{**about["choice"], **lists})
+                StudentParams.model_validate(_as_written_now(about["settings"])),
+                Choice(**{**about["choice"], **lists}),
             )
             recommender.training = training
             recommender._weights, recommender._popularity = weights_from_arrays(load(content))
@@ -206,7 +210,9 @@ class Student:
         teachers: list[Any] = []
         scores = np.zeros(rows.shape, dtype=np.float32)
         for number in range(settings.teachers):
-            own = settings.teacher.model_copy(update={"seed": settings.teacher.seed + number})
+            own = settings.teacher.model_copy(
+                update={"seed": settings.teacher.seed + number, "half_life_days": (None,)}
+            )
             given = choice is not None and number < len(choice.epochs)
             share = choice.critic_shares[number] if choice is not None and given else None
             most = epochs
@@ -254,6 +260,10 @@ class Student:
                     value,
                     name,
                 )
+
+
+def _as_written_now(settings: dict[str, Any]) -> dict[str, Any]:
+    return settings | {"teacher": with_half_lives(settings["teacher"])}
 
 
 _LISTS = {

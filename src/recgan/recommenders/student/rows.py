@@ -29,6 +29,8 @@ class Choice:
     """Each teacher's best epoch."""
     critic_shares: tuple[float, ...] = ()
     """Each teacher's k."""
+    half_life_days: float | None = None
+    """By which histories are weighed when they are scored."""
 
 
 class Rows:

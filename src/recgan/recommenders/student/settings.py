@@ -22,8 +22,8 @@ class StudentParams(Section):
 
     recommender: Literal["student"]
     teacher: RCGANParams
-    """The first teacher, a train section of its own; each further one has the next seed. Its `refit` is
-    the student's too."""
+    """The first teacher, a train section of its own; each further one has the next seed. Its `refit`
+    and `half_life_days` are the student's too: a teacher generates from histories without ages."""
     teachers: Count
     """How many are trained; their scores' mean is what the student learns from."""
     teacher_users: Count | None
