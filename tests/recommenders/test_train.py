@@ -105,6 +105,9 @@ CURVES = {
 PROBED = ["effective_items", "effective_rank"]
 
 
+FIGURES = ["best_epoch", "validation_ndcg", "epochs", "parameters", "alarms"]
+
+
 @pytest.mark.parametrize(
     ("gan", "changes", "parameters"),
     [
@@ -119,7 +122,7 @@ def test_writes_the_recommender_its_curves_and_its_figures(project, gan, changes
     root = project(gan=gan, **changes)
     train("ours", root=root)
     figures = json.loads((root / "metrics/candidates/ours.json").read_text())
-    assert list(figures) == ["best_epoch", "validation_ndcg", "epochs", "parameters", "alarms"]
+    assert list(figures) == FIGURES + ["half_life_days"] * (gan == "rcgan")
     rows = list(csv.DictReader((root / "reports/curves/ours.csv").read_text().splitlines()))
     losses = ["epoch", "d_loss", "g_loss", *CURVES[gan], "g_grad_norm", "d_grad_norm", "validation_ndcg"]
     assert list(rows[0]) == losses + PROBED
@@ -163,7 +166,7 @@ def test_a_student_writes_its_teachers_curves_and_its_own_figures(project):
     root = project(gan="student")
     train("ours", root=root)
     figures = json.loads((root / "metrics/candidates/ours.json").read_text())
-    assert list(figures) == ["best_epoch", "validation_ndcg", "epochs", "parameters", "alarms"]
+    assert list(figures) == [*FIGURES, "half_life_days"]
     assert figures["parameters"] == 24 * 24
     rows = list(csv.DictReader((root / "reports/curves/ours.csv").read_text().splitlines()))
     assert [int(row["epoch"]) for row in rows] == list(range(1, 17))

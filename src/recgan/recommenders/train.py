@@ -39,12 +39,12 @@ class Fitted:
         if hasattr(self.recommender, "half_life_days"):
             weighed["half_life_days"] = self.recommender.half_life_days
         return {
-            **weighed,
             "best_epoch": self.chosen.best_epoch,
             "validation_ndcg": self.chosen.validation_ndcg,
             "epochs": self.chosen.epochs,
             "parameters": self.recommender.parameters,
             "alarms": self.chosen.alarms,
+            **weighed,
         }
 
     def curves(self) -> str:
