@@ -110,12 +110,13 @@ def main() -> None:
     params, features = load_with_base(arguments.params), read_features(arguments.data)
     final = arguments.window == "test"
     cold = features.cold_test if final else features.cold_validation
-    window = features.test if final else features.validation
+    whole = features.test if final else features.validation
     fitted_on = features.train_validation if final else features.train
     ours = next((one for one in params.candidates.values() if isinstance(one, FeatureGANParams)), None)
     assert ours is not None, "no candidate of the params file is a feature_gan"
     assert cold is not None, "nothing is sold first in this window"
-    assert window is not None
+    assert whole is not None
+    window = whole.known()
     if arguments.sold_only:
         sold = cold.items["first_sold"].to_numpy()
         held_out = csr_array(cold.held_out[:, np.flatnonzero(sold)])

@@ -74,8 +74,9 @@ def a_day_before(features: Features) -> csr_array:
 
 def make_pairs(features: Features, params: Params, epochs: int) -> dict[str, Pair]:
     """Fit the recommenders and measure them on the test users with something held out."""
-    rows = np.flatnonzero(np.diff(features.test.held_out.indptr))
-    history, held_out = csr_array(features.test.history[rows]), csr_array(features.test.held_out[rows])
+    came = features.test.came()
+    rows = np.flatnonzero(np.diff(came.indptr))
+    history, held_out = csr_array(features.test.history[rows]), csr_array(came[rows])
     k, whole = params.evaluate.primary_k, features.train_validation
 
     def measured(recommender: Recommender) -> Figures:

@@ -165,11 +165,12 @@ def main() -> None:
     else:
         features = read_features(arguments.data)
     test, k = features.test, params.evaluate.primary_k
+    came = test.came()
     names = [f"{metric}_at_{cut}" for metric in ("precision", "recall", "ndcg", "mrr") for cut in (5, k)]
     exclude_seen = not features.summary["repeat_purchases"]
 
     def measure(ranking: NDArray[np.int32]) -> Metrics:
-        return user_metrics(ranking, test.held_out, (5, k))
+        return user_metrics(ranking, came, (5, k))
 
     baselines: dict[str, Measured] = {}
     print(line("", names), flush=True)

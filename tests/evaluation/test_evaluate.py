@@ -11,9 +11,10 @@ import yaml
 from scipy.sparse import csr_array
 
 from recgan.core.errors import RecganError
+from recgan.evaluation.days import day_by_day
 from recgan.evaluation.report import evaluation_table
 from recgan.evaluation.significance import intervals
-from recgan.features.matrices import Features, HeldOut, write_features
+from recgan.features.matrices import Features, HeldOut, Outside, write_features
 from recgan.recommenders.ease.recommender import EASE
 from recgan.recommenders.popularity.recommender import Popularity
 from recgan.recommenders.protocol import recommend
@@ -53,6 +54,7 @@ def features():
         test=HeldOut(user_ids[some], csr_array(history[some]), csr_array(csr_array(emptied)[some])),
         summary={
             "repeat_purchases": False,
+            "log": {"start": "2025-10-31T00:00:00+00:00"},
             "cuts": {
                 "validation_start": "2025-10-20T00:00:00+00:00",
                 "test_start": "2025-11-01T00:00:00+00:00",
@@ -206,7 +208,7 @@ def test_every_k_has_intervals(project):
     evaluate(root=project)
     for measured in read(project)["recommenders"].values():
         assert set(measured["intervals"]) == {
-            f"{metric}_at_{k}" for metric in ("hr", "ndcg", "recall") for k in (5, 10)
+            f"{metric}_at_{k}" for metric in ("hr", "ndcg", "recall", "known_ndcg") for k in (5, 10)
         }
 
 
@@ -215,7 +217,8 @@ def test_the_table_has_one_line_each_best_first_and_stands_in_the_report(project
     table = evaluation_table(root=project)
     lines = table.splitlines()
     assert [cell.strip() for cell in lines[0].split("|")[1:-1]] == [
-        *("recommender", "HR@10 [95% CI]", "NDCG@10 [95% CI]", "coverage@10", "p vs challenger"),
+        *("recommender", "HR@10 [95% CI]", "NDCG@10 [95% CI]", "known NDCG@10"),
+        *("coverage@10", "p vs challenger"),
     ]
     assert [line.split("|")[1].strip() for line in lines[2:]] == [
         "cfgan (challenger)",
@@ -346,6 +349,57 @@ def test_the_next_item_is_measured_where_it_is_known(project, features):
     ranking, _ = recommend(EASE(5).fit(features.train_validation), csr_array(features.test.history[some]), 10)
     hit = (ranking == first[:, None]).any(axis=1).mean()
     assert read(project)["recommenders"]["ease"]["metrics"]["next_hr_at_10"] == pytest.approx(hit)
+
+
+def test_all_that_came_counts_and_known_counts_the_vocabulary_alone(project, features):
+    test = features.test
+    beyond = np.zeros((len(test.user_ids), 3), dtype=np.float32)
+    beyond[0] = 1  # three more for one of them
+    nobody = int(np.flatnonzero(np.diff(test.held_out.indptr) == 0)[0])
+    beyond[nobody, 1] = 1  # somebody to whom nothing else came
+    outside = Outside(np.array(["x", "y", "z"], dtype=object), csr_array(beyond))
+    write_project(project, replace(features, test=replace(test, outside=outside)))
+    evaluate(root=project)
+    summary, held_out = read(project), test.held_out.toarray()
+    assert summary["users"] == summary["known_users"] + 1
+    assert summary["outside_share"] == pytest.approx(4 / (4 + held_out.sum()))
+    ranking, _ = recommend(EASE(5).fit(features.train_validation), test.history, 10)
+    known, whole = [], []
+    for row, places in enumerate(ranking):
+        gain = sum(held_out[row, item] / np.log2(place + 2) for place, item in enumerate(places))
+        n_known, n_all = int(held_out[row].sum()), int(held_out[row].sum() + beyond[row].sum())
+        ideal = np.cumsum(1 / np.log2(np.arange(2, 12)))
+        known += [gain / ideal[min(n_known, 10) - 1]] if n_known else []
+        whole += [gain / ideal[min(n_all, 10) - 1]] if n_all else []
+    metrics = summary["recommenders"]["ease"]["metrics"]
+    assert metrics["ndcg_at_10"] == pytest.approx(np.mean(whole))
+    assert metrics["known_ndcg_at_10"] == pytest.approx(np.mean(known))
+    assert metrics["ndcg_at_10"] < metrics["known_ndcg_at_10"]
+    per_user = pd.read_parquet(project / "data" / "evaluation" / "per_user.parquet")
+    assert per_user["outside_items"].sum() == 4
+
+
+def test_each_day_of_the_window_is_measured_on_what_came_on_it(features):
+    times = np.array([1.0, 1.99, 3.5])  # days from the log's start, the window's start is day 1
+    window = HeldOut(
+        np.array(["a", "b"], dtype=object),
+        csr_array((2, 3), dtype=np.float32),
+        csr_array(np.float32([[0, 1, 1], [1, 0, 0]])),
+        held_out_times=times,
+        outside=Outside(np.array(["new"], dtype=object), csr_array(np.float32([[0], [1]])), np.array([1.5])),
+    )
+    lists = {"one": np.array([[1, 2, 0], [2, 1, 0]], dtype=np.int32)}
+    days = day_by_day(lists, replace(features, test=window), np.arange(2), 3)
+    third = 1 / np.log2(4)  # of one item, at place 3
+    assert [(day["day"], day["users"], day["interactions"], day["outside"]) for day in days] == [
+        (1, 2, 3, 1),
+        (3, 1, 1, 0),
+    ]
+    first = (1 + 1 / np.log2(3)) / (1 + 1 / np.log2(3))
+    assert days[0]["ndcg"]["one"] == pytest.approx((first + 0) / 2)
+    assert days[1]["ndcg"]["one"] == pytest.approx(third)
+    no_times = replace(window, held_out_times=None)
+    assert day_by_day(lists, replace(features, test=no_times), np.arange(2), 3) == []
 
 
 def test_nothing_held_out_at_all_is_an_error_and_writes_nothing(project, features):

@@ -42,6 +42,20 @@ def summary(name="rcgan", other="ease"):
     ndcg = {one: recommenders[one]["metrics"]["ndcg_at_10"] for one in recommenders}
     return {
         "challenger": name,
+        "known_users": 1_111,
+        "outside_items": 12,
+        "outside_share": 0.0789,
+        "days": [
+            {
+                "day": day,
+                "last_day": day,
+                "users": 30 - day,
+                "interactions": 40,
+                "outside": 4 * day,
+                "ndcg": {one: float(rng.random()) for one in recommenders},
+            }
+            for day in (1, 2)
+        ],
         "recommender": "rcgan",
         "candidates": [
             {"name": name, "kind": "rcgan", "validation_ndcg": 0.31, "skipped": None},

@@ -38,7 +38,13 @@ def events_of(events, kind, name):
 def pairs(matrix, window, built):
     """Return the (user, item) of each entry, in the order of the data."""
     rows = np.repeat(window.user_ids, np.diff(matrix.indptr))
-    return list(zip(rows, built.items["item_id"].to_numpy()[matrix.indices], strict=True))
+    return list(zip(rows, ids_of(window, built)[matrix.indices], strict=True))
+
+
+def ids_of(window, built):
+    """Return the id of each position of `came()`."""
+    outside = [] if window.outside is None else window.outside.item_ids
+    return np.concatenate([built.items["item_id"].to_numpy(dtype=object), outside])
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -62,11 +68,13 @@ def test_ages_and_times_are_those_of_the_events(build, params, random_log, kind,
         assert (window.ages.data >= 0).all()
         came = (first.loc[pairs(held_out, window, built)] - events["timestamp"].min()) / DAY
         assert window.held_out_times == pytest.approx(came.to_numpy(), abs=1e-9)
-        frame = pd.DataFrame(pairs(held_out, window, built), columns=["user", "item"])
-        earliest = (
-            frame.assign(day=came.to_numpy()).sort_values(["day", "item"]).groupby("user")["item"].first()
-        )
-        found = built.items["item_id"].to_numpy()[window.next_items()]
+        whole = pairs(window.came(), window, built)
+        came = (first.loc[whole] - events["timestamp"].min()) / DAY
+        assert window.came_times() == pytest.approx(came.to_numpy(), abs=1e-9)
+        frame = pd.DataFrame(whole, columns=["user", "item"]).assign(day=came.to_numpy())
+        frame["position"] = window.came().indices
+        earliest = frame.sort_values(["day", "position"]).groupby("user")["item"].first()
+        found = ids_of(window, built)[window.next_items()]
         assert found.tolist() == earliest.loc[list(window.user_ids)].tolist()
 
 
@@ -95,6 +103,9 @@ def test_what_is_written_reads_back(build, params, random_log, tmp_path):
             np.testing.assert_array_equal(getattr(one.ages, part), getattr(other.ages, part))
         assert one.ages.shape == other.ages.shape
         np.testing.assert_array_equal(one.held_out_times, other.held_out_times)
+        np.testing.assert_array_equal(one.came_times(), other.came_times())
+        np.testing.assert_array_equal(one.outside.item_ids, other.outside.item_ids)
+        assert (one.came() != other.came()).nnz == 0
         assert other.held_out_times.dtype == np.float64
 
 
@@ -102,13 +113,16 @@ def test_the_md5_is_of_ages_and_times_too(build, params, random_log):
     built = build(random_log(1), params())
     test = built.test
     older = csr_array((test.ages.data + 1, test.ages.indices, test.ages.indptr), shape=test.ages.shape)
+    renamed = replace(test.outside, item_ids=test.outside.item_ids + "'")
+    later = replace(test.outside, held_out_times=test.outside.held_out_times + 1)
     other = [
         built,
         replace(built, test=replace(test, ages=older)),
         replace(built, test=replace(test, held_out_times=test.held_out_times + 1)),
         replace(built, test=replace(test, ages=None, held_out_times=None)),
+        *(replace(built, test=replace(test, outside=one)) for one in (None, renamed, later)),
     ]
-    assert len({content_md5(one) for one in other}) == 4
+    assert len({content_md5(one) for one in other}) == 7
 
 
 def test_a_window_of_new_users_alone_has_ages_of_nothing(build, params, log):

@@ -63,15 +63,16 @@ def reference(events: pa.Table, params) -> dict:
     }
 
     def window(rows, history_rows, end):
-        history = {k: v for k, v in confidences(history_rows, end).items() if k[1] in vocabulary}
-        held = {
+        before = confidences(history_rows, end)
+        came = {
             (row.user_id, row.item_id): 1.0
             for row in rows.itertuples()
-            if row.item_id in vocabulary
-            and (params.repeat_purchases or (row.user_id, row.item_id) not in history)
+            if params.repeat_purchases or (row.user_id, row.item_id) not in before
         }
-        asked = {u for u, _ in held}
-        return {k: v for k, v in history.items() if k[0] in asked}, held
+        asked = {u for u, _ in came}
+        history = {k: v for k, v in before.items() if k[1] in vocabulary and k[0] in asked}
+        held = {k: v for k, v in came.items() if k[1] in vocabulary}
+        return history, held, {k: v for k, v in came.items() if k[1] not in vocabulary}
 
     in_validation = before_test[before_test["timestamp"] >= validation_start]
     in_test = frame[frame["timestamp"] >= test_start]
@@ -103,10 +104,14 @@ def test_agrees_with_an_independent_implementation(build, params, random_log, ce
     assert both == pytest.approx(expected["train_validation"])
     for name in ("validation", "test"):
         window = getattr(built, name)
-        history, held_out = expected[name]
+        history, held_out, outside = expected[name]
         assert cells(window.history, window.user_ids, built.items) == pytest.approx(history)
         assert cells(window.held_out, window.user_ids, built.items) == held_out
-        assert window.user_ids.tolist() == sorted({user for user, _ in held_out})
+        found = window.outside
+        columns = pd.DataFrame({"item_id": [] if found is None else found.item_ids})
+        beyond = {} if found is None else cells(found.held_out, window.user_ids, columns)
+        assert beyond == outside
+        assert window.user_ids.tolist() == sorted({user for user, _ in held_out | outside})
 
 
 # --- laws of every split ---------------------------------------------------------------------------------
@@ -117,7 +122,7 @@ def test_held_out_items_are_not_in_the_history(build, params, random_log, kind):
     built = build(random_log(1), params(split=KINDS[kind]))
     for window in (built.validation, built.test):
         assert (window.history * window.held_out).nnz == 0
-        assert (np.diff(window.held_out.indptr) > 0).all()
+        assert (np.diff(window.came().indptr) > 0).all()
         assert set(window.held_out.data) == {1.0}
 
 
@@ -214,11 +219,15 @@ def test_the_vocabulary_comes_from_train_only(build, params, log):
         params(),
     )
     assert built.items["item_id"].tolist() == ["x", "y"]
-    assert built.test.user_ids.tolist() == ["a"]
+    assert built.test.user_ids.tolist() == ["a", "b"]  # to b comes nothing else
+    assert built.test.held_out.toarray().tolist() == [[0, 1], [0, 0]]
+    assert built.test.outside.item_ids.tolist() == ["new", "newest"]
+    assert built.test.outside.held_out.toarray().tolist() == [[0, 0], [1, 1]]
     test = built.summary["test"]
     assert (test["unknown_items"], test["unknown_items_share"]) == (2, 2 / 3)
     assert (test["unknown_interactions"], test["unknown_interactions_share"]) == (2, 2 / 3)
-    assert (test["users"], test["users_left_out"]) == (1, 1)
+    assert (test["users"], test["known_users"], test["users_left_out"]) == (2, 1, 0)
+    assert test["outside_interactions"] == 2
 
 
 def test_a_user_new_in_test_has_an_empty_history(build, params, log):

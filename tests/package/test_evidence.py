@@ -5,9 +5,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
 
 from recgan.core.errors import RecganError, Unavailable
-from recgan.features.matrices import write_features
+from recgan.features.matrices import Outside, write_features
 from recgan.package import evidence
 from recgan.package.asking import Answers
 from recgan.package.evidence import gather_evidence, trained_under
@@ -170,6 +171,29 @@ def test_popularity_is_counted_from_the_features_and_needs_no_candidate_of_that_
         ndcg.append(gains / (1 / np.log2(np.arange(2, 2 + int(held_out.sum())))).sum())
     assert floor.name == FLOOR
     assert floor.mean_other == pytest.approx(np.mean(ndcg))
+
+
+def test_a_product_outside_todays_vocabulary_is_a_hit_of_the_version_that_names_it(
+    client, named, monkeypatch, tmp_path
+):
+    root, features = make_project(tmp_path / "project", named, good_tastes=TASTES), shop_features()
+    n_users = len(features.test.user_ids)
+    everybody = csr_array(np.ones((n_users, 1), dtype=np.float32))
+    outside = Outside(np.array(["of yesterday"], dtype=object), everybody)
+    nothing = csr_array(features.test.held_out.shape, dtype=np.float32)
+    window = replace(features.test, held_out=nothing, outside=outside)
+    write_features(replace(features, test=window), root / "data" / "features")
+    first, second = (make_version(client, named.register_.name, tag=TODAY) for _ in range(2))
+
+    def answer(model_uri, histories, k, exclude_seen):
+        top = "of yesterday" if model_uri.endswith(f"/{first}") else "unheard of"
+        return Answers([[top, "item-0"]] * histories.num_rows, None)
+
+    monkeypatch.setattr(evidence, "ask", answer)
+    found = gather_evidence(root, named, client, second, first)
+    champion = next(one for one in found.comparisons if one.name == CHAMPION)
+    assert (found.users, champion.mean_challenger, champion.mean_other) == (n_users, 0, 1)
+    assert found.coverage == 1 / ITEMS  # of the vocabulary
 
 
 def test_one_to_beat_that_was_not_ranked_tonight_refuses(client, named, asked, tmp_path):

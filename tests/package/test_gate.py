@@ -138,7 +138,9 @@ def test_the_strict_mode_names_more_to_beat():
         assert decide(strict, STRICT).promote
         lost = with_comparison(strict, "ease", comparison("ease", p_holm=0.2))
         [failure] = decide(lost, STRICT).failures
-        assert failure.startswith("The challenger does not beat ease: NDCG@10 0.3000 against 0.2800")
+        assert failure.startswith(
+            "The challenger does not beat ease: NDCG@10 of all that came 0.3000 against 0.2800"
+        )
 
 
 def test_nobody_has_to_beat_itself():
@@ -181,13 +183,14 @@ def test_no_figure_of_a_retraining_may_be_missing(figure, value):
 
 def test_reasons_carry_the_figures():
     assert decide(OTHER, GATE).reasons[3] == (
-        "✓ The challenger beats the champion (version 1): NDCG@10 0.3000 against 0.2800, difference +0.0200 "
-        "[+0.0100, +0.0300], p 0.0100 < 0.05 after Holm, 500 users, who show a difference from 0.0150 on in "
-        "four of five such tests."
+        "✓ The challenger beats the champion (version 1): NDCG@10 of all that came 0.3000 against 0.2800, "
+        "difference +0.0200 [+0.0100, +0.0300], p 0.0100 < 0.05 after Holm, 500 users, "
+        "who show a difference from 0.0150 on in four of five such tests."
     )
     assert decide(SAME, GATE).reasons[3] == (
         "✓ The challenger, a retraining of the champion (version 1), loses less than 5.0% of its NDCG "
-        "(register.gate.max_loss): NDCG@10 0.3000 against 0.3020, difference -0.0020 [-0.0120, +0.0080], "
+        "(register.gate.max_loss): NDCG@10 of all that came 0.3000 against 0.3020, "
+        "difference -0.0020 [-0.0120, +0.0080], "
         "margin 0.0151, p 0.0100 < 0.05 one-sided, 500 users, who let an equal one pass in four of five such "
         "tests from a margin of 0.0125 on."
     )

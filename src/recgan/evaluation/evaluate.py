@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from scipy.sparse import csr_array
 
 from recgan.core.errors import RecganError
 from recgan.evaluation.candidates import Candidate, best_of, challenger
+from recgan.evaluation.days import day_by_day
 from recgan.evaluation.metrics import (
     item_popularity,
     next_item_metrics,
@@ -20,19 +20,18 @@ from recgan.evaluation.metrics import (
     system_metrics,
     user_metrics,
 )
+from recgan.evaluation.rankings import Rankings
 from recgan.evaluation.segments import FEW_USERS, segments
 from recgan.evaluation.settings import EvaluateParams
 from recgan.evaluation.significance import compare, intervals
 from recgan.features.matrices import Features
 from recgan.recommenders.protocol import Recommender, recommend
-from recgan.recommenders.ranking import ndcg, once
+from recgan.recommenders.ranking import ndcg
 
 POPULARITY_PARTS = 20
 """Equal parts of the catalogue in which the popularity of what is shown and bought is told."""
 
 _log = logging.getLogger(__name__)
-
-Rankings = dict[str, NDArray[np.int32]]
 
 
 @dataclass(frozen=True)
@@ -66,8 +65,9 @@ def evaluate(
     Raises:
         RecganError: every candidate was skipped, or no user has anything held out.
     """
-    held = np.flatnonzero(np.diff(features.test.held_out.indptr))
-    left_out = features.test.held_out.shape[0] - held.size
+    came = features.test.came()
+    held = np.flatnonzero(np.diff(came.indptr))
+    left_out = came.shape[0] - held.size
     _log.info("%d test users, %d left out because nothing is held out", held.size, left_out)
     if held.size == 0:
         raise RecganError(
@@ -89,7 +89,7 @@ def evaluate(
         "features_md5": features.summary.get("md5"),
         "cuts": features.summary.get("cuts"),
         **measured,
-        "adversarial": _adversarial(candidates, of_test, csr_array(features.test.held_out[held]), params),
+        "adversarial": _adversarial(candidates, of_test, csr_array(came[held]), params),
     }
     return Evaluation(summary, per_user, rankings)
 
@@ -139,39 +139,16 @@ def _adversarial(
     return {"gan": gan, "classical": classical, "comparisons": [asdict(one) for one in comparisons]}
 
 
-def read_rankings(path: Path, features: Features, longest: int) -> Rankings:
-    """Read the candidates' rankings, cut to the longest k; an item repeated in a list counts once.
-
-    Raises:
-        RecganError: they are missing, not readable, too short, or of other features.
-    """
-    try:
-        with np.load(path) as stored:
-            rankings = {name: stored[name] for name in stored.files}
-    except (OSError, ValueError) as error:
-        raise RecganError(f"no readable rankings in {path} ({error}); run dvc repro evaluate") from None
-    n_users, n_items = features.test.history.shape
-    for name, ranking in rankings.items():
-        if ranking.shape[0] != n_users or ranking.max(initial=-1) >= n_items:
-            raise RecganError(
-                f"{path} ranks {ranking.shape[0]} users with {name}, but the features have {n_users} "
-                f"test users and {n_items} items; run dvc repro evaluate"
-            )
-        if ranking.shape[1] < min(longest, n_items):
-            raise RecganError(
-                f"evaluate.k has {longest}, but the rankings are {ranking.shape[1]} long; "
-                f"choose no k above {ranking.shape[1]}"
-            )
-    return {name: once(ranking[:, :longest]) for name, ranking in rankings.items()}
-
-
 def measure(
     rankings: Mapping[str, NDArray[np.int32]],
     features: Features,
     rows: NDArray[np.intp],
     params: EvaluateParams,
 ) -> tuple[dict[str, Any], pd.DataFrame]:
-    """Measure rankings of the same users: metrics, intervals, comparisons, segments.
+    """Measure rankings of the same users: metrics, intervals, comparisons, segments, days.
+
+    All that came counts, also the items outside the vocabulary; `known_ndcg` is of the vocabulary alone, over
+    the users to whom something of it came.
 
     Args:
         rankings: name → (rows, places); the first is the one that the others are compared with.
@@ -183,11 +160,17 @@ def measure(
         What the summary says of them, and a table with one row for each user.
     """
     history, held_out = csr_array(features.test.history[rows]), csr_array(features.test.held_out[rows])
+    came = csr_array(features.test.came()[rows])
+    knows = np.diff(held_out.indptr) > 0
     popularity = item_popularity(features.train_validation)
     n_users = features.train_validation.shape[0]
     k = params.primary_k
     shown = (f"hr_at_{k}", f"ndcg_at_{k}")
-    of_users = {name: user_metrics(ranking, held_out, params.k) for name, ranking in rankings.items()}
+    of_users = {name: user_metrics(ranking, came, params.k) for name, ranking in rankings.items()}
+    of_known = {
+        name: {f"known_ndcg_at_{cut}": ndcg(ranking, held_out, cut)[knows] for cut in params.k}
+        for name, ranking in rankings.items()
+    }
     next_items = features.test.next_items()[rows]
     dated = next_items >= 0
     per_user = pd.DataFrame(
@@ -195,18 +178,21 @@ def measure(
             "user_id": features.test.user_ids[rows].astype(str),
             "history_items": np.diff(history.indptr),
             "held_out_items": np.diff(held_out.indptr),
+            "outside_items": np.diff(came.indptr) - np.diff(held_out.indptr),
         }
         | {f"{name}.{metric}": of_users[name][metric] for name in rankings for metric in shown}
     )
     ranged = [f"{metric}_at_{cut}" for cut in params.k for metric in ("hr", "ndcg", "recall")]
-    columns = np.stack([of_users[name][metric] for name in rankings for metric in ranged], axis=1)
-    ranges = iter(intervals(columns, params.bootstrap_samples, params.confidence, params.seed))
+    ranges = _ranges({name: {one: of_users[name][one] for one in ranged} for name in rankings}, params)
+    of_known_ranges = _ranges(of_known, params)
     recommenders = {
         name: {
-            "metrics": {metric: float(values.mean()) for metric, values in of_users[name].items()}
+            "metrics": {
+                metric: float(values.mean()) for metric, values in (of_users[name] | of_known[name]).items()
+            }
             | _next_item(ranking[dated], next_items[dated], params.k)
             | system_metrics(ranking, history, popularity, n_users, params.k),
-            "intervals": {metric: asdict(next(ranges)) for metric in ranged},
+            "intervals": ranges[name] | of_known_ranges[name],
         }
         for name, ranking in rankings.items()
     }
@@ -219,9 +205,13 @@ def measure(
         params.confidence,
         params.seed,
     )
-    parts = segments(history, held_out, popularity, params.head_share, new_items(features, params))
+    parts = segments(history, came, popularity, params.head_share, new_items(features, params))
     measured = {
         "primary_k": k,
+        "known_users": int(knows.sum()),
+        "outside_items": came.shape[1] - held_out.shape[1],
+        "outside_share": 1 - held_out.nnz / came.nnz,
+        "days": day_by_day(rankings, features, rows, k),
         "bootstrap_samples": params.bootstrap_samples,
         "confidence": params.confidence,
         "recommenders": recommenders,
@@ -257,7 +247,8 @@ def flat_metrics(summary: Mapping[str, Any]) -> dict[str, float]:
     MLflow allows letters, digits, dots and underscores in a name, no `@`.
     """
     k = summary["primary_k"]
-    flat: dict[str, float] = {"users": summary["users"], "users_left_out": summary["users_left_out"]}
+    counts = ("users", "users_left_out", "known_users", "outside_share")
+    flat: dict[str, float] = {name: summary[name] for name in counts}
     for name, measured in summary["recommenders"].items():
         flat |= {f"{name}.{metric}": value for metric, value in measured["metrics"].items()}
         for metric, interval in measured["intervals"].items():
@@ -266,6 +257,15 @@ def flat_metrics(summary: Mapping[str, Any]) -> dict[str, float]:
         ours = summary["challenger"]
         flat[f"{ours}.{segment}.ndcg_at_{k}"] = part["ndcg"][ours]
     return flat
+
+
+def _ranges(
+    of_users: Mapping[str, Mapping[str, NDArray[np.float64]]], params: EvaluateParams
+) -> dict[str, dict[str, Any]]:
+    """Return the interval of each metric of each recommender, all of the same users."""
+    columns = np.stack([values for metrics in of_users.values() for values in metrics.values()], axis=1)
+    ranges = iter(intervals(columns, params.bootstrap_samples, params.confidence, params.seed))
+    return {name: {metric: asdict(next(ranges)) for metric in one} for name, one in of_users.items()}
 
 
 def _segment(

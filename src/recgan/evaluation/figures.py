@@ -129,6 +129,20 @@ def segment_figures(summary: Mapping[str, Any], by_ndcg: Sequence[str]) -> list[
     ]
 
 
+def day_figures(summary: Mapping[str, Any], by_ndcg: Sequence[str]) -> list[Figure]:
+    """Return the NDCG of each day of the test window; none unless the split is in time."""
+    days = summary.get("days")
+    if not days:
+        return []
+    xs = [float(day["day"]) for day in days]
+    lines = [
+        Line(label_of(summary, name), xs, [day["ndcg"][name] for day in days], _colour(summary, name))
+        for name in by_ndcg
+    ]
+    caption = f"NDCG@{summary['primary_k']} of what came on each day of the test window"
+    return [chart_of(caption, line_chart, lines, "day of the window")]
+
+
 def beyond_accuracy(summary: Mapping[str, Any], by_ndcg: Sequence[str]) -> list[Figure]:
     """Return what ranks say beside being right: coverage, novelty, bias."""
     k = summary["primary_k"]

@@ -15,6 +15,7 @@ from recgan.core import layout
 from recgan.core.errors import RecganError
 from recgan.core.files import read_json
 from recgan.evaluation.candidates import adversarial_words, candidate_rows
+from recgan.evaluation.days import DAYS, came_words, day_words, outside_share
 from recgan.evaluation.figures import (
     Figure,
     accuracy_figures,
@@ -22,6 +23,7 @@ from recgan.evaluation.figures import (
     chart_of,
     comparison_figures,
     curve_figures,
+    day_figures,
     ks_of,
     label_of,
     mark_of,
@@ -135,6 +137,11 @@ def render(
         detectable=detectable_words(summary["users"], summary["confidence"]),
         segments=segment_figures(summary, by_ndcg),
         few_users=FEW_USERS,
+        days=day_figures(summary, by_ndcg),
+        days_words=DAYS,
+        day_words=day_words,
+        outside_share=outside_share,
+        came=came_words(summary),
         beyond=beyond_accuracy(summary, by_ndcg),
         popularity=popularity_figures(summary, by_ndcg),
         p=lambda value: "<0.001" if value < 0.001 else figure(value, 3),

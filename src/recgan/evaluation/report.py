@@ -8,6 +8,7 @@ from recgan.core import layout
 from recgan.core.errors import RecganError
 from recgan.core.files import read_json
 from recgan.evaluation.candidates import adversarial_words, candidate_rows
+from recgan.evaluation.days import DAYS, came_words, day_words, outside_share
 from recgan.evaluation.figures import label_of
 from recgan.evaluation.segments import FEW_USERS
 from recgan.evaluation.significance import detectable_words
@@ -36,13 +37,17 @@ def evaluation_table(root: Path = Path()) -> str:
 
 
 def comparison_table(summary: Mapping[str, Any]) -> str:
-    """Return a line for each candidate: HR and NDCG with intervals, coverage, p against the challenger."""
+    """Return a line for each candidate: HR and NDCG with intervals, coverage, p against the challenger.
+
+    HR and NDCG are of all that came, known NDCG of the vocabulary alone.
+    """
     k = summary["primary_k"]
     p_values = {comparison["name"]: comparison["p_holm"] for comparison in summary["comparisons"]}
     head = [
         "recommender",
         f"HR@{k} [{summary['confidence']:.0%} CI]",
         f"NDCG@{k} [{summary['confidence']:.0%} CI]",
+        f"known NDCG@{k}",
         f"coverage@{k}",
         "p vs challenger",
     ]
@@ -52,6 +57,7 @@ def comparison_table(summary: Mapping[str, Any]) -> str:
             label_of(summary, name),
             _with_interval(measured, f"hr_at_{k}"),
             _with_interval(measured, f"ndcg_at_{k}"),
+            _number(measured["metrics"].get(f"known_ndcg_at_{k}")),
             f"{measured['metrics'].get(f'coverage_at_{k}', 0):.1%}",
             _p(p_values[name]) if name in p_values else "",
         ]
@@ -84,6 +90,11 @@ def report(summary: Mapping[str, Any]) -> str:
         ]
         for segment, part in summary["segments"].items()
     ]
+    days = [
+        [day_words(day), f"{day['users']:,}", f"{outside_share(day):.1%}"]
+        + [f"{day['ndcg'][name]:.4f}" for name in names]
+        for day in summary.get("days", ())
+    ]
     every_metric = [
         [metric.replace("_at_", "@"), *(_number(metrics[name].get(metric)) for name in names)]
         for metric in metrics[summary["challenger"]]
@@ -93,9 +104,9 @@ def report(summary: Mapping[str, Any]) -> str:
             "# Evaluation on the test window",
             "",
             f"{summary['users']:,} users with something held out ({summary['users_left_out']:,} without, "
-            f"left out), {summary['items']:,} items, the full catalogue ranked. Intervals and p by bootstrap "
-            f"over users ({summary['bootstrap_samples']:,} samples); p is two-sided, in the first table "
-            "after Holm over all candidates.",
+            f"left out), {summary['items']:,} items, the full catalogue ranked. {came_words(summary)} "
+            f"Intervals and p by bootstrap over users ({summary['bootstrap_samples']:,} samples); p is "
+            "two-sided, in the first table after Holm over all candidates.",
             "",
             comparison_table(summary),
             "",
@@ -122,6 +133,18 @@ def report(summary: Mapping[str, Any]) -> str:
             "",
             _table(["segment", "users", *(label_of(summary, name) for name in names)], parts),
             "",
+            *(
+                [
+                    f"## Day by day, NDCG@{k}",
+                    "",
+                    DAYS,
+                    "",
+                    _table(["day", "users", "outside", *(label_of(summary, name) for name in names)], days),
+                    "",
+                ]
+                if days
+                else []
+            ),
             "## Every metric",
             "",
             _table(["metric", *(label_of(summary, name) for name in names)], every_metric),

@@ -24,13 +24,14 @@ def segments(
 
     Args:
         history: (users, items), the users' histories.
-        held_out: (users, items), nonzero where an item is held out.
+        held_out: (users, items), nonzero where an item is held out; further columns are of items outside the
+            vocabulary, which are in the segments of users and in none of items.
         popularity: (items,) number of users of each item.
         head_share: share of the items that is the head, at least one item.
         new_items: (items,) True where an item is new; None where that is not known.
 
     Returns:
-        Name → (users, items); a segment in which nobody has anything held out is missing.
+        Name → of the shape of `held_out`; a segment in which nobody has anything held out is missing.
     """
     sizes = np.diff(history.indptr)
     new_users = sizes == 0
@@ -46,6 +47,8 @@ def segments(
     of_items = {"head_items": head, "tail_items": ~head}
     if new_items is not None:
         of_items["new_items"] = new_items
+    n_outside = held_out.shape[1] - popularity.size
+    of_items = {name: np.pad(items, (0, n_outside)) for name, items in of_items.items()}
     parts = {name: diags_array(users.astype(np.float32)) @ held_out for name, users in of_users.items()}
     parts |= {name: held_out @ diags_array(items.astype(np.float32)) for name, items in of_items.items()}
     restricted = {name: csr_array(part) for name, part in parts.items()}

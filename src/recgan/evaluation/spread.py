@@ -53,10 +53,9 @@ def spread(
     """
     if not replications:
         return None
-    some = np.diff(features.test.held_out.indptr) > 0
-    today = {
-        name: ndcg(one, features.test.held_out, params.primary_k)[some] for name, one in rankings.items()
-    }
+    came = features.test.came()
+    some = np.diff(came.indptr) > 0
+    today = {name: ndcg(one, came, params.primary_k)[some] for name, one in rankings.items()}
     table = _table(today, features.test.user_ids[some], seeds, replications)
     starts = {0: (features.summary.get("cuts") or {}).get("test_start", "today's")} | {
         one.window: one.test_start for one in replications

@@ -9,7 +9,6 @@ import ibis
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
 from recgan.core import memory
 from recgan.core.errors import RecganError
@@ -19,9 +18,10 @@ from recgan.data.quarantine import QUARANTINE
 from recgan.features.cells import Cells, ages_of, cells_of, first_times_of, microseconds, places, times_of
 from recgan.features.clean import Log, counting_events, describe
 from recgan.features.cold import first_events, new_items
-from recgan.features.confidence import FIXED_POINT, NO_TIME, Pairs, code_pairs, pair_events
+from recgan.features.confidence import Pairs, code_pairs, pair_events
 from recgan.features.draw import pair_draws
-from recgan.features.matrices import ColdStart, Features, HeldOut, beside, to_csr
+from recgan.features.item_table import item_table
+from recgan.features.matrices import ColdStart, Features, HeldOut, Outside, beside, to_csr
 from recgan.features.settings import FeaturesParams, Split
 from recgan.features.split import (
     TEST,
@@ -227,7 +227,9 @@ def _hold_out(
             f"{(inside & ~asked).sum()} of these with items the user had seen; "
             f"{_remedy(params.split, window)}"
         )
-    users, before = np.unique(cells.users[asked]), cells.windows < window
+    others = (cells.windows == window) & ~cells.known
+    others &= params.repeat_purchases | (cells.first_windows == window)
+    users, before = np.unique(cells.users[asked | others]), cells.windows < window
     history = cells.matrix(before, users, at_test=window == TEST)
     days = ages_of(cells, pairs, before, users, log, now)
     return HeldOut(
@@ -236,6 +238,23 @@ def _hold_out(
         held_out=cells.matrix(asked, users, binary=True),
         ages=None if days is None else beside(history, days),
         held_out_times=first_times_of(cells, pairs, asked, users, log),
+        outside=_outside(cells, pairs, others, users, log),
+    )
+
+
+def _outside(
+    cells: Cells, pairs: Pairs, others: NDArray[np.bool_], users: NDArray[np.int32], log: Log
+) -> Outside | None:
+    """Take what came of items outside the vocabulary, as if those were one of their own."""
+    if not others.any():
+        return None
+    items = pairs.rows["item"].to_numpy()
+    codes = np.unique(items[others])
+    own = replace(cells, vocabulary=codes, positions=places(codes, len(pairs.item_ids))[items])
+    return Outside(
+        item_ids=pairs.item_ids[codes],
+        held_out=own.matrix(others, users, binary=True),
+        held_out_times=first_times_of(own, pairs, others, users, log),
     )
 
 
@@ -264,37 +283,4 @@ def _cold_start(
             (len(users), len(table)),
             binary=True,
         ),
-    )
-
-
-def item_table(pairs: Pairs, cells: Cells, train: csr_array, items: pd.DataFrame, log: Log) -> pd.DataFrame:
-    """Describe each item of the vocabulary, by the items table and by its events in the train window."""
-    n_items = len(cells.vocabulary)
-    in_train = (cells.windows == TRAIN) & cells.known
-    position, rows = cells.positions[in_train], pairs.rows[in_train]
-
-    def total(name: str) -> NDArray[np.float64]:
-        # Whole numbers add up exactly in any order.
-        return np.bincount(position, weights=rows[name], minlength=n_items).astype(np.float64)
-
-    def share(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:
-        quotient = np.full(n_items, np.nan)
-        np.divide(part, whole, out=quotient, where=whole > 0)
-        return quotient
-
-    before_test = (cells.windows < TEST) & cells.known & (pairs.rows["first"].to_numpy() != NO_TIME)
-    latest = np.iinfo(np.int64).max
-    first = np.full(n_items, latest)
-    np.minimum.at(first, cells.positions[before_test], pairs.rows["first"].to_numpy()[before_test])
-    first[first == latest] = NO_TIME
-
-    table = pd.DataFrame({"item_id": pairs.item_ids[cells.vocabulary].astype(str)})
-    table = table.merge(items, on="item_id", how="left", validate="one_to_one")
-    return table.assign(
-        popularity=np.bincount(train.indices, minlength=n_items),
-        first_seen=pd.Series(first.astype("datetime64[us]")).dt.tz_localize("UTC"),
-        mean_price=share(total("price_sum") / FIXED_POINT, total("prices")),
-        mean_rating=share(total("rating_sum") / FIXED_POINT, total("ratings")),
-        purchases_per_view=share(total("purchase"), total("view")),
-        trend=share(total("recent"), total("events")) if log.start is not None else np.nan,
     )

@@ -13,44 +13,9 @@ from scipy.sparse import csr_array, load_npz, save_npz
 
 from recgan.core.errors import RecganError
 from recgan.core.files import read_json, read_whole, write_json
-
-
-@dataclass(frozen=True)
-class HeldOut:
-    """A window to predict: for each user with something in it, the history before and what came.
-
-    Items outside the vocabulary are in neither matrix; their number stands in the summary.
-    """
-
-    user_ids: NDArray[np.object_]
-    """(rows,) users with at least one held-out item, new users included (their history is empty or short)."""
-    history: csr_array
-    """(rows, items) confidences of everything before the window."""
-    held_out: csr_array
-    """(rows, items) 1 where an item is in the window; without seen items unless repeats are wanted."""
-    ages: csr_array | None = None
-    """(rows, items) the entries of `history` in their order, 0 a stored entry: days from the user's last
-    event with the item to the window's start. Only a split in time has one; the others count to the log's
-    end. None unless every event that counts has a timestamp."""
-    held_out_times: NDArray[np.float64] | None = None
-    """(entries of held_out,) beside `held_out.data`: days from the log's start to the user's first event with
-    the item in the window, in float64, since float32 would tie what is seconds apart; None as `ages` is."""
-
-    def next_items(self) -> NDArray[np.int32]:
-        """Return the item (rows,) that each user came to first in the window; -1 where that is unknown.
-
-        Of items met first at the same instant, the one with the lower position is the next.
-        """
-        found = np.full(self.held_out.shape[0], -1, dtype=np.int32)
-        if self.held_out_times is None:
-            return found
-        there = self.held_out.data != 0
-        rows = np.repeat(np.arange(len(found)), np.diff(self.held_out.indptr))[there]
-        items, times = self.held_out.indices[there], self.held_out_times[there]
-        order = np.lexsort((items, times, rows))
-        users, first = np.unique(rows[order], return_index=True)
-        found[users] = items[order][first]
-        return found
+from recgan.features.held_out import HeldOut as HeldOut
+from recgan.features.held_out import Outside as Outside
+from recgan.features.held_out import beside as beside
 
 
 @dataclass(frozen=True)
@@ -118,11 +83,6 @@ def to_csr(
     )
 
 
-def beside(matrix: csr_array, values: NDArray[np.floating[Any]]) -> csr_array:
-    """Return a matrix of the same entries with other values; a 0 among them stays an entry."""
-    return csr_array((values, matrix.indices, matrix.indptr), shape=matrix.shape)
-
-
 def content_md5(features: Features) -> str:
     """Hash all that features holds but its summary, whatever the file format around it."""
     digest = hashlib.md5(usedforsecurity=False)
@@ -130,6 +90,8 @@ def content_md5(features: Features) -> str:
     windows = [window for window in (features.validation, features.test, *cold_starts) if window is not None]
     matrices = [features.train, features.train_validation]
     matrices += [matrix for window in windows for matrix in (window.history, window.held_out)]
+    outside = [one.outside for one in (features.validation, features.test) if one and one.outside]
+    matrices += [one.held_out for one in outside]
     for matrix in matrices:
         digest.update(str(matrix.shape).encode())
         digest.update(matrix.indptr.astype("<i8").tobytes())
@@ -142,7 +104,11 @@ def content_md5(features: Features) -> str:
         if held is not None and held.ages is not None and held.held_out_times is not None:
             digest.update(held.ages.data.astype("<f4").tobytes())
             digest.update(held.held_out_times.astype("<f8").tobytes())
-    for names in (features.user_ids, *(window.user_ids for window in windows)):
+    for one in outside:
+        if one.held_out_times is not None:
+            digest.update(one.held_out_times.astype("<f8").tobytes())
+    ids = [*(window.user_ids for window in windows), *(one.item_ids for one in outside)]
+    for names in (features.user_ids, *ids):
         digest.update("\0".join([str(len(names)), *names]).encode())
     for table in (features.items, *(cold.items for cold in cold_starts)):
         digest.update("\0".join([str(len(table)), *table.columns]).encode())
@@ -168,6 +134,11 @@ def write_features(features: Features, folder: Path) -> None:
             if window.ages is not None and window.held_out_times is not None:
                 np.save(folder / f"{name}_ages.npy", window.ages.data)  # beside the history's own entries
                 np.save(folder / f"{name}_held_out_times.npy", window.held_out_times)
+            if (outside := window.outside) is not None:
+                save_npz(folder / f"{name}_outside.npz", outside.held_out)
+                _write_ids(outside.item_ids, folder / f"{name}_outside_items.parquet", "item_id")
+                if outside.held_out_times is not None:
+                    np.save(folder / f"{name}_outside_times.npy", outside.held_out_times)
     for name, cold in (("cold_validation", features.cold_validation), ("cold_test", features.cold_test)):
         if cold is not None:
             cold.items.to_parquet(folder / f"{name}_items.parquet", index=False)
@@ -181,8 +152,8 @@ def _write_window(window: HeldOut | ColdStart, name: str, folder: Path) -> None:
     _write_ids(window.user_ids, folder / f"{name}_users.parquet")
 
 
-def _write_ids(user_ids: NDArray[np.object_], path: Path) -> None:
-    pd.DataFrame({"user_id": user_ids.astype(str)}).to_parquet(path, index=False)
+def _write_ids(ids: NDArray[np.object_], path: Path, column: str = "user_id") -> None:
+    pd.DataFrame({column: ids.astype(str)}).to_parquet(path, index=False)
 
 
 def read_features(folder: Path) -> Features:
@@ -200,7 +171,7 @@ def _read(folder: Path) -> Features:
         features = Features(
             train=_matrix(folder / "train.npz"),
             train_validation=_matrix(folder / "train_validation.npz"),
-            user_ids=_user_ids(folder / "users.parquet"),
+            user_ids=_ids(folder / "users.parquet"),
             items=pd.read_parquet(folder / "items.parquet"),
             validation=_read_held_out(folder, "validation")
             if (folder / "validation_held_out.npz").exists()
@@ -228,14 +199,25 @@ def _read(folder: Path) -> Features:
 
 
 def _read_held_out(folder: Path, name: str) -> HeldOut:
-    history, held_out_times = _matrix(folder / f"{name}_history.npz"), folder / f"{name}_held_out_times.npy"
+    history = _matrix(folder / f"{name}_history.npz")
     days = _read_times(folder / f"{name}_ages.npy")
     return HeldOut(
-        user_ids=_user_ids(folder / f"{name}_users.parquet"),
+        user_ids=_ids(folder / f"{name}_users.parquet"),
         history=history,
         held_out=_matrix(folder / f"{name}_held_out.npz"),
         ages=None if days is None else beside(history, days),
-        held_out_times=np.load(held_out_times) if held_out_times.exists() else None,
+        held_out_times=_read_exact(folder / f"{name}_held_out_times.npy"),
+        outside=_read_outside(folder, name),
+    )
+
+
+def _read_outside(folder: Path, name: str) -> Outside | None:
+    if not (folder / f"{name}_outside.npz").exists():
+        return None
+    return Outside(
+        item_ids=_ids(folder / f"{name}_outside_items.parquet", "item_id"),
+        held_out=_matrix(folder / f"{name}_outside.npz"),
+        held_out_times=_read_exact(folder / f"{name}_outside_times.npy"),
     )
 
 
@@ -244,7 +226,7 @@ def _read_cold_start(folder: Path, name: str) -> ColdStart | None:
         return None
     return ColdStart(
         items=pd.read_parquet(folder / f"{name}_items.parquet"),
-        user_ids=_user_ids(folder / f"{name}_users.parquet"),
+        user_ids=_ids(folder / f"{name}_users.parquet"),
         history=_matrix(folder / f"{name}_history.npz"),
         held_out=_matrix(folder / f"{name}_held_out.npz"),
     )
@@ -254,9 +236,13 @@ def _read_times(path: Path) -> NDArray[np.float32] | None:
     return np.asarray(np.load(path), dtype=np.float32) if path.exists() else None
 
 
+def _read_exact(path: Path) -> NDArray[np.float64] | None:
+    return np.asarray(np.load(path), dtype=np.float64) if path.exists() else None
+
+
 def _matrix(path: Path) -> csr_array:
     return csr_array(load_npz(path))
 
 
-def _user_ids(path: Path) -> NDArray[np.object_]:
-    return pd.read_parquet(path)["user_id"].to_numpy(dtype=object)
+def _ids(path: Path, column: str = "user_id") -> NDArray[np.object_]:
+    return pd.read_parquet(path)[column].to_numpy(dtype=object)

@@ -17,7 +17,7 @@ from scipy.sparse import csr_array
 
 from recgan.core import layout
 from recgan.core.errors import RecganError, Unavailable
-from recgan.evaluation.evaluate import read_rankings
+from recgan.evaluation.rankings import read_rankings
 from recgan.evaluation.settings import EvaluateParams
 from recgan.evaluation.significance import Comparison, NonInferiority, compare, non_inferiority
 from recgan.features.identity import Identity, unfair
@@ -40,9 +40,9 @@ def gather_evidence(
     """Judge a version and the champion on today's test window, with popularity and the candidates of today.
 
     Every packaged model gets the histories as item ids with the confidences and ages of the features, as
-    evaluate takes them. It answers with item ids. An id outside today's vocabulary is a miss that keeps its
-    place. Whoever may have been trained on what is held out today is not compared, nor is anyone on too few
-    users.
+    evaluate takes them. It answers with item ids. All that came counts, products outside today's vocabulary
+    too: an older version may name one. Any other id outside it is a miss that keeps its place. Whoever may
+    have been trained on what is held out today is not compared, nor is anyone on too few users.
 
     Args:
         root: the project.
@@ -57,12 +57,15 @@ def gather_evidence(
     name, k = params.register_.name, params.evaluate.primary_k
     features = read_features(root / layout.FEATURES)
     item_ids = features.items["item_id"].astype(str).tolist()
+    outside = features.test.outside
+    named = item_ids + ([] if outside is None else outside.item_ids.tolist())
     gate = params.register_.gate
     candidate = client.get_model_version(name, version).tags.get(CANDIDATE) or challenger_of(root)
     others = others_to_beat(candidate, gate)
     tonight = read_rankings(root / layout.EVALUATION / "rankings.npz", features, k) if others else {}
-    rows = np.flatnonzero(np.diff(features.test.held_out.indptr))  # as in evaluate
-    held_out = csr_array(features.test.held_out[rows])
+    came = features.test.came()
+    rows = np.flatnonzero(np.diff(came.indptr))  # as in evaluate
+    held_out = csr_array(came[rows])
     histories, ages = csr_array(features.test.history[rows]), features.test.ages
     asked = questions(
         histories, pa.array(item_ids, pa.string()), None if ages is None else csr_array(ages[rows])
@@ -71,7 +74,7 @@ def gather_evidence(
 
     def rank(version: str) -> tuple[NDArray[np.int32], str | None]:
         answers = ask(f"models:/{name}/{version}", asked, k, exclude_seen)
-        return to_positions(answers.item_ids, item_ids, k), answers.error
+        return to_positions(answers.item_ids, named, k), answers.error
 
     log.info("asking challenger %s for %s users", version, f"{len(rows):,}")
     ranking, smoke_error = rank(version)
@@ -84,7 +87,7 @@ def gather_evidence(
         users=len(rows),
         expectations_passed=validation_passed(root),
         comparisons=(),
-        coverage=len(np.unique(ranking[ranking >= 0])) / len(item_ids) if smoke_error is None else math.nan,
+        coverage=math.nan if smoke_error is not None else _coverage(ranking, len(item_ids)),
         smoke_error=smoke_error,
         challenger_unfair=unfair(trained_under(client, name, version), now),
         champion_unfair=None
@@ -119,6 +122,11 @@ def gather_evidence(
         params.evaluate,
     )
     return replace(evidence, comparisons=comparisons, retraining=retraining)
+
+
+def _coverage(ranking: NDArray[np.int32], n_items: int) -> float:
+    """Return the share of the vocabulary, the first n positions, that is shown."""
+    return len(np.unique(ranking[(ranking >= 0) & (ranking < n_items)])) / n_items
 
 
 def compared(
@@ -181,7 +189,7 @@ def trained_under(client: MlflowClient, name: str, version: str) -> Identity | N
 def to_positions(answers: list[list[str]], item_ids: list[str], k: int) -> NDArray[np.int32]:
     """Turn lists of item ids into positions (rows, k), -1 where a list ends.
 
-    An id unknown today and one that the list has named before are -1 too: misses that keep their place.
+    Any other id and one that the list has named before are -1 too: misses that keep their place.
     """
     positions = {item_id: position for position, item_id in enumerate(item_ids)}
     ranking = np.full((len(answers), k), -1, dtype=np.int32)

@@ -27,8 +27,8 @@ class Evidence:
     """Users of the test window over whom the comparisons were made."""
     expectations_passed: bool
     comparisons: tuple[Comparison, ...]
-    """NDCG at primary_k against popularity, each of must_beat, and a champion that is another recommender or
-    has other settings; Holm was applied over all of them."""
+    """NDCG at primary_k of all that came, known or not, against popularity, each of must_beat, and a champion
+    that is another recommender or has other settings; Holm was applied over all of them."""
     coverage: float
     """Share of the catalogue that the challenger's lists at primary_k reach."""
     smoke_error: str | None
@@ -156,8 +156,9 @@ def _is_finite(comparison: Comparison) -> bool:
 
 def _figures(comparison: Comparison, evidence: Evidence) -> str:
     return (
-        f"NDCG@{evidence.primary_k} {comparison.mean_challenger:.4f} against {comparison.mean_other:.4f}, "
-        f"difference {comparison.difference:+.4f} [{comparison.low:+.4f}, {comparison.high:+.4f}]"
+        f"NDCG@{evidence.primary_k} of all that came {comparison.mean_challenger:.4f} against "
+        f"{comparison.mean_other:.4f}, difference {comparison.difference:+.4f} "
+        f"[{comparison.low:+.4f}, {comparison.high:+.4f}]"
     )
 
 

@@ -1,4 +1,7 @@
-"""NDCG of a ranking: what early stopping, tuning and evaluation all measure with."""
+"""NDCG of a ranking: what early stopping, tuning and evaluation all measure with.
+
+Of all that came (`HeldOut.came`), known or not, unless it is called known: that is of the vocabulary alone.
+"""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,12 +75,16 @@ def ndcg(ranking: NDArray[np.int32], held_out: csr_array, k: int) -> NDArray[np.
 def user_ndcg(
     recommender: Recommender, window: HeldOut, k: int, exclude_seen: bool
 ) -> tuple[NDArray[np.object_], NDArray[np.float64]]:
-    """Return the ids and NDCG at k of a window's users with something held out, the full catalogue ranked."""
+    """Return the ids and NDCG at k of a window's users to whom something came, the full catalogue ranked.
+
+    All that came counts: an item outside the vocabulary is a miss that the ideal list has.
+    """
     ranking, _ = recommend(recommender, window.history, k, exclude_seen, ages=window.ages)
-    some = np.diff(window.held_out.indptr) > 0
-    return window.user_ids[some], ndcg(ranking, window.held_out, k)[some]
+    came = window.came()
+    some = np.diff(came.indptr) > 0
+    return window.user_ids[some], ndcg(ranking, came, k)[some]
 
 
 def window_ndcg(recommender: Recommender, window: HeldOut, k: int, exclude_seen: bool) -> float:
-    """Return the mean NDCG at k over a window's users with something held out, the full catalogue ranked."""
+    """Return the mean NDCG at k over a window's users, of all that came, the full catalogue ranked."""
     return float(user_ndcg(recommender, window, k, exclude_seen)[1].mean())

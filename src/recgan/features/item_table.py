@@ -1,0 +1,44 @@
+"""What is known of each item of the vocabulary."""
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from recgan.features.cells import Cells
+from recgan.features.clean import Log
+from recgan.features.confidence import FIXED_POINT, NO_TIME, Pairs
+from recgan.features.split import TEST, TRAIN
+
+
+def item_table(pairs: Pairs, cells: Cells, train: csr_array, items: pd.DataFrame, log: Log) -> pd.DataFrame:
+    """Describe each item of the vocabulary, by the items table and by its events in the train window."""
+    n_items = len(cells.vocabulary)
+    in_train = (cells.windows == TRAIN) & cells.known
+    position, rows = cells.positions[in_train], pairs.rows[in_train]
+
+    def total(name: str) -> NDArray[np.float64]:
+        # Whole numbers add up exactly in any order.
+        return np.bincount(position, weights=rows[name], minlength=n_items).astype(np.float64)
+
+    def share(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:
+        quotient = np.full(n_items, np.nan)
+        np.divide(part, whole, out=quotient, where=whole > 0)
+        return quotient
+
+    before_test = (cells.windows < TEST) & cells.known & (pairs.rows["first"].to_numpy() != NO_TIME)
+    latest = np.iinfo(np.int64).max
+    first = np.full(n_items, latest)
+    np.minimum.at(first, cells.positions[before_test], pairs.rows["first"].to_numpy()[before_test])
+    first[first == latest] = NO_TIME
+
+    table = pd.DataFrame({"item_id": pairs.item_ids[cells.vocabulary].astype(str)})
+    table = table.merge(items, on="item_id", how="left", validate="one_to_one")
+    return table.assign(
+        popularity=np.bincount(train.indices, minlength=n_items),
+        first_seen=pd.Series(first.astype("datetime64[us]")).dt.tz_localize("UTC"),
+        mean_price=share(total("price_sum") / FIXED_POINT, total("prices")),
+        mean_rating=share(total("rating_sum") / FIXED_POINT, total("ratings")),
+        purchases_per_view=share(total("purchase"), total("view")),
+        trend=share(total("recent"), total("events")) if log.start is not None else np.nan,
+    )
