@@ -30,9 +30,9 @@ endif
 images: $(INSTALLED)  ## the image GAN of images/params.yaml, measured, registered and judged
 	@$(BIN)/python -m flows.images
 
-tune: $(INSTALLED)  ## search settings on validation (CANDIDATE=rcgan TRIALS=30 or MINUTES=…; WRITE=1 puts them into params.yaml)
+tune: $(INSTALLED)  ## search settings on validation (CANDIDATE=rcgan TRIALS=30 or MINUTES=…, SEEDS=3; WRITE=1 puts them into params.yaml)
 	@$(BIN)/python -m recgan tune $(if $(CANDIDATE),--candidate $(CANDIDATE)) $(if $(TRIALS),--trials $(TRIALS)) \
-	  $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) $(if $(WRITE),--write)
+	  $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(WRITE),--write)
 
 test: $(INSTALLED)  ## every test, and the checks
 	@$(MAKE) --no-print-directory check

@@ -86,13 +86,16 @@ def tune(
         float | None, typer.Option(help="No trial begins after this much time in trials.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the settings that are tried.")] = 0,
+    seeds: Annotated[
+        int, typer.Option(min=1, help="Seeds with which leading settings are trained; the best mean wins.")
+    ] = 3,
     write: Annotated[bool, typer.Option("--write", help="Put the best settings into params.yaml.")] = False,
 ) -> None:
     """Search a candidate's settings within search.yaml on validation; goes on where it stopped."""
     from recgan.tuning.search import search, write_winner
     from recgan.use import sentence
 
-    found = search(candidate, trials=trials, minutes=minutes, seed=seed)
+    found = search(candidate, trials=trials, minutes=minutes, seed=seed, seeds=seeds)
     if write:
         print(sentence(write_winner(found), "the best settings"))
 

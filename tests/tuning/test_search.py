@@ -545,7 +545,8 @@ def test_a_classical_one_comes_from_a_base_as_it_stands_there(project):
         load_params(root / name).candidates["ials"] for name in ("params.yaml", "examples/shop.yaml")
     )
     assert now.seed == shop.seed != load_params(root / "params.yaml").candidates["rcgan"].seed
-    assert now.grid() == {name: (value,) for name, value in found.best.settings.items()}
+    chosen = {name: (value,) for name, value in found.best.settings.items()}
+    assert now.grid() == {**chosen, "half_life_days": shop.half_life_days}  # each fit chooses it
 
 
 def test_every_params_file_is_written_again_byte_for_byte():
@@ -699,6 +700,66 @@ def test_without_a_budget_validation_or_record_to_read_nothing_is_tried(project)
     with pytest.raises(RecganError, match="no validation window"):
         search("ease", trials=1, root=blind)
     assert read_features(root / "data/features").validation is not None
+
+
+def next_weight(space, trials, seed):
+    return {"unobserved_weight": 0.3 + len(trials) / 10}
+
+
+def test_leading_trials_are_trained_with_more_seeds_and_the_best_mean_wins(project, monkeypatch):
+    by_seed = {0.3: [0.50, 0.10, 0.10], 0.4: [0.40, 0.38, 0.39], 0.5: [0.1, 0.1, 0.1], 0.6: [0.45, None, 0.5]}
+    asked = []
+
+    def measure(params, name, features, seed=None):
+        section = params.candidates[name]
+        at = 0 if seed is None else seed - section.seed
+        asked.append((section.unobserved_weight, at))
+        score = by_seed[section.unobserved_weight][at]
+        if score is None:
+            raise RecganError("it diverged")
+        return score
+
+    monkeypatch.setattr(module, "measure", measure)
+    monkeypatch.setattr(
+        module, "propose", lambda space, trials, seed: {"unobserved_weight": 0.3 + len(trials) / 10}
+    )
+    root = project(rcgan={"unobserved_weight": {"low": 0.1, "high": 0.9}})
+    edit_params(root, lambda one: one["rcgan"].update(unobserved_weight=0.3))
+    found = search("rcgan", trials=4, seeds=3, root=root)
+    assert asked[4:] == [(0.3, 1), (0.3, 2), (0.6, 1), (0.6, 2), (0.4, 1), (0.4, 2)]
+    assert found.best.settings == {"unobserved_weight": 0.4}
+    assert found.best.mean == pytest.approx(0.39)
+    assert found.trials[3].mean is None  # one of its seeds failed
+    again = search("rcgan", trials=4, seeds=3, root=root)
+    assert (len(asked), again.best) == (10, found.best)  # all of it was recorded
+    assert search("rcgan", trials=4, root=root).best == found.best
+    kept = json.loads((root / "reports/tuning/rcgan.json").read_text())["best"]
+    assert kept["further"] == [0.38, 0.39]
+
+
+def test_what_is_there_now_gets_as_many_seeds_as_the_leading_ones(project, monkeypatch):
+    scores = iter([0.1, 0.5, 0.6, 0.7, 0.8])
+    more = []
+
+    def measure(params, name, features, seed=None):
+        if seed is None:
+            return next(scores)
+        more.append(params.candidates[name].unobserved_weight)
+        return 0.05 if more[-1] > 0.35 else 0.2
+
+    monkeypatch.setattr(module, "measure", measure)
+    monkeypatch.setattr(
+        module, "propose", lambda space, trials, seed: {"unobserved_weight": 0.3 + len(trials) / 10}
+    )
+    root = project(rcgan={"unobserved_weight": {"low": 0.1, "high": 0.9}})
+    edit_params(root, lambda one: one["rcgan"].update(unobserved_weight=0.3))
+    search("rcgan", trials=5, seeds=2, root=root)
+    assert more == pytest.approx([0.7, 0.6, 0.5, 0.3])
+
+
+def test_a_candidate_that_draws_nothing_has_no_seeds_to_try(project):
+    found = search("ease", trials=2, seeds=3, root=project())
+    assert all(trial.further == () for trial in found.trials)
 
 
 def test_without_a_name_it_is_the_first_gan_of_params_yaml(project):

@@ -6,30 +6,28 @@ expected improvement, Jones et al. 1998, as Optuna computes them), so a search t
 again makes the trials of one that never stopped.
 """
 
-import hashlib
-import json
 import logging
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
-
-from filelock import FileLock, Timeout
 
 from recgan.core import layout
 from recgan.core.comments import read_with_comments, written
 from recgan.core.errors import RecganError
-from recgan.core.files import read_json, write_json
+from recgan.core.files import write_json
 from recgan.core.memory import Need, refuse
 from recgan.core.yaml12 import read_yaml
 from recgan.features.matrices import Features, read_features
 from recgan.recommenders.catalogue import TRAINED
-from recgan.recommenders.settings import ClassicalGrid
+from recgan.recommenders.fit import with_seed
+from recgan.recommenders.settings import ClassicalGrid, seed_of
 from recgan.recommenders.tune import choose
 from recgan.settings import Params, check_params, load_params
+from recgan.tuning.record import alone, best_of, content_of, key, ndcg_of, recorded
 from recgan.tuning.search_space import SearchSpace, Settings, load_space, put_base, with_settings
+from recgan.tuning.told import show, tell
 from recgan.tuning.trials import Trial, in_words, need_optuna, propose
 from recgan.use import Replaced, put_in_place, whole
 
@@ -37,7 +35,7 @@ TRIALS = 30
 """Trials of a search that names no budget."""
 
 
-_SHOWN = 5
+_LEADING = 3
 
 
 _log = logging.getLogger(__name__)
@@ -63,6 +61,7 @@ def search(
     trials: int | None = None,
     minutes: float | None = None,
     seed: int = 0,
+    seeds: int = 1,
     root: Path = Path(),
 ) -> Found:
     """Search a candidate's settings within search.yaml for the best validation NDCG.
@@ -77,13 +76,15 @@ def search(
             given.
         minutes: no trial begins after this much time in trials, earlier ones included.
         seed: of the settings tried.
+        seeds: with how many of its own a leading setting is trained; the best mean wins. The leading ones are
+            the first three, and what params.yaml holds. 1, or a candidate that draws nothing: the best wins.
         root: the project.
 
     Raises:
         RecganError: nothing to search or to judge by, the candidate needs more memory than is free, the
             same search is running, or every trial failed.
     """
-    for what, budget in (("trials", trials), ("minutes", minutes)):
+    for what, budget in (("trials", trials), ("minutes", minutes), ("seeds", seeds)):
         if budget is not None and budget <= 0:
             raise RecganError(f"{what} is {budget:g}, which leaves nothing to try; give a number above 0")
     most = trials if trials is not None else TRIALS if minutes is None else None
@@ -96,9 +97,15 @@ def search(
         )
     need_optuna()
     refuse(_needs(space, features))
-    record = root / layout.TUNING / f"{name}-{_key(space, features, seed)}.json"
-    with _alone(record, name):
-        done = _recorded(record)
+    record = root / layout.TUNING / f"{name}-{key(space, features, seed)}.json"
+    with alone(record, name):
+        done = recorded(record)
+
+        def keep() -> None:
+            content = content_of(space, features, seed, done)
+            write_json(record, content)
+            write_json(root / layout.TUNING_REPORTS / f"{name}.json", content)
+
         if done:
             _log.info("%s: going on after %d trials (%s)", name, len(done), record)
         while (most is None or len(done) < most) and (
@@ -110,29 +117,39 @@ def search(
                 _log.info("%s: nothing within search.yaml is left to try", name)
                 break
             done.append(_try(space, settings, features))
-            _tell(name, done, most)
-            content = _content(space, features, seed, done)
-            write_json(record, content)
-            write_json(root / layout.TUNING_REPORTS / f"{name}.json", content)
-    good = [trial for trial in done if trial.ndcg is not None]
-    if not good:
+            tell(name, done, most)
+            keep()
+        for place in _leading(space, done, seeds):
+            while len(done[place].further) < seeds - 1:
+                done[place] = _with_next_seed(space, done[place], features)
+                keep()
+    best = best_of(done)
+    if best is None:
         raise RecganError(
             f"none of {len(done)} trials of {name} came to a result; the first: {done[0].failure}. "
             f"Narrow its section of search.yaml, and remove {record}"
         )
-    found = Found(space, tuple(done), max(good, key=_ndcg))
-    write_json(root / layout.TUNING_REPORTS / f"{name}.json", _content(space, features, seed, done))
-    _show(found)
+    found = Found(space, tuple(done), best)
+    write_json(root / layout.TUNING_REPORTS / f"{name}.json", content_of(space, features, seed, done))
+    show(space, done, best)
     return found
 
 
-def measure(params: Params, name: str, features: Features) -> float:
+def measure(params: Params, name: str, features: Features, seed: int | None = None) -> float:
     """Fit a candidate on the train window and return its NDCG at primary_k on validation.
+
+    Args:
+        params: with the candidate in it.
+        name: of the candidate.
+        features: with a validation window.
+        seed: another than the candidate's own.
 
     Raises:
         RecganError: training diverged, or the settings cannot be solved.
     """
     section, k = params.candidates[name], params.evaluate.primary_k
+    if seed is not None:
+        section = with_seed(section, seed)
     if isinstance(section, ClassicalGrid):
         return choose(section, features, k)[1]
     from recgan.recommenders.train import fit_and_choose  # imports torch, which a classical one does not need
@@ -176,8 +193,35 @@ def _try(space: SearchSpace, settings: Settings, features: Features) -> Trial:
     return Trial(settings, ndcg, round(time.perf_counter() - start, 3), failure)
 
 
-def _ndcg(trial: Trial) -> float:
-    return 0.0 if trial.ndcg is None else trial.ndcg
+def _leading(space: SearchSpace, done: Sequence[Trial], seeds: int) -> list[int]:
+    """Return the places of the trials that are worth more seeds: of many, the best of one is partly luck."""
+    if seeds == 1 or _seed(space, space.present) is None:
+        return []
+    there = [place for place, trial in enumerate(done) if trial.ndcg is not None]
+    first = sorted(there, key=lambda place: -ndcg_of(done[place]))[:_LEADING]
+    present = [place for place in there if done[place].settings == space.present and place not in first]
+    return first + present
+
+
+def _seed(space: SearchSpace, settings: Settings) -> int | None:
+    return seed_of(space.params(settings).candidates[space.name])
+
+
+def _with_next_seed(space: SearchSpace, trial: Trial, features: Features) -> Trial:
+    """Train a setting with its next seed."""
+    own, start = _seed(space, trial.settings), time.perf_counter()
+    assert own is not None
+    score = None
+    number = 1 + len(trial.further)
+    try:
+        with _quiet():
+            score = measure(space.params(trial.settings), space.name, features, own + number)
+    except RecganError as error:
+        _log.warning("%s with seed %d failed: %s", in_words(trial.settings), own + number, error)
+    else:
+        _log.info("%s, seed %d: %.4f (%s)", space.name, own + number, score, in_words(trial.settings))
+    seconds = round(trial.seconds + time.perf_counter() - start, 3)
+    return replace(trial, further=(*trial.further, score), seconds=seconds)
 
 
 def _first_gan(params: Params) -> str:
@@ -197,95 +241,6 @@ def _needs(space: SearchSpace, features: Features) -> Iterator[Need]:
         from recgan.recommenders.train import needs  # imports torch, which a classical one does not need
 
         yield from needs(section, features)
-
-
-def _key(space: SearchSpace, features: Features, seed: int) -> str:
-    """Name a search by what its trials have in common: other data or another space begin another search."""
-    parts = [
-        str(features.summary["md5"]),
-        features.summary["repeat_purchases"],
-        {name: values.model_dump() for name, values in space.ranges.items()},
-        space.fixed,
-        seed,
-    ]
-    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:12]
-
-
-def _recorded(record: Path) -> list[Trial]:
-    if not record.exists():
-        return []
-    try:
-        return [Trial(**trial) for trial in read_json(record)["trials"]]
-    except (ValueError, KeyError, TypeError) as error:
-        raise RecganError(f"{record} is no readable search ({error}); remove it to begin anew") from None
-
-
-def _content(space: SearchSpace, features: Features, seed: int, trials: Sequence[Trial]) -> dict[str, Any]:
-    good = [trial for trial in trials if trial.ndcg is not None]
-    return {
-        "candidate": space.name,
-        "recommender": space.recommender,
-        "measure": f"validation NDCG@{space.metric_k}",
-        "features": features.summary["md5"],
-        "base": None if space.base is None else str(space.base),
-        "seed": seed,
-        "space": {name: values.model_dump() for name, values in space.ranges.items()},
-        "fixed": space.fixed,
-        "seconds": round(sum(trial.seconds for trial in trials), 3),
-        "best": asdict(max(good, key=_ndcg)) if good else None,
-        "trials": [asdict(trial) for trial in trials],
-    }
-
-
-def _tell(recommender: str, done: Sequence[Trial], most: int | None) -> None:
-    trial, number = done[-1], f"{len(done)} of {most}" if most is not None else str(len(done))
-    result = f"failed: {trial.failure}" if trial.ndcg is None else f"{trial.ndcg:.4f}"
-    shown = f"best {max(map(_ndcg, done)):.4f}, {trial.seconds:.1f} s, {in_words(trial.settings)}"
-    _log.info("%s, trial %s: %s (%s)", recommender, number, result, shown)
-
-
-def _show(found: Found) -> None:
-    space, trials = found.space, found.trials
-    failed = sum(trial.ndcg is None for trial in trials)
-    _log.info(
-        "%s: %d trials in %.0f s%s; the best by validation NDCG@%d:",
-        *(
-            space.name,
-            len(trials),
-            found.seconds,
-            f", {failed} failed" if failed else "",
-            space.metric_k,
-        ),
-    )
-    order = sorted(range(len(trials)), key=lambda place: -_ndcg(trials[place]))
-    for place in [place for place in order if trials[place].ndcg is not None][:_SHOWN]:
-        present = " (what is there now)" if trials[place].settings == space.present else ""
-        _log.info(
-            "  %.4f  trial %d%s: %s",
-            *(_ndcg(trials[place]), place + 1, present, in_words(trials[place].settings)),
-        )
-    if space.present not in [trial.settings for trial in trials]:
-        _log.warning("%s: what is there now was not among them; more trials begin with it", space.name)
-    for name in space.ranges:
-        if space.could_go_on(found.best.settings, name):
-            _log.warning(
-                "%s: the best %s, %g, is near the edge of %s; widen it in search.yaml",
-                *(space.name, name, found.best.settings[name], space.ranges[name]),
-            )
-
-
-@contextmanager
-def _alone(record: Path, recommender: str) -> Iterator[None]:
-    """Keep a second process away from the same search."""
-    record.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(record.with_suffix(".lock"), blocking=False):
-            yield
-    except Timeout:
-        raise RecganError(
-            f"this search of {recommender} is already running in another process; wait for it, or give "
-            "another --seed"
-        ) from None
 
 
 @contextmanager

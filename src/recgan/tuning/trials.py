@@ -31,10 +31,18 @@ class Trial:
 
     settings: Settings
     ndcg: float | None
-    """On validation; None where it failed."""
+    """On validation with the candidate's own seed; None where it failed."""
     seconds: float
     failure: str | None
     """Why there is no NDCG."""
+    further: tuple[float | None, ...] = ()
+    """The same setting's NDCG with the next seeds, None where one failed: only leading trials have them."""
+
+    @property
+    def mean(self) -> float | None:
+        """The mean over all its seeds; None where one failed."""
+        scores = [score for score in (self.ndcg, *self.further) if score is not None]
+        return float(np.mean(scores)) if len(scores) == 1 + len(self.further) else None
 
 
 def propose(space: SearchSpace, trials: Sequence[Trial], seed: int) -> Settings | None:
