@@ -18,6 +18,8 @@ MODELS = Path("models")
 """A folder for each candidate."""
 SKIPPED = "skipped.json"
 """In the folder of a candidate that failed: why."""
+ABLATIONS = "ablations"
+"""In the folder of a candidate in two stages: what is for comparison alone. No package holds it."""
 CHECKPOINTS = Path("checkpoints")
 """A folder for each unfinished training."""
 

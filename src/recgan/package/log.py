@@ -8,6 +8,7 @@ from mlflow.models.model import ModelInfo
 from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 from mlflow.types.schema import Array
 
+from recgan.core import layout
 from recgan.core.files import unchanged
 from recgan.core.temporary import temporary_folder
 from recgan.features.matrices import Features
@@ -53,7 +54,7 @@ def log_package(
         # MLflow names a folder of the package after the folder that it comes from, here a candidate's name.
         named = folder / "recommender"
         with unchanged(recommender):
-            shutil.copytree(recommender, named)
+            shutil.copytree(recommender, named, ignore=shutil.ignore_patterns(layout.ABLATIONS))
         return log.log_package(
             "recommender",
             Path(__file__).with_name("pyfunc.py"),

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from recgan.recommenders.settings import ClassicalGrid, TrainingParams
     from recgan.recommenders.student.settings import StudentParams
     from recgan.recommenders.trained import Trained
+    from recgan.recommenders.two_stage.settings import TwoStageParams
 
 TRAINED: Mapping[str, str] = {
     "rcgan": "RCGAN",
@@ -31,6 +32,7 @@ TRAINED: Mapping[str, str] = {
     "irgan": "IRGAN",
     "feature_gan": "FeatureGAN",
     "student": "Student",
+    "two_stage": "TwoStage",
 }
 """What is trained adversarially: name → class."""
 
@@ -80,7 +82,7 @@ def module_of(name: str) -> str:
 _FOLDER = "recgan.recommenders"
 
 if TYPE_CHECKING:
-    CandidateParams = ClassicalGrid | TrainingParams | StudentParams
+    CandidateParams = ClassicalGrid | TrainingParams | StudentParams | TwoStageParams
 else:
     CandidateParams = Annotated[
         Union[tuple(settings_of(name) for name in [*CLASSICAL, *TRAINED])],  # noqa: UP007  (made of a tuple)

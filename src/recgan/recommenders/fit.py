@@ -63,10 +63,15 @@ def fingerprint(section: CandidateParams, features: Features, k: int) -> str:
 
 def with_seed(section: CandidateParams, seed: int) -> CandidateParams:
     """Return the section of a candidate with another seed."""
-    teacher = getattr(section, "teacher", None)
-    if teacher is None:
-        return section.model_copy(update={"seed": seed})
-    return section.model_copy(update={"teacher": teacher.model_copy(update={"seed": seed})})
+    update: dict[str, object] = {} if hasattr(section, "teacher") else {"seed": seed}
+    for name in (
+        "teacher",
+        "generator",
+    ):  # sections of their own; a GAN's generator is a network, without one
+        inside = getattr(section, name, None)
+        if inside is not None and getattr(inside, "seed", None) is not None:
+            update[name] = inside.model_copy(update={"seed": seed})
+    return section.model_copy(update=update)
 
 
 def reason_of(fault: Exception) -> str:

@@ -45,7 +45,7 @@ class GANRecommender(Generic[S]):
         """Return one of these settings; the features say nothing that most need."""
         return cls(settings)
 
-    def anew(self) -> Self:
+    def anew(self, features: Features | None = None) -> Self:
         """Return an unfitted one of the same settings."""
         return type(self)(self.settings)
 

@@ -17,13 +17,14 @@ from recgan.recommenders.catalogue import module_of, trained_class
 from recgan.recommenders.curves import curves_csv
 from recgan.recommenders.protocol import Recommender
 from recgan.recommenders.ranking import window_ndcg
-from recgan.recommenders.settings import TrainingParams
+from recgan.recommenders.settings import CandidateSection, TrainingParams
 from recgan.recommenders.student.settings import StudentParams
 from recgan.recommenders.trained import Trained, Training
+from recgan.recommenders.two_stage.settings import TwoStageParams
 
 log = logging.getLogger(__name__)
 
-TrainParams = TrainingParams | StudentParams
+TrainParams = TrainingParams | StudentParams | TwoStageParams
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ class Fitted:
             "parameters": self.recommender.parameters,
             "alarms": self.chosen.alarms,
             **weighed,
+            **({"ablations": self.chosen.ablations} if self.chosen.ablations else {}),
         }
 
     def curves(self) -> str:
@@ -148,4 +150,6 @@ def fit_and_choose(
 def fingerprint(settings: TrainParams, features: Features, k: int) -> str:
     """Name a training by all that decides its result: settings, features, k, code and torch's version."""
     parts = [settings.model_dump_json(), str(features.summary["md5"]), str(k), torch.__version__]
-    return closure.name_by(parts, (__name__, module_of(settings.recommender)))
+    inside = getattr(settings, "generator", None)  # of two stages: a candidate of its own
+    kinds = [settings.recommender, *([inside.recommender] if isinstance(inside, CandidateSection) else [])]
+    return closure.name_by(parts, (__name__, *map(module_of, kinds)))

@@ -33,6 +33,8 @@ class Training:
     """One row for each epoch; not among the files that a recommender writes."""
     alarms: dict[str, int] = field(default_factory=dict)
     """What crossed its line → the first epoch that it did."""
+    ablations: dict[str, float | None] = field(default_factory=dict)
+    """Of two stages: what stands beside it for comparison → its NDCG on validation."""
 
 
 class Trained(Protocol):
@@ -74,8 +76,12 @@ class Trained(Protocol):
         """
         ...
 
-    def anew(self) -> Self:
-        """Return an unfitted one of the same settings, and what validation chose besides the epoch."""
+    def anew(self, features: Features | None = None) -> Self:
+        """Return an unfitted one of the same settings, and what validation chose besides the epoch.
+
+        Args:
+            features: that hold the matrix it is to be fitted on; None keeps those that it has.
+        """
         ...
 
     def score(self, user_items: csr_array, ages: csr_array | None = None) -> NDArray[np.float32]:

@@ -1,6 +1,7 @@
 """Tune a classical recommender on validation and fit it anew with what was chosen."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,11 +62,7 @@ def tune(section: ClassicalGrid, features: Features, k: int) -> Tuned:
         raise RecganError(f"{name}'s {empty[0]} has no value to try; give it at least one")
     if features.validation is None:
         _log.warning("%s: no validation window, so it takes the middle of its grid, untuned", name)
-        settings: Settings = {
-            setting: values[0 if setting == HALF_LIFE else len(values) // 2]
-            for setting, values in grid.items()
-        }
-        best = None
+        settings, best = untuned(section), None
     else:
         settings, best = choose(section, features, k)
         _warn_of_edges(name, grid, settings)
@@ -81,17 +78,30 @@ def tune(section: ClassicalGrid, features: Features, k: int) -> Tuned:
 def choose(section: ClassicalGrid, features: Features, k: int) -> tuple[Settings, float]:
     """Return the settings of a grid that are the best on validation, and their NDCG at k.
 
-    The half-life of histories is tried on the best of all others: it changes scoring alone.
-
     Args:
         section: of the candidate.
         features: with a validation window.
         k: places that count.
     """
+    return choose_by(section, features, lambda recommender: measured(recommender, features, k))
+
+
+def choose_by(
+    section: ClassicalGrid, features: Features, validate: Callable[[Classical], float]
+) -> tuple[Settings, float]:
+    """Return the settings of a grid that score best once fitted on train, and their score.
+
+    The half-life of histories is tried on the best of all others: it changes scoring alone.
+
+    Args:
+        section: of the candidate.
+        features: with a validation window.
+        validate: a score of a recommender, higher is better.
+    """
     grid = section.grid()
     rest = _without_ages(section, grid)
     tried = (
-        (settings, measured(recommender, features, k))
+        (settings, validate(recommender))
         for settings, recommender in fitted_of(section.recommender)(
             rest, features.train, seed_of(section) or 0, features.train_times
         )
@@ -103,9 +113,17 @@ def choose(section: ClassicalGrid, features: Features, k: int) -> tuple[Settings
     days, best = best_half_life(
         recommender,
         grid[HALF_LIFE] if _has_ages(features) else (None,),
-        lambda fitted: measured(fitted, features, k),
+        validate,
     )
     return settings | {HALF_LIFE: days}, best
+
+
+def untuned(section: ClassicalGrid) -> Settings:
+    """Return the middle of a grid, for where nothing can choose."""
+    return {
+        setting: values[0 if setting == HALF_LIFE else len(values) // 2]
+        for setting, values in section.grid().items()
+    }
 
 
 def fingerprint(section: ClassicalGrid, features: Features, k: int) -> str:

@@ -96,8 +96,10 @@ class FeatureGAN(GANRecommender[FeatureGANParams]):
         """Return one of these settings for the products of these features, and the times of its matrices."""
         return cls(settings, features.items, partial(_times, features))
 
-    def anew(self) -> Self:
-        """Return an unfitted one of the same settings and products."""
+    def anew(self, features: Features | None = None) -> Self:
+        """Return an unfitted one of the same settings, and of these features or the same products."""
+        if features is not None:
+            return self.unfitted(self.settings, features)
         return type(self)(self.settings, self.items, self.times)
 
     def score(self, user_items: csr_array, ages: csr_array | None = None) -> NDArray[np.float32]:

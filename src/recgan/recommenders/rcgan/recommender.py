@@ -13,6 +13,7 @@ from scipy.sparse import csr_array
 from recgan.adversarial.kernels import dense
 from recgan.adversarial.networks import Perceptron
 from recgan.adversarial.sparse import SparseRows
+from recgan.features.matrices import Features
 from recgan.recommenders import stability
 from recgan.recommenders.ages import aged
 from recgan.recommenders.gan import (
@@ -106,7 +107,7 @@ class RCGAN(GANRecommender[RCGANParams]):
             self.training = replace(self.training, validation_ndcg=score)
         return self
 
-    def anew(self) -> Self:
+    def anew(self, features: Features | None = None) -> Self:
         """Return an unfitted one of the same settings, and the share and half life that validation chose."""
         again = type(self)(self.settings, self.critic_share)
         again.half_life_days = self.half_life_days

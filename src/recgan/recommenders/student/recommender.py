@@ -142,7 +142,7 @@ class Student:
         """Return one of these settings; the features say nothing that it needs."""
         return cls(settings)
 
-    def anew(self) -> Self:
+    def anew(self, features: Features | None = None) -> Self:
         """Return an unfitted one of the same settings and all that validation chose."""
         return type(self)(self.settings, self.choice)
 

@@ -1,0 +1,1 @@
+"""Two stages: a generator proposes items, and a discriminator judges its very proposals."""

@@ -1,0 +1,38 @@
+"""What validation decides, for the fit on train + validation."""
+
+from dataclasses import dataclass
+
+from recgan.recommenders.two_stage.generator import Chosen
+from recgan.recommenders.two_stage.lists import Lists
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A discriminator's settings as validation chose them."""
+
+    proposals: int
+    hidden: int
+    l2: float
+    epochs: int
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A discriminator's settings, and the lists that it learns from when it is fitted again."""
+
+    choice: Choice
+    lists: Lists
+
+
+@dataclass(frozen=True)
+class Decided:
+    """All that validation chose."""
+
+    generator: Chosen
+    proposals: Arm
+    uniform: Arm
+    """The same with fakes drawn uniformly."""
+    blended: tuple[Chosen, ...]
+    """What the generator is blended with."""
+    weights: tuple[float, ...]
+    """Of the blend, the generator's first."""

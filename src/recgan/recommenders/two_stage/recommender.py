@@ -1,0 +1,294 @@
+"""Two stages: a generator proposes items, and a discriminator judges its very proposals.
+
+The generator G is any other candidate. It ranks the catalogue. The discriminator D ranks the N items that G
+puts first, by features of the shopper and the item (pairs.py), G's own score among them. D learns to tell
+what a shopper really took next from what G would have proposed (learning.py). It is shown nothing else, so
+it learns what G gets wrong.
+
+The protocol is strict:
+
+1. G and the item statistics are fitted on what came before a window at the end of train, and propose for it.
+   D learns from these lists, of one or several windows (windows.py). Neither has seen what D is to find.
+2. G and the statistics are fitted on train and propose for validation. There D's form, N, regularisation and
+   passes are chosen (search.py).
+3. With `refit`, G and the statistics are fitted on train + validation. D is fitted again as it was chosen, on
+   the windows and on validation, for which step 2 has the proposals of a G that has not seen it.
+
+Beside it stand, with the same budget, the same D with fakes drawn uniformly, G alone, and G blended with
+other recommenders (`ablations`). They are for comparison, and no package holds them.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import load, save
+from scipy.sparse import csr_array
+
+from recgan.core import layout
+from recgan.features.matrices import Features
+from recgan.recommenders.loading import load_recommender
+from recgan.recommenders.protocol import Recommender
+from recgan.recommenders.trained import Training, reading, write_trained
+from recgan.recommenders.two_stage.ablations import named, part_of, read_ablations, write_ablations
+from recgan.recommenders.two_stage.blend import Blend, choose_weights
+from recgan.recommenders.two_stage.decided import Arm, Choice, Decided
+from recgan.recommenders.two_stage.discriminator import Discriminator
+from recgan.recommenders.two_stage.generator import Chosen, choose_candidate
+from recgan.recommenders.two_stage.judged import Judged
+from recgan.recommenders.two_stage.lists import Lists, lists_of
+from recgan.recommenders.two_stage.pairs import FEATURES
+from recgan.recommenders.two_stage.settings import TwoStageParams
+from recgan.recommenders.two_stage.statistics import Statistics
+from recgan.recommenders.two_stage.windows import windows_of
+
+log = logging.getLogger(__name__)
+
+GENERATOR = "generator"
+"""The generator's folder beside the discriminator's files."""
+
+
+class TwoStage:
+    """A generator's proposals, in a discriminator's order."""
+
+    name = "two_stage"
+
+    def __init__(
+        self, settings: TwoStageParams, features: Features | None, decided: Decided | None = None
+    ) -> None:
+        """Keep the settings.
+
+        Args:
+            settings: the candidate's section.
+            features: matrices to be fitted on; None of one that is read to score.
+            decided: what an earlier fit chose.
+        """
+        self.settings = settings
+        self.features = features
+        self.decided = decided
+        self.training = Training()
+        self.served: Judged
+        self._generator: Chosen
+        self.ablations: dict[str, Any] = {}
+        """Name → what is for comparison alone: uniform, generator, blend."""
+
+    @property
+    def parameters(self) -> int:
+        """Number of weights that scoring needs."""
+        generator: Any = self.served.generator
+        arrays = {**self.served.discriminator.arrays(), **self.served.known.arrays()}
+        own = sum(array.size for array in arrays.values())
+        if hasattr(generator, "parameters"):
+            return int(own + generator.parameters)
+        return int(own + sum(array.size for array in generator.arrays().values()))
+
+    @classmethod
+    def unfitted(cls, settings: TwoStageParams, features: Features) -> Self:
+        """Return one of these settings for the matrices of these features."""
+        return cls(settings, features)
+
+    def anew(self, features: Features | None = None) -> Self:
+        """Return an unfitted one of the same settings and all that validation chose."""
+        return type(self)(self.settings, features or self.features, self.decided)
+
+    def fit(
+        self,
+        user_items: csr_array,
+        validate: Callable[[Any], float] | None = None,
+        epochs: int | None = None,
+        checkpoint: Path | None = None,
+        label: str = "two_stage",
+    ) -> Self:
+        """Fit the generator and its discriminator; arguments are those of `Trained.fit`.
+
+        Raises:
+            RecganError: an event has no time, there is nothing to learn from, or the generator's fit fails.
+        """
+        assert self.features is not None
+        if self.decided is None:
+            self._choose(self.features, validate, checkpoint, label)
+        else:
+            self._fit_again(self.decided, user_items, checkpoint)
+        return self
+
+    def _choose(
+        self,
+        features: Features,
+        validate: Callable[[Any], float] | None,
+        checkpoint: Path | None,
+        label: str,
+    ) -> None:
+        """Steps 1 and 2 of the protocol above."""
+        from recgan.recommenders.two_stage.search import fit_as, search  # they import torch
+
+        settings, longest = self.settings, max(self.settings.proposals)
+        windows = windows_of(
+            features, settings.windows
+        )  # what is amiss there is said before anything is slow
+        generator = choose_candidate(settings.generator, features, validate, _beside(checkpoint, "g"), label)
+        log.info("%s: the generator has %s on validation", label, _shown(generator.validation_ndcg))
+        exclude_seen = not features.summary["repeat_purchases"]
+        parts = []
+        for number, window in enumerate(windows):
+            earlier = generator.again(window.before, _beside(checkpoint, f"window-{number}"))
+            before = window.before
+            assert before.train_times is not None
+            known = Statistics.fit(before.train, before.train_times, before.items)
+            parts.append(lists_of(earlier, known, window.came, longest, exclude_seen, settings.seed + number))
+        proposed, drawn = (_together([part[arm] for part in parts]) for arm in (0, 1))
+        known = Statistics.fit(features.train, _times(features), features.items)
+        self._generator = generator
+        if validate is None or features.validation is None:
+            choice = Choice(settings.proposals[0], settings.hidden[0], settings.l2[0], settings.epochs)
+            judge, _ = fit_as(choice, proposed, settings.seed)
+            other, _ = fit_as(choice, drawn, settings.seed)
+            self._take(generator.recommender, known, choice, judge, choice, other)
+            self.training = Training()
+            return
+        held = features.validation
+        on_proposed, on_drawn = lists_of(
+            generator.recommender, known, held, longest, exclude_seen, settings.seed + len(windows)
+        )
+        common = on_proposed, held, validate
+        choice, judge, ndcg = search(settings, proposed, on_proposed, *common, label)
+        choice_of_uniform, other, uniform_ndcg = search(
+            settings, drawn, on_drawn, *common, f"{label} uniform"
+        )
+        self._take(generator.recommender, known, choice, judge, choice_of_uniform, other)
+        blended = [choose_candidate(one, features, validate) for one in settings.blend]
+        mixed = [generator.recommender, *(one.recommender for one in blended)]
+        weights, blend_ndcg = (
+            choose_weights(mixed, validate) if blended else ([1.0], generator.validation_ndcg)
+        )
+        self.ablations["blend"] = Blend(mixed, weights)
+        self.decided = Decided(
+            generator,
+            Arm(choice, proposed.and_then(on_proposed)),
+            Arm(choice_of_uniform, drawn.and_then(on_drawn)),
+            tuple(blended),
+            tuple(weights),
+        )
+        self.training = Training(
+            epochs=choice.epochs,
+            best_epoch=choice.epochs,
+            validation_ndcg=ndcg,
+            ablations={"uniform": uniform_ndcg, "generator": generator.validation_ndcg, "blend": blend_ndcg},
+        )
+        log.info("%s: %s; on validation %.4f, beside it %s", label, choice, ndcg, self.training.ablations)
+
+    def _fit_again(self, decided: Decided, user_items: csr_array, checkpoint: Path | None) -> None:
+        """Step 3 of the protocol above."""
+        from recgan.recommenders.two_stage.search import fit_as
+
+        features = self.features
+        assert features is not None
+        assert features.train_validation_times is not None
+        both = replace(
+            features, train=user_items, train_times=features.train_validation_times, validation=None
+        )
+        self._generator = decided.generator
+        generator = decided.generator.again(both, _beside(checkpoint, "g"))
+        known = Statistics.fit(user_items, features.train_validation_times, features.items)
+        arms = (decided.proposals, decided.uniform)
+        judges = [fit_as(arm.choice, arm.lists, self.settings.seed)[0] for arm in arms]
+        self._take(generator, known, arms[0].choice, judges[0], arms[1].choice, judges[1])
+        others = [one.again(both, None) for one in decided.blended]
+        self.ablations["blend"] = Blend([generator, *others], decided.weights)
+        epochs = decided.proposals.choice.epochs
+        self.training = Training(epochs=epochs, best_epoch=epochs)
+
+    def _take(
+        self,
+        generator: Recommender,
+        known: Statistics,
+        choice: Choice,
+        judge: Discriminator,
+        choice_of_uniform: Choice,
+        other: Discriminator,
+    ) -> None:
+        assert self.features is not None
+        exclude_seen = not self.features.summary["repeat_purchases"]
+        self.choice = asdict(choice)
+        self.served = Judged(generator, known, judge, choice.proposals, exclude_seen)
+        self.ablations = {
+            "uniform": replace(self.served, discriminator=other, proposals=choice_of_uniform.proposals),
+            "generator": generator,
+        }
+
+    def score(self, user_items: csr_array, ages: csr_array | None = None) -> NDArray[np.float32]:
+        """Score all items for each history (rows, items); see `Judged.score`."""
+        return self.served.score(user_items, ages)
+
+    def save(self, folder: Path) -> None:
+        """Write the discriminator, the generator's folder and the ablations' into an existing folder."""
+        served, ablations = self.served, folder / layout.ABLATIONS
+        tensors = named("discriminator", served.discriminator) | named("known", served.known)
+        write_trained(
+            folder,
+            self.name,
+            self.settings,
+            self.training,
+            save(tensors),
+            choice=self.choice,
+            exclude_seen=served.exclude_seen,
+        )
+        (folder / GENERATOR).mkdir()
+        self._generator.save(served.generator, folder / GENERATOR)
+        ablations.mkdir()
+        write_ablations(ablations, self.ablations, () if self.decided is None else self.decided.blended)
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what `save` wrote but the ablations; imports torch only if the generator does.
+
+        Raises:
+            RecganError: a file is missing, damaged, or its sizes disagree.
+        """
+        with reading(folder) as (about, content, training):
+            recommender = cls(TwoStageParams.model_validate(about["settings"]), None)
+            recommender.training, recommender.choice = training, about["choice"]
+            arrays = load(content)
+            known = Statistics.from_arrays(part_of("known", arrays))
+            judge = Discriminator.from_arrays(part_of("discriminator", arrays))
+            if len(judge.linear) != len(FEATURES):
+                raise ValueError(f"{len(judge.linear)} features, but this version has {len(FEATURES)}")
+            generator = load_recommender(folder / GENERATOR)
+            proposals, exclude_seen = int(about["choice"]["proposals"]), bool(about["exclude_seen"])
+            recommender.served = Judged(generator, known, judge, proposals, exclude_seen)
+        return recommender
+
+
+def load_ablations(folder: Path) -> dict[str, Any]:
+    """Read what stands beside a recommender for comparison alone: name → recommender.
+
+    Raises:
+        RecganError: a file is missing or damaged.
+    """
+    served = TwoStage.load(folder).served
+    with reading(folder):
+        return read_ablations(folder / layout.ABLATIONS, served)
+
+
+def _together(parts: list[Lists]) -> Lists:
+    whole = parts[0]
+    for part in parts[1:]:
+        whole = whole.and_then(part)
+    return whole
+
+
+def _times(features: Features) -> NDArray[np.float32]:
+    assert features.train_times is not None  # windows_of has seen to it
+    return features.train_times
+
+
+def _beside(checkpoint: Path | None, name: str) -> Path | None:
+    """Return a checkpoint of its own for each fit of the generator."""
+    return checkpoint and checkpoint.with_name(f"{checkpoint.stem}-{name}{checkpoint.suffix}")
+
+
+def _shown(ndcg: float | None) -> str:
+    return "no figure" if ndcg is None else f"{ndcg:.4f}"

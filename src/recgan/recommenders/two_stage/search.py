@@ -1,0 +1,135 @@
+"""Which discriminator: list length, form and regularisation, chosen on validation."""
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from recgan.core.errors import RecganError
+from recgan.features.matrices import HeldOut
+from recgan.recommenders.two_stage.decided import Choice
+from recgan.recommenders.two_stage.discriminator import Discriminator
+from recgan.recommenders.two_stage.learning import learn
+from recgan.recommenders.two_stage.lists import Lists
+from recgan.recommenders.two_stage.settings import TwoStageParams
+
+log = logging.getLogger(__name__)
+
+
+def fit_as(
+    choice: Choice, lists: Lists, seed: int, watched: Lists | None = None
+) -> tuple[Discriminator, int]:
+    """Fit a discriminator with chosen settings on lists; return it and its passes."""
+    own = lists.first(choice.proposals)
+    if not len(own.rows):
+        raise RecganError(
+            "the generator proposes nothing that came, so there is nothing to learn from; raise proposals "
+            "or windows, or take another generator"
+        )
+    seen = None if watched is None else watched.first(choice.proposals)
+    return learn(
+        own.features(),
+        own.came,
+        own.there,
+        l2=choice.l2,
+        hidden=choice.hidden,
+        epochs=choice.epochs,
+        seed=seed,
+        watched=None if seen is None or not len(seen.rows) else (seen.features(), seen.came, seen.there),
+    )
+
+
+def search(
+    settings: TwoStageParams,
+    lists: Lists,
+    watched: Lists,
+    proposed: Lists,
+    window: HeldOut,
+    validate: Callable[[Any], float],
+    label: str,
+) -> tuple[Choice, Discriminator, float]:
+    """Return the best settings on validation, the discriminator fitted with them, and its NDCG.
+
+    The linear form chooses the list's length. The others are tried with that length.
+
+    Args:
+        settings: of the candidate.
+        lists: to learn from.
+        watched: lists of validation of the same make; their loss ends the passes.
+        proposed: what the generator proposes for validation, to be put in order.
+        window: validation.
+        validate: NDCG of a recommender there.
+        label: for the log.
+
+    Raises:
+        RecganError: nothing that came is among the lists.
+    """
+    best: tuple[float, Choice, Discriminator] | None = None
+    n = settings.proposals[0]
+    forms = [0, *(hidden for hidden in settings.hidden if hidden)]
+    for hidden in forms:
+        for length in settings.proposals if hidden == 0 else (n,):
+            for l2 in settings.l2:
+                asked = Choice(length, hidden, l2, settings.epochs if hidden else 0)
+                found, epochs = fit_as(asked, lists, settings.seed, watched)
+                ndcg = validate(OnValidation(proposed.first(length), window, found))
+                log.info("%s: N %d, hidden %d, l2 %g: %.4f", label, length, hidden, l2, ndcg)
+                if (
+                    best is None
+                    or ndcg > best[0]
+                    or (best[1].hidden == 0 and hidden and 0 not in settings.hidden)
+                ):
+                    best = ndcg, Choice(length, hidden, l2, epochs), found
+        assert best is not None
+        n = best[1].proposals
+    assert best is not None
+    ndcg, choice, found = best
+    return choice, found, ndcg
+
+
+class OnValidation:
+    """The proposals for validation in a discriminator's order, as a recommender of its histories alone.
+
+    It saves scoring the catalogue for each trial. Where nothing that came is in the list, no order of the
+    list scores anything: what came is put last.
+    """
+
+    def __init__(self, lists: Lists, window: HeldOut, discriminator: Discriminator) -> None:
+        judged = discriminator.judge(lists.features())
+        judged = np.where(lists.there, judged, np.inf)
+        self._scores = (judged - judged.min(axis=1, keepdims=True, initial=0) + 1).astype(np.float32)
+        self._ids = lists.ids
+        keys = _keys(window.history, window.ages)
+        self._place = {keys[row]: place for place, row in enumerate(lists.rows)}
+        self._last: dict[bytes, list[NDArray[np.int32]]] = {}
+        for row, key in enumerate(keys):
+            if key not in self._place:
+                came = window.held_out.indices[window.held_out.indptr[row] : window.held_out.indptr[row + 1]]
+                self._last.setdefault(key, []).append(came)
+
+    def score(self, user_items: csr_array, ages: csr_array | None = None) -> NDArray[np.float32]:
+        """Score all items for histories of validation (rows, items)."""
+        found = np.zeros(user_items.shape, dtype=np.float32)
+        for row, key in enumerate(_keys(user_items, ages)):
+            if key in self._place:
+                place = self._place[key]
+                there = self._ids[place] >= 0
+                found[row, self._ids[place][there]] = self._scores[place][there]
+            else:
+                found[row, np.concatenate(self._last[key])] = -1
+        return found
+
+
+def _keys(user_items: csr_array, ages: csr_array | None) -> list[bytes]:
+    """Return each history as bytes, equal for equal histories."""
+    indices, values = user_items.indices.astype(np.int32), user_items.data.astype(np.float32)
+    days = None if ages is None else ages.data.astype(np.float32)
+    return [
+        indices[low:high].tobytes()
+        + values[low:high].tobytes()
+        + (b"" if days is None else days[low:high].tobytes())
+        for low, high in zip(user_items.indptr[:-1], user_items.indptr[1:], strict=True)
+    ]
