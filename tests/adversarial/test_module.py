@@ -13,6 +13,7 @@ from lightning.pytorch.plugins.precision.amp import MixedPrecision
 from torch import nn
 
 from recgan.adversarial import play as training
+from recgan.adversarial.diagnostics import Lines
 from recgan.adversarial.play import play
 from recgan.adversarial.schedule import Rules
 from recgan.adversarial.share import ALONE
@@ -91,6 +92,32 @@ def test_curves_have_a_row_for_each_epoch():
         "d_grad_norm",
     }
     assert (progress.best_epoch, progress.best_score) == (3, None)
+
+
+def test_a_game_without_a_discriminator_is_one_training(tmp_path):
+    """With the generator's draws, losses and resumption, and nothing of a discriminator's on the curves."""
+
+    def alone():
+        game = Duel()
+        game.discriminator = None
+        game.begin_turn = lambda player: setattr(game, "rests", Number(0)) or setattr(game, "at", 0)
+        game.optimizers = lambda: (torch.optim.Adam(game.generator.parameters(), lr=0.1),)
+        return game
+
+    whole = alone()
+    progress = watched(whole, epochs=40, lines=Lines(gradient_growth=2))
+    assert set(progress.curves[0]) == {"epoch", "g_loss", "noise", "g_grad_norm"}
+    assert whole.generator.value.item() == pytest.approx(1.05, abs=0.1)
+    place = tmp_path / "a.ckpt"
+    watched(alone(), epochs=20, checkpoint=place)
+    state = torch.load(place, weights_only=True)
+    callback = next(name for name in state["callbacks"] if "Diagnostics" in name)
+    state["callbacks"][callback]["finished"] = False
+    torch.save(state, place)
+    resumed = alone()
+    watched(resumed, epochs=40, checkpoint=place)
+    assert torch.equal(resumed.generator.value, whole.generator.value)
+    watched(alone(), epochs=2, rules=Rules(ema=0.5))
 
 
 def test_the_best_look_is_kept_and_patience_ends_the_training():

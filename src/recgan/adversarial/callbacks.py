@@ -82,7 +82,8 @@ class Diagnostics(Callback):
             self._report(epoch, row)
 
     def _report(self, epoch: int, row: Row) -> None:
-        shown = f"d_loss {row['d_loss']:.3f}, g_loss {row['g_loss']:.3f}"
+        losses = ("d_loss", "g_loss")
+        shown = ", ".join(f"{name} {row[name]:.3f}" for name in losses if name in row)
         scores = {one["epoch"]: one[self.monitor] for one in self.curves} if self.monitor else {}
         looked = {epoch: score for epoch, score in scores.items() if score is not None}
         if looked:

@@ -87,7 +87,7 @@ def alarms(curves: Sequence[Row], lines: Lines) -> dict[str, str]:
             "may learn little from it; constrain it (r1, spectral_norm) or lower its learning rate"
         )
     for player, name in (("generator", "g_grad_norm"), ("discriminator", "d_grad_norm")):
-        norm = row[name]
+        norm = row.get(name)
         if lines.gradient_growth is None or norm is None:
             continue
         early = median(past[name] or 0.0 for past in curves[: lines.grace])

@@ -1,4 +1,7 @@
-"""What two players say of themselves to be trained against each other, and the order of their batches."""
+"""What two players say of themselves to be trained against each other, and the order of their batches.
+
+A game without a discriminator is a training by one loss; all else around it is the same.
+"""
 
 from collections.abc import Iterator
 from itertools import chain, count
@@ -27,12 +30,12 @@ class Game(Protocol):
         ...
 
     @property
-    def discriminator(self) -> nn.Module:
-        """The player that judges."""
+    def discriminator(self) -> nn.Module | None:
+        """The player that judges; None where nobody does."""
         ...
 
-    def optimizers(self) -> tuple[Optimizer, Optimizer]:
-        """Return the discriminator's and the generator's optimizer."""
+    def optimizers(self) -> tuple[Optimizer, ...]:
+        """Return the discriminator's optimizer, if there is a discriminator, and the generator's."""
         ...
 
     def begin_epoch(self, epoch: int) -> None:
@@ -64,6 +67,11 @@ class Game(Protocol):
         ...
 
 
+def players(game: Game) -> tuple[Player, ...]:
+    """Return who plays, in the order of their turns."""
+    return ("generator",) if game.discriminator is None else ("discriminator", "generator")
+
+
 class Turn(NamedTuple):
     """One step of one player."""
 
@@ -86,7 +94,8 @@ class Turns:
         Args:
             game: draws the batches.
             critic_steps: discriminator steps before each generator step, its turn begun anew as often as
-                needed; None plays the whole of one turn, then the whole of the other.
+                needed; None plays the whole of one turn, then the whole of the other. Without a
+                discriminator it must be None.
         """
         self.game = game
         self.critic_steps = critic_steps
@@ -95,15 +104,14 @@ class Turns:
         """Return the number of steps: Lightning fetches no batch ahead where it knows the number."""
         g_steps = self.game.steps("generator")
         if self.critic_steps is None:
-            return self.game.steps("discriminator") + g_steps
+            return sum(self.game.steps(player) for player in players(self.game))
         return (self.critic_steps + 1) * g_steps
 
     def __iter__(self) -> Iterator[Turn]:
         """Yield the steps."""
         game, g_steps = self.game, self.game.steps("generator")
         if self.critic_steps is None:
-            players: tuple[Player, ...] = ("discriminator", "generator")
-            for player in players:
+            for player in players(game):
                 steps = game.steps(player)
                 for number, batch in enumerate(game.batches(player), 1):
                     yield Turn(player, batch, number == steps)

@@ -14,7 +14,7 @@ from torch.nn.utils import clip_grad_norm_, get_total_norm
 from torch.optim import Optimizer
 
 from recgan.adversarial.constraints import clip_weights
-from recgan.adversarial.game import Game, Player, Turn, Turns
+from recgan.adversarial.game import Game, Player, Turn, Turns, players
 from recgan.adversarial.schedule import Rules
 from recgan.adversarial.share import Share
 from recgan.core.errors import RecganError
@@ -24,7 +24,7 @@ Look = Callable[[], Mapping[str, float]]
 
 
 class AdversarialModule(lightning.LightningModule):
-    """Two players, two optimizers, and what they say of an epoch.
+    """Two players, two optimizers, and what they say of an epoch; one of each without a discriminator.
 
     The game is no submodule: its rows belong neither into a checkpoint nor into an average of weights, nor
     are they sent to other processes.
@@ -57,7 +57,7 @@ class AdversarialModule(lightning.LightningModule):
             super().__setattr__(name, value)
 
     def configure_optimizers(self) -> list[Optimizer]:
-        """Return the game's two optimizers."""
+        """Return the game's optimizers."""
         return list(self.game.optimizers())
 
     def transfer_batch_to_device(self, batch: Turn, device: torch.device, dataloader_idx: int) -> Turn:
@@ -70,16 +70,17 @@ class AdversarialModule(lightning.LightningModule):
 
     def on_train_start(self) -> None:
         """Take the optimizers once, instead of asking for them in every step."""
-        d_optimizer, g_optimizer = cast("list[LightningOptimizer]", self.optimizers())
+        found = self.optimizers()
+        optimizers = cast("list[LightningOptimizer]", found if isinstance(found, list) else [found])
         rules, d = self.rules, self.discriminator
-        clip = None if rules.clip_weights is None else partial(clip_weights, d, rules.clip_weights)
-        self._sides: dict[Player, _Side] = {
-            "discriminator": _Side(d, d_optimizer, rules.clip_discriminator, clip),
-            "generator": _Side(self.generator, g_optimizer, rules.clip_generator, None),
-        }
+        self._sides: dict[Player, _Side] = {}
+        if d is not None:
+            clip = None if rules.clip_weights is None else partial(clip_weights, d, rules.clip_weights)
+            self._sides["discriminator"] = _Side(d, optimizers[0], rules.clip_discriminator, clip)
+        self._sides["generator"] = _Side(self.generator, optimizers[-1], rules.clip_generator, None)
 
     def on_train_epoch_start(self) -> None:
-        """Begin the epoch and the discriminator's turn."""
+        """Begin the epoch and its first turn."""
         self.row, self.found = {}, {}
         self._playing: Player | None = None
         for side in self._sides.values():
@@ -87,7 +88,7 @@ class AdversarialModule(lightning.LightningModule):
         self.game.begin_epoch(self.current_epoch)
         if self.rules.critic_steps is None:
             with self.trainer.precision_plugin.forward_context():
-                self._give_turn("discriminator")
+                self._give_turn(players(self.game)[0])
 
     def training_step(self, batch: Turn, batch_idx: int) -> None:
         """Make one step of the player whose batch it is."""
@@ -152,13 +153,11 @@ class AdversarialModule(lightning.LightningModule):
         """
         assert self._playing is not None
         self.untoggle_optimizer(self._sides[self._playing].optimizer)
-        d, g = self._sides["discriminator"], self._sides["generator"]
+        sides = {player[0]: side for player, side in self._sides.items()}  # d, g
         measured = {
-            "d_loss": d.total / d.steps,
-            "g_loss": g.total / g.steps,
+            **{f"{name}_loss": side.total / side.steps for name, side in sides.items()},
             **self.game.measured(),
-            "g_grad_norm": g.norm,
-            "d_grad_norm": d.norm,
+            **{f"{name}_grad_norm": sides[name].norm for name in ("g", "d") if name in sides},
         }
         row = torch.stack([value.float() for value in measured.values()])
         values = self.trainer.strategy.reduce(row, reduce_op="mean").tolist()
@@ -167,7 +166,7 @@ class AdversarialModule(lightning.LightningModule):
             shown = ", ".join(f"{name} {value:.3g}" for name, value in self.row.items())
             raise RecganError(
                 f"training lost its footing in epoch {self.current_epoch + 1}: {shown}; "
-                "lower the learning rates of both players"
+                "lower the learning rates of all players"
             )
         if self.trainer.loggers:  # each measure costs more than a short step
             self._log(self.row)

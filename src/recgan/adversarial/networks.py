@@ -169,6 +169,22 @@ class ProjectionDiscriminator(nn.Module):
         return self.logits(self.features(judged), read)
 
 
+class Dropout(nn.Module):
+    """Dropout that draws from the game's generator, so that a resumed training draws on as it would have."""
+
+    def __init__(self, share: float, rng: torch.Generator) -> None:
+        super().__init__()
+        self.share = share
+        self.rng = rng
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Set a share of the values to 0 in training, and let the others grow so that the mean stays."""
+        if not self.training or not self.share:
+            return values
+        kept = torch.rand(values.shape, generator=self.rng, device=values.device) >= self.share
+        return values * kept / (1 - self.share)
+
+
 def leaky(rows: Tensor) -> Tensor:
     """Return the rows, a fifth of them where they are negative."""
     return leaky_relu(rows, 0.2)

@@ -1,4 +1,4 @@
-"""Train two players against each other with Lightning's Trainer."""
+"""Train two players against each other, or one alone, with Lightning's Trainer."""
 
 import logging
 import os
@@ -29,7 +29,8 @@ class Progress:
     """The result of a training."""
 
     curves: list[Row]
-    """Rows of epoch, d_loss, g_loss, the game's own, g_grad_norm, d_grad_norm, and what the look found."""
+    """Rows of epoch, d_loss, g_loss, the game's own, g_grad_norm, d_grad_norm, and what the look found. What
+    is a discriminator's is missing where there is none."""
     best_epoch: int
     """The epoch of the best look; where none is chosen the last one."""
     best_score: float | None

@@ -46,13 +46,14 @@ def curve_figures(
 ) -> list[Figure]:
     """Return the curves of the training, with the epoch that was kept."""
     epochs = [float(epoch) for epoch in curves.get("epoch", ()) if epoch is not None]
+    there = [name for name, column in curves.items() if any(value is not None for value in column)]
     mark = mark_of(curves, recommender)
     groups = {
-        caption: {name: words for name, words in columns.items() if name in curves}
+        caption: {name: words for name, words in columns.items() if name in there}
         for caption, columns in _CURVES.items()
     }
     known = _NO_CURVE.union(*_CURVES.values())
-    groups |= {name.replace("_", " ").capitalize(): {name: name} for name in curves if name not in known}
+    groups |= {name.replace("_", " ").capitalize(): {name: name} for name in there if name not in known}
     found = []
     for caption, columns in groups.items():
         if columns and epochs:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
 from recgan.adversarial.kernels import dense
+from recgan.adversarial.networks import Dropout
 from recgan.core.errors import RecganError
 from recgan.images.settings import TrainImagesParams
 
@@ -24,22 +25,6 @@ class Dense(nn.Linear):
     def forward(self, rows: Tensor) -> Tensor:
         """Return (batch, outputs)."""
         return dense(rows, self.weight, self.bias)
-
-
-class Dropout(nn.Module):
-    """Dropout that draws from the game's generator, so that a resumed training draws on as it would have."""
-
-    def __init__(self, share: float, rng: torch.Generator) -> None:
-        super().__init__()
-        self.share = share
-        self.rng = rng
-
-    def forward(self, values: Tensor) -> Tensor:
-        """Set a share of the values to 0 in training, and let the others grow so that the mean stays."""
-        if not self.training or not self.share:
-            return values
-        kept = torch.rand(values.shape, generator=self.rng, device=values.device) >= self.share
-        return values * kept / (1 - self.share)
 
 
 class Generator(nn.Module):

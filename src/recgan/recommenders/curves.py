@@ -5,14 +5,12 @@ import io
 from collections.abc import Mapping, Sequence
 
 ALWAYS = ("epoch", "validation_ndcg", "g_loss", "d_loss", "d_real", "d_fake", "g_grad_norm", "d_grad_norm")
-"""Columns that DVC's plots name; a file without rows has these."""
+"""Columns that DVC's plots name, so that every file has them; blank is what a training does not have."""
 
 
 def curves_csv(curves: Sequence[Mapping[str, float | None]]) -> str:
     """Return the epochs' losses and scores as CSV; what nobody looked at in an epoch is blank."""
-    # A training without validation has that column too, blank: DVC's plots name it.
-    columns = list(dict.fromkeys([*(name for row in curves for name in row), "validation_ndcg"]))
-    columns = columns if curves else list(ALWAYS)
+    columns = list(dict.fromkeys([*(name for row in curves for name in row), *ALWAYS]))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
