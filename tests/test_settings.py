@@ -46,7 +46,7 @@ def test_another_recommenders_parameter_is_to_be_removed(content):
     content["candidates"]["rcgan"]["view"] = "item"
     assert "candidates.rcgan.view: unknown parameter; remove it" in faults(content)
     content["candidates"]["rcgan"] = {"recommender": "dfgan"}
-    assert "'ials', 'rcgan', 'cfgan', 'irgan', 'feature_gan', 'student'" in faults(content)
+    assert "'ials', 'rcgan', 'cfgan', 'irgan', 'feature_gan', 'sequence', 'student'" in faults(content)
 
 
 def test_a_number_in_quotes_is_explained(content):

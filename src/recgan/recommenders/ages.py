@@ -1,7 +1,10 @@
-"""Histories weighted by age at scoring: what is old says less of what comes next."""
+"""Histories weighted by age at scoring, and when the entries of a matrix were."""
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.sparse import csr_array
+
+from recgan.features.matrices import Features
 
 
 def aged(user_items: csr_array, ages: csr_array | None, half_life_days: float | None) -> csr_array:
@@ -30,3 +33,12 @@ def aged(user_items: csr_array, ages: csr_array | None, half_life_days: float | 
     # An entry that underflows would be seen and not seen at once.
     data = np.maximum(user_items.data * weights, np.finfo(np.float32).tiny).astype(np.float32)
     return csr_array((data, user_items.indices, user_items.indptr), shape=user_items.shape)
+
+
+def times_of(features: Features, user_items: csr_array) -> NDArray[np.float32] | None:
+    """Return when each entry of a matrix of the features was, where that is known."""
+    dated = (
+        (features.train, features.train_times),
+        (features.train_validation, features.train_validation_times),
+    )
+    return next((times for matrix, times in dated if matrix is user_items), None)

@@ -31,10 +31,11 @@ TRAINED: Mapping[str, str] = {
     "cfgan": "CFGAN",
     "irgan": "IRGAN",
     "feature_gan": "FeatureGAN",
+    "sequence": "Sequence",
     "student": "Student",
     "two_stage": "TwoStage",
 }
-"""What is trained adversarially: name → class."""
+"""What is trained by epochs, adversarially but for the sequence model: name → class."""
 
 CLASSICAL: Mapping[str, str] = {
     "popularity": "Popularity",

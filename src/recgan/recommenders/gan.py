@@ -59,6 +59,7 @@ def looking(
     user_items: csr_array,
     validate: Callable[[R], float] | None,
     prepare: Callable[[], object],
+    ages: csr_array | None = None,
 ) -> Callable[[], dict[str, float]]:
     """Return a look at a recommender: its held-out NDCG, where that is known, and its diversity.
 
@@ -67,12 +68,13 @@ def looking(
         user_items: (users, items), what it is fitted on.
         validate: a score of the recommender as it stands.
         prepare: brings what the recommender derives from its weights up to date.
+        ages: (users, items), of what it is fitted on.
     """
 
     def look() -> dict[str, float]:
         prepare()
         found = {} if validate is None else {VALIDATION: validate(recommender)}
-        return {**found, **stability.diversity(recommender, user_items)}
+        return {**found, **stability.diversity(recommender, user_items, ages)}
 
     return look
 

@@ -35,19 +35,23 @@ def lines(alarms: AlarmParams) -> Lines:
     )
 
 
-def diversity(recommender: Recommender, user_items: csr_array) -> dict[str, float]:
+def diversity(
+    recommender: Recommender, user_items: csr_array, ages: csr_array | None = None
+) -> dict[str, float]:
     """Return effective_items of the top-20 lists and effective_rank of the scores.
 
     Args:
         recommender: anything that scores.
         user_items: (users, items), histories; at most 512 of them, evenly spaced, are asked about. Their own
             items are left out of the lists.
+        ages: (users, items), of the histories, as `Recommender.score` takes them.
     """
     n_users, n_items = user_items.shape
-    asked = user_items[np.unique(np.linspace(0, n_users - 1, SAMPLE).astype(np.int64))]
-    ranking, _ = recommend(recommender, asked, LIST_LENGTH)
+    rows = np.unique(np.linspace(0, n_users - 1, SAMPLE).astype(np.int64))
+    asked, since = user_items[rows], None if ages is None else ages[rows]
+    ranking, _ = recommend(recommender, asked, LIST_LENGTH, ages=since)
     counts = np.bincount(ranking[ranking >= 0], minlength=n_items)
     return {
         "effective_items": effective_number(counts),
-        "effective_rank": effective_rank(recommender.score(asked)),
+        "effective_rank": effective_rank(recommender.score(asked, since)),
     }

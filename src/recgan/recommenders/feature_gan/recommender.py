@@ -14,6 +14,7 @@ from scipy.sparse import csr_array
 from recgan.adversarial.networks import VectorGenerator
 from recgan.features.matrices import Features
 from recgan.recommenders import stability
+from recgan.recommenders.ages import times_of
 from recgan.recommenders.feature_gan.game import FeatureGANGame, make_generator, standing
 from recgan.recommenders.feature_gan.histories import Times
 from recgan.recommenders.feature_gan.item_vectors import (
@@ -94,7 +95,7 @@ class FeatureGAN(GANRecommender[FeatureGANParams]):
     @classmethod
     def unfitted(cls, settings: FeatureGANParams, features: Features) -> Self:
         """Return one of these settings for the products of these features, and the times of its matrices."""
-        return cls(settings, features.items, partial(_times, features))
+        return cls(settings, features.items, partial(times_of, features))
 
     def anew(self, features: Features | None = None) -> Self:
         """Return an unfitted one of the same settings, and of these features or the same products."""
@@ -241,12 +242,3 @@ class FeatureGAN(GANRecommender[FeatureGANParams]):
         self._noises[0] = 0
         large = len(vectors) > serving.faiss_above
         self._index = ApproximateIndex(self._known) if large and faiss_is_there() else None
-
-
-def _times(features: Features, user_items: csr_array) -> NDArray[np.float32] | None:
-    """Return when each entry of a matrix of the features was, where that is known."""
-    dated = (
-        (features.train, features.train_times),
-        (features.train_validation, features.train_validation_times),
-    )
-    return next((times for matrix, times in dated if matrix is user_items), None)

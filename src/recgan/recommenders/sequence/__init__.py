@@ -1,0 +1,1 @@
+"""A sequence model: causal self-attention over a history in its order."""
