@@ -14,11 +14,11 @@ from scipy.sparse import csr_array
 
 from recgan.core.errors import RecganError
 from recgan.features.matrices import Features, HeldOut, beside
+from recgan.recommenders.chosen import choose_candidate
 from recgan.recommenders.loading import load_recommender
 from recgan.recommenders.ranking import window_ndcg
 from recgan.recommenders.train import train
 from recgan.recommenders.two_stage.discriminator import Discriminator, Scale
-from recgan.recommenders.two_stage.generator import choose_candidate
 from recgan.recommenders.two_stage.judged import Judged
 from recgan.recommenders.two_stage.learning import conditional_loss, learn
 from recgan.recommenders.two_stage.lists import lists_of

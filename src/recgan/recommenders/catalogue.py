@@ -20,6 +20,7 @@ from scipy.sparse import csr_array
 from recgan.core.sections import Section
 
 if TYPE_CHECKING:
+    from recgan.recommenders.averaged.settings import AveragedParams
     from recgan.recommenders.classical import Classical
     from recgan.recommenders.settings import ClassicalGrid, TrainingParams
     from recgan.recommenders.student.settings import StudentParams
@@ -34,6 +35,7 @@ TRAINED: Mapping[str, str] = {
     "sequence": "Sequence",
     "student": "Student",
     "two_stage": "TwoStage",
+    "averaged": "Averaged",
 }
 """What is trained by epochs, adversarially but for the sequence model: name → class."""
 
@@ -83,7 +85,7 @@ def module_of(name: str) -> str:
 _FOLDER = "recgan.recommenders"
 
 if TYPE_CHECKING:
-    CandidateParams = ClassicalGrid | TrainingParams | StudentParams | TwoStageParams
+    CandidateParams = ClassicalGrid | TrainingParams | StudentParams | TwoStageParams | AveragedParams
 else:
     CandidateParams = Annotated[
         Union[tuple(settings_of(name) for name in [*CLASSICAL, *TRAINED])],  # noqa: UP007  (made of a tuple)

@@ -3,19 +3,22 @@
 import logging
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from recgan.core.errors import RecganError
 from recgan.core.memory import refuse, tell
 from recgan.features.matrices import Features
+from recgan.recommenders.averaged.settings import AveragedParams
 from recgan.recommenders.catalogue import CandidateParams
-from recgan.recommenders.settings import ClassicalGrid
+from recgan.recommenders.settings import CandidateSection, ClassicalGrid, seed_of
 
 if TYPE_CHECKING:
     from recgan.recommenders.train import Fitted
     from recgan.recommenders.tune import Tuned
 
 _log = logging.getLogger(__name__)
+
+C = TypeVar("C", bound=CandidateSection)
 
 FAULTS = (RecganError, MemoryError, ArithmeticError, RuntimeError, ValueError)
 """What a fit may end with that says something of this candidate alone: the others go on without it."""
@@ -61,16 +64,16 @@ def fingerprint(section: CandidateParams, features: Features, k: int) -> str:
     return train.fingerprint(section, features, k)
 
 
-def with_seed(section: CandidateParams, seed: int) -> CandidateParams:
+def with_seed(section: C, seed: int) -> C:
     """Return the section of a candidate with another seed."""
+    if isinstance(section, AveragedParams):  # as far on as keeps its own seeds apart
+        apart = section.seed + (seed - section.seed) * section.seeds
+        return section.model_copy(update={"member": with_seed(section.member, apart)})
     update: dict[str, object] = {} if hasattr(section, "teacher") else {"seed": seed}
-    for name in (
-        "teacher",
-        "generator",
-    ):  # sections of their own; a GAN's generator is a network, without one
+    for name in ("teacher", "generator"):  # a GAN's generator is a network, no candidate
         inside = getattr(section, name, None)
-        if inside is not None and getattr(inside, "seed", None) is not None:
-            update[name] = inside.model_copy(update={"seed": seed})
+        if isinstance(inside, CandidateSection) and seed_of(inside) is not None:
+            update[name] = with_seed(inside, seed)
     return section.model_copy(update=update)
 
 

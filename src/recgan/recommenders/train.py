@@ -13,6 +13,7 @@ from recgan.core import closure
 from recgan.core.errors import RecganError
 from recgan.core.memory import Need
 from recgan.features.matrices import Features
+from recgan.recommenders.averaged.settings import AveragedParams
 from recgan.recommenders.catalogue import module_of, trained_class
 from recgan.recommenders.curves import curves_csv
 from recgan.recommenders.protocol import Recommender
@@ -24,7 +25,7 @@ from recgan.recommenders.two_stage.settings import TwoStageParams
 
 log = logging.getLogger(__name__)
 
-TrainParams = TrainingParams | StudentParams | TwoStageParams
+TrainParams = TrainingParams | StudentParams | TwoStageParams | AveragedParams
 
 
 @dataclass(frozen=True)

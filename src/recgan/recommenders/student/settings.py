@@ -7,9 +7,9 @@ from pydantic import Field, model_validator
 
 from recgan.adversarial.settings import TrainerParams, one_device
 from recgan.core.memory import Need
-from recgan.core.sections import Count, NonNegative, Positive, Section
+from recgan.core.sections import Count, NonNegative, Positive
 from recgan.recommenders.rcgan.settings import RCGANParams
-from recgan.recommenders.settings import FEWER_ITEMS, KEPT_ENTRY
+from recgan.recommenders.settings import FEWER_ITEMS, KEPT_ENTRY, CandidateSection
 
 PAIR = 40
 """Bytes for each pair of items solved for together: three Gram matrices, and the weights of three choices."""
@@ -17,7 +17,7 @@ SCORE = 4
 """Bytes for each score of a teacher."""
 
 
-class StudentParams(Section):
+class StudentParams(CandidateSection):
     """The student: a linear recommender in closed form, on real rows and on those that RC-GANs generate."""
 
     recommender: Literal["student"]

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from safetensors.numpy import load, save
 
 from recgan.core.files import read_json, write_json
+from recgan.recommenders.chosen import Chosen
 from recgan.recommenders.loading import load_recommender
 from recgan.recommenders.two_stage.blend import Blend
 from recgan.recommenders.two_stage.discriminator import Discriminator
-from recgan.recommenders.two_stage.generator import Chosen
 from recgan.recommenders.two_stage.judged import Judged
 from recgan.recommenders.two_stage.statistics import Statistics
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from recgan.recommenders.two_stage.generator import Chosen
+from recgan.recommenders.chosen import Chosen
 from recgan.recommenders.two_stage.lists import Lists
 
 

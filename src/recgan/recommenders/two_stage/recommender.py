@@ -31,6 +31,7 @@ from scipy.sparse import csr_array
 
 from recgan.core import layout
 from recgan.features.matrices import Features
+from recgan.recommenders.chosen import Chosen, beside, choose_candidate
 from recgan.recommenders.loading import load_recommender
 from recgan.recommenders.protocol import Recommender
 from recgan.recommenders.trained import Training, reading, write_trained
@@ -38,7 +39,6 @@ from recgan.recommenders.two_stage.ablations import named, part_of, read_ablatio
 from recgan.recommenders.two_stage.blend import Blend, choose_weights
 from recgan.recommenders.two_stage.decided import Arm, Choice, Decided
 from recgan.recommenders.two_stage.discriminator import Discriminator
-from recgan.recommenders.two_stage.generator import Chosen, choose_candidate
 from recgan.recommenders.two_stage.judged import Judged
 from recgan.recommenders.two_stage.lists import Lists, lists_of
 from recgan.recommenders.two_stage.pairs import FEATURES
@@ -129,12 +129,14 @@ class TwoStage:
         windows = windows_of(
             features, settings.windows
         )  # what is amiss there is said before anything is slow
-        generator = choose_candidate(settings.generator, features, validate, _beside(checkpoint, "g"), label)
+        generator = choose_candidate(
+            settings.generator, features, validate, beside(checkpoint, "g"), f"{label} generator"
+        )
         log.info("%s: the generator has %s on validation", label, _shown(generator.validation_ndcg))
         exclude_seen = not features.summary["repeat_purchases"]
         parts = []
         for number, window in enumerate(windows):
-            earlier = generator.again(window.before, _beside(checkpoint, f"window-{number}"))
+            earlier = generator.again(window.before, beside(checkpoint, f"window-{number}"))
             before = window.before
             assert before.train_times is not None
             known = Statistics.fit(before.train, before.train_times, before.items)
@@ -191,7 +193,7 @@ class TwoStage:
             features, train=user_items, train_times=features.train_validation_times, validation=None
         )
         self._generator = decided.generator
-        generator = decided.generator.again(both, _beside(checkpoint, "g"))
+        generator = decided.generator.again(both, beside(checkpoint, "g"))
         known = Statistics.fit(user_items, features.train_validation_times, features.items)
         arms = (decided.proposals, decided.uniform)
         judges = [fit_as(arm.choice, arm.lists, self.settings.seed)[0] for arm in arms]
@@ -283,11 +285,6 @@ def _together(parts: list[Lists]) -> Lists:
 def _times(features: Features) -> NDArray[np.float32]:
     assert features.train_times is not None  # windows_of has seen to it
     return features.train_times
-
-
-def _beside(checkpoint: Path | None, name: str) -> Path | None:
-    """Return a checkpoint of its own for each fit of the generator."""
-    return checkpoint and checkpoint.with_name(f"{checkpoint.stem}-{name}{checkpoint.suffix}")
 
 
 def _shown(ndcg: float | None) -> str:

@@ -1,45 +1,21 @@
 """The section of a candidate in two stages."""
 
 from collections.abc import Iterator
-from importlib import import_module
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import AfterValidator, Field
 
 from recgan.adversarial.settings import TrainerParams
 from recgan.core.memory import Need
 from recgan.core.sections import Count, Positive, Seed
+from recgan.recommenders.embedded import Embedded, needs_of, trainer_of
 from recgan.recommenders.settings import CandidateSection, ClassicalGrid
 
 
-def _section(value: Any) -> CandidateSection:
-    """Check a candidate's section inside another one against the settings of its own kind.
-
-    Raises:
-        ValueError: the kind is missing, unknown or two_stage itself, or its settings have a fault.
-    """
-    catalogue = import_module("recgan.recommenders.catalogue")  # which imports this module
-
-    if isinstance(value, CandidateSection):
-        return value
-    kind = value.get("recommender") if isinstance(value, dict) else None
-    kinds = [one for one in (*catalogue.CLASSICAL, *catalogue.TRAINED) if one != "two_stage"]
-    if kind not in kinds:
-        raise ValueError(f"its recommender is {kind!r}; choose among {', '.join(kinds)}")
-    try:
-        found = catalogue.settings_of(kind).model_validate(value)
-    except ValidationError as error:
-        faults = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()]
-        raise ValueError("; ".join(faults)) from None
-    assert isinstance(found, CandidateSection)
-    return found
-
-
-def _grid(value: Any) -> CandidateSection:
-    found = _section(value)
-    if not isinstance(found, ClassicalGrid):
-        raise ValueError(f"{found.recommender} is trained by epochs; blend classical recommenders alone")
-    return found
+def _grid(section: CandidateSection) -> CandidateSection:
+    if not isinstance(section, ClassicalGrid):
+        raise ValueError(f"{section.recommender} is trained by epochs; blend classical recommenders alone")
+    return section
 
 
 class TwoStageParams(CandidateSection):
@@ -48,7 +24,7 @@ class TwoStageParams(CandidateSection):
     recommender: Literal["two_stage"]
     seed: Seed
     """Of the discriminator; the generator has its own."""
-    generator: Annotated[Any, BeforeValidator(_section)]
+    generator: Embedded
     """A whole candidate of any other kind, with `recommender: KIND` and its settings."""
     proposals: Annotated[tuple[Count, ...], Field(min_length=1)]
     """Values to try of N, the items that the discriminator judges. Of this and the two lists below validation
@@ -63,7 +39,7 @@ class TwoStageParams(CandidateSection):
     windows: Count
     """Windows before validation, one before the other, whose events the discriminator learns from. For each
     the generator is fitted once more, on what came before it."""
-    blend: tuple[Annotated[Any, BeforeValidator(_grid)], ...]
+    blend: tuple[Annotated[Embedded, AfterValidator(_grid)], ...]
     """Classical candidates that the generator is blended with, for comparison alone."""
     refit: bool
     """True fits anew on train + validation; validation is then one more window of the discriminator."""
@@ -77,14 +53,9 @@ class TwoStageParams(CandidateSection):
     @property
     def trainer(self) -> TrainerParams:
         """The generator's; the CPU where that is fitted without one."""
-        own: TrainerParams | None = getattr(self.generator, "trainer", None)
-        return own or TrainerParams(
-            accelerator="cpu", devices=1, num_nodes=1, strategy="auto", precision="auto", max_time=None
-        )
+        return trainer_of(self.generator)
 
     def needs(self, n_users: int, n_items: int, on_gpu: bool) -> Iterator[Need]:
         """Yield what the generator and the recommenders blended with it take."""
         for one in (self.generator, *self.blend):
-            yield from (
-                one.needs(n_items) if isinstance(one, ClassicalGrid) else one.needs(n_users, n_items, on_gpu)
-            )
+            yield from needs_of(one, n_users, n_items, on_gpu)

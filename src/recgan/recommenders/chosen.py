@@ -1,4 +1,4 @@
-"""The generator: any other candidate, chosen on validation, then fitted on other matrices as chosen."""
+"""Any candidate inside another one: chosen on validation, then fitted on other matrices as chosen."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -64,7 +64,7 @@ class ChosenTrained:
         label: str,
     ) -> None:
         first: Trained = trained_class(section.recommender).unfitted(section, features)
-        self.recommender = first.fit(features.train, validate, None, checkpoint, f"{label} generator")
+        self.recommender = first.fit(features.train, validate, None, checkpoint, label)
         self.validation_ndcg = self.recommender.training.validation_ndcg
         self._label = label
 
@@ -72,7 +72,7 @@ class ChosenTrained:
         """Return one fitted on the train matrix of other features, as it was chosen."""
         anew = self.recommender.anew(features)
         epochs = self.recommender.training.best_epoch
-        return anew.fit(features.train, None, epochs, checkpoint, f"{self._label} generator anew")
+        return anew.fit(features.train, None, epochs, checkpoint, f"{self._label} anew")
 
     def save(self, recommender: Any, folder: Path) -> None:
         """Write one into an existing folder."""
@@ -84,9 +84,14 @@ def choose_candidate(
     features: Features,
     validate: Callable[[Any], float] | None,
     checkpoint: Path | None = None,
-    label: str = "two_stage",
+    label: str = "candidate",
 ) -> Chosen:
     """Fit a candidate on train as validation chooses it; without validation it is not tuned."""
     if isinstance(section, ClassicalGrid):
         return ChosenClassical(section, features, validate)
     return ChosenTrained(section, features, validate, checkpoint, label)
+
+
+def beside(checkpoint: Path | None, name: str) -> Path | None:
+    """Return a checkpoint of its own for each fit within a larger one."""
+    return checkpoint and checkpoint.with_name(f"{checkpoint.stem}-{name}{checkpoint.suffix}")

@@ -1,0 +1,54 @@
+"""A candidate's section inside another one's."""
+
+from collections.abc import Iterator
+from importlib import import_module
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, ValidationError
+
+from recgan.adversarial.settings import TrainerParams
+from recgan.core.memory import Need
+from recgan.recommenders.settings import CandidateSection, ClassicalGrid
+
+
+def section_within(value: Any) -> CandidateSection:
+    """Check a candidate's section inside another one against the settings of its own kind.
+
+    Raises:
+        ValueError: the kind is missing, unknown or two_stage, or its settings have a fault.
+    """
+    catalogue = import_module("recgan.recommenders.catalogue")  # which imports what embeds sections
+
+    if isinstance(value, CandidateSection):
+        return value
+    kind = value.get("recommender") if isinstance(value, dict) else None
+    kinds = [one for one in (*catalogue.CLASSICAL, *catalogue.TRAINED) if one != "two_stage"]
+    if kind not in kinds:
+        raise ValueError(f"its recommender is {kind!r}; choose among {', '.join(kinds)}")
+    try:
+        found = catalogue.settings_of(kind).model_validate(value)
+    except ValidationError as error:
+        faults = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()]
+        raise ValueError("; ".join(faults)) from None
+    assert isinstance(found, CandidateSection)
+    return found
+
+
+Embedded = Annotated[Any, BeforeValidator(section_within)]
+"""A whole candidate, with `recommender: KIND` and its settings."""
+
+
+def needs_of(section: Any, n_users: int, n_items: int, on_gpu: bool) -> Iterator[Need]:
+    """Yield what the fit of any candidate takes of the machine's memory at its peak."""
+    if isinstance(section, ClassicalGrid):
+        yield from section.needs(n_items)
+    else:
+        yield from section.needs(n_users, n_items, on_gpu)
+
+
+def trainer_of(section: Any) -> TrainerParams:
+    """Return where a candidate is trained; the CPU where it is fitted without a Trainer."""
+    own: TrainerParams | None = getattr(section, "trainer", None)
+    return own or TrainerParams(
+        accelerator="cpu", devices=1, num_nodes=1, strategy="auto", precision="auto", max_time=None
+    )
