@@ -12,7 +12,7 @@ from typing import Any
 
 from recgan.core import layout
 from recgan.core.errors import RecganError
-from recgan.core.files import replacing, unchanged, write_json, write_text
+from recgan.core.files import read_json, replacing, unchanged, write_json, write_text
 from recgan.recommenders.skipped import skip
 from recgan.settings import load_params
 
@@ -173,10 +173,12 @@ def evaluate(root: Path = Path()) -> None:
     from recgan.evaluation.page import page
     from recgan.evaluation.replications import read_replications
     from recgan.evaluation.report import comparison_table, report
+    from recgan.evaluation.second_stage import second_stages
     from recgan.evaluation.spread import spread
     from recgan.features.matrices import read_features
     from recgan.recommenders.loading import load_recommender
     from recgan.recommenders.settings import seed_of
+    from recgan.recommenders.two_stage.recommender import load_ablations
 
     params = load_params(root / layout.PARAMS)
     features = read_features(root / layout.FEATURES)
@@ -195,7 +197,18 @@ def evaluate(root: Path = Path()) -> None:
             {name: seed_of(section) for name, section in params.candidates.items()},
             read_replications(root / layout.REPLICATIONS),
             params.evaluate,
-        )
+        ),
+        "second_stages": second_stages(
+            found.rankings,
+            features,
+            {
+                name: read_json(root / layout.CANDIDATE_METRICS / f"{name}.json").get("ablations", {})
+                for name, kind in kinds.items()
+                if kind == "two_stage"
+            },
+            lambda name: load_ablations(root / layout.MODELS / name),
+            params.evaluate,
+        ),
     }
     with replacing(root / layout.EVALUATION) as folder:
         folder.mkdir()

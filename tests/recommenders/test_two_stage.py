@@ -23,6 +23,7 @@ from recgan.recommenders.two_stage.judged import Judged
 from recgan.recommenders.two_stage.learning import conditional_loss, learn
 from recgan.recommenders.two_stage.lists import lists_of
 from recgan.recommenders.two_stage.pairs import FEATURES, beside_generator, views
+from recgan.recommenders.two_stage.reasons import reasons
 from recgan.recommenders.two_stage.recommender import load_ablations
 from recgan.recommenders.two_stage.settings import TwoStageParams
 from recgan.recommenders.two_stage.statistics import Statistics
@@ -289,6 +290,25 @@ def test_features_of_a_pair_are_those_computed_one_by_one():
                 np.log1p(len(items)),
             ]
             np.testing.assert_allclose(found[user, place, columns], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_reasons_name_the_features_that_count_and_the_item_of_the_history():
+    given = features(loyal())
+    known = Statistics.fit(given.train, given.train_times, given.items)
+    served = Judged(Fixed(list(range(ITEMS))), known, by("brand", 1), 8, exclude_seen=True)
+    row = csr_array((np.ones(2, np.float32), np.array([0, 1]), np.array([0, 2])), shape=(1, ITEMS))
+    ages = beside(row, np.array([1.0, 3.0]))
+    told = {item: reasons(served, row, ages, item) for item in range(ITEMS)}
+    # Of the proposals, 16 to 23, those of brands 0 and 1.
+    assert {item: [(one.kind, one.item) for one in some] for item, some in told.items() if some} == {
+        16: [("brand", 0)],
+        17: [("brand", 1)],
+        20: [("brand", 0)],
+        21: [("brand", 1)],
+    }
+    shares = np.array([1, 0.7]) / 1.7
+    mean = 2 * shares.sum() / 8
+    assert told[20][0].earned == pytest.approx(shares[0] - mean, rel=1e-4)
 
 
 @pytest.fixture(scope="module")

@@ -25,6 +25,7 @@ from recgan.package.packaged import (
     write_shoppers,
 )
 from recgan.recommenders.ease.recommender import EASE
+from recgan.recommenders.two_stage.reasons import Reason
 from recgan.registry import versions
 from recgan.registry.tracking import connect
 from recgan.serving import server
@@ -294,6 +295,25 @@ def test_only_the_largest_confidences_are_tried(monkeypatch):
     found = why(served, history, "e", True, None)
     assert {one.item.item_id for one in found.influences} == {"b", "d"}
     assert (found.history, found.rank) == (4, 1)
+
+
+class Tells(Echo):
+    """A recommender that says itself what speaks for an item."""
+
+    def reasons(self, user_items, ages, position):
+        assert ages.shape == user_items.shape
+        return [Reason("brand", 0.5, int(user_items.indices[0])), Reason("rising", 0.25, None)]
+
+
+def test_a_recommender_that_can_tells_what_speaks_for_an_item():
+    served = ServedModel(
+        "m", "1", PackagedRecommender(Tells(), list("abcde"), np.arange(5, dtype=np.float32))
+    )
+    found = why(served, served.history([Event(item_id="b")]), "e", True, None)
+    assert [(one.kind, one.item and one.item.item_id, one.earned) for one in found.reasons] == [
+        ("brand", "b", 0.5),
+        ("rising", None, 0.25),
+    ]
 
 
 def test_a_history_without_anything_explains_nothing(client):

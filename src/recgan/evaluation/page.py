@@ -34,6 +34,7 @@ from recgan.evaluation.figures import (
     sortable,
 )
 from recgan.evaluation.plots import Row, bar_chart, figure
+from recgan.evaluation.second_stage import EARNED, earned_rows
 from recgan.evaluation.segments import FEW_USERS
 from recgan.evaluation.significance import detectable_words
 from recgan.evaluation.spread_words import shown
@@ -115,6 +116,8 @@ def render(
         ours=summary["challenger"],
         candidates=candidate_rows(summary),
         adversarial=adversarial_words(summary),
+        earned=earned_rows(summary),
+        earned_words=EARNED,
         replications=shown(summary["replications"]) if summary.get("replications") else None,
         label=lambda name: label_of(summary, name),
         by_ndcg=by_ndcg,

@@ -10,6 +10,7 @@ from recgan.core.files import read_json
 from recgan.evaluation.candidates import adversarial_words, candidate_rows
 from recgan.evaluation.days import DAYS, came_words, day_words, outside_share
 from recgan.evaluation.figures import label_of
+from recgan.evaluation.second_stage import EARNED, earned_rows
 from recgan.evaluation.segments import FEW_USERS
 from recgan.evaluation.significance import detectable_words
 from recgan.evaluation.spread_words import (
@@ -125,6 +126,7 @@ def report(summary: Mapping[str, Any]) -> str:
             "",
             detectable_words(summary["users"], summary["confidence"]),
             "",
+            *_second_stages(summary),
             *_beyond_one_window(summary),
             f"## Segments, NDCG@{k}",
             "",
@@ -151,6 +153,12 @@ def report(summary: Mapping[str, Any]) -> str:
             "",
         ]
     )
+
+
+def _second_stages(summary: Mapping[str, Any]) -> list[str]:
+    """Return the lines on what discriminators earn; none without a candidate in two stages."""
+    head, rows = earned_rows(summary)
+    return ["## What the discriminator earns", "", EARNED, "", _table(head, rows), ""] if rows else []
 
 
 def _beyond_one_window(summary: Mapping[str, Any]) -> list[str]:

@@ -127,11 +127,14 @@ class ServedModel:
         Raises:
             RecganError: a score is not a number; or whatever the recommender raises.
         """
+        found: NDArray[np.float32] = self.scores(*self.matrices(history))[0]
+        return found
+
+    def matrices(self, history: History) -> tuple[csr_array, csr_array | None]:
+        """Return a history's confidences and ages as recommenders take them, (1, items) each."""
         indptr = np.array([0, len(history.positions)], dtype=np.int32)
         row = csr_array((history.confidences, history.positions, indptr), shape=(1, self._n_items))
-        ages = None if history.ages is None else beside(row, history.ages)
-        found: NDArray[np.float32] = self.scores(row, ages)[0]
-        return found
+        return row, None if history.ages is None else beside(row, history.ages)
 
     def scores(self, user_items: csr_array, ages: csr_array | None = None) -> NDArray[np.float32]:
         """Return the recommender's scores (rows, items) for histories of that shape.

@@ -42,6 +42,7 @@ from recgan.recommenders.two_stage.discriminator import Discriminator
 from recgan.recommenders.two_stage.judged import Judged
 from recgan.recommenders.two_stage.lists import Lists, lists_of
 from recgan.recommenders.two_stage.pairs import FEATURES
+from recgan.recommenders.two_stage.reasons import Reason, reasons
 from recgan.recommenders.two_stage.settings import TwoStageParams
 from recgan.recommenders.two_stage.statistics import Statistics
 from recgan.recommenders.two_stage.windows import windows_of
@@ -224,6 +225,10 @@ class TwoStage:
     def score(self, user_items: csr_array, ages: csr_array | None = None) -> NDArray[np.float32]:
         """Score all items for each history (rows, items); see `Judged.score`."""
         return self.served.score(user_items, ages)
+
+    def reasons(self, user_items: csr_array, ages: csr_array | None, position: int) -> list[Reason]:
+        """Return what speaks for an item of a history (1, items), as the explorer asks; see `reasons`."""
+        return reasons(self.served, user_items, ages, position)
 
     def save(self, folder: Path) -> None:
         """Write the discriminator, the generator's folder and the ablations' into an existing folder."""

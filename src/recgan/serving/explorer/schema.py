@@ -151,6 +151,18 @@ class Influence(BaseModel):
     without: int | None = Field(description="Rank of the recommendation for the history without this item.")
 
 
+class Reason(BaseModel):
+    """One thing that speaks for a recommendation, in the recommender's own terms."""
+
+    kind: Literal[
+        "seen with", "brand", "category", "like", "price", "rising", "popular", "new", "first stage"
+    ]
+    item: KnownItem | None = Field(description="Of the history; null where the reason is about none of it.")
+    earned: float = Field(
+        description="What it adds to the score by which the recommender ranks its proposals."
+    )
+
+
 class Why(BaseModel):
     """Why an item stands where it stands."""
 
@@ -159,4 +171,7 @@ class Why(BaseModel):
     rank: int | None = Field(description="null where the item is seen or filtered out.")
     ranked: int = Field(description="Items that could be ranked.")
     influences: list[Influence] = Field(description="The nearest item of the history first.")
+    reasons: list[Reason] = Field(
+        default_factory=list, description="The strongest first; none of a recommender that gives none."
+    )
     history: int = Field(description="Items of the history that count; no more than 50 of them are tried.")

@@ -12,6 +12,8 @@ same for every recommender:
 Neither is a cause. Two items of a history that say the same replace each other. Leaving out either changes
 nothing, though both are near. No more than `MAX_TRIED` items are tried, those with the largest confidences,
 in one batch: the history, each item alone, the history without each.
+
+A recommender with a method `reasons` tells besides what speaks for the item in its own terms.
 """
 
 import numpy as np
@@ -19,7 +21,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from recgan.features.matrices import beside
-from recgan.serving.explorer.schema import MAX_TRIED, Influence, Why
+from recgan.serving.explorer.schema import MAX_TRIED, Influence, Reason, Why
 from recgan.serving.explorer.search import known
 from recgan.serving.histories import History
 from recgan.serving.model import Mask, ServedModel
@@ -80,8 +82,25 @@ def why(served: ServedModel, history: History, item_id: str, exclude_seen: bool,
         rank=_rank(scores[0], position, eligible),
         ranked=int(eligible.sum()),
         influences=influences,
+        reasons=_reasons(served, history, position),
         history=len(history.positions),
     )
+
+
+def _reasons(served: ServedModel, history: History, position: int) -> list[Reason]:
+    """Ask the recommender itself, where it can tell; it may know of a history what no rank shows."""
+    ask = getattr(served.packaged.recommender, "reasons", None)
+    if ask is None:
+        return []
+    row, ages = served.matrices(history)
+    return [
+        Reason(
+            kind=one.kind,
+            item=None if one.item is None else known(served, one.item),
+            earned=one.earned,
+        )
+        for one in ask(row, ages, position)
+    ]
 
 
 def _rank(scores: NDArray[np.float32], position: int, eligible: Mask) -> int | None:

@@ -183,10 +183,23 @@ export function column(name, answer, k, actions) {
 
 const SHOWN = 5;
 
-/** Why an item is there: a sentence, and the nearest items of the history. */
+/** What speaks for an item, in the recommender's own terms: a word and an item of the history, or none. */
+const REASONS = {
+  "seen with": "seen with", brand: "same brand as", category: "same category as", like: "like",
+  price: "near your usual price", rising: "rising lately", popular: "popular", new: "new",
+  "first stage": "high in the first stage",
+};
+
+function spoken(reasons) {
+  return reasons.length > 0 && make("ul", { class: "reasons" }, ...reasons.slice(0, SHOWN).map((one) =>
+    make("li", {}, REASONS[one.kind], ...(one.item ? [" ", make("b", {}, nameOf(one.item))] : []))));
+}
+
+/** Why an item is there: what speaks for it, a sentence, and the nearest items of the history. */
 export function explanation(why) {
   if (!why.influences.length) {
-    return [make("p", {}, "Nothing of the history counts: this is what someone new is shown.")];
+    return [spoken(why.reasons),
+      make("p", {}, "Nothing of the history counts: this is what someone new is shown.")].filter(Boolean);
   }
   const fall = (one) => (one.without ?? why.ranked + 1) - why.rank;
   const most = why.influences.reduce((best, one) => (fall(one) > fall(best) ? one : best));
@@ -200,6 +213,7 @@ export function explanation(why) {
     click: (event) => { rows.forEach((row) => { row.hidden = false; }); event.currentTarget.remove(); } },
     `All ${why.influences.length}`);
   return [
+    spoken(why.reasons),
     make("p", {}, ...sentence),
     make("table", {},
       make("caption", { class: "hidden" }, "The nearest items of the history"),
