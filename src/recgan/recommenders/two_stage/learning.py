@@ -21,7 +21,7 @@ Watched = tuple[Floats, Mask, Mask]
 _BATCH = 256
 _RATE = 3e-3
 _PATIENCE = 3
-_STEPS = 100  # of L-BFGS
+_STEPS = 40  # of L-BFGS
 
 
 def conditional_loss(scores: Tensor, came: Tensor, there: Tensor) -> Tensor:
