@@ -7,6 +7,7 @@ import pytest
 
 from recgan.data.events import EVENTS, ITEMS, USERS
 from recgan.data.sources.shop import ShopSource, simulate_shop
+from recgan.data.sources.shop_world import REFILL_DAYS, make_catalogue
 
 END = datetime(2026, 1, 1, tzinfo=UTC)
 DAY = pd.Timedelta(days=1)
@@ -33,6 +34,22 @@ def clean(tables, events):
     genuine = events["user_id"].isin(users.loc[~users["fake"], "user_id"])
     priced = events["price"].isna() | (events["price"] > 0)
     return events[genuine & priced & ~(events["value"] <= 0) & ~events.duplicated()]
+
+
+@pytest.fixture(scope="module")
+def catalogue(tables):
+    """The hidden world of `tables`, by item id: simulate_shop draws the catalogue first."""
+    drawn = make_catalogue(tables.items.num_rows, 180, np.random.default_rng(7))
+    ids = np.array([f"i{number + 1:05}" for number in drawn.number])
+    columns = {name: getattr(drawn, name) for name in ("burst", "arrival")}
+    shown = [set(ids[row]) for row in drawn.related]
+    goes_with = [set(ids[row]) if row[0] >= 0 else set() for row in drawn.accessories]
+    return pd.DataFrame({**columns, "related": shown, "accessories": goes_with}, index=ids)
+
+
+@pytest.fixture(scope="module")
+def category(tables):
+    return tables.items.to_pandas().set_index("item_id")["category"]
 
 
 @pytest.mark.parametrize(("n", "days"), [(1000, 180), (1000, 7), (4321, 30), (60_000, 3650)])
@@ -137,6 +154,96 @@ def test_visits_repeat_and_return_to_products(clean):
     assert clean.groupby("session_id")["user_id"].nunique().max() == 1
 
 
+def test_a_visit_keeps_to_its_theme_and_follows_the_pages_of_products(clean, catalogue, category):
+    views = clean[clean["event"] == "view"].sort_values(["session_id", "timestamp"], kind="stable")
+    before = views.groupby("session_id")["item_id"].shift()
+    views, before = views[before.notna()], before[before.notna()]
+    same = category[before].to_numpy() == category[views["item_id"]].to_numpy()
+    by_shopper = views.groupby("user_id")["item_id"].shift(25)  # of another visit, by and large
+    far = by_shopper.notna()
+    same_far = category[by_shopper[far]].to_numpy() == category[views.loc[far, "item_id"]].to_numpy()
+    assert same.mean() > 0.6 > 2 * same_far.mean()
+    related = catalogue["related"].to_dict()
+    follows = [item in related[last] for item, last in zip(views["item_id"], before, strict=True)]
+    leads = [last in related[item] for item, last in zip(views["item_id"], before, strict=True)]
+    assert np.mean(follows) > 1.5 * np.mean(leads)
+
+
+def test_a_purchase_brings_accessories_in_the_next_days(clean, catalogue):
+    bought = clean.loc[clean["event"] == "purchase", ["user_id", "item_id", "timestamp"]]
+    bought = bought[bought["timestamp"].between(*(pd.Timestamp(END) - days * DAY for days in (160, 20)))]
+    main = bought[catalogue.loc[bought["item_id"], "accessories"].map(len).to_numpy() > 0]
+    pairs = main.assign(item_id=catalogue.loc[main["item_id"], "accessories"].to_numpy()).explode("item_id")
+    views = clean.loc[clean["event"] == "view", ["user_id", "item_id", "timestamp"]]
+    met = pairs.reset_index().merge(views, on=["user_id", "item_id"], suffixes=("", "_viewed"))
+    days = (met["timestamp_viewed"] - met["timestamp"]) / DAY
+    after, before = (
+        met.loc[days.between(*around), "index"].nunique() / len(main) for around in ((0, 12), (-12, 0))
+    )
+    assert after > 0.3
+    assert after > 2.5 * before
+
+
+def test_what_is_used_up_is_bought_again_after_its_interval(clean, category):
+    bought = clean[clean["event"] == "purchase"].sort_values("timestamp")
+    bought = bought[bought["timestamp"] < pd.Timestamp(END) - 60 * DAY]
+    gap = bought.groupby(["user_id", "item_id"])["timestamp"].diff(-1).abs() / DAY
+    kind = category[bought["item_id"]].to_numpy()
+    used_up = np.isin(kind, list(REFILL_DAYS))
+    interval = np.array([REFILL_DAYS.get(name, 20) for name in kind])
+    in_time = ((gap / interval).between(0.7, 1.4)).to_numpy()
+    assert in_time[used_up].mean() > 0.2 > 5 * in_time[~used_up].mean()
+    again = (gap / interval)[used_up & (gap > 2).to_numpy()]  # not the same visit's
+    assert 0.9 < again.median() < 1.1
+
+
+def test_interests_last_for_weeks(clean, category):
+    views = clean[clean["event"] == "view"].sort_values(["user_id", "timestamp"], kind="stable")
+    week = (views["timestamp"] - views["timestamp"].min()) // (10 * DAY)
+    mixes = pd.crosstab([views["user_id"], week], category[views["item_id"]].to_numpy())
+    mixes = mixes.div(np.sqrt((mixes**2).sum(axis=1)), axis=0)
+
+    def likeness(shift):
+        moved = mixes.copy()
+        moved.index = pd.MultiIndex.from_arrays(
+            [moved.index.get_level_values(0), moved.index.get_level_values(1) + shift]
+        )
+        both = mixes.index.intersection(moved.index)
+        return (mixes.loc[both] * moved.loc[both]).sum(axis=1).mean()
+
+    assert likeness(1) > 1.15 * likeness(8)
+
+
+def test_some_launches_are_hits_that_fade_and_others_flop(clean, catalogue):
+    start = pd.Timestamp(END) - 180 * DAY
+    views = clean[clean["event"] == "view"]
+    age = (views["timestamp"] - start) / DAY - catalogue.loc[
+        views["item_id"], "arrival"
+    ].to_numpy() / 86_400_000
+    launched = catalogue[catalogue["arrival"].between(1, 130 * 86_400_000)]
+    first, later = (
+        views[age.between(low, low + 14)].groupby("item_id").size().reindex(launched.index, fill_value=0)
+        for low in (0, 35)
+    )
+    hit = launched["burst"] > 0
+    assert 0.15 < hit.mean() < 0.35
+    assert first[hit].mean() > 2 * first[~hit].mean()
+    assert first[hit].sum() > 1.5 * later[hit].sum()
+    assert first[~hit].sum() < 1.5 * later[~hit].sum()
+    assert (catalogue.loc[catalogue["arrival"] < 0, "burst"] == 0).all()
+
+
+def test_both_last_fortnights_sell_products_of_their_own(clean):
+    first = clean.drop_duplicates(["user_id", "item_id"])
+    cut = pd.Timestamp(END) - 28 * DAY
+    known = clean.loc[clean["timestamp"] < cut, "item_id"].unique()
+    for low in (28, 14):
+        window = first[
+            first["timestamp"].between(*(pd.Timestamp(END) - day * DAY for day in (low, low - 14)))
+        ]
+        assert 0.03 < 1 - window["item_id"].isin(known).mean() < 0.2
+
+
 def test_weekends_are_busier(clean):
     days = clean.groupby(clean["timestamp"].dt.date).size()
     weekday = pd.to_datetime(days.index).day_of_week
@@ -145,7 +252,7 @@ def test_weekends_are_busier(clean):
 
 def test_shoppers_and_products_grow_with_the_log(tables):
     small = simulate_shop(source(events=6000))
-    assert 5 < tables.users.num_rows / small.users.num_rows < 10
+    assert 4 < tables.users.num_rows / small.users.num_rows < 10
     assert 4 < tables.items.num_rows / small.items.num_rows < 7
     assert simulate_shop(source(events=1000)).items.num_rows >= 40
 

@@ -1,10 +1,15 @@
 """A simulated shop: enough of a real one to try, test and size the whole pipeline without data.
 
 Products live in cells (category x hidden style). A persona is a distribution over cells. A shopper mixes up
-to three personas and comes with one of them per visit. Each shopper has a price level and a sensitivity to
-prices off that level. So taste is clustered, several-sided and not linear in any single quantity. A share of
-the views follows sheer popularity, and another returns to products that were viewed before. Nothing here
-knows of any recommender.
+to three personas, one of which is foremost for some weeks, and comes with one of them per visit. Each shopper
+has a price level and a sensitivity to prices off that level. So taste is clustered, several-sided and not
+linear in any single quantity. A share of the views follows sheer popularity, and another returns to products
+that were viewed before. Nothing here knows of any recommender.
+
+Order matters. Within a visit most views stay in the cell of the one before, or follow the products that its
+page shows. A visit may go on in the next days where it ended. A purchase may bring the shopper back: in the
+next days for an accessory, or when the product is used up. Some launches are hits that fade, more are flops,
+and nothing in a product's content tells which.
 
 About 3 % of the rows are faulty in ways that cleaning is meant to catch. There are visits without a user,
 cancellations, prices of zero and below, exact duplicates, and labelled fake accounts that push a few
@@ -24,6 +29,7 @@ from pydantic import Field
 from recgan.core.sections import Instant, Seed
 from recgan.data.events import EVENTS, ITEMS, USERS, Tables
 from recgan.data.settings import EVENT_KINDS, Source
+from recgan.data.sources.shop_choice import World
 from recgan.data.sources.shop_visits import (
     CART,
     PURCHASE,
@@ -99,7 +105,7 @@ def simulate_shop(params: ShopSource) -> Tables:
         round(share * params.events) for share in (_CANCELLED, _DUPLICATED, _FAKE)
     )
     n_genuine = params.events - n_cancelled - n_duplicated - n_fake
-    log = genuine(n_genuine, params, catalogue, shoppers, persona_cells, rng)
+    log = genuine(n_genuine, params, World(catalogue, shoppers, persona_cells, params.days), rng)
     log = _with_dirt(log, n_cancelled, n_duplicated, n_fake, n_users, params, catalogue, rng)
     return _tables(log, catalogue, n_users, params)
 
