@@ -16,6 +16,7 @@ cancellations, prices of zero and below, exact duplicates, and labelled fake acc
 products.
 """
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal
@@ -35,6 +36,7 @@ from recgan.data.sources.shop_visits import (
     PURCHASE,
     RATING,
     VIEW,
+    Generation,
     Log,
     concatenate,
     genuine,
@@ -87,6 +89,20 @@ def read(params: ShopSource, folder: Path) -> Tables:
     return simulate_shop(params)
 
 
+@dataclass(frozen=True)
+class Hidden:
+    """What the tables do not tell; shoppers and products are numbered as the simulation does."""
+
+    world: World
+    generations: list[Generation]
+    """All visits; those of the first `first_visits`, and what they brought about, are in the log."""
+    first_visits: int
+    user_ids: NDArray[np.object_]
+    """(users,) "" for who never came."""
+    item_ids: NDArray[np.object_]
+    """(items,)."""
+
+
 def simulate_shop(params: ShopSource) -> Tables:
     """Simulate the shop's log; equal parameters give equal tables.
 
@@ -94,20 +110,40 @@ def simulate_shop(params: ShopSource) -> Tables:
         params: `events` is the exact number of rows; shoppers grow with it (about 60 rows each), products
             more slowly (about 1,000 at 120,000 rows, 28,000 at 10 million).
     """
+    return _simulate(params, None)[0]
+
+
+def simulate_with_hidden(params: ShopSource) -> tuple[Tables, Hidden]:
+    """Simulate the same log, and keep what the tables do not tell: for measuring what can be known at all."""
+    generations: list[Generation] = []
+    tables, world, first_visits, users = _simulate(params, generations)
+    user_ids = np.full(len(world.shoppers.activity), "", dtype=object)
+    genuine_users = users < len(user_ids)
+    user_ids[users[genuine_users]] = tables.users["user_id"].to_numpy(zero_copy_only=False)[genuine_users]
+    item_ids = tables.items["item_id"].to_numpy(zero_copy_only=False)[world.catalogue.number]
+    return tables, Hidden(world, generations, first_visits, user_ids, item_ids)
+
+
+def _simulate(
+    params: ShopSource, watched: list[Generation] | None
+) -> tuple[Tables, World, int, NDArray[np.int64]]:
+    """Return the tables, the world, how many first visits are in them, and the number of each user."""
     rng = np.random.default_rng(params.seed)
     n_users = round((params.events + 8000) / 60)
     n_items = max(40, round(1000 * (params.events / 120_000) ** 0.75))
     catalogue = make_catalogue(n_items, params.days, rng)
     shoppers = make_shoppers(n_users, params.days, rng)
     persona_cells = make_personas(number_of_personas(n_users), catalogue, rng)
+    world = World(catalogue, shoppers, persona_cells, params.days)
 
     n_cancelled, n_duplicated, n_fake = (
         round(share * params.events) for share in (_CANCELLED, _DUPLICATED, _FAKE)
     )
     n_genuine = params.events - n_cancelled - n_duplicated - n_fake
-    log = genuine(n_genuine, params, World(catalogue, shoppers, persona_cells, params.days), rng)
+    log, n_first_visits = genuine(n_genuine, params, world, rng, watched)
     log = _with_dirt(log, n_cancelled, n_duplicated, n_fake, n_users, params, catalogue, rng)
-    return _tables(log, catalogue, n_users, params)
+    tables, users = _tables(log, catalogue, n_users, params)
+    return tables, world, n_first_visits, users
 
 
 def _with_dirt(
@@ -165,7 +201,9 @@ def _with_dirt(
     return log.rows(np.argsort(log.time, kind="stable"))
 
 
-def _tables(log: Log, catalogue: Catalogue, n_users: int, params: ShopSource) -> Tables:
+def _tables(
+    log: Log, catalogue: Catalogue, n_users: int, params: ShopSource
+) -> tuple[Tables, NDArray[np.int64]]:
     end = params.end.replace(tzinfo=UTC) if params.end.tzinfo is None else params.end
     start_ms = round((end - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds() * 1000) - params.days * DAY
     timestamps = pa.array((start_ms + log.time) * 1000).cast(pa.timestamp("us", tz="UTC"))
@@ -214,7 +252,7 @@ def _tables(log: Log, catalogue: Catalogue, n_users: int, params: ShopSource) ->
         schema=ITEMS,
     )
     users = pa.table({"user_id": user_ids, "fake": pa.array(present[by_appearance] >= n_users)}, schema=USERS)
-    return Tables(events, items, users)
+    return Tables(events, items, users), present[by_appearance]
 
 
 def _ids(prefix: str, numbers: NDArray[np.int64], width: int) -> pa.Array:

@@ -61,18 +61,29 @@ class Causes:
     time: NDArray[np.int64]
 
 
+def together(visits: list[Visits]) -> Visits:
+    """Return several visits as one."""
+    return Visits(**{name: np.concatenate([vars(one)[name] for one in visits]) for name in vars(visits[0])})
+
+
 Sort = Callable[[Causes, World, np.random.Generator], Visits]
 
 
 def first_visits(n_visits: int, params: "ShopSource", world: World, rng: np.random.Generator) -> Visits:
     """Draw visits that begin of themselves."""
     shoppers = world.shoppers
-    day_weights = np.concatenate([[0.0], np.cumsum(_day_weights(params))])  # (days + 1,)
+    day_weights = np.concatenate([[0.0], np.cumsum(day_weights_of(params))])  # (days + 1,)
     open_weight = day_weights[shoppers.last_day] - day_weights[shoppers.first_day]
     user = draw_from(np.cumsum(shoppers.activity * open_weight), n_visits, rng)
     low, high = day_weights[shoppers.first_day[user]], day_weights[shoppers.last_day[user]]
     day = np.searchsorted(day_weights, low + rng.random(n_visits) * (high - low), side="right") - 1
     day = np.clip(day, shoppers.first_day[user], shoppers.last_day[user] - 1)
+    return begin(user, day, world, rng)
+
+
+def begin(user: NDArray[np.int64], day: NDArray[np.int64], world: World, rng: np.random.Generator) -> Visits:
+    """Return visits that begin of themselves on given days."""
+    n_visits, shoppers = len(user), world.shoppers
     spell = (day + shoppers.spell_start[user]) // INTEREST_DAYS
     keeps = rng.random(n_visits) < _INTEREST_SHARE
     slot = np.where(keeps, shoppers.interest[user, spell], draw_taste(shoppers.taste[user], rng))
@@ -151,7 +162,7 @@ def causes_of(visits: Visits, views: Views, bought: Causes) -> list[tuple[Sort, 
     return [(going_on, ends), (for_accessories, bought), (for_refills, bought)]
 
 
-def _day_weights(params: "ShopSource") -> NDArray[np.float64]:
+def day_weights_of(params: "ShopSource") -> NDArray[np.float64]:
     """Return how busy each day is: a slow growth, the year's season, a busier weekend."""
     day = np.arange(params.days)
     date = np.datetime64(params.end.replace(tzinfo=None), "D") - params.days + day

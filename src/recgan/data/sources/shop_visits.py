@@ -1,5 +1,6 @@
 """What happens in the simulated shop: visits, what is bought in them, and what this brings about."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from recgan.data.settings import EVENT_KINDS
 from recgan.data.sources.shop_choice import Seen, Views, World, look
-from recgan.data.sources.shop_occasions import Causes, Visits, causes_of, first_visits
+from recgan.data.sources.shop_occasions import Causes, Sort, Visits, causes_of, first_visits, together
 from recgan.data.sources.shop_world import DAY, rank_within
 
 if TYPE_CHECKING:
@@ -43,40 +44,84 @@ class Log:
         return Log(**{**vars(self), **columns})
 
 
-def genuine(n_rows: int, params: "ShopSource", world: World, rng: np.random.Generator) -> Log:
-    """Simulate visits until there are enough rows, and keep exactly n_rows."""
+@dataclass(frozen=True)
+class Generation:
+    """Visits, what is looked at and bought in them, and what they bring about."""
+
+    visits: Visits
+    views: Views
+    origin: NDArray[np.int64]  # (visits,) the first visit that each goes back to
+    log: Log  # sessions are counted from 0
+    log_origin: NDArray[np.int64]  # (rows of log,)
+    sorts: list[tuple[Sort, Causes, Visits]]
+
+
+def genuine(
+    n_rows: int,
+    params: "ShopSource",
+    world: World,
+    rng: np.random.Generator,
+    watched: list[Generation] | None = None,
+) -> tuple[Log, int]:
+    """Simulate visits until there are enough rows, and keep exactly n_rows.
+
+    Args:
+        n_rows: the rows to keep.
+        params: of the simulation.
+        world: where it happens.
+        rng: where all chance comes from.
+        watched: receives all generations, first visits first.
+
+    Returns:
+        The rows, and how many first visits they begin with.
+    """
     most = int(MOST_OF_ONE_USER * params.events)
     n_visits = n_rows // 10 + 20  # in half a year a visit and all that it brings about give about 10.5 rows
     while True:
-        log = _simulate(first_visits(n_visits, params, world, rng), world, rng)
-        log = log.rows(rank_within(log.user) < most)
-        if len(log) >= n_rows:
+        logs, origins, n_sessions = [], [], 0
+        if watched is not None:
+            watched.clear()
+        visits = first_visits(n_visits, params, world, rng)
+        for one in generations(visits, Seen.nothing(), world, rng):
+            logs.append(one.log.with_columns(session=one.log.session + n_sessions))
+            origins.append(one.log_origin)
+            n_sessions += int(one.log.session.max(initial=-1)) + 1
+            if watched is not None:
+                watched.append(one)
+        origin = np.concatenate(origins)
+        order = np.argsort(origin, kind="stable")
+        log = concatenate(logs).rows(order)
+        within = np.flatnonzero(rank_within(log.user) < most)
+        if len(within) >= n_rows:
             break
-        n_visits = round(1.1 * n_visits * n_rows / len(log))
+        n_visits = round(1.1 * n_visits * n_rows / len(within))
     # First visits are independent draws, so leaving out the last ones, with all that they brought about, does
     # not bend the log in time.
-    return log.rows(np.arange(n_rows))
+    kept = within[:n_rows]
+    return log.rows(kept), int(origin[order[kept[-1]]]) + 1
 
 
-def _simulate(visits: Visits, world: World, rng: np.random.Generator) -> Log:
-    """Simulate visits and all that they bring about; rows come in the order of first visits, not of time."""
-    logs, origins, n_sessions = [], [], 0
-    origin = np.arange(len(visits.user))  # the first visit that each visit goes back to
-    seen: Seen | None = Seen.nothing()
+def generations(
+    visits: Visits, seen: Seen | None, world: World, rng: np.random.Generator
+) -> Iterator[Generation]:
+    """Simulate visits, then those that they bring about, and so on to the end of the period.
+
+    Args:
+        visits: that begin it.
+        seen: what shoppers return to in these, None where they do not.
+        world: where it happens.
+        rng: where all chance comes from.
+    """
+    origin = np.arange(len(visits.user))
     while len(visits.user):
         views = look(visits.user, visits.start, visits.persona, visits.opening, world, rng, seen)
         log, visit, bought = funnel(visits, views, world, rng)
-        logs.append(log.with_columns(session=log.session + n_sessions))
-        origins.append(origin[visit])
-        n_sessions += len(visits.user) + len(bought.item)  # some rate, in visits of their own
-        sorts = [(causes, follow(causes, world, rng)) for follow, causes in causes_of(visits, views, bought)]
-        parent = np.concatenate([causes.visit[follow.cause] for causes, follow in sorts])
-        visits = Visits(
-            **{name: np.concatenate([vars(follow)[name] for _, follow in sorts]) for name in vars(visits)}
-        )
-        origin, seen = origin[parent], None
-    order = np.argsort(np.concatenate(origins), kind="stable")
-    return concatenate(logs).rows(order)
+        sorts = [
+            (draw, causes, draw(causes, world, rng)) for draw, causes in causes_of(visits, views, bought)
+        ]
+        yield Generation(visits, views, origin, log, origin[visit], sorts)
+        parent = np.concatenate([causes.visit[brought.cause] for _, causes, brought in sorts])
+        visits, origin, seen = together([brought for _, _, brought in sorts]), origin[parent], None
 
 
 def funnel(
