@@ -29,18 +29,18 @@ class Layer(nn.Module):
         self.heads = width // HEAD
         self.first_norm, self.second_norm = nn.LayerNorm(width), nn.LayerNorm(width)
         self.inner, self.outer = nn.Linear(width, 3 * width), nn.Linear(width, width)
-        self.wide, self.narrow = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+        self.first, self.second = nn.Linear(width, width), nn.Linear(width, width)
         self.distance = nn.Parameter(torch.zeros(self.heads, longest))
         self.dropout = dropout
         with torch.no_grad():  # so that a history begins as its newest item
             self.outer.weight.mul_(0.1)
-            self.narrow.weight.mul_(0.1)
+            self.second.weight.mul_(0.1)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (batch, longest, width) for the same."""
         attended: Tensor = self.dropout(self._attended(self.first_norm(x)))
         x = x + attended
-        told: Tensor = self.dropout(_linear(self.narrow, gelu(_linear(self.wide, self.second_norm(x)))))
+        told: Tensor = self.dropout(_linear(self.second, gelu(_linear(self.first, self.second_norm(x)))))
         return x + told
 
     def _attended(self, x: Tensor) -> Tensor:
