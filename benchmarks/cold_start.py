@@ -74,7 +74,7 @@ def served(recommender: FeatureGAN, **changes: object) -> FeatureGAN:
 
 def alike_popularity(features: Features, popularity: Values, cold: ColdStart) -> Values:
     """Return the mean number of users of each new product's brand, else category, else of all."""
-    items = features.items
+    items = features.items.head(len(popularity))
     found = np.full(len(cold.items), np.nan)
     for column in ("brand", "category"):
         means = items.assign(users=popularity).groupby(column)["users"].mean()
@@ -112,6 +112,7 @@ def main() -> None:
     cold = features.cold_test if final else features.cold_validation
     whole = features.test if final else features.validation
     fitted_on = features.train_validation if final else features.train
+    items = features.items.head(fitted_on.shape[1])
     ours = next((one for one in params.candidates.values() if isinstance(one, FeatureGANParams)), None)
     assert ours is not None, "no candidate of the params file is a feature_gan"
     assert cold is not None, "nothing is sold first in this window"
@@ -164,10 +165,10 @@ def main() -> None:
     print(
         f"\n{users} users took {cold.held_out.nnz} new products, "
         f"{int(cold.items['first_sold'].sum())} different ones; "
-        f"{len(cold.items)} products are new, {len(features.items)} known"
+        f"{len(cold.items)} products are new, {len(items)} known"
     )
     for among_known in (False, True):
-        n = len(cold.items) + among_known * len(features.items)
+        n = len(cold.items) + among_known * len(items)
         values: dict[str, dict[str, Values]] = {}
         for name, seeds in gans.items():
             each = [
@@ -175,8 +176,9 @@ def main() -> None:
                 for one in seeds
             ]
             values[name] = {metric: np.mean([one[metric] for one in each], axis=0) for metric in each[0]}
-            spread = np.std([one["recall_at_10"].mean() for one in each])
-            print(f"  {name}: recall@10 spread over seeds {spread:.4f}") if len(each) > 1 else None
+            for k in K:
+                of_each = ", ".join(f"{one[f'recall_at_{k}'].mean():.4f}" for one in each)
+                print(f"  {name}: R@{k} of each seed {of_each}")
         for name, scores in new_scores.items():
             whole = np.hstack([known_scores[name], scores]) if among_known else scores
             values[name] = recalls(whole.astype(np.float32), cold, among_known)
@@ -195,7 +197,7 @@ def main() -> None:
 
     print(f"\nknown products: {window.held_out.shape[0]} users")
     exclude_seen = not features.summary["repeat_purchases"]
-    category = features.items["category"].to_numpy(dtype=object)
+    category = items["category"].to_numpy(dtype=object)
 
     def show(name: str, rankings: list[NDArray[np.int32]]) -> None:
         each = []
@@ -206,9 +208,9 @@ def main() -> None:
                 [
                     metrics["ndcg_at_10"].mean(),
                     metrics["recall_at_10"].mean(),
-                    len(np.unique(top[top >= 0])) / len(features.items),
+                    len(np.unique(top[top >= 0])) / len(items),
                     np.nanmean(effective_categories(top, category))
-                    if features.items["category"].notna().any()
+                    if items["category"].notna().any()
                     else np.nan,
                     np.nanmean(intra_list_distance(top, known)),
                 ]
@@ -230,7 +232,7 @@ def main() -> None:
     if arguments.beside is not None:
         with np.load(arguments.beside / "rankings.npz") as stored:
             for file in stored.files:
-                show(file, [stored[file]])
+                show(file, [stored[file][np.diff(whole.held_out.indptr) > 0]])
 
 
 if __name__ == "__main__":

@@ -94,7 +94,7 @@ def test_an_age_of_zero_stays_an_entry(build, params, log, tmp_path):
 
 
 def test_what_is_written_reads_back(build, params, random_log, tmp_path):
-    built = build(random_log(1), params())
+    built = build(random_log(1), params(min_item_users=9))
     write_features(built, tmp_path)
     read = read_features(tmp_path)
     for name in ("validation", "test"):
@@ -110,7 +110,7 @@ def test_what_is_written_reads_back(build, params, random_log, tmp_path):
 
 
 def test_the_md5_is_of_ages_and_times_too(build, params, random_log):
-    built = build(random_log(1), params())
+    built = build(random_log(1), params(min_item_users=9))
     test = built.test
     older = csr_array((test.ages.data + 1, test.ages.indices, test.ages.indptr), shape=test.ages.shape)
     renamed = replace(test.outside, item_ids=test.outside.item_ids + "'")

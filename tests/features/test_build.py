@@ -59,10 +59,13 @@ def reference(events: pa.Table, params) -> dict:
     both = {
         (u, i): v
         for (u, i), v in confidences(before_test, test_start).items()
-        if i in vocabulary and (u in train_users or u not in ever_in_train)
+        if u in train_users or u not in ever_in_train
     }
+    counts = pd.Series([i for _, i in both]).value_counts()
+    later = {i for i, n in counts.items() if n >= params.min_item_users} - vocabulary
+    both = {(u, i): v for (u, i), v in both.items() if i in vocabulary | later}
 
-    def window(rows, history_rows, end):
+    def window(rows, history_rows, end, vocabulary):
         before = confidences(history_rows, end)
         came = {
             (row.user_id, row.item_id): 1.0
@@ -79,9 +82,10 @@ def reference(events: pa.Table, params) -> dict:
     return {
         "train": train,
         "train_validation": both,
-        "validation": window(in_validation, before_validation, validation_start),
-        "test": window(in_test, before_test, test_start),
+        "validation": window(in_validation, before_validation, validation_start, vocabulary),
+        "test": window(in_test, before_test, test_start, vocabulary | later),
         "vocabulary": sorted(vocabulary),
+        "later": sorted(later),
     }
 
 
@@ -98,7 +102,8 @@ def reference(events: pa.Table, params) -> dict:
 def test_agrees_with_an_independent_implementation(build, params, random_log, cells, changes):
     events, params = random_log(11), params(**changes)
     built, expected = build(events, params), reference(events, params)
-    assert built.items["item_id"].tolist() == expected["vocabulary"]
+    assert built.items["item_id"].tolist() == expected["vocabulary"] + expected["later"]
+    assert built.train.shape[1] == built.validation.history.shape[1] == len(expected["vocabulary"])
     assert cells(built.train, built.user_ids, built.items) == pytest.approx(expected["train"])
     both = cells(built.train_validation, built.user_ids, built.items)
     assert both == pytest.approx(expected["train_validation"])
@@ -145,23 +150,25 @@ def test_nothing_depends_on_the_order_of_the_rows(build, params, random_log, kin
 @every_split
 def test_matrices_are_float32_csr_with_sorted_indices(build, params, random_log, kind):
     built = build(random_log(3), params(split=KINDS[kind], min_user_items=2, min_item_users=2))
-    n_items = len(built.items)
-    for matrix in (
-        built.train,
-        built.train_validation,
-        built.validation.history,
-        built.validation.held_out,
-        built.test.history,
-        built.test.held_out,
+    of_train, n_items = built.train.shape[1], len(built.items)
+    for matrix, width in (
+        (built.train, of_train),
+        (built.train_validation, n_items),
+        (built.validation.history, of_train),
+        (built.validation.held_out, of_train),
+        (built.test.history, n_items),
+        (built.test.held_out, n_items),
     ):
         assert matrix.dtype == np.float32
         assert matrix.indices.dtype == matrix.indptr.dtype == np.int32
         assert matrix.has_canonical_format
-        assert matrix.shape[1] == n_items
+        assert matrix.shape[1] == width
         assert (matrix.data > 0).all()
     assert len(built.user_ids) == built.train_validation.shape[0]
     assert (np.diff(built.train.indptr) > 0).all()
-    assert (built.items["popularity"] == np.diff(built.train.tocsc().indptr)).all()
+    users, later_users = (np.diff(matrix.tocsc().indptr) for matrix in (built.train, built.train_validation))
+    assert built.items["popularity"].tolist() == [*users, *later_users[of_train:]]
+    assert (later_users[of_train:] >= 2).all()
 
 
 @every_split
@@ -202,31 +209,60 @@ def test_an_event_at_the_cut_is_in_the_window_that_starts(build, params, log):
     assert built.test.user_ids.tolist() == ["a", "b"]
 
 
-def test_the_vocabulary_comes_from_train_only(build, params, log):
-    built = build(
-        log(
-            [
-                ("a", "x", "view", 0),
-                ("b", "x", "view", 1),
-                ("b", "y", "view", 1),
-                ("a", "new", "view", 3),  # first sold in validation
-                ("b", "new", "view", 5),
-                ("a", "y", "view", 5),
-                ("b", "newest", "view", 6),  # first sold in test
-                ("c", "x", "view", 3),
-            ]
-        ),
-        params(),
+def test_the_vocabulary_of_train_grows_behind_its_end_by_what_validation_brings(build, params, log):
+    events = log(
+        [
+            ("a", "x", "view", 0),
+            ("b", "x", "view", 1),
+            ("b", "y", "view", 1),
+            ("a", "y", "view", 1),
+            ("a", "new", "view", 3),  # first sold in validation
+            ("c", "new", "view", 3),
+            ("c", "lone", "view", 3),  # to one shopper alone
+            ("c", "y", "view", 3),
+            ("b", "new", "view", 5),
+            ("c", "newest", "view", 6),  # first sold in test
+            ("c", "lone", "view", 6),
+            ("c", "x", "view", 6),
+            ("d", "lone", "view", 6),
+        ]
     )
-    assert built.items["item_id"].tolist() == ["x", "y"]
-    assert built.test.user_ids.tolist() == ["a", "b"]  # to b comes nothing else
-    assert built.test.held_out.toarray().tolist() == [[0, 1], [0, 0]]
-    assert built.test.outside.item_ids.tolist() == ["new", "newest"]
-    assert built.test.outside.held_out.toarray().tolist() == [[0, 0], [1, 1]]
+    built = build(events, params(min_item_users=2))
+    assert built.items["item_id"].tolist() == ["x", "y", "new"]
+    assert built.items["popularity"].tolist() == [2, 2, 2]
+    assert built.train.toarray().tolist() == [[1, 1], [1, 1]]
+    assert built.user_ids.tolist() == ["a", "b", "c"]
+    assert built.train_validation.toarray().tolist() == [[1, 1, 1], [1, 1, 0], [0, 1, 1]]
+    assert built.validation.held_out.toarray().tolist() == [[0, 0], [0, 1]]
+    assert built.test.outside.item_ids.tolist() == ["lone", "newest"]
+
+
+def test_what_came_outside_the_vocabulary_is_kept_with_its_users(build, params, log):
+    events = log(
+        [
+            ("a", "x", "view", 0),
+            ("b", "x", "view", 1),
+            ("b", "y", "view", 1),
+            ("a", "new", "view", 3),  # first sold in validation
+            ("c", "x", "view", 3),
+            ("a", "y", "view", 5),
+            ("b", "newest", "view", 6),  # first sold in test
+            ("b", "new", "view", 5),
+            ("c", "newest", "view", 6),
+        ]
+    )
+    built = build(events, params())
+    assert built.validation.user_ids.tolist() == ["a", "c"]  # to a comes nothing of train's vocabulary
+    assert built.validation.held_out.toarray().tolist() == [[0, 0], [1, 0]]
+    assert built.validation.outside.item_ids.tolist() == ["new"]
+    assert built.validation.outside.held_out.toarray().tolist() == [[1], [0]]
+    assert built.test.user_ids.tolist() == ["a", "b", "c"]
+    assert built.test.came().toarray().tolist() == [[0, 1, 0, 0], [0, 0, 1, 1], [0, 0, 0, 1]]
+    assert built.test.known().user_ids.tolist() == ["a", "b"]
     test = built.summary["test"]
-    assert (test["unknown_items"], test["unknown_items_share"]) == (2, 2 / 3)
-    assert (test["unknown_interactions"], test["unknown_interactions_share"]) == (2, 2 / 3)
-    assert (test["users"], test["known_users"], test["users_left_out"]) == (2, 1, 0)
+    assert (test["unknown_items"], test["unknown_items_share"]) == (1, 1 / 3)
+    assert (test["unknown_interactions"], test["unknown_interactions_share"]) == (2, 1 / 2)
+    assert (test["users"], test["known_users"], test["users_left_out"]) == (3, 2, 0)
     assert test["outside_interactions"] == 2
 
 
@@ -446,10 +482,15 @@ def test_leave_last_out_by_hand(build, params, log, cells):
     assert set(train) == {("a", "w"), ("a", "y"), ("b", "w"), ("c", "x"), ("d", "w"), ("d", "x")}
     validation, test = built.validation, built.test
     assert cells(validation.held_out, validation.user_ids, built.items) == {("d", "y"): 1}
-    assert cells(test.held_out, test.user_ids, built.items) == {("a", "x"): 1}
-    # z is in nobody's train, so it is unknown: d's last item, b's last and a's last but one.
-    assert built.summary["test"]["unknown_interactions"] == 2
+    # z is in nobody's train, so validation does not know it; as a's last but one it comes in behind.
     assert built.summary["validation"]["unknown_interactions"] == 1
+    assert cells(validation.outside.held_out, validation.user_ids, outside_of(validation)) == {("a", "z"): 1}
+    assert cells(test.held_out, test.user_ids, built.items) == {("a", "x"): 1, ("b", "z"): 1, ("d", "z"): 1}
+    assert built.summary["test"]["unknown_interactions"] == 0
+
+
+def outside_of(window):
+    return pd.DataFrame({"item_id": window.outside.item_ids})
 
 
 def windows_of(built, cells):

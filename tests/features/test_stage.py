@@ -50,7 +50,8 @@ def test_what_is_written_reads_back(project):
     folder = project / "data" / "features"
     built = read_features(folder)
     assert read_json(project / "metrics" / "features.json") == built.summary
-    assert built.train.shape == (built.summary["train"]["users"], len(built.items))
+    assert built.train.shape == (built.summary["train"]["users"], built.summary["train"]["items"])
+    assert built.train_validation.shape[1] == len(built.items)
     assert (
         built.test.history.shape == built.test.held_out.shape == (len(built.test.user_ids), len(built.items))
     )

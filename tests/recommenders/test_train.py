@@ -15,10 +15,12 @@ from scipy.sparse import csr_array
 from recgan.core.errors import RecganError
 from recgan.features.matrices import Features, HeldOut, write_features
 from recgan.recommenders import train as stage
+from recgan.recommenders.ease.recommender import EASE
 from recgan.recommenders.loading import load_recommender
 from recgan.recommenders.protocol import recommend
 from recgan.recommenders.ranking import window_ndcg
 from recgan.recommenders.skipped import skipped
+from recgan.recommenders.widened import Widened
 from recgan.settings import load_params
 from recgan.stages import train
 from tests.adversarial.laws import TRAINER
@@ -341,3 +343,59 @@ def test_somebody_of_whom_nothing_is_known_is_shown_what_many_like(project, gan)
     [shown], _ = recommend(recommender, nothing, k=6)
     popularity = both.sum(axis=0)
     assert popularity[shown].mean() > popularity.mean() + popularity.std() / 2
+
+
+def with_a_later_item():
+    """Features whose validation brings a 25th item, taken by all who like the first."""
+    built = features()
+    likes = built.train_validation.toarray()
+    later = (likes[:, :1] > 0).astype(np.float32)
+    test = HeldOut(
+        built.user_ids,
+        csr_array(np.hstack([built.train.toarray(), 0 * later])),
+        csr_array(np.hstack([0 * likes, later])),
+    )
+    return dataclasses.replace(
+        built,
+        train_validation=csr_array(np.hstack([likes, later])),
+        items=pd.DataFrame({"item_id": [f"i{column}" for column in range(25)]}),
+        test=test,
+    )
+
+
+@pytest.mark.parametrize("gan", ["rcgan", "feature_gan", "ease"])
+@pytest.mark.parametrize("refit", [True, False])
+def test_an_item_first_sold_in_validation_is_recommended_after_the_refit(project, gan, refit):
+    if gan == "ease":  # always refitted
+        root = project()
+        content = yaml.safe_load((root / "params.yaml").read_text())
+        content["candidates"] = {"ours": {"recommender": "ease", "l2": [5], "half_life_days": [None]}}
+        (root / "params.yaml").write_text(yaml.safe_dump(content))
+    else:
+        root = project(gan=gan, refit=refit)
+    built = with_a_later_item()
+    write_features(built, root / "data/features")
+    train("ours", root=root)
+    recommender = load_recommender(root / "models/ours")
+    ranking, scores = recommend(recommender, built.test.history, 25, exclude_seen=False)
+    assert np.isfinite(scores).all()
+    place = (ranking == 24).argmax(axis=1)
+    fans = built.test.held_out.toarray()[:, 24] > 0
+    if refit or gan == "ease":
+        assert place[fans].mean() < 12
+        assert place[fans].mean() < place[~fans].mean()
+    else:
+        assert (place == 24).all()
+
+
+def test_a_recommender_of_fewer_items_leaves_out_what_it_does_not_know():
+    known = csr_array(np.float32([[1, 0, 2], [0, 3, 0], [0, 0, 0]]))
+    ease = EASE(1).fit(csr_array(np.float32([[1, 1, 0], [0, 1, 1], [1, 0, 1], [1, 1, 1]])))
+    wide = csr_array(np.hstack([known.toarray(), np.float32([[5, 0], [0, 0], [1, 0]])]))
+    ages = csr_array((np.float32([3, 0, 7, 1, 2]), wide.indices, wide.indptr), shape=wide.shape)
+    scores = Widened(ease, 3).score(wide, ages)
+    expected = ease.score(known)
+    np.testing.assert_array_equal(scores[:, :3], expected)
+    np.testing.assert_array_equal(scores[:, 3:], np.repeat(expected.min(axis=1, keepdims=True), 2, axis=1))
+    ranking, _ = recommend(Widened(ease, 3), wide, 5, exclude_seen=False)
+    assert ranking[:, 3:].tolist() == [[3, 4]] * 3

@@ -15,7 +15,16 @@ from recgan.core.errors import RecganError
 from recgan.core.temporary import temporary_folder
 from recgan.data.events import EVENTS, ITEMS, check_table, read_table
 from recgan.data.quarantine import QUARANTINE
-from recgan.features.cells import Cells, ages_of, cells_of, first_times_of, microseconds, places, times_of
+from recgan.features.cells import (
+    Cells,
+    ages_of,
+    cells_of,
+    first_times_of,
+    microseconds,
+    places,
+    times_of,
+    widened,
+)
 from recgan.features.clean import Log, counting_events, describe
 from recgan.features.cold import first_events, new_items
 from recgan.features.confidence import Pairs, code_pairs, pair_events
@@ -110,27 +119,28 @@ def build_features(
 
     in_validation = windows == VALIDATION
     train_users = np.unique(cells.users[core])
+    wide = widened(cells, pairs, train_users, params.min_item_users)
     # New are those without any event in train: a user whom the k-core left out does not come back.
-    later_users = np.setdiff1d(cells.users[in_validation & cells.known], cells.users[windows == TRAIN])
+    later_users = np.setdiff1d(cells.users[in_validation & wide.known], cells.users[windows == TRAIN])
     row_users = np.concatenate([train_users, later_users])
     train, train_times = cells.matrix(core, train_users), times_of(cells, pairs, core, train_users, log)
     train_validation, train_validation_times, validation = train, train_times, None
     if in_validation.any():
-        train_validation = cells.matrix(windows <= VALIDATION, row_users, at_test=True)
-        train_validation_times = times_of(cells, pairs, windows <= VALIDATION, row_users, log)
+        train_validation = wide.matrix(windows <= VALIDATION, row_users, at_test=True)
+        train_validation_times = times_of(wide, pairs, windows <= VALIDATION, row_users, log)
         start = log.end if cuts is None else cuts.validation_start
         validation = _hold_out(cells, pairs, VALIDATION, params, log, start)
-    test = _hold_out(cells, pairs, TEST, params, log, log.end if cuts is None else cuts.test_start)
+    test = _hold_out(wide, pairs, TEST, params, log, log.end if cuts is None else cuts.test_start)
     cold_validation, cold_test = None, None
     if cuts is not None:
         first = first_events(events, quarantined)
         cold_validation = _cold_start(cells, pairs, VALIDATION, cuts.validation_start, first, items)
-        cold_test = _cold_start(cells, pairs, TEST, cuts.test_start, first, items)
+        cold_test = _cold_start(wide, pairs, TEST, cuts.test_start, first, items)
     built = Features(
         train=train,
         train_validation=train_validation,
         user_ids=pairs.user_ids[row_users],
-        items=item_table(pairs, cells, train, items, log),
+        items=item_table(pairs, wide, train, train_validation, items, log),
         validation=validation,
         test=test,
         summary={},
@@ -146,7 +156,7 @@ def build_features(
         0 if validation is None else len(validation.user_ids),
         len(test.user_ids),
     )
-    return replace(built, summary=summary_of(built, pairs, cells, core, params, log, cuts))
+    return replace(built, summary=summary_of(built, pairs, wide, core, params, log, cuts))
 
 
 def assign_windows(pairs: Pairs, split: Split) -> NDArray[np.int8]:
@@ -223,7 +233,7 @@ def _hold_out(
     if not asked.any():
         raise RecganError(
             f"nothing is held out in the {WINDOWS[window]} window: of its {(cells.windows == window).sum()} "
-            f"interactions {inside.sum()} are with items that train knows, and "
+            f"interactions {inside.sum()} are with items of the vocabulary, and "
             f"{(inside & ~asked).sum()} of these with items the user had seen; "
             f"{_remedy(params.split, window)}"
         )

@@ -1,6 +1,6 @@
 """The pairs of users and items as cells of the matrices to build."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -11,10 +11,7 @@ from recgan.features.clean import Log
 from recgan.features.confidence import Pairs, decay_between
 from recgan.features.matrices import to_csr
 from recgan.features.settings import FeaturesParams
-from recgan.features.split import (
-    TRAIN,
-    Cuts,
-)
+from recgan.features.split import TEST, TRAIN, Cuts
 
 _DAY = 86_400_000_000  # microseconds
 
@@ -35,7 +32,7 @@ class Cells:
     """As it is when the test window starts."""
     n_users: int
     vocabulary: NDArray[np.int32]
-    """(items,) codes of the items, ascending."""
+    """(items,) codes of the items in the order of positions: ascending, or two such parts."""
     binary: bool
 
     @property
@@ -88,6 +85,30 @@ def cells_of(
     )
 
 
+def widened(cells: Cells, pairs: Pairs, train_users: NDArray[np.int32], least: int) -> Cells:
+    """Add to the vocabulary of train what train + validation bring: behind it, so that positions stay.
+
+    An item comes in when `least` of the users have it in the two windows that train + validation has rows of:
+    those of train's k-core, and those without any event in train.
+
+    Args:
+        cells: over train's vocabulary.
+        pairs: all interactions.
+        train_users: (users,) those of the k-core.
+        least: features.min_item_users.
+    """
+    rows_of = np.ones(cells.n_users, dtype=np.bool_)
+    rows_of[cells.users[cells.windows == TRAIN]] = False
+    rows_of[train_users] = True
+    items = pairs.rows["item"].to_numpy()
+    inside = (cells.windows < TEST) & ~cells.known & rows_of[cells.users]
+    # An item that a user met in both windows has two pairs, and that is one user.
+    met = np.unique(np.stack([cells.users[inside], items[inside]]), axis=1)
+    later = np.flatnonzero(np.bincount(met[1], minlength=len(pairs.item_ids)) >= max(least, 1))
+    vocabulary = np.concatenate([cells.vocabulary, later.astype(cells.vocabulary.dtype)])
+    return replace(cells, vocabulary=vocabulary, positions=places(vocabulary, len(pairs.item_ids))[items])
+
+
 def places(codes: NDArray[np.int32], n: int) -> NDArray[np.int32]:
     """Return for each of n codes its place among some of them, -1 where it is not there."""
     places = np.full(n, -1, dtype=np.int32)
@@ -138,8 +159,7 @@ def _entries(cells: Cells, mask: NDArray[np.bool_], users: NDArray[np.int32]) ->
     # An item met in both windows has a cell in each, the later one second; a matrix has them as one entry.
     user, position = cells.users[chosen], cells.positions[chosen]
     chosen = chosen[np.append((np.diff(user) != 0) | (np.diff(position) != 0), True)[: len(chosen)]]
-    order = np.argsort(row[chosen], kind="stable")  # the positions of a row ascend already
-    return np.asarray(chosen[order])
+    return np.asarray(chosen[np.lexsort((cells.positions[chosen], row[chosen]))])
 
 
 def microseconds(instant: datetime) -> int:

@@ -8,14 +8,28 @@ from scipy.sparse import csr_array
 from recgan.features.cells import Cells
 from recgan.features.clean import Log
 from recgan.features.confidence import FIXED_POINT, NO_TIME, Pairs
-from recgan.features.split import TEST, TRAIN
+from recgan.features.split import TEST, TRAIN, VALIDATION
 
 
-def item_table(pairs: Pairs, cells: Cells, train: csr_array, items: pd.DataFrame, log: Log) -> pd.DataFrame:
-    """Describe each item of the vocabulary, by the items table and by its events in the train window."""
-    n_items = len(cells.vocabulary)
-    in_train = (cells.windows == TRAIN) & cells.known
-    position, rows = cells.positions[in_train], pairs.rows[in_train]
+def item_table(
+    pairs: Pairs,
+    cells: Cells,
+    train: csr_array,
+    train_validation: csr_array,
+    items: pd.DataFrame,
+    log: Log,
+) -> pd.DataFrame:
+    """Describe each item of the vocabulary, by the items table and by its events.
+
+    Those of train's vocabulary by the train window alone, so that nothing of validation tells what is chosen
+    on it. The later ones, which only train + validation knows, by both.
+    """
+    n_items, of_train = len(cells.vocabulary), train.shape[1]
+    last = np.where(cells.positions < of_train, TRAIN, VALIDATION)
+    counts = cells.known & (cells.windows <= last)
+    position, rows = cells.positions[counts], pairs.rows[counts]
+    popularity = np.bincount(train_validation.indices, minlength=n_items)
+    popularity[:of_train] = np.bincount(train.indices, minlength=of_train)
 
     def total(name: str) -> NDArray[np.float64]:
         # Whole numbers add up exactly in any order.
@@ -35,7 +49,7 @@ def item_table(pairs: Pairs, cells: Cells, train: csr_array, items: pd.DataFrame
     table = pd.DataFrame({"item_id": pairs.item_ids[cells.vocabulary].astype(str)})
     table = table.merge(items, on="item_id", how="left", validate="one_to_one")
     return table.assign(
-        popularity=np.bincount(train.indices, minlength=n_items),
+        popularity=popularity,
         first_seen=pd.Series(first.astype("datetime64[us]")).dt.tz_localize("UTC"),
         mean_price=share(total("price_sum") / FIXED_POINT, total("prices")),
         mean_rating=share(total("rating_sum") / FIXED_POINT, total("ratings")),

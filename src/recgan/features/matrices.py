@@ -40,19 +40,23 @@ class Features:
     """All that features writes."""
 
     train: csr_array
-    """(train users, items) confidences of the train window."""
+    """(train users, train's items) confidences of the train window."""
     train_validation: csr_array
-    """(train users and those first seen in validation, items) confidences of both windows; equal to `train`
-    where there is no validation window."""
+    """(train users and those first seen in validation, all items) confidences of both windows; equal to
+    `train` where there is no validation window. Its first columns are those of `train`; then come the items
+    that train knows not or too little, and both windows together well enough."""
     user_ids: NDArray[np.object_]
     """(rows of train_validation,); the first rows are the train users, in the order of `train`."""
     items: pd.DataFrame
-    """(items,) in the order of positions: item_id, title, category, brand, price, popularity (train users),
-    first_seen (UTC); and of the train window mean_price (paid), mean_rating, purchases_per_view, trend (share
-    of the events in its last quarter), NaN where there is nothing to divide."""
+    """(all items,) in the order of positions: item_id, title, category, brand, price, popularity (users),
+    first_seen (UTC); and mean_price (paid), mean_rating, purchases_per_view, trend (share of the events since
+    the last quarter of the train window began), NaN where there is nothing to divide. Counted is the train
+    window; of the items behind those of `train` both windows. What is fitted on `train` takes the first
+    train.shape[1] rows."""
     validation: HeldOut | None
-    """None where the split has no validation."""
+    """Over the items of `train`. None where the split has no validation."""
     test: HeldOut
+    """Over all items."""
     summary: dict[str, Any]
     """Counts of what was left out, the cut instants, `repeat_purchases`, `md5` of all the rest."""
     train_times: NDArray[np.float32] | None = None

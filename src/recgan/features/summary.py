@@ -63,6 +63,7 @@ def summary_of(
         },
         "train_validation": {
             "users": built.train_validation.shape[0],
+            "items": built.train_validation.shape[1],
             "interactions": built.train_validation.nnz,
         },
         **{name: _held_out_counts(window, name, pairs, cells, params) for name, window in held_out.items()},
@@ -97,9 +98,10 @@ def _held_out_counts(
 ) -> dict[str, Any]:
     inside = cells.windows == WINDOWS.index(name)
     items = pairs.rows["item"].to_numpy()
-    n_items, unknown_items = (len(np.unique(items[mask])) for mask in (inside, inside & ~cells.known))
-    unknown = int((inside & ~cells.known).sum())
-    seen = inside & cells.known & (cells.first_windows < cells.windows)
+    known = cells.known & (cells.positions < window.held_out.shape[1])  # validation's is train's vocabulary
+    n_items, unknown_items = (len(np.unique(items[mask])) for mask in (inside, inside & ~known))
+    unknown = int((inside & ~known).sum())
+    seen = inside & known & (cells.first_windows < cells.windows)
     return {
         "users": len(window.user_ids),
         "new_users": int((np.diff(window.history.indptr) == 0).sum()),

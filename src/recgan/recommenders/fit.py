@@ -41,7 +41,7 @@ def fit(
     if isinstance(section, ClassicalGrid):
         from recgan.recommenders.tune import tune
 
-        refuse(tell(section.needs(features.train.shape[1])))
+        refuse(tell(section.needs(features.train_validation.shape[1])))
         return tune(section, features, k), None
     from recgan.adversarial.devices import writes
     from recgan.recommenders.train import check_validation, fingerprint, needs, train

@@ -9,6 +9,7 @@ from recgan.recommenders.catalogue import CLASSICAL, TRAINED, classical_class, t
 from recgan.recommenders.classical import load_classical
 from recgan.recommenders.protocol import Recommender
 from recgan.recommenders.trained import DESCRIPTION
+from recgan.recommenders.widened import as_noted
 
 
 def load_recommender(folder: Path) -> Recommender:
@@ -40,7 +41,7 @@ def _load(folder: Path) -> Recommender:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RecganError(f"no readable recommender in {folder} ({error}); run dvc repro train") from None
     if name in TRAINED:
-        return trained_class(name).load(folder)
+        return as_noted(trained_class(name).load(folder), folder)
     if name in CLASSICAL:
         return load_classical(folder, classical_class(name))
     raise RecganError(f"{folder} holds a recommender named {name!r}, which this version cannot load; retrain")

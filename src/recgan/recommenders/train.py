@@ -22,6 +22,7 @@ from recgan.recommenders.settings import CandidateSection, TrainingParams
 from recgan.recommenders.student.settings import StudentParams
 from recgan.recommenders.trained import Trained, Training
 from recgan.recommenders.two_stage.settings import TwoStageParams
+from recgan.recommenders.widened import Widened, write_items
 
 log = logging.getLogger(__name__)
 
@@ -32,19 +33,28 @@ TrainParams = TrainingParams | StudentParams | TwoStageParams | AveragedParams
 class Fitted:
     """The recommender that serves, and the training in which its epoch was chosen."""
 
-    recommender: Trained
+    trained: Trained
     chosen: Training
+    items: int
+    """That it was fitted on."""
+    all_items: int
+    """Of the vocabulary of train + validation."""
+
+    @property
+    def recommender(self) -> Recommender:
+        """Return what scores all items: those that it was not fitted on come last."""
+        return self.trained if self.items == self.all_items else Widened(self.trained, self.items)
 
     def metrics(self) -> dict[str, Any]:
         """Return what the candidate's metrics say of it."""
         weighed = {}
-        if hasattr(self.recommender, "half_life_days"):
-            weighed["half_life_days"] = self.recommender.half_life_days
+        if hasattr(self.trained, "half_life_days"):
+            weighed["half_life_days"] = self.trained.half_life_days
         return {
             "best_epoch": self.chosen.best_epoch,
             "validation_ndcg": self.chosen.validation_ndcg,
             "epochs": self.chosen.epochs,
-            "parameters": self.recommender.parameters,
+            "parameters": self.trained.parameters,
             "alarms": self.chosen.alarms,
             **weighed,
             **({"ablations": self.chosen.ablations} if self.chosen.ablations else {}),
@@ -56,7 +66,9 @@ class Fitted:
 
     def save(self, folder: Path) -> None:
         """Write the recommender into an existing folder."""
-        self.recommender.save(folder)
+        self.trained.save(folder)
+        if self.items < self.all_items:
+            write_items(self.items, folder)
 
 
 def check_validation(settings: TrainParams, features: Features) -> None:
@@ -91,18 +103,19 @@ def train(settings: TrainParams, features: Features, k: int, checkpoints: Path) 
         features.train.nnz,
     )
     chosen = fit_and_choose(settings, features, k, checkpoints)
-    recommender = chosen
+    recommender, fitted_on = chosen, features.train
     if settings.refit and features.validation is not None:
         log.info("training anew on train + validation for %d epochs", chosen.training.best_epoch)
+        fitted_on = features.train_validation
         recommender = chosen.anew().fit(
-            features.train_validation,
+            fitted_on,
             epochs=chosen.training.best_epoch,
             checkpoint=checkpoints / "refit.ckpt",
             label="refit",
         )
         ndcg = chosen.training.validation_ndcg
         recommender.training = replace(recommender.training, validation_ndcg=ndcg)
-    return Fitted(recommender, chosen.training)
+    return Fitted(recommender, chosen.training, fitted_on.shape[1], features.train_validation.shape[1])
 
 
 def needs(settings: TrainParams, features: Features) -> Iterator[Need]:

@@ -51,7 +51,8 @@ class FeatureGAN(GANRecommender[FeatureGANParams]):
 
         Args:
             settings: the train section.
-            items: in the order of positions: item_id, and where there is one title, category, brand, price.
+            items: in the order of positions: item_id, and where there is one title, category, brand, price;
+                there may be more than a matrix to be fitted on has columns.
             times: says when the entries of a matrix to be fitted on were.
         """
         super().__init__(settings)
@@ -69,11 +70,10 @@ class FeatureGAN(GANRecommender[FeatureGANParams]):
         """Train on the products' vectors; arguments and errors are those of `Trained.fit`."""
         settings, chosen = self.settings, self.settings.vectors
         device = pick_device(settings.trainer.accelerator)
-        content = fit_content(
-            self.items, chosen.tokens, chosen.min_token_items, chosen.content, chosen.content_l2
-        )
+        items = self.items.head(user_items.shape[1])  # train has fewer than train + validation
+        content = fit_content(items, chosen.tokens, chosen.min_token_items, chosen.content, chosen.content_l2)
         factors = collaborative_factors(user_items, chosen.factors, settings.seed)
-        vectors = np.hstack([factors, content.vectors(self.items)])
+        vectors = np.hstack([factors, content.vectors(items)])
         game = FeatureGANGame(settings, user_items, vectors, factors.shape[1], self.times(user_items), device)
         popularity = np.bincount(user_items.indices, minlength=user_items.shape[1])
         self._take(game.generator, content, vectors, factors.shape[1], popularity)

@@ -46,6 +46,7 @@ from recgan.recommenders.two_stage.reasons import Reason, reasons
 from recgan.recommenders.two_stage.settings import TwoStageParams
 from recgan.recommenders.two_stage.statistics import Statistics
 from recgan.recommenders.two_stage.windows import windows_of
+from recgan.recommenders.widened import as_noted
 
 log = logging.getLogger(__name__)
 
@@ -277,7 +278,8 @@ def load_ablations(folder: Path) -> dict[str, Any]:
     """
     served = TwoStage.load(folder).served
     with reading(folder):
-        return read_ablations(folder / layout.ABLATIONS, served)
+        found = read_ablations(folder / layout.ABLATIONS, served)
+        return {name: as_noted(one, folder) for name, one in found.items()}
 
 
 def _together(parts: list[Lists]) -> Lists:

@@ -62,8 +62,10 @@ class Statistics:
         Args:
             user_items: (users, items), confidences.
             times: (entries,) days, beside `user_items.data`.
-            items: in the order of positions; title, category, brand and price are read where they are there.
+            items: in the order of positions, at least one for each column; title, category, brand and price
+                are read where they are there.
         """
+        items = items.head(user_items.shape[1])
         steps = _steps(user_items, times)
         return cls(
             together=nearest_by_cosine(user_items, _NEIGHBOURS).weights(_NEIGHBOURS),
