@@ -37,11 +37,14 @@ class ChosenClassical:
     ) -> None:
         self.section = section
         self.settings: Settings
-        if validate is None:
-            self.settings, self.validation_ndcg = untuned(section), None
+        self.validation_ndcg: float | None = None
+        if validate is None or all(len(values) == 1 for values in section.grid().values()):
+            self.settings = untuned(section)
         else:
             self.settings, self.validation_ndcg = choose_by(section, features, validate)
         self.recommender = fit_with(section, self.settings, features, refit=False)
+        if validate is not None and self.validation_ndcg is None:
+            self.validation_ndcg = validate(self.recommender)
 
     def again(self, features: Features, checkpoint: Path | None) -> Recommender:
         """Return one fitted on the train matrix of other features, as it was chosen."""
