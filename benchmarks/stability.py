@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from cfgan import PAPER, read
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
@@ -26,6 +25,9 @@ from recgan.recommenders.cfgan.recommender import CFGAN
 from recgan.recommenders.cfgan.settings import CFGANParams
 from recgan.recommenders.protocol import Recommender, recommend
 from recgan.recommenders.ranking import ndcg
+from recgan.settings import read_with_base
+
+EXAMPLE = Path(__file__).parents[1] / "examples/cfgan-ml100k.yaml"
 
 SIDES = {
     "generator": {"hidden": [400], "learning_rate": 5e-4, "l2": 0.001, "batch_size": 64, "steps": 4},
@@ -62,7 +64,9 @@ RATES = {
 
 def settings(epochs: int, seed: int, changes: dict[str, Any]) -> CFGANParams:
     """Return the common setting with some changes, nested ones merged into it."""
-    common = {**PAPER.model_dump(), **SIDES, "epochs": epochs, "evaluate_every": 10, "seed": seed}
+    paper = read_with_base(EXAMPLE)["candidates"]["cfgan"]
+    paper["trainer"]["accelerator"] = "cpu"
+    common = {**paper, **SIDES, "epochs": epochs, "evaluate_every": 10, "seed": seed}
     common["stability"]["alarms"] = ALARMS
     return CFGANParams.model_validate(merged(common, changes))
 
@@ -86,6 +90,12 @@ def cut(matrix: csr_array) -> tuple[csr_array, csr_array]:
         row, col = table.row[part], table.col[part]
         parts.append(csr_array((np.ones(len(row), dtype=np.float32), (row, col)), shape=matrix.shape))
     return parts[0], parts[1]
+
+
+def read(path: Path) -> csr_array:
+    """Read a part of the published split, whose ids count from 0."""
+    users, items = np.loadtxt(path, usecols=(0, 1), dtype=np.int64, unpack=True)
+    return csr_array((np.ones(len(users), dtype=np.float32), (users, items)))
 
 
 def score(recommender: Recommender, train: csr_array, validation: csr_array) -> float:
@@ -128,7 +138,7 @@ def main() -> None:
             training = recommender.training
             last, wins = training.curves[-1], [row["win_rate"] for row in training.curves[5:]]
             norms = [row["g_grad_norm"] for row in training.curves]
-            scores.append(last["score"] or 0.0)
+            scores.append(last["validation_ndcg"] or 0.0)
             alarms = ", ".join(f"{measure} (epoch {epoch})" for measure, epoch in training.alarms.items())
             print(
                 f"{name}, seed {seed}: N@20 {scores[-1]:.4f} (best {training.validation_ndcg:.4f} "
