@@ -142,6 +142,17 @@ def rollback(reason: Reason, by: By = None) -> None:
 
 
 @app.command()
+def behaviour(
+    days: Annotated[float, typer.Option(help="How far to look ahead.")] = 7,
+) -> None:
+    """Foretell whether each shopper comes back, fills the cart, buys in the next days."""
+    from recgan.daily.behaviour import behaviour as foretell
+    from recgan.daily.behaviour import sentence
+
+    print(sentence(foretell(Path(), days)))
+
+
+@app.command()
 def promote(version: Version, reason: Reason, by: By = None) -> None:
     """Make a version the champion by hand, without the gate."""
     from recgan.daily.recommendations import live_by_hand

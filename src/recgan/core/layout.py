@@ -43,6 +43,9 @@ MONITOR_TEXT = REPORTS / "monitor.md"
 
 RECOMMENDATIONS = Path("recommendations")
 """A Parquet file for each registered model."""
+BEHAVIOUR = RECOMMENDATIONS / "behaviour.parquet"
+"""What each shopper is likely to do in the next days."""
+BEHAVIOUR_METRICS = METRICS / "behaviour.json"
 TUNING = Path("tuning")
 """A file of trials for each recommender that was searched."""
 TUNING_REPORTS = REPORTS / "tuning"
