@@ -13,6 +13,7 @@ import argparse
 import json
 import logging
 import resource
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -24,10 +25,9 @@ from scipy.sparse import csr_array
 from recgan.core.yaml12 import read_yaml
 from recgan.evaluation.significance import compare
 from recgan.features.matrices import beside, read_features
-from recgan.recommenders.fit import with_seed
+from recgan.recommenders.fit import fit, with_seed
 from recgan.recommenders.ials.recommender import IALS
 from recgan.recommenders.ranking import user_ndcg
-from recgan.recommenders.train import train
 from recgan.recommenders.two_stage.discriminator import Discriminator, Scale
 from recgan.recommenders.two_stage.judged import Judged
 from recgan.recommenders.two_stage.pairs import FEATURES
@@ -45,12 +45,13 @@ def earn(options: argparse.Namespace) -> dict[str, Any]:
     users = options.users or features.test.held_out.shape[0]
     of_users: dict[str, list[Any]] = {}
     validation: dict[str, list[float | None]] = {}
-    spent = []
+    spent, checkpoints = [], options.out.parent / "checkpoints"
     for step in range(options.seeds):
         began = time.process_time()
-        fitted = train(
-            with_seed(section, section.seed + step), features, options.k, options.out.parent / "checkpoints"
-        )
+        fitted: Any
+        fitted, place = fit(with_seed(section, section.seed + step), features, options.k, checkpoints)
+        assert place is not None
+        shutil.rmtree(place, ignore_errors=True)
         spent.append(time.process_time() - began)
         ours: Any = fitted.recommender
         validation.setdefault("two_stage", []).append(fitted.chosen.validation_ndcg)

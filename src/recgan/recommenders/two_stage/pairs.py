@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array, diags_array
+from scipy.sparse import csr_array
 
 from recgan.features.matrices import beside
 from recgan.recommenders.two_stage.statistics import Statistics
@@ -91,8 +91,10 @@ def _newer(ages: csr_array) -> NDArray[np.float32]:
 
 
 def _of_sum_1(weights: csr_array) -> csr_array:
-    sums = np.maximum(np.asarray(weights.sum(axis=1)).ravel(), np.finfo(np.float32).tiny)
-    return csr_array(diags_array((1 / sums).astype(np.float32)) @ weights)
+    n_rows = weights.shape[0]
+    rows = np.repeat(np.arange(n_rows), np.diff(weights.indptr))
+    sums = np.maximum(np.bincount(rows, weights.data, minlength=n_rows), np.finfo(np.float32).tiny)
+    return beside(weights, (weights.data / sums[rows]).astype(np.float32))
 
 
 def beside_generator(
