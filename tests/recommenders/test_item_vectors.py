@@ -105,3 +105,9 @@ def test_columns_may_be_absent():
     assert fit(ITEMS[["item_id"]]).vectors(ITEMS).shape == (4, 0)
     assert fit(ITEMS[["item_id", "price"]]).tokens == ()
     assert (fit().vectors(ITEMS[["item_id"]]) == 0).all()
+
+
+def test_a_word_of_every_title_says_nothing():
+    items = table([(str(i), "thing", "bags" if i < 2 else "hats", None, np.nan) for i in range(4)])
+    whole = fit(items).vectors(items)
+    assert np.isfinite(whole).all()

@@ -58,7 +58,8 @@ class Content:
             known = [(place[token], count) for token, count in counts.items() if token in place]
             weights = {position: count * float(self.rarity[position]) for position, count in known}
             words = {position for position in weights if self.tokens[position].startswith("title=")}
-            length = np.sqrt(sum(weights[position] ** 2 for position in words))
+            # A word of every title weighs nothing; a title of such words alone has no length.
+            length = np.sqrt(sum(weights[position] ** 2 for position in words)) or 1.0
             for position, weight in weights.items():
                 rows.append(row)
                 columns.append(position)
