@@ -58,6 +58,21 @@ class RecommendParams(Section):
     """Items for each shopper. Seen ones are left out unless features.repeat_purchases."""
 
 
+# --- newcomers ------------------------------------------------------------------------------------------
+
+
+class NewcomersParams(Section):
+    """Products outside the champion's vocabulary; read by flow tasks and the server, by no DVC stage."""
+
+    enabled: bool
+    """Whether lists and answers name them."""
+    max_share: Share
+    """Of a list that may be new, as long as there are known products to fill it; .2 is 2 of 10."""
+    lift: float | None
+    """Standard deviations of a shopper's scores by which new products are raised; null chooses it on the last
+    days that the champion was not trained on."""
+
+
 # --- monitor --------------------------------------------------------------------------------------------
 
 
@@ -73,7 +88,7 @@ class MonitorParams(Section):
     max_jensen_shannon: Share
     """Distance to base 2; a PSI of .25 is about .2."""
     max_unknown_items: Share
-    """Share of the newest events with an item that the champion does not know."""
+    """Share of the newest events with an item that neither the champion nor its new products name."""
     max_unknown_shoppers: Share
     """Share of the newest shoppers without an event in the champion's training data."""
     min_coverage: Share
@@ -99,6 +114,7 @@ class Params(Section):
     evaluate: EvaluateParams
     register_: RegisterParams = Field(alias="register")  # ABCMeta owns the plain name
     recommend: RecommendParams
+    newcomers: NewcomersParams
     monitor: MonitorParams
 
     @model_validator(mode="before")

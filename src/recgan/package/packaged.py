@@ -18,7 +18,7 @@ from recgan.features.newest import newest_histories
 from recgan.features.settings import FeaturesParams
 from recgan.recommenders.loading import load_recommender
 from recgan.recommenders.protocol import Recommender, recommend
-from recgan.registry.manifest import check_artifacts
+from recgan.registry.manifest import check_artifacts, md5_of
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,7 @@ class PackagedRecommender:
         catalogue: Catalogue | None = None,
         confidence: Confidence | None = None,
         shoppers: Shoppers | None = None,
+        md5: str | None = None,
     ):
         """Bind a fitted recommender to its vocabulary.
 
@@ -89,6 +90,7 @@ class PackagedRecommender:
             catalogue: None in a package that was made before it was kept, as the next two.
             confidence: of typed events.
             shoppers: whose histories are known.
+            md5: of the package's files; None where it comes from none.
 
         Raises:
             RecganError: an id stands for two positions.
@@ -99,6 +101,7 @@ class PackagedRecommender:
         self.catalogue = catalogue
         self.confidence = confidence
         self.shoppers = shoppers
+        self.md5 = md5
         self.positions = {item_id: position for position, item_id in enumerate(item_ids)}
         if len(self.positions) < len(item_ids):  # a list of theirs could name one item twice
             raise RecganError(
@@ -123,6 +126,7 @@ class PackagedRecommender:
             None if catalogue is None else Catalogue(**catalogue),
             None if confidence is None else Confidence(**confidence),
             read_shoppers(items.with_name(SHOPPERS), len(content["item_ids"])),
+            md5_of(items.parent),
         )
 
     def recommend(

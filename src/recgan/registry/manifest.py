@@ -1,6 +1,7 @@
 """The sha256 of every file of a package: written when it is made, checked before it is used."""
 
 import hashlib
+import json
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -50,6 +51,20 @@ def check_package(model: Path) -> None:
     """
     check_artifacts(model / "artifacts")
     _check(model / "artifacts", "code", model / "code")
+
+
+def md5_of(artifacts: Path) -> str:
+    """Name the artifacts of a package by the names and bytes of its files, those of the code left out."""
+    manifest = artifacts / MANIFEST
+    if manifest.exists():
+        sums = dict(read_json(manifest)["artifacts"])
+    else:
+        sums = {
+            file.relative_to(artifacts).as_posix(): _sha256(file)
+            for file in artifacts.rglob("*")
+            if file.is_file() and "__pycache__" not in file.parts
+        }
+    return hashlib.md5(json.dumps(sorted(sums.items())).encode(), usedforsecurity=False).hexdigest()
 
 
 def _check(artifacts: Path, part: str, folder: Path) -> None:
