@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/installed-$(shell cat pyproject.toml requirements.lock | ck
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help install run images tune recommend monitor rollback promote test test-fast check format serve serve-model ui up down status deploy remote lock clean
+.PHONY: help install run images tune recommend newcomers monitor rollback promote test test-fast check format serve serve-model ui up down status deploy remote lock clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -57,6 +57,9 @@ format: $(INSTALLED)  ## put the code in its format
 
 recommend: $(INSTALLED)  ## the champion's recommendations for every shopper, recommendations/NAME.parquet
 	@$(BIN)/python -m flows.recommend
+
+newcomers: $(INSTALLED)  ## products that the champion does not know, into its lists and answers, from the newest events
+	@$(BIN)/python -m recgan newcomers
 
 monitor: $(INSTALLED)  ## drift against the champion's training data; retrains beyond a limit
 	@$(BIN)/python -m flows.monitor

@@ -16,8 +16,23 @@ from prefect.states import Completed, State  # noqa: E402
 from flows import workplace  # noqa: E402
 from flows.here import run_here  # noqa: E402
 from flows.outside import OUTSIDE, told_cleanly  # noqa: E402
-from recgan.daily import recommendations  # noqa: E402
+from recgan.core.errors import RecganError, Unavailable  # noqa: E402
+from recgan.daily import newcomers, recommendations  # noqa: E402
 from recgan.settings import Params, load_params  # noqa: E402
+
+
+@task(task_run_name="find-newcomers", **OUTSIDE)
+@told_cleanly
+def find_newcomers(root: Path, params: Params) -> State[str]:
+    """Estimate the products that the champion does not know; where that fails, lists go out without."""
+    try:
+        updated = newcomers.update_newcomers(root, params)
+    except Unavailable:
+        raise
+    except RecganError as fault:
+        return Completed(name="Skipped", message=f"no new products: {fault}", data=str(fault))
+    said = newcomers.sentence(updated)
+    return Completed(name=newcomers.outcome(updated), message=said, data=said)
 
 
 @task(task_run_name="publish", **OUTSIDE)
@@ -50,6 +65,7 @@ def recommend(
     """
     workplace.end_with_worker()
     params = load_params(root / layout.PARAMS)
+    find_newcomers(root, params)
     published = publish(root, params, k, exclude_seen)
     show(published)
     return Completed(

@@ -120,6 +120,15 @@ def recommend(
 
 
 @app.command()
+def newcomers() -> None:
+    """Bring products that the champion does not know into its lists and answers, from the newest events."""
+    from recgan.daily.newcomers import sentence, update_newcomers
+    from recgan.settings import load_params
+
+    print(sentence(update_newcomers(Path(), load_params())))
+
+
+@app.command()
 def monitor() -> None:
     """Measure drift against the champion's training data, and say whether retraining is due."""
     from recgan.daily.monitor import as_markdown

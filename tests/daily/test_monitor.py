@@ -83,6 +83,7 @@ def publish(root, name, version, item_ids):
     target = target_path(root, name)
     target.parent.mkdir(exist_ok=True)
     rows = pd.DataFrame({"user_id": "u", "rank": 1, "item_id": item_ids, "score": 1.0, "version": version})
+    rows["new"] = False
     champion = current(connect(), name)
     about = {"version": version, "run_id": str(champion.run_id)}
     schema = SCHEMA.with_metadata({METADATA: json.dumps(about).encode()})

@@ -9,8 +9,6 @@ from typing import Any
 
 import mlflow
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 from mlflow import MlflowClient
 from mlflow.entities import Metric
 from mlflow.entities.model_registry import ModelVersion
@@ -20,7 +18,9 @@ from recgan.core.errors import RecganError, Unavailable
 from recgan.core.files import read_json, read_whole, write_json, write_text
 from recgan.core.temporary import temporary_folder
 from recgan.daily.drift import jensen_shannon, psi
+from recgan.daily.newcomers import newcomers_for
 from recgan.daily.publish import about
+from recgan.daily.published import published_items
 from recgan.daily.recommendations import target_path
 from recgan.evaluation.profile import (
     Bins,
@@ -32,7 +32,7 @@ from recgan.evaluation.profile import (
 from recgan.package.reference import REFERENCE, after, read_kept
 from recgan.registry.outage import outside
 from recgan.registry.tracking import connect
-from recgan.registry.versions import the_champion
+from recgan.registry.versions import identify, the_champion
 from recgan.settings import MonitorParams, Params
 
 log = logging.getLogger(__name__)
@@ -117,7 +117,8 @@ def observe(root: Path, params: Params, champion: ModelVersion) -> Observation:
         drift |= _drift("events", reference["histograms"], event_histograms(newest, known, bins))
         trained_on = events.loc[events["timestamp"] < until, "user_id"]
         shoppers = pd.Series(newest["user_id"].unique())
-        shares["unknown_items"] = float((~newest["item_id"].isin(known.deciles.index)).mean())
+        named = known.deciles.index.union(_newcomers(root, name, champion))
+        shares["unknown_items"] = float((~newest["item_id"].isin(named)).mean())
         shares["unknown_shoppers"] = float((~shoppers.isin(trained_on.unique())).mean())
     published = about(target_path(root, name))
     shown = None if published is None else (published["version"], published["run_id"])
@@ -125,7 +126,7 @@ def observe(root: Path, params: Params, champion: ModelVersion) -> Observation:
         holds = "nothing" if published is None else f"version {published['version']}"
         notes.append(f"{holds} is published, not the champion (version {version}): make recommend")
     else:
-        item_ids = _published_items(target_path(root, name), reference["depth"])
+        item_ids = published_items(target_path(root, name), reference["depth"])
         shares["coverage"] = len(item_ids.unique()) / len(vocabulary["item_ids"])
         if reference["recommended"] is None:
             notes.append("the champion was registered without an evaluation, so its lists have no reference")
@@ -167,23 +168,10 @@ def _read_reference(client: MlflowClient, champion: ModelVersion) -> tuple[dict[
         return read_json(Path(reference)), read_json(Path(items))
 
 
-def _published_items(path: Path, depth: int) -> "pd.Series[str]":
-    """Read the item ids of the first places of every list, each once a list, a row group at a time."""
-    file = pq.ParquetFile(path)
-    groups = (
-        file.read_row_group(number, columns=["user_id", "rank", "item_id"])
-        for number in range(file.num_row_groups)
-    )
-    kept = [
-        group.filter(pa.compute.less_equal(group["rank"], depth))
-        .group_by(["user_id", "item_id"])
-        .aggregate([])["item_id"]
-        for group in groups  # no list is in two of them
-    ]
-    item_ids: pd.Series[str] = pa.chunked_array(
-        [chunk for part in kept for chunk in part.chunks], pa.string()
-    ).to_pandas()
-    return item_ids
+def _newcomers(root: Path, name: str, champion: ModelVersion) -> list[str]:
+    """Return the products that the champion does not know, but its file of new products does."""
+    found = newcomers_for(root, name, identify(champion))
+    return [] if found is None else found.item_ids
 
 
 def _drift(prefix: str, reference: Histograms, found: Histograms) -> dict[str, dict[str, float]]:

@@ -3,6 +3,8 @@
 import hashlib
 import json
 import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,15 +12,20 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from recgan.core import layout
 from recgan.core.errors import RecganError
+from recgan.daily.lists import answers
+from recgan.daily.newcomers import newcomers_for
 from recgan.daily.publish import METADATA, about, build, drop_parts, publishing, put_in_place
 from recgan.features.matrices import read_features
 from recgan.features.newest import NewestHistories, newest_histories
+from recgan.newcomers.weights import Newcomers, unfit
 from recgan.package.asking import asking, catalogue_size, questions
+from recgan.package.store import load_version
 from recgan.registry import by_hand, rollback
 from recgan.registry.asking import NoAnswerError, fetched
 from recgan.registry.manifest import DamagedPackageError
@@ -29,6 +36,8 @@ from recgan.settings import Params
 
 log = logging.getLogger(__name__)
 
+_Answer = Callable[[NDArray[np.object_], pa.RecordBatch], pa.RecordBatch]
+
 SCHEMA = pa.schema(
     {
         "user_id": pa.string(),
@@ -36,6 +45,7 @@ SCHEMA = pa.schema(
         "item_id": pa.string(),
         "score": pa.float32(),  # comparable within one shopper's list only
         "version": pa.string(),  # of the registered model
+        "new": pa.bool_(),  # True for a product that the version was not trained on (recgan newcomers)
     }
 )
 """One row a shopper and item, sorted by user_id and rank; one row group for some thousand shoppers."""
@@ -103,6 +113,7 @@ def recommend(
         shoppers = _Shoppers(newest, item_ids, part_shoppers)
         while True:
             champion = the_champion(client, name)
+            newcomers = newcomers_for(root, name, identify(champion))
             content = {
                 "name": name,
                 "version": str(champion.version),
@@ -111,6 +122,7 @@ def recommend(
                 "exclude_seen": exclude_seen,
                 "features_md5": md5,
                 "shoppers": len(newest.user_ids),
+                "newcomers": None if newcomers is None else newcomers.md5,
             }
             before = about(target)
             if before is not None and before | content == before:
@@ -118,7 +130,7 @@ def recommend(
                 log.info("%s is up to date: version %s", target, champion.version)
                 return Published(target, before, True)
             content["created"] = datetime.now(UTC).isoformat(timespec="seconds")
-            whole = _build(target, content, shoppers)
+            whole = _build(target, content, shoppers, newcomers)
             with critical_section(root, name):  # a promotion or a rollback comes before this, or after
                 holder = current(client, name)
                 if holder is not None and identify(holder) == identify(champion):
@@ -151,19 +163,16 @@ class _Shoppers:
         return questions(csr_array(self.newest.user_items[part]), self.item_ids, ages)
 
 
-def _build(target: Path, content: dict[str, Any], shoppers: _Shoppers) -> Path:
+def _build(target: Path, content: dict[str, Any], shoppers: _Shoppers, newcomers: Newcomers | None) -> Path:
     """Ask the version that `content` names for all shoppers and write the whole beside the target."""
-    name, version, k = content["name"], content["version"], content["k"]
+    name, version = content["name"], content["version"]
     stable = {key: value for key, value in content.items() if key != "created"}
     key = hashlib.sha256(json.dumps([stable, shoppers.part_shoppers]).encode()).hexdigest()[:16]
     schema = SCHEMA.with_metadata({METADATA: json.dumps(content).encode()})
+    new = pa.array([] if newcomers is None else newcomers.item_ids, pa.string())
     try:
-        with (
-            fetched(f"models:/{name}/{version}") as model,
-            asking(model, k, content["exclude_seen"]) as answer,
-        ):
-            block = max(1, min(_BLOCK_SHOPPERS, _BLOCK_SCORES // max(1, catalogue_size(model))))
-
+        with _answering(content, newcomers) as (answer, n_items):
+            block = max(1, min(_BLOCK_SHOPPERS, _BLOCK_SCORES // max(1, n_items)))
             user_ids = shoppers.newest.user_ids
 
             def compute(part: int) -> pa.Table:
@@ -171,8 +180,9 @@ def _build(target: Path, content: dict[str, Any], shoppers: _Shoppers) -> Path:
                 blocks = (rows[start : start + block] for start in range(0, len(rows), block))
                 return pa.Table.from_batches(
                     [
-                        _long(user_ids[few.start : few.stop], answer(shoppers.asked(few)), version)
+                        _long(few_ids, answer(few_ids, shoppers.asked(few)), version, new)
                         for few in blocks
+                        for few_ids in (user_ids[few.start : few.stop],)
                     ]
                 )
 
@@ -184,8 +194,41 @@ def _build(target: Path, content: dict[str, Any], shoppers: _Shoppers) -> Path:
         ) from None
 
 
-def _long(user_ids: NDArray[np.object_], answers: pa.RecordBatch, version: str) -> pa.RecordBatch:
-    """Turn lists into one row a shopper and item; an item that a list repeats stays at its first place."""
+@contextmanager
+def _answering(content: dict[str, Any], newcomers: Newcomers | None) -> Iterator[tuple[_Answer, int]]:
+    """Yield what answers shoppers, and how many products the package knows.
+
+    The package answers in a process of its own, with its own code. Where there are new products, it is loaded
+    into this one as the server loads it, since their places need all scores of a shopper.
+    """
+    name, version, k, exclude_seen = (content[key] for key in ("name", "version", "k", "exclude_seen"))
+    if newcomers is None:
+        with (
+            fetched(f"models:/{name}/{version}") as model,
+            asking(model, k, exclude_seen) as ask,
+        ):
+            yield lambda _, asked: ask(asked), catalogue_size(model)
+        return
+    packaged = load_version(name, version)
+    if not newcomers.fits(packaged):
+        raise RecganError(unfit(newcomers, packaged, version))
+    yield (
+        lambda user_ids, asked: answers(packaged, newcomers, user_ids, asked, k, exclude_seen),
+        len(packaged.item_ids),
+    )
+
+
+def _long(
+    user_ids: NDArray[np.object_], answers: pa.RecordBatch, version: str, new: pa.Array
+) -> pa.RecordBatch:
+    """Turn lists into one row a shopper and item; an item that a list repeats stays at its first place.
+
+    Args:
+        user_ids: (rows,)
+        answers: (rows,) of ANSWERS.
+        version: of the registered model.
+        new: ids of the new products.
+    """
     shoppers = np.repeat(np.arange(len(user_ids)), np.diff(answers["item_ids"].offsets))
     items = answers["item_ids"].flatten().dictionary_encode()
     _, kept = np.unique(shoppers * len(items.dictionary) + items.indices.to_numpy(), return_index=True)
@@ -193,13 +236,15 @@ def _long(user_ids: NDArray[np.object_], answers: pa.RecordBatch, version: str) 
         log.warning("version %s repeats items in its lists: %s left out", version, len(shoppers) - len(kept))
     kept.sort()
     shoppers = shoppers[kept]
+    item_ids = answers["item_ids"].flatten().take(pa.array(kept))
     return pa.record_batch(
         [
             pa.array(user_ids[shoppers], pa.string()),
             pa.array((np.arange(len(kept)) - np.searchsorted(shoppers, shoppers) + 1).astype(np.int32)),
-            answers["item_ids"].flatten().take(pa.array(kept)),
+            item_ids,
             answers["scores"].flatten().take(pa.array(kept)).cast(pa.float32()),
             pa.repeat(version, len(kept)),
+            pa.compute.is_in(item_ids, value_set=new),
         ],
         schema=SCHEMA,
     )
