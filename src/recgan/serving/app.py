@@ -21,6 +21,9 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from recgan.core.environment import configure
 from recgan.core.errors import RecganError
+from recgan.newcomers.file import VARIABLE as NEWCOMERS
+from recgan.newcomers.file import target_path
+from recgan.newcomers.weights import Newcomers
 from recgan.serving.answers import (
     RETRY_AFTER,
     beyond_the_model,
@@ -91,6 +94,7 @@ def app() -> FastAPI:
         exposure="any" if asked == "any" else "local" if asked == "local" else "none",
         freeze=True,
         hosts=allowed_hosts(),
+        newcomers=Path(named) if (named := os.environ.get(NEWCOMERS)) else None,
     )
 
 
@@ -101,6 +105,7 @@ def create_app(
     exposure: Exposure = "none",
     freeze: bool = False,
     hosts: tuple[str, ...] | None = None,
+    newcomers: Path | None = None,
 ) -> FastAPI:
     """Make the app for a registered model; its champion is loaded when the app starts.
 
@@ -112,6 +117,7 @@ def create_app(
         freeze: keep the garbage collector off what is there when the first request is taken: going through
             all of it stops every request for a fifth of a second.
         hosts: by which the server may be asked; None for any.
+        newcomers: the file of new products; None looks beside the published recommendations.
     """
     metrics = Metrics()
 
@@ -119,8 +125,19 @@ def create_app(
         metrics.version.set(int(served.model.version))
         metrics.swaps.inc()
 
+    def renewed(new: Newcomers | None) -> None:
+        metrics.newcomers.set(0 if new is None else len(new))
+        metrics.newcomers_until.set(0 if new is None else new.origin.until.timestamp())
+
     watch = ChampionWatch(
-        name, root, poll_seconds, swapped, metrics.problems.inc, metrics.looked.set_to_current_time
+        name,
+        root,
+        poll_seconds,
+        swapped,
+        metrics.problems.inc,
+        metrics.looked.set_to_current_time,
+        newcomers or target_path(root, name),
+        renewed,
     )
 
     def refused(status: int) -> None:
@@ -240,7 +257,10 @@ def create_app(
         served = watch.serving
         response.status_code = 200 if served is not None else 503
         return Readiness(
-            ready=served is not None, model=None if served is None else served.model, problem=watch.problem
+            ready=served is not None,
+            model=None if served is None else served.model,
+            problem=watch.problem,
+            new=watch.new_products(),
         )
 
     @app.get(

@@ -7,9 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from recgan.core.redact import clean
+from recgan.newcomers.weights import Newcomers
 from recgan.package import store
 from recgan.registry import versions
 from recgan.serving.model import ServedModel
+from recgan.serving.newcomers import NewcomersWatch
+from recgan.serving.schema import NewProducts
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +37,8 @@ class ChampionWatch:
         on_swap: Callable[[ServedModel], None] = lambda served: None,
         on_problem: Callable[[], None] = lambda: None,
         on_look: Callable[[], None] = lambda: None,
+        newcomers: Path | None = None,
+        on_newcomers: Callable[[Newcomers | None], None] = lambda found: None,
     ) -> None:
         """Say what to watch; `start` begins.
 
@@ -44,12 +49,16 @@ class ChampionWatch:
             on_swap: called with a version that now answers.
             on_problem: called for each look that failed.
             on_look: called at the end of each look.
+            newcomers: the file of new products to watch beside the alias.
+            on_newcomers: called with the new products that are shown now.
         """
         self.name = name
         self.serving: ServedModel | None = None
         self._problem: str | None = f"the champion of {name} is not loaded yet; ask again in a few seconds"
         self._root, self._poll_seconds = root, poll_seconds
         self._on_swap, self._on_problem, self._on_look = on_swap, on_problem, on_look
+        self._newcomers = NewcomersWatch(newcomers)
+        self._on_newcomers = on_newcomers
         self._looked = time.monotonic()
         self._refused: tuple[versions.VersionId, float] | None = None
         self._live: versions.VersionId | None = None
@@ -89,6 +98,7 @@ class ChampionWatch:
                 self._tell(f"{versions.why_none(self._root, self.name)} (other data, other names: --name)")
             elif self.serving is not None and version == self._live:
                 self._problem = None
+                self._renew(self.serving)
             elif self._refused is None or self._refused[0] != version or time.monotonic() > self._refused[1]:
                 self._swap(version)
         except Exception as error:
@@ -102,8 +112,10 @@ class ChampionWatch:
         began, version = time.monotonic(), identity.version
         try:
             champion = store.load_champion(self._root, self.name)
+            new = self._newcomers.look(champion.packaged, champion.version, None)
             served = ServedModel(self.name, champion.version, champion.packaged)
-            served.check()
+            served.check()  # before new products are beside it: theirs are another's faults
+            served = self._newcomers.tried(served, new)
         except Exception as error:
             self._refused = identity, time.monotonic() + RETRY_AFTER
             self._tell(f"version {version} of {self.name} does not work: {type(error).__name__}: {error}")
@@ -111,7 +123,24 @@ class ChampionWatch:
         self.serving, self._problem, self._refused = served, None, None
         self._live = champion.identity
         self._on_swap(served)
+        self._on_newcomers(served.newcomers)
         log.info("%s version %s answers, loaded in %.1f s", self.name, version, time.monotonic() - began)
+
+    def _renew(self, serving: ServedModel) -> None:
+        """Swap in other new products with the same package, where the file of them has changed."""
+        new = self._newcomers.look(serving.packaged, serving.model.version, serving.newcomers)
+        if new is not serving.newcomers:
+            self.serving = self._newcomers.tried(serving, new)
+            self._on_newcomers(self.serving.newcomers)
+
+    def new_products(self) -> NewProducts:
+        """Say which new products are shown, and what is the matter with the newest file of them."""
+        shown = None if self.serving is None else self.serving.newcomers
+        return NewProducts(
+            products=0 if shown is None else len(shown),
+            until=None if shown is None else shown.origin.until,
+            problem=self._newcomers.problem,
+        )
 
     def _tell(self, problem: str) -> None:
         problem = clean(problem)

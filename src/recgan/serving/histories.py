@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import numpy as np
 from numpy.typing import NDArray
 
+from recgan.newcomers.weights import Newcomers
 from recgan.package.packaged import Confidence, PackagedRecommender
 from recgan.serving.schema import Event
 
@@ -22,7 +23,8 @@ class History:
     """Ascending."""
     confidences: NDArray[np.float32]
     seen: NDArray[np.int32]
-    """Every known item that the history names, those with events that do not count too."""
+    """Every item that the history names and the model knows, those with events that do not count too; a new
+    product stands after all items of the vocabulary."""
     ages: NDArray[np.float64] | None = None
     """Days since the last event that counts with each item; None where that is not known of all."""
     unknown_items: tuple[str, ...] = ()
@@ -36,6 +38,7 @@ def history_of(
     user_id: str | None = None,
     now: datetime | None = None,
     removed: Collection[str] = (),
+    newcomers: Newcomers | None = None,
 ) -> History:
     """Turn events, a known shopper's history, or both into confidences and ages, as features does.
 
@@ -43,7 +46,8 @@ def history_of(
     (features counts until the end of a window instead.) A known shopper's stored confidences stay as they
     were at the end of theirs; the stored ages go on to `now`. An event without a timestamp is of now. So a
     history of plain ids is equally old, which weighs none of it less. Where the stored ages are missing, no
-    age is known. A package without confidences takes every event as 1.
+    age is known. A package without confidences takes every event as 1. For a new product the known ones that
+    stand in for it count, each its share, and are not seen for that.
 
     Args:
         packaged: whose vocabulary, weights and shoppers count.
@@ -51,7 +55,9 @@ def history_of(
         user_id: whose stored history is added; one who is not known adds nothing.
         now: the instant to count ages back from.
         removed: items that are taken out of the stored history.
+        newcomers: the new products of the package.
     """
+    n_items = len(packaged.item_ids)
     settings, now = packaged.confidence, now or datetime.now(UTC)
     binary = settings is None or settings.binary
     confidences: dict[int, float] = {}
@@ -67,22 +73,33 @@ def history_of(
                 if ages is not None:
                     ages.pop(packaged.positions.get(item_id, -1), None)
     seen = set(confidences)
+    if newcomers is not None and user_id is not None:
+        had = newcomers.had_by(user_id)
+        seen |= {n_items + place for place in had if newcomers.item_ids[place] not in removed}
     unknown: dict[str, None] = {}
     left_out = 0
     for event in events or ():
         position = packaged.positions.get(event.item_id)
-        if position is None:
+        place = None if newcomers is None else newcomers.places.get(event.item_id)
+        if position is not None:
+            seen.add(position)
+            counted = [(position, 1.0)]
+        elif newcomers is not None and place is not None:
+            seen.add(n_items + place)
+            counted = newcomers.stand_in(place)
+        else:
             unknown[event.item_id] = None
             continue
-        seen.add(position)
         age = 0.0 if event.timestamp is None else _days(event.timestamp, now)
         worth = _worth(event, age, settings)
         if worth <= 0:
             left_out += 1
             continue
-        confidences[position] = 1.0 if binary else confidences.get(position, 0.0) + worth
-        if ages is not None:
-            ages[position] = min(ages.get(position, age), age)
+        for item, share in counted:
+            total = confidences.get(item, 0.0) + share * (1.0 if binary else worth)
+            confidences[item] = min(total, 1.0) if binary else total
+            if ages is not None:
+                ages[item] = min(ages.get(item, age), age)
     positions = sorted(confidences)
     return History(
         np.array(positions, dtype=np.int32),

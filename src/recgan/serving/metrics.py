@@ -39,6 +39,18 @@ class Metrics:
             registry=registry,
             multiprocess_mode="livemin",
         )
+        self.newcomers = Gauge(
+            "recgan_new_products",
+            "Products that the version was not trained on and that are shown; the fewest of all workers.",
+            registry=registry,
+            multiprocess_mode="livemin",
+        )
+        self.newcomers_until = Gauge(
+            "recgan_new_products_until_timestamp_seconds",
+            "The newest event that the new products know of, 0 without any; the oldest of all workers.",
+            registry=registry,
+            multiprocess_mode="livemin",
+        )
         self.refused = Counter(
             "recgan_connections_refused",
             "Connections ended with this status before there was a request.",

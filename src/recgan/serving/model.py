@@ -4,7 +4,7 @@ import logging
 import math
 import time
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import numpy as np
@@ -13,8 +13,8 @@ from scipy.sparse import csr_array
 
 from recgan.core.errors import RecganError
 from recgan.features.matrices import beside
+from recgan.newcomers.weights import Newcomers, together, top_k_of_both
 from recgan.package.packaged import PackagedRecommender
-from recgan.recommenders.protocol import top_k
 from recgan.serving.histories import History, history_of
 from recgan.serving.schema import MAX_HISTORY, Event, Filters, Item, Model
 
@@ -35,12 +35,22 @@ class Ranking:
 class ServedModel:
     """A loaded version; nothing in it changes once it is checked, so any number of requests may read it."""
 
-    def __init__(self, name: str, version: str, packaged: PackagedRecommender) -> None:
+    def __init__(
+        self, name: str, version: str, packaged: PackagedRecommender, newcomers: Newcomers | None = None
+    ) -> None:
+        """Bind a version and the new products that fit it, which stand after all items of its vocabulary."""
         self.model = Model(name=name, version=version)
         self.packaged = packaged
+        self.newcomers = newcomers
+        self.item_ids = packaged.item_ids
+        self._catalogue = packaged.catalogue
+        if newcomers is not None:
+            self.item_ids = np.concatenate([self.item_ids, np.array(newcomers.item_ids, dtype=object)])
+            if packaged.catalogue is not None:
+                self._catalogue = together(packaged.catalogue, newcomers.catalogue)
         self._seconds: tuple[float, float] = (0.0, 0.0)
         """What the recommender takes for an empty history, and for each item of one; `check` measures it."""
-        catalogue, self._n_items = packaged.catalogue, len(packaged.item_ids)
+        catalogue, self._n_items = self._catalogue, len(packaged.item_ids)
         self._codes: dict[str, int] = {}
         self._categories: NDArray[np.int32] | None = None
         self._prices: NDArray[np.float64] | None = None
@@ -58,9 +68,29 @@ class ServedModel:
         base, each = self._seconds
         return base + each * length
 
+    def position(self, item_id: str) -> int | None:
+        """Return where an item stands in the vocabulary or, a new one, after it; None for an unknown one."""
+        found = self.packaged.positions.get(item_id)
+        if found is None and self.newcomers is not None:
+            place = self.newcomers.places.get(item_id)
+            return None if place is None else self._n_items + place
+        return found
+
     def knows(self, item_id: str) -> bool:
-        """Tell whether an item is in the vocabulary."""
-        return item_id in self.packaged.positions
+        """Tell whether an item is in the vocabulary or a new one."""
+        return self.position(item_id) is not None
+
+    def described(self, position: int, score: float = 0.0) -> Item:
+        """Return what the shop says of an item."""
+        catalogue = self._catalogue
+        return Item(
+            item_id=self.item_ids[position],
+            score=score,
+            title=None if catalogue is None else catalogue.titles[position],
+            category=None if catalogue is None else catalogue.categories[position],
+            price=None if catalogue is None else catalogue.prices[position],
+            new=position >= self._n_items,
+        )
 
     def history(
         self,
@@ -70,12 +100,14 @@ class ServedModel:
         removed: Collection[str] = (),
     ) -> History:
         """Turn events, a known shopper's history, or both into a history; arguments: `history_of`."""
-        return history_of(self.packaged, events, user_id, now, removed)
+        return history_of(self.packaged, events, user_id, now, removed, self.newcomers)
 
     def item(self, item_id: str) -> History:
         """Return the history of a known item alone."""
-        position = np.array([self.packaged.positions[item_id]], dtype=np.int32)
-        return History(position, np.ones(1, dtype=np.float32), position)
+        if item_id in self.packaged.positions:
+            position = np.array([self.packaged.positions[item_id]], dtype=np.int32)
+            return History(position, np.ones(1, dtype=np.float32), position)
+        return replace(self.history([Event(item_id=item_id)]), ages=None)
 
     def allowed(self, filters: Filters) -> tuple[Mask | None, list[str]]:
         """Return which items a filter lets through, None for all, and its categories that no item has.
@@ -93,7 +125,7 @@ class ServedModel:
                 f"version {self.model.version} of {self.model.name} was packaged without categories and "
                 "prices, so it cannot filter; leave the filters out, or register a new version: make run"
             )
-        mask, unknown = np.ones(self._n_items, dtype=np.bool_), []
+        mask, unknown = np.ones(len(self.item_ids), dtype=np.bool_), []
         if filters.categories is not None:
             unknown = [one for one in dict.fromkeys(filters.categories) if one not in self._codes]
             codes = [self._codes[one] for one in filters.categories if one in self._codes]
@@ -114,7 +146,7 @@ class ServedModel:
         """Rank for a history; popularity where the recommender fails."""
         fallback = False
         try:
-            scores = self.score(history)
+            scores = self.with_new(self.score(history)[None, :])[0]
         except Exception:
             # Whatever the error is, the shop gets an answer; the counter and the log record it.
             log.exception("version %s cannot answer; popularity stands in", self.model.version)
@@ -135,6 +167,19 @@ class ServedModel:
         indptr = np.array([0, len(history.positions)], dtype=np.int32)
         row = csr_array((history.confidences, history.positions, indptr), shape=(1, self._n_items))
         return row, None if history.ages is None else beside(row, history.ages)
+
+    def with_new(self, scores: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return scores (rows, items) with those of the new products after them.
+
+        Raises:
+            RecganError: a score is not a number.
+        """
+        if self.newcomers is None:
+            return scores
+        new = self.newcomers.score(scores)
+        if not np.isfinite(new).all():
+            raise RecganError(f"a score of a new product beside version {self.model.version} is no number")
+        return np.hstack([scores, new])
 
     def scores(self, user_items: csr_array, ages: csr_array | None = None) -> NDArray[np.float32]:
         """Return the recommender's scores (rows, items) for histories of that shape.
@@ -158,28 +203,28 @@ class ServedModel:
     def best(
         self, scores: NDArray[np.float32], k: int, left_out: NDArray[np.int32] | None, allowed: Mask | None
     ) -> list[Item]:
-        """Return the k best items by any scores (items,), those left out and not allowed excepted."""
+        """Return the k best items by any scores, those left out and not allowed excepted.
+
+        Args:
+            scores: (items,) of the vocabulary, or (items + new products,): the new ones take their share of
+                the list at most.
+            k: length of the list.
+            left_out: positions.
+            allowed: (items + new products,)
+        """
         scores = np.array(scores, dtype=np.float32)  # our own copy
         if allowed is not None:
-            scores[~allowed] = -np.inf
+            scores[~allowed[: len(scores)]] = -np.inf
         if left_out is not None:
-            scores[left_out] = -np.inf
-        [positions], [best] = top_k(scores[None, :], min(k, self._n_items))
-        catalogue, item_ids = self.packaged.catalogue, self.packaged.item_ids
-        items = []
-        for position, score in zip(positions.tolist(), best.tolist(), strict=True):
-            if position < 0:
-                break
-            items.append(
-                Item(
-                    item_id=item_ids[position],
-                    score=score,
-                    title=None if catalogue is None else catalogue.titles[position],
-                    category=None if catalogue is None else catalogue.categories[position],
-                    price=None if catalogue is None else catalogue.prices[position],
-                )
-            )
-        return items
+            scores[left_out[left_out < len(scores)]] = -np.inf
+        known, new = scores[None, : self._n_items], scores[None, self._n_items :]
+        share = 0.0 if self.newcomers is None else self.newcomers.max_share
+        [positions], [best] = top_k_of_both(known, new, k, share)
+        return [
+            self.described(position, score)
+            for position, score in zip(positions.tolist(), best.tolist(), strict=True)
+            if position >= 0
+        ]
 
     def check(self, k: int = 10) -> None:
         """Ask what a shop will ask, before anyone does.
@@ -192,13 +237,17 @@ class ServedModel:
         self._seconds = self._measured()
         best = [item.item_id for item in self.rank(history, k).items]
         seen = set(self.packaged.item_ids[known])
-        if len(set(best)) != len(best) or len(best) != min(k, self._n_items - len(known)) or seen & set(best):
+        if (
+            len(set(best)) != len(best)
+            or len(best) != min(k, len(self.item_ids) - len(known))
+            or seen & set(best)
+        ):
             raise RecganError(f"version {self.model.version} answers {best} to {sorted(seen)}, k = {k}")
         nothing = [self.rank(self.history(events), k) for events in ([], [Event(item_id="\n no item")])]
-        if nothing[0] != nothing[1] or len(nothing[0].items) != min(k, self._n_items):
+        if nothing[0] != nothing[1] or len(nothing[0].items) != min(k, len(self.item_ids)):
             raise RecganError(
                 f"version {self.model.version} answers an empty history and an unknown item differently, or "
-                f"with fewer than {min(k, self._n_items)} items"
+                f"with fewer than {min(k, len(self.item_ids))} items"
             )
 
     def _measured(self) -> tuple[float, float]:

@@ -188,6 +188,10 @@ class Item(BaseModel):
     title: str | None
     category: str | None
     price: float | None
+    new: bool = Field(
+        description="True for a product that the model was not trained on, such as one added this morning: it "
+        "is placed by its content and by who bought it so far."
+    )
 
 
 class Answer(BaseModel):
@@ -226,12 +230,21 @@ class Health(BaseModel):
     status: Literal["ok"] = "ok"
 
 
+class NewProducts(BaseModel):
+    """The products that the model was not trained on."""
+
+    products: int
+    until: datetime | None = Field(description="The newest event that they know of; null without any.")
+    problem: str | None = Field(description="Why the newest file of them is not used.")
+
+
 class Readiness(BaseModel):
     """Whether a champion is loaded, and what is wrong with loading a newer one."""
 
     ready: bool
     model: Model | None
     problem: str | None
+    new: NewProducts
 
 
 class Problem(BaseModel):

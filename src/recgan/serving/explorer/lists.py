@@ -129,7 +129,7 @@ def _column(request: ListsRequest, served: ServedModel, rank: _Rank) -> Column:
         originally, _ = rank(stored, MAX_K, allowed)
         before = {item.item_id: place for place, item in enumerate(originally, start=1)}
         still = {item.item_id for item in items}
-        seen = set(served.packaged.item_ids[history.seen].tolist()) if request.exclude_seen else set()
+        seen = set(served.item_ids[history.seen].tolist()) if request.exclude_seen else set()
         gone = [
             Gone(**item.model_dump(), before=before[item.item_id], seen=item.item_id in seen)
             for item in originally[: request.k]
@@ -150,11 +150,11 @@ def _column(request: ListsRequest, served: ServedModel, rank: _Rank) -> Column:
 def _added(request: ListsRequest, served: ServedModel, number: int) -> Added:
     assert request.history is not None
     event = request.history[number]
-    worth = served.history([event]).confidences
+    worth, position = served.history([event]).confidences, served.position(event.item_id)
     return Added(
-        item=known(served, served.packaged.positions[event.item_id]) if served.knows(event.item_id) else None,
+        item=None if position is None else known(served, position),
         item_id=event.item_id,
         event=event.event,
         value=event.value,
-        worth=float(worth[0]) if len(worth) else 0.0,
+        worth=float(worth.sum()),
     )

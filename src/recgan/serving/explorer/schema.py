@@ -45,6 +45,7 @@ class KnownItem(BaseModel):
     title: str | None
     category: str | None
     price: float | None
+    new: bool = Field(False, description="True where the model was not trained on it.")
 
 
 class Kind(BaseModel):

@@ -37,7 +37,7 @@ class Lines:
 
 
 class Index:
-    """Shoppers and items of one version; items stand in the order of their popularity."""
+    """Shoppers and items of one version; items stand in the order of their popularity, the new ones last."""
 
     def __init__(self, served: ServedModel) -> None:
         self.served = served
@@ -49,19 +49,16 @@ class Index:
             else np.diff(packaged.shoppers.user_items.indptr)
         )
         self._shoppers = Lines(user_id.replace("\t", " ") for user_id in self._user_ids)
-        self._popular = np.argsort(-packaged.popularity, kind="stable")
-        catalogue = packaged.catalogue
+        new = np.arange(len(packaged.item_ids), len(served.item_ids))
+        self._popular = np.concatenate([np.argsort(-packaged.popularity, kind="stable"), new])
+        described = (served.described(position) for position in self._popular.tolist())
         self._items = Lines(
             "\t".join(
                 field.replace("\t", " ")
-                for field in (
-                    packaged.item_ids[position],
-                    None if catalogue is None else catalogue.titles[position],
-                    None if catalogue is None else catalogue.categories[position],
-                )
+                for field in (item.item_id, item.title, item.category)
                 if field is not None
             )
-            for position in self._popular.tolist()
+            for item in described
         )
 
     def shoppers(self, q: str, limit: int) -> list[Shopper]:
@@ -97,14 +94,8 @@ class Indexes:
 
 
 def known(served: ServedModel, position: int) -> KnownItem:
-    """Return what the package says of an item."""
-    catalogue = served.packaged.catalogue
-    return KnownItem(
-        item_id=served.packaged.item_ids[position],
-        title=None if catalogue is None else catalogue.titles[position],
-        category=None if catalogue is None else catalogue.categories[position],
-        price=None if catalogue is None else catalogue.prices[position],
-    )
+    """Return what the shop says of an item."""
+    return KnownItem(**served.described(position).model_dump(exclude={"score"}))
 
 
 def categories(served: ServedModel, limit: int) -> tuple[list[str], int]:

@@ -40,9 +40,10 @@ def why(served: ServedModel, history: History, item_id: str, exclude_seen: bool,
     Raises:
         RecganError: a score is not a number; or whatever the recommender raises.
     """
-    position = served.packaged.positions[item_id]
+    position = served.position(item_id)
+    assert position is not None
     tried = np.argsort(-history.confidences, kind="stable")[:MAX_TRIED]
-    n_items = len(served.packaged.item_ids)
+    n_items = len(served.item_ids)
     everything = np.ones(n_items, dtype=np.bool_) if allowed is None else allowed
     ages = np.zeros(len(history.positions)) if history.ages is None else history.ages
     scores = _scores(
@@ -120,4 +121,4 @@ def _scores(
     positions, confidences, ages = (np.concatenate(parts) for parts in zip(*rows, strict=True))
     shape = (len(rows), len(served.packaged.item_ids))
     user_items = csr_array((confidences, positions, indptr), shape=shape)
-    return served.scores(user_items, beside(user_items, ages) if aged else None)
+    return served.with_new(served.scores(user_items, beside(user_items, ages) if aged else None))
