@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -30,13 +31,13 @@ def named(params, request):
 @pytest.fixture
 def shop(store_env, named, tmp_path):
     root = make_project(tmp_path / "project", named, good_tastes=TASTES)
+    registered = enrol(Recommenders(root, named))
+    connect().set_registered_model_alias(named.register_.name, "champion", registered.version)
     write_kept(
         root / "data" / "kept",
         [("new", 2)],
         [(user, "new", 1.5) for user in BUYERS] + [(f"user-{user}", "item-1", 1.0) for user in range(40, 60)],
     )
-    registered = enrol(Recommenders(root, named))
-    connect().set_registered_model_alias(named.register_.name, "champion", registered.version)
     return root
 
 
@@ -81,7 +82,8 @@ def test_a_log_without_times_has_no_new_products(shop, named, monkeypatch):
     assert path.exists()
     table = pq.read_table(shop / "data" / "kept" / "events.parquet")
     times = table.schema.get_field_index("timestamp")
-    blank = table.set_column(times, table.schema.field(times), [[None] * len(table)])
+    undated = pa.nulls(len(table), table.schema.field(times).type)
+    blank = table.set_column(times, table.schema.field(times), undated)
     pq.write_table(blank, shop / "data" / "kept" / "events.parquet")
     updated = update_newcomers(shop, named)
     assert (updated.newcomers, path.exists()) == (None, False)

@@ -7,34 +7,75 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
+from recgan.daily import newcomers as daily
 from recgan.daily.newcomers import outcome, sentence, update_newcomers
 from recgan.newcomers.file import read_newcomers, write_newcomers
+from recgan.package import store
+from recgan.package.packaged import PackagedRecommender, write_items
+from recgan.recommenders.classical import save_classical
+from recgan.recommenders.ease.recommender import EASE
+from recgan.registry import versions
+from recgan.registry.versions import VersionId
 from recgan.serving.app import create_app
 from recgan.serving.champion import ChampionWatch
-from tests.newcomers.shop import write_kept
+from tests.newcomers.shop import TRAINED_UNTIL, write_kept
 from tests.package.conftest import TASTES, USERS, named_so
-from tests.serving.conftest import buying, ids, promote, until
+from tests.serving.conftest import buying, catalogued_features, ids, until
 from tests.serving.test_swaps import metric
 
-NEW, TASTE = "added-this-morning", 2
+NEW, TASTE, NAME = "added-this-morning", 2, "shop"
 BUYERS = [f"user-{user}" for user in range(USERS - TASTES) if user % TASTES == TASTE][3:6]
 BOUGHT = [(user, NEW, 1.5 + hour / 24) for hour, user in enumerate(BUYERS)]
 OTHERS = [(f"user-{user}", f"item-{user % 48}", 1.0) for user in range(40, 60)]
 """What else was bought on the day: a log without other shoppers would take the buyers for everybody."""
 
 
+@pytest.fixture(scope="module")
+def packages(tmp_path_factory):
+    """Two versions, without a registry."""
+    features, found = catalogued_features(), {}
+    for version, l2 in (("1", 10.0), ("2", 40.0)):
+        folder = tmp_path_factory.mktemp("package")
+        (folder / "recommender").mkdir()
+        settings = {"l2": l2, "half_life_days": None}
+        save_classical(folder / "recommender", "ease", EASE(l2).fit(features.train), settings, None)
+        write_items(features.items, folder / "items.json")
+        found[version] = PackagedRecommender.load(folder / "recommender", folder / "items.json")
+    assert found["1"].md5 != found["2"].md5
+    return found
+
+
 @pytest.fixture
-def project(shop, params, tmp_path):
+def promote(packages, monkeypatch):
+    """Make a version the champion."""
+    champion = ["1"]
+
+    def load_champion(root, name):
+        return store.Champion(VersionId(champion[0], f"run-{champion[0]}"), packages[champion[0]])
+
+    monkeypatch.setattr(
+        versions, "champion_version", lambda root, name: VersionId(champion[0], f"run-{champion[0]}")
+    )
+    monkeypatch.setattr(store, "load_champion", load_champion)
+    monkeypatch.setattr(daily, "load_champion", load_champion)
+    monkeypatch.setattr(daily, "connect", lambda root: None)
+    monkeypatch.setattr(
+        daily, "trained_under", lambda *_: {"kind": "time", "trained_until": TRAINED_UNTIL.isoformat()}
+    )
+    return lambda version: champion.__setitem__(0, version)
+
+
+@pytest.fixture
+def project(promote, params, tmp_path):
     """The project of the champion, a day after it was trained."""
-    promote(shop, "1")
     write_kept(tmp_path / "data" / "kept", [(NEW, TASTE)], BOUGHT + OTHERS)
-    return tmp_path, named_so(params, shop)
+    return tmp_path, named_so(params, NAME)
 
 
-def test_a_new_product_is_recommended_the_same_day(project, shop):
+def test_a_new_product_is_recommended_the_same_day(project):
     root, params = project
     alike, other = buying(*range(TASTE, 30, TASTES)), buying(*range(1, 30, TASTES))
-    with TestClient(create_app(shop, root, poll_seconds=0.05)) as client:
+    with TestClient(create_app(NAME, root, poll_seconds=0.05, exposure="any")) as client:
         until(lambda: client.get("/ready").json()["ready"])
         before = client.post("/recommend", json={"history": alike}).json()
         assert NEW not in ids(before)
@@ -65,8 +106,10 @@ def test_a_new_product_is_recommended_the_same_day(project, shop):
         assert {item["category"] for item in had["items"][:3]} == {f"taste-{TASTE}"}
         similar = client.get(f"/similar?item_id={NEW}&k=3").json()
         assert {item["category"] for item in similar["items"]} == {f"taste-{TASTE}"}
-        owner = client.post("/recommend", json={"user_id": BUYERS[0], "k": 4}).json()
-        assert NEW not in ids(owner)
+        nobody, owner = (
+            client.post("/recommend", json={"user_id": user, "k": 10}).json() for user in ("x", BUYERS[0])
+        )
+        assert (NEW in ids(nobody), NEW in ids(owner)) == (True, False)
         # the newest event of the log is a buyer's
         read = read_newcomers(updated.path).origin.until
         assert datetime.fromisoformat(client.get("/ready").json()["new"]["until"]) == read
@@ -81,13 +124,13 @@ def test_a_new_product_is_recommended_the_same_day(project, shop):
         assert client.post("/recommend", json={"history": alike}).json() == before
 
 
-def test_another_packages_file_is_ignored_and_told(project, shop):
+def test_another_packages_file_is_ignored_and_told(project, promote):
     root, params = project
     path = update_newcomers(root, params).path
-    watch = ChampionWatch(shop, newcomers=path)
+    watch = ChampionWatch(NAME, newcomers=path)
     watch.look()
     assert watch.new_products().products == 1
-    promote(shop, "2")
+    promote("2")
     watch.look()
     assert (watch.serving.model.version, watch.serving.newcomers) == ("2", None)
     assert "was made for version 1 of" in watch.new_products().problem
@@ -102,10 +145,9 @@ def test_another_packages_file_is_ignored_and_told(project, shop):
         watch.look()
         assert watch.serving.newcomers is fitting
         assert "no readable new products" in watch.new_products().problem
-    promote(shop, "1")
 
 
-def test_the_swap_is_one_step_under_requests(project, shop):
+def test_the_swap_is_one_step_under_requests(project):
     """Every answer is wholly of one state: titles, ids and scores of either file, never a mix or an error."""
     root, params = project
     path = update_newcomers(root, params).path
@@ -114,7 +156,7 @@ def test_the_swap_is_one_step_under_requests(project, shop):
     write_newcomers(type(one)(**(vars(one) | {"item_ids": ["renamed"], "lift": 9.0})), renamed)
     files = [path.read_bytes(), renamed.read_bytes()]
     body = {"history": buying(*range(TASTE, 30, TASTES))}
-    with TestClient(create_app(shop, root, poll_seconds=0.01)) as client:
+    with TestClient(create_app(NAME, root, poll_seconds=0.01)) as client:
         until(lambda: client.get("/ready").json()["new"]["products"] == 1)
         stop, seen = threading.Event(), []
 
@@ -146,10 +188,10 @@ def _new(answer):
     return found["item_id"], found["score"]
 
 
-def test_the_explorer_shows_new_products(project, shop):
+def test_the_explorer_shows_new_products(project):
     root, params = project
     update_newcomers(root, params)
-    app = create_app(shop, root, poll_seconds=3600, exposure="any")
+    app = create_app(NAME, root, poll_seconds=3600, exposure="any")
     with TestClient(app) as client:
         [found] = client.get("/explorer/api/items?q=this-morning").json()
         assert (found["item_id"], found["new"]) == (NEW, True)

@@ -189,8 +189,8 @@ class Item(BaseModel):
     category: str | None
     price: float | None
     new: bool = Field(
-        description="True for a product that the model was not trained on, such as one added this morning: it "
-        "is placed by its content and by who bought it so far."
+        description="True for a product that the model was not trained on, such as one added this morning: "
+        "it is placed by its content and by who bought it so far."
     )
 
 
