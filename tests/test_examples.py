@@ -107,7 +107,7 @@ def test_sections_are_merged_and_other_values_replaced(difference, expected):
 
 def test_null_takes_a_candidate_out_and_what_was_taken_out_comes_back_whole():
     without = merged(example("shop"), {"candidates": {"ease": None, "none": None}}, Params)
-    assert [*without["candidates"]] == ["popularity", "itemknn", "rp3beta", "ials", "rcgan"]
+    assert [*without["candidates"]] == ["popularity", "itemknn", "rp3beta", "ials", "rcgan", "two_stage"]
     again = merged(without, {"candidates": {"ease": {"l2": [1]}}}, Params)
     assert again["candidates"]["ease"] == {"l2": [1]}
 
