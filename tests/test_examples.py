@@ -199,7 +199,7 @@ def test_the_head_is_the_examples_and_one_blank_line_parts_sections(tmp_path):
     expected[0] = "# Mine.\n\n# Of two parts."
     expected[5] = expected[5].replace("  seed: 0\n", "\n  # tossed\n  seed: 5 # five\n")
     expected[7] = "# few\nrecommend:\n  k: 3"
-    expected[8] = expected[8].rstrip("\n") + "\n\n# end\n"
+    expected[-1] = expected[-1].rstrip("\n") + "\n\n# end\n"
     assert text == "\n\n".join(expected)
 
 
