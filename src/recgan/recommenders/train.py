@@ -105,7 +105,8 @@ def train(settings: TrainParams, features: Features, k: int, checkpoints: Path) 
     chosen = fit_and_choose(settings, features, k, checkpoints)
     recommender, fitted_on = chosen, features.train
     if settings.refit and features.validation is not None:
-        log.info("training anew on train + validation for %d epochs", chosen.training.best_epoch)
+        epochs = chosen.training.best_epoch
+        log.info("training anew on train + validation%s", f" for {epochs} epochs" if epochs else "")
         fitted_on = features.train_validation
         recommender = chosen.anew().fit(
             fitted_on,

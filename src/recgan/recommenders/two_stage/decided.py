@@ -15,6 +15,10 @@ class Choice:
     l2: float
     epochs: int
 
+    def __str__(self) -> str:
+        form = f"{self.hidden} hidden units, {self.epochs} passes" if self.hidden else "linear"
+        return f"{self.proposals} proposals, {form}, l2 {self.l2:g}"
+
 
 @dataclass(frozen=True)
 class Arm:

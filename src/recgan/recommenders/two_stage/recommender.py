@@ -182,7 +182,8 @@ class TwoStage:
             validation_ndcg=ndcg,
             ablations={"uniform": uniform_ndcg, "generator": generator.validation_ndcg, "blend": blend_ndcg},
         )
-        log.info("%s: %s; on validation %.4f, beside it %s", label, choice, ndcg, self.training.ablations)
+        others = ", ".join(f"{name} {_shown(found)}" for name, found in self.training.ablations.items())
+        log.info("%s: %s; on validation %.4f, beside it %s", label, choice, ndcg, others)
 
     def _fit_again(self, decided: Decided, user_items: csr_array, checkpoint: Path | None) -> None:
         """Step 3 of the protocol above."""
