@@ -186,8 +186,8 @@ const SHOWN = 5;
 /** What speaks for an item, in the recommender's own terms: a word and an item of the history, or none. */
 const REASONS = {
   "seen with": "seen with", brand: "same brand as", category: "same category as", like: "like",
-  price: "near your usual price", rising: "rising lately", popular: "popular", new: "new",
-  "first stage": "high in the first stage",
+  price: "near your usual price", rising: "rising lately", popular: "popular", new: "on sale only lately",
+  "first stage": "high among the proposals",
 };
 
 function spoken(reasons) {
