@@ -31,7 +31,7 @@ export const nameOf = (item) => item.title ?? item.item_id;
 export function describe(item, ...more) {
   const price = item.price === null ? null
     : item.price.toLocaleString("en", { minimumFractionDigits: 2, maximumFractionDigits: 2 });
-  return [item.new ? "new" : null, item.category, price, ...more].filter((part) => part !== null && part !== undefined).join(" ·\u00a0") || "\u00a0";
+  return [item.new ? "new product" : null, item.category, price, ...more].filter((part) => part !== null && part !== undefined).join(" ·\u00a0") || "\u00a0";
 }
 
 function label(item, ...more) {
