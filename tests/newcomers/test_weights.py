@@ -98,9 +98,12 @@ def test_what_is_written_is_read(tmp_path):
         {"vectors": np.zeros((2, 3), dtype=np.float32)},
         {"stand_ins": np.full((3, 2), 4, dtype=np.int32)},
         {"catalogue": Catalogue([], [], [])},
+        {"vectors": np.full((3, 3), np.nan, dtype=np.float32)},
+        {"max_share": 5.0},
+        {"item_ids": ["x", "y", "x"]},
     ],
 )
-def test_a_file_whose_sizes_disagree_is_refused(tmp_path, changes):
+def test_a_file_whose_parts_cannot_be_used_is_refused(tmp_path, changes):
     write_newcomers(newcomers(**changes), tmp_path / "file")
     with pytest.raises(RecganError, match=r"no readable new products .*; run recgan newcomers"):
         read_newcomers(tmp_path / "file")

@@ -10,6 +10,8 @@ from recgan.recommenders.averaged.settings import AveragedParams
 from recgan.recommenders.fit import with_seed
 from recgan.recommenders.ials.recommender import IALS
 from recgan.recommenders.loading import load_recommender
+from recgan.recommenders.train import kinds_of
+from recgan.recommenders.two_stage.settings import TwoStageParams
 from tests.recommenders.test_rcgan import settings as rcgan_settings
 from tests.tuning.test_search import features
 
@@ -100,3 +102,22 @@ def test_another_seed_begins_beyond_its_own():
 def test_a_member_that_does_not_do_is_refused(member, words):
     with pytest.raises(ValidationError, match=words):
         section(member)
+
+
+def test_a_training_is_named_by_the_code_of_all_that_is_inside():
+    ease = {"recommender": "ease", "l2": [1], "half_life_days": [None]}
+    outer = TwoStageParams.model_validate(
+        {
+            "recommender": "two_stage",
+            "seed": 0,
+            "generator": {"recommender": "averaged", "member": IALS_GRID, "seeds": 2, "refit": True},
+            "proposals": [10],
+            "hidden": [0],
+            "l2": [1],
+            "epochs": 1,
+            "windows": 1,
+            "blend": [ease],
+            "refit": True,
+        }
+    )
+    assert kinds_of(outer) == {"two_stage", "averaged", "ials", "ease"}

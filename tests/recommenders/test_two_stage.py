@@ -326,9 +326,12 @@ def test_what_the_generator_does_not_know_decides(fitted: Any):
     assert fitted.metrics()["validation_ndcg"] > fitted.metrics()["ablations"]["generator"]
 
 
-def test_the_figure_of_the_search_is_the_recommenders_on_validation():
+@pytest.mark.parametrize("proposals", [1, 3, 40])
+def test_the_figure_of_the_search_is_the_recommenders_on_validation(proposals: int):
+    """Also where the list is shorter than what is measured: the generator's order goes on below it."""
     given = features(loyal())
-    found = train(section(refit=False, generator=POPULARITY), given, 5, Path("never"))
+    params = section(refit=False, generator=POPULARITY, proposals=[proposals])
+    found = train(params, given, 5, Path("never"))
     assert window_ndcg(found.recommender, given.validation, 5, True) == pytest.approx(
         found.metrics()["validation_ndcg"]
     )
@@ -365,6 +368,10 @@ def test_the_same_seed_gives_the_same_scores(fitted: Any):
             "half_life_days: Field required; half",
         ),
         ({"blend": [{"recommender": "rcgan"}]}, "seed: Field required"),
+        (
+            {"generator": {"recommender": "ease", "l2": [], "half_life_days": [None]}},
+            "its l2 has no value to try",
+        ),
     ],
 )
 def test_a_section_inside_is_checked_by_its_own_kind(changes: dict[str, Any], words: str):

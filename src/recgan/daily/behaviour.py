@@ -244,7 +244,7 @@ def behaviour(root: Path, days: float) -> dict[str, Any]:
         RecganError: the kept tables are missing, an event has no timestamp, or the log is too short.
         Unavailable: another run replaced the kept tables meanwhile.
     """
-    if days <= 0:
+    if not days > 0:
         raise RecganError(f"days is {days:g}; look ahead by more than 0 days")
     with unchanged(root / layout.KEPT):
         events = events_of(read_tables(root / layout.KEPT).events)

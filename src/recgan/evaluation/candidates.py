@@ -9,7 +9,7 @@ from typing import Any
 from recgan.core import layout
 from recgan.core.errors import RecganError
 from recgan.core.files import read_json
-from recgan.recommenders.catalogue import TRAINED
+from recgan.recommenders.catalogue import CLASSICAL, TRAINED
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,13 @@ class Candidate:
 
     @property
     def adversarial(self) -> bool:
-        """Whether it is trained adversarially; else it is a classical one."""
-        return self.kind in TRAINED
+        """Whether an adversary takes part in its training."""
+        return self.kind in TRAINED and self.kind not in ("sequence", "averaged")
+
+    @property
+    def classical(self) -> bool:
+        """Whether it is tuned over a grid, not trained."""
+        return self.kind in CLASSICAL
 
 
 def read_candidates(root: Path, kinds: Mapping[str, str]) -> list[Candidate]:
@@ -63,9 +68,9 @@ def challenger(candidates: Sequence[Candidate]) -> str:
     return max(personal, key=lambda one: -1.0 if one.validation_ndcg is None else one.validation_ndcg).name
 
 
-def best_of(candidates: Sequence[Candidate], *, adversarial: bool) -> str | None:
-    """Return the best candidate that is trained adversarially, or that is not; None where there is none."""
-    some = [one for one in candidates if one.adversarial is adversarial and one.skipped is None]
+def best_of(candidates: Sequence[Candidate]) -> str | None:
+    """Return the best of some candidates on validation; None where none has a result."""
+    some = [one for one in candidates if one.skipped is None]
     return challenger(some) if some else None
 
 

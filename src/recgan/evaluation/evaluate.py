@@ -124,10 +124,11 @@ def _adversarial(
     candidates: Sequence[Candidate], rankings: Rankings, held_out: csr_array, params: EvaluateParams
 ) -> dict[str, Any] | None:
     """Compare the best GAN with each classical candidate, the two bests by validation; None without both."""
-    gan, classical = (best_of(candidates, adversarial=kind) for kind in (True, False))
+    gan = best_of([one for one in candidates if one.adversarial])
+    classical = best_of([one for one in candidates if one.classical])
     if gan is None or classical is None:
         return None
-    others = [one.name for one in candidates if not one.adversarial and one.skipped is None]
+    others = [one.name for one in candidates if one.classical and one.skipped is None]
     primary = {name: ndcg(rankings[name], held_out, params.primary_k) for name in (gan, *others)}
     comparisons = compare(
         primary[gan],

@@ -107,6 +107,12 @@ def _check(found: Newcomers) -> None:
     ):
         if array.shape != shape:
             raise ValueError(f"{name} is {array.shape}, not {shape}")
+        if not np.isfinite(array).all():
+            raise ValueError(f"{name} holds what is no number")
+    if not 0 <= found.max_share <= 1:
+        raise ValueError(f"max_share is {found.max_share:g}")
+    if len(set(found.item_ids)) < n_new:
+        raise ValueError("a product stands twice")
     if len(found.catalogue.titles) != n_new:
         raise ValueError(f"there are {len(found.catalogue.titles)} titles for {n_new} products")
     if n_new and not 0 <= found.stand_ins.min() <= found.stand_ins.max() < len(directions):

@@ -110,8 +110,8 @@ def unfit(newcomers: Newcomers, packaged: PackagedRecommender, version: str) -> 
     made = newcomers.origin
     return (
         f"the file of new products was made for version {made.version} of {made.name} (md5 {made.package}), "
-        f"and version {version} has md5 {packaged.md5}: no new products are shown until `recgan newcomers` "
-        "has run for it"
+        f"and version {version} has md5 {packaged.md5}: it is not used; run `recgan newcomers` for this "
+        "version"
     )
 
 

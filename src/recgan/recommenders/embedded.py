@@ -31,6 +31,9 @@ def section_within(value: Any) -> CandidateSection:
         faults = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()]
         raise ValueError("; ".join(faults)) from None
     assert isinstance(found, CandidateSection)
+    grid = found.grid() if isinstance(found, ClassicalGrid) else {}
+    if empty := [name for name, values in grid.items() if not values]:
+        raise ValueError(f"its {empty[0]} has no value to try; give it at least one")
     return found
 
 

@@ -79,8 +79,8 @@ def check_validation(settings: TrainParams, features: Features) -> None:
     """
     if features.validation is None and settings.patience is not None:
         raise RecganError(
-            "there is no validation window to stop training early; set its patience to null "
-            "(a student's is teacher.patience)"
+            "there is no validation window to stop training early; set its patience to null (a student's is "
+            "teacher.patience, that of two_stage generator.patience, of averaged member.patience)"
         )
 
 
@@ -165,6 +165,14 @@ def fit_and_choose(
 def fingerprint(settings: TrainParams, features: Features, k: int) -> str:
     """Name a training by all that decides its result: settings, features, k, code and torch's version."""
     parts = [settings.model_dump_json(), str(features.summary["md5"]), str(k), torch.__version__]
-    inside = getattr(settings, "generator", None)  # of two stages: a candidate of its own
-    kinds = [settings.recommender, *([inside.recommender] if isinstance(inside, CandidateSection) else [])]
-    return closure.name_by(parts, (__name__, *map(module_of, kinds)))
+    return closure.name_by(parts, (__name__, *map(module_of, sorted(kinds_of(settings)))))
+
+
+def kinds_of(section: CandidateSection) -> set[str]:
+    """Return the kinds of a candidate and of all candidates inside it."""
+    inside = [getattr(section, name, None) for name in ("generator", "member", "teacher")]
+    kinds = {section.recommender}
+    for one in (*inside, *getattr(section, "blend", ())):
+        if isinstance(one, CandidateSection):
+            kinds |= kinds_of(one)
+    return kinds

@@ -20,13 +20,12 @@ from recgan.core.files import write_json
 from recgan.core.memory import Need, refuse
 from recgan.core.yaml12 import read_yaml
 from recgan.features.matrices import Features, read_features
-from recgan.recommenders.catalogue import TRAINED
 from recgan.recommenders.fit import with_seed
 from recgan.recommenders.settings import ClassicalGrid, seed_of
 from recgan.recommenders.tune import choose
 from recgan.settings import Params, check_params, load_params
 from recgan.tuning.record import alone, best_of, content_of, key, ndcg_of, recorded
-from recgan.tuning.search_space import SearchSpace, Settings, load_space, put_base, with_settings
+from recgan.tuning.search_space import GANS, SearchSpace, Settings, load_space, put_base, with_settings
 from recgan.tuning.told import show, tell
 from recgan.tuning.trials import Trial, in_words, need_optuna, propose
 from recgan.use import Replaced, put_in_place, whole
@@ -226,7 +225,7 @@ def _with_next_seed(space: SearchSpace, trial: Trial, features: Features) -> Tri
 
 def _first_gan(params: Params) -> str:
     """Return the candidate that is searched where none is named."""
-    names = [name for name, section in params.candidates.items() if section.recommender in TRAINED]
+    names = [name for name, section in params.candidates.items() if section.recommender in GANS]
     if not names:
         raise RecganError(f"params.yaml has no GAN to search; name one of {', '.join(params.candidates)}")
     return names[0]

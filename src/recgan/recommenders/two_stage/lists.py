@@ -15,6 +15,9 @@ from recgan.recommenders.two_stage.statistics import Statistics
 Floats = NDArray[np.float32]
 Positions = NDArray[np.int32]
 
+TOLD = 100
+"""Least length of a list, so that a figure at up to so many places is that of what is served."""
+
 _CELLS = 2**24  # of users and items, scored at a time
 _TRIES = 20
 
@@ -46,6 +49,10 @@ class Lists:
     def there(self) -> NDArray[np.bool_]:
         """Tell which places hold an item."""
         return self.ids >= 0
+
+    def head(self, n: int) -> "Lists":
+        """Return the first n places of each list."""
+        return replace(self, **{name: getattr(self, name)[:, :n] for name in _BY_PLACE})
 
     def first(self, n: int) -> "Lists":
         """Return the first n places of each list, of those in which something came."""

@@ -40,7 +40,7 @@ from recgan.recommenders.two_stage.blend import Blend, choose_weights
 from recgan.recommenders.two_stage.decided import Arm, Choice, Decided
 from recgan.recommenders.two_stage.discriminator import Discriminator
 from recgan.recommenders.two_stage.judged import Judged
-from recgan.recommenders.two_stage.lists import Lists, lists_of
+from recgan.recommenders.two_stage.lists import TOLD, Lists, lists_of
 from recgan.recommenders.two_stage.pairs import FEATURES
 from recgan.recommenders.two_stage.reasons import Reason, reasons
 from recgan.recommenders.two_stage.settings import TwoStageParams
@@ -127,7 +127,8 @@ class TwoStage:
         """Steps 1 and 2 of the protocol above."""
         from recgan.recommenders.two_stage.search import fit_as, search  # they import torch
 
-        settings, longest = self.settings, max(self.settings.proposals)
+        settings = self.settings
+        longest = max(*settings.proposals, TOLD)
         windows = windows_of(
             features, settings.windows
         )  # what is amiss there is said before anything is slow

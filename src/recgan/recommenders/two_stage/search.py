@@ -75,7 +75,7 @@ def search(
             for l2 in settings.l2:
                 asked = Choice(length, hidden, l2, settings.epochs if hidden else 0)
                 found, epochs = fit_as(asked, lists, settings.seed, watched)
-                ndcg = validate(OnValidation(proposed.first(length), window, found))
+                ndcg = validate(OnValidation(proposed, length, window, found))
                 log.info("%s: N %d, hidden %d, l2 %g: %.4f", label, length, hidden, l2, ndcg)
                 if (
                     best is None
@@ -93,14 +93,18 @@ def search(
 class OnValidation:
     """The proposals for validation in a discriminator's order, as a recommender of its histories alone.
 
-    It saves scoring the catalogue for each trial. Where nothing that came is in the list, no order of the
-    list scores anything: what came is put last.
+    It saves scoring the catalogue for each trial. What is proposed beyond the judged length keeps the
+    generator's order below it, as where it is served. Where nothing that came is in the list, no order of
+    the list scores anything: what came is put last.
     """
 
-    def __init__(self, lists: Lists, window: HeldOut, discriminator: Discriminator) -> None:
-        judged = discriminator.judge(lists.features())
-        judged = np.where(lists.there, judged, np.inf)
-        self._scores = (judged - judged.min(axis=1, keepdims=True, initial=0) + 1).astype(np.float32)
+    def __init__(self, lists: Lists, length: int, window: HeldOut, discriminator: Discriminator) -> None:
+        head = lists.head(length)
+        judged = np.where(head.there, discriminator.judge(head.features()), np.inf)
+        above = judged - judged.min(axis=1, keepdims=True, initial=np.inf) + 2
+        n = lists.ids.shape[1]
+        self._scores = np.tile(1 - np.arange(n, dtype=np.float32) / (n + 1), (len(lists.ids), 1))
+        self._scores[:, : above.shape[1]] = above
         self._ids = lists.ids
         keys = _keys(window.history, window.ages)
         self._place = {keys[row]: place for place, row in enumerate(lists.rows)}
