@@ -90,5 +90,6 @@ def test_the_examples_cover_every_real_source():
     sources = {load_with_base(path).ingest.source for path in EXAMPLES}
     assert sources - {"shop"} == {"movielens-100k", "movielens-1m", "online-retail", "completejourney"} | {
         "published-split",
+        "sequences",
         "files",
     }

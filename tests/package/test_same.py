@@ -9,14 +9,19 @@ from tests.conftest import ROOT, example
 STUDENT = "student-ml100k"
 
 
+def name_of(content):
+    """The GAN's name: the last candidate that plays by itself."""
+    return [name for name, one in content["candidates"].items() if "trainer" in one or "teacher" in one][-1]
+
+
 def ours(content):
-    """The GAN's own section, the last candidate."""
-    return list(content["candidates"].values())[-1]
+    """The GAN's own section."""
+    return content["candidates"][name_of(content)]
 
 
 def key(content):
     params = check_params(content, ROOT / "params.yaml")
-    return settings_key(list(params.candidates.values())[-1], params.features)
+    return settings_key(params.candidates[name_of(content)], params.features)
 
 
 @pytest.fixture(params=["shop", "cfgan-ml100k", STUDENT])
@@ -67,6 +72,19 @@ def test_what_stops_or_rounds_a_training_decides_too():
         changed = example("shop")
         ours(changed)["trainer"][name] = value
         assert key(changed) != before
+
+
+def test_what_stands_in_two_stages_for_comparison_alone_decides_nothing():
+    def key_of(change):
+        content = example("shop")
+        change(content["candidates"]["two_stage"])
+        params = check_params(content, ROOT / "params.yaml")
+        return settings_key(params.candidates["two_stage"], params.features)
+
+    before = key_of(lambda section: None)
+    assert key_of(lambda section: section.update(blend=[])) == before
+    assert key_of(lambda section: section["generator"].update(factors=[32])) != before
+    assert key_of(lambda section: section.update(windows=2)) != before
 
 
 def test_two_recommenders_are_never_the_same():

@@ -50,6 +50,7 @@ def test_answers_carry_what_the_shop_says_of_an_item(client):
         "title": "Item 7",
         "category": "taste-1",
         "price": 7.0,
+        "new": False,
     }
     assert found["item-13"]["price"] == 100  # the mean price paid, as none is listed
     assert found["item-19"]["title"] is None

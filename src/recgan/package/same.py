@@ -8,15 +8,16 @@ from pydantic import BaseModel
 
 _PLACE = frozenset({"accelerator", "devices", "num_nodes", "strategy"})
 """Where a training runs."""
-_WORDS = frozenset({"alarms"})
-"""What a training says of itself."""
+_WORDS = frozenset({"alarms", "blend"})
+"""What a training says of itself, and what is fitted beside it to compare with."""
 
 
 def settings_key(candidate: BaseModel, features: BaseModel) -> str:
     """Return the sha256 of the settings that decide what a recommender learns, from which kind of matrices.
 
-    Left out is what changes no result, the trainer's devices and the alarms, in a teacher's section too. Of
-    the features the split is left out: what it holds out is judged apart (recgan.features.identity).
+    Left out is what changes no result, such as the trainer's devices and the alarms, also in a section
+    inside. Of the features the split is left out: what it holds out is judged apart
+    (recgan.features.identity).
 
     Args:
         candidate: the recommender's own section of params.yaml, its kind among it.
