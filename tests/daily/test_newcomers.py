@@ -71,7 +71,7 @@ def test_a_file_for_another_package_is_refused(shop, named, caplog):
     assert "was made for version 1, not for version 2" in caplog.text
     found = read_newcomers(path)
     write_newcomers(dataclasses.replace(found, origin=dataclasses.replace(found.origin, package="0")), path)
-    with pytest.raises(RecganError, match=r"\(md5 0\), and version 1 has md5 .*: no new products are shown"):
+    with pytest.raises(RecganError, match=r"\(md5 0\), and version 1 has md5 .*: it is not used"):
         recommend(shop, named, k=3)
 
 

@@ -134,7 +134,7 @@ def test_another_packages_file_is_ignored_and_told(project, promote):
     watch.look()
     assert (watch.serving.model.version, watch.serving.newcomers) == ("2", None)
     assert "was made for version 1 of" in watch.new_products().problem
-    assert "until `recgan newcomers` has run" in watch.new_products().problem
+    assert "run `recgan newcomers` for this version" in watch.new_products().problem
     update_newcomers(root, params)
     watch.look()
     assert (watch.new_products().products, watch.new_products().problem) == (1, None)
