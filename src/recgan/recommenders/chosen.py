@@ -98,3 +98,10 @@ def choose_candidate(
 def beside(checkpoint: Path | None, name: str) -> Path | None:
     """Return a checkpoint of its own for each fit within a larger one."""
     return checkpoint and checkpoint.with_name(f"{checkpoint.stem}-{name}{checkpoint.suffix}")
+
+
+def size_of(recommender: Any) -> int:
+    """Return the number of weights that scoring with any candidate needs."""
+    if hasattr(recommender, "parameters"):
+        return int(recommender.parameters)
+    return sum(int(array.size) for array in recommender.arrays().values())

@@ -12,8 +12,9 @@ from safetensors.numpy import save
 from scipy.sparse import csr_array
 
 from recgan.features.matrices import Features
+from recgan.recommenders.ages import times_of
 from recgan.recommenders.averaged.settings import AveragedParams
-from recgan.recommenders.chosen import Chosen, beside, choose_candidate
+from recgan.recommenders.chosen import Chosen, beside, choose_candidate, size_of
 from recgan.recommenders.fit import with_seed
 from recgan.recommenders.loading import load_recommender
 from recgan.recommenders.protocol import Recommender
@@ -50,7 +51,7 @@ class Averaged:
     @property
     def parameters(self) -> int:
         """Number of weights that scoring needs."""
-        return sum(_size(member) for member in self.members)
+        return sum(size_of(member) for member in self.members)
 
     @classmethod
     def unfitted(cls, settings: AveragedParams, features: Features) -> Self:
@@ -72,9 +73,7 @@ class Averaged:
         """Fit each member; arguments and errors are those of `Trained.fit`."""
         assert self.features is not None
         if self.chosen:
-            times = self.features.train_times
-            if user_items is self.features.train_validation:
-                times = self.features.train_validation_times
+            times = times_of(self.features, user_items)
             both = replace(self.features, train=user_items, train_times=times, validation=None)
             self.members = [
                 one.again(both, beside(checkpoint, f"seed-{number}"))
@@ -149,9 +148,3 @@ def _folder(number: int) -> str:
 def _training(member: Any) -> Training:
     found: Training = getattr(member, "training", Training())
     return found
-
-
-def _size(member: Any) -> int:
-    if hasattr(member, "parameters"):
-        return int(member.parameters)
-    return sum(array.size for array in member.arrays().values())

@@ -31,7 +31,7 @@ from scipy.sparse import csr_array
 
 from recgan.core import layout
 from recgan.features.matrices import Features
-from recgan.recommenders.chosen import Chosen, beside, choose_candidate
+from recgan.recommenders.chosen import Chosen, beside, choose_candidate, size_of
 from recgan.recommenders.loading import load_recommender
 from recgan.recommenders.protocol import Recommender
 from recgan.recommenders.trained import Training, reading, write_trained
@@ -81,12 +81,9 @@ class TwoStage:
     @property
     def parameters(self) -> int:
         """Number of weights that scoring needs."""
-        generator: Any = self.served.generator
         arrays = {**self.served.discriminator.arrays(), **self.served.known.arrays()}
         own = sum(array.size for array in arrays.values())
-        if hasattr(generator, "parameters"):
-            return int(own + generator.parameters)
-        return int(own + sum(array.size for array in generator.arrays().values()))
+        return int(own + size_of(self.served.generator))
 
     @classmethod
     def unfitted(cls, settings: TwoStageParams, features: Features) -> Self:
