@@ -12,7 +12,9 @@ from scipy.sparse import csr_array
 
 from recgan.core.errors import RecganError
 from recgan.evaluation.days import day_by_day
+from recgan.evaluation.evaluate import measure
 from recgan.evaluation.report import evaluation_table
+from recgan.evaluation.settings import EvaluateParams
 from recgan.evaluation.significance import intervals
 from recgan.features.matrices import Features, HeldOut, Outside, write_features
 from recgan.recommenders.ease.recommender import EASE
@@ -218,7 +220,7 @@ def test_the_table_has_one_line_each_best_first_and_stands_in_the_report(project
     lines = table.splitlines()
     assert [cell.strip() for cell in lines[0].split("|")[1:-1]] == [
         *("recommender", "HR@10 [95% CI]", "NDCG@10 [95% CI]", "known NDCG@10"),
-        *("coverage@10", "p vs challenger"),
+        *("next NDCG@10", "coverage@10", "p vs challenger"),
     ]
     assert [line.split("|")[1].strip() for line in lines[2:]] == [
         "cfgan (challenger)",
@@ -336,19 +338,38 @@ def test_a_candidate_that_was_not_trained_names_the_remedy(project):
         evaluate(root=project)
 
 
-def test_the_next_item_is_measured_where_it_is_known(project, features):
-    evaluate(root=project)
-    assert "next_ndcg_at_10" not in read(project)["recommenders"]["ease"]["metrics"]
-    times = np.arange(features.test.held_out.nnz, dtype=np.float64)
-    ages = features.test.history.astype(np.float32)
-    write_project(project, replace(features, test=replace(features.test, held_out_times=times, ages=ages)))
-    evaluate(root=project)
-    held_out = features.test.held_out
-    some = np.diff(held_out.indptr) > 0
-    first = held_out.indices[held_out.indptr[:-1][some]]  # times rise along a row
-    ranking, _ = recommend(EASE(5).fit(features.train_validation), csr_array(features.test.history[some]), 10)
-    hit = (ranking == first[:, None]).any(axis=1).mean()
-    assert read(project)["recommenders"]["ease"]["metrics"]["next_hr_at_10"] == pytest.approx(hit)
+def test_the_next_item_is_measured_alone_and_only_where_there_is_one(features):
+    """By hand: a's next is at place 1, b's two of one instant are at 2 and nowhere, c's is outside."""
+    n_items = 6
+    window = HeldOut(
+        np.array(["a", "b", "c"], dtype=object),
+        csr_array((3, n_items), dtype=np.float32),
+        csr_array(np.float32([[1, 1, 0, 0, 0, 0], [0, 0, 1, 0, 0, 1], [0, 0, 0, 1, 0, 0]])),
+        held_out_times=np.array([5.0, 4.0, 3.0, 3.0, 9.0]),
+        outside=Outside(np.array(["new"], dtype=object), csr_array(np.float32([[0], [0], [1]])), np.ones(1)),
+    )
+    few = csr_array(np.eye(3, n_items, dtype=np.float32))
+    lists = {"one": np.array([[1, 4, 0], [4, 2, 3], [3, 4, 0]], dtype=np.int32)}
+    settings = EvaluateParams(**yaml.safe_load(SHOP.read_text())["evaluate"] | {"k": [1, 3], "primary_k": 3})
+
+    def figures(split, test=window):
+        summary = {**features.summary, "split": split}
+        items = features.items.iloc[:n_items]
+        own = replace(features, train=few, train_validation=few, items=items, test=test, summary=summary)
+        return measure(lists, own, np.arange(3), settings)[0]["recommenders"]["one"]
+
+    found = figures("time")
+    metrics = found["metrics"]
+    b = (1 / np.log2(3)) / (1 + 1 / np.log2(3))
+    assert metrics["next_hr_at_1"] == pytest.approx(1 / 3)
+    assert metrics["next_hr_at_3"] == pytest.approx(2 / 3)
+    assert metrics["next_ndcg_at_1"] == pytest.approx(1 / 3)
+    assert metrics["next_ndcg_at_3"] == pytest.approx((1 + b + 0) / 3)
+    assert metrics["hr_at_3"] == 1  # c's other item is in the list, but did not come first
+    assert found["intervals"]["next_ndcg_at_3"]["mean"] == pytest.approx(metrics["next_ndcg_at_3"])
+    assert figures("leave-last-out")["metrics"]["next_hr_at_3"] == metrics["next_hr_at_3"]
+    for without in (figures("random"), figures("time", replace(window, held_out_times=None))):
+        assert not [name for name in (*without["metrics"], *without["intervals"]) if name.startswith("next")]
 
 
 def test_all_that_came_counts_and_known_counts_the_vocabulary_alone(project, features):

@@ -14,7 +14,6 @@ from scipy.sparse import csr_array
 from recgan.evaluation.metrics import (
     USER_METRICS,
     item_popularity,
-    next_item_metrics,
     system_metrics,
     user_metrics,
 )
@@ -249,38 +248,3 @@ def test_twenty_thousand_users_take_well_under_a_second():
     start = time.process_time()
     user_metrics(ranking, held_out, [10])
     assert time.process_time() - start < 0.5
-
-
-# --- the next item ---------------------------------------------------------------------------------------
-
-
-def test_the_next_item_counts_by_its_place_alone():
-    ranking = np.array(
-        [
-            [4, 2, 7, 1],  # at the top
-            [2, 7, 4, 1],  # third
-            [2, 7, 1, 5],  # not there
-            [2, 2, 4, 4],  # third, for a repeat keeps its place
-            [4, 2, -1, -1],  # nobody knows what came next
-            [2, -1, -1, -1],
-        ],
-        dtype=np.int32,
-    )
-    found = next_item_metrics(ranking, np.array([4, 4, 4, 4, -1, 4], dtype=np.int32), [2, 3, 10])
-    unknown = np.nan
-    np.testing.assert_array_equal(found["next_hr_at_2"], [1, 0, 0, 0, unknown, 0])
-    np.testing.assert_array_equal(found["next_ndcg_at_2"], [1, 0, 0, 0, unknown, 0])
-    for cut in (3, 10):  # a ranking that is too short misses what it lacks
-        np.testing.assert_array_equal(found[f"next_hr_at_{cut}"], [1, 1, 0, 1, unknown, 0])
-        np.testing.assert_array_equal(found[f"next_ndcg_at_{cut}"], [1, 0.5, 0, 0.5, unknown, 0])
-    assert set(found) == {f"next_{name}_at_{cut}" for name in ("hr", "ndcg") for cut in (2, 3, 10)}
-
-
-def test_the_next_item_is_measured_as_one_held_out_item_would_be():
-    rng = np.random.default_rng(3)
-    ranking = np.stack([rng.permutation(30)[:20] for _ in range(50)]).astype(np.int32)
-    came = rng.integers(0, 30, 50).astype(np.int32)
-    held_out = csr_array((np.ones(50, dtype=np.float32), came, np.arange(51)), shape=(50, 30))
-    expected, found = user_metrics(ranking, held_out, [10]), next_item_metrics(ranking, came, [10])
-    for name in ("hr_at_10", "ndcg_at_10"):
-        np.testing.assert_allclose(found[f"next_{name}"], expected[name], atol=1e-12)

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy.sparse import csr_array
 
-from recgan.features.matrices import HeldOut, content_md5, read_features, write_features
+from recgan.features.matrices import HeldOut, Outside, content_md5, read_features, write_features
 from recgan.features.newest import newest_histories
 
 KINDS = {
@@ -72,10 +72,9 @@ def test_ages_and_times_are_those_of_the_events(build, params, random_log, kind,
         came = (first.loc[whole] - events["timestamp"].min()) / DAY
         assert window.came_times() == pytest.approx(came.to_numpy(), abs=1e-9)
         frame = pd.DataFrame(whole, columns=["user", "item"]).assign(day=came.to_numpy())
-        frame["position"] = window.came().indices
-        earliest = frame.sort_values(["day", "position"]).groupby("user")["item"].first()
-        found = ids_of(window, built)[window.next_items()]
-        assert found.tolist() == earliest.loc[list(window.user_ids)].tolist()
+        earliest = frame[frame["day"] == frame.groupby("user")["day"].transform("min")]
+        found = pairs(window.next_items(), window, built)
+        assert sorted(found) == sorted(zip(earliest["user"], earliest["item"], strict=True))
 
 
 def test_an_age_of_zero_stays_an_entry(build, params, log, tmp_path):
@@ -131,7 +130,7 @@ def test_a_window_of_new_users_alone_has_ages_of_nothing(build, params, log):
     for window in (built.validation, built.test):
         assert window.history.nnz == window.ages.nnz == 0
         assert window.ages.shape == window.history.shape
-        assert window.next_items().tolist() == [0] * len(window.user_ids)
+        np.testing.assert_array_equal(window.next_items().toarray(), np.ones(window.history.shape))
 
 
 def test_one_event_without_a_timestamp_leaves_no_ages(build, params, log):
@@ -140,18 +139,29 @@ def test_one_event_without_a_timestamp_leaves_no_ages(build, params, log):
     for window in (built.validation, built.test):
         assert window.ages is None
         assert window.held_out_times is None
-        assert (window.next_items() == -1).all()
+        assert window.next_items() is None
     newest = newest_histories(built)
     assert newest.ages is None
     assert newest.until is None
 
 
-def test_the_next_item_is_the_first_in_time_then_in_position():
+def test_the_next_items_are_those_of_the_first_instant():
     held_out = csr_array(np.array([[1, 1, 1, 0], [0, 1, 1, 1], [0, 0, 0, 0], [0, 0, 0, 1]], dtype=np.float32))
     nobody = np.array(list("abcd"), dtype=object)
     times = np.array([3, 2.5, 4, 7, 1, 1, 0], dtype=np.float64)
     window = HeldOut(nobody, held_out, held_out, held_out, times)
-    assert window.next_items().tolist() == [1, 2, -1, 3]
-    assert window.next_items().dtype == np.int32
+    first = [[0, 1, 0, 0], [0, 0, 1, 1], [0, 0, 0, 0], [0, 0, 0, 1]]
+    np.testing.assert_array_equal(window.next_items().toarray(), first)
+    assert held_out.nnz == 7  # which has been read and not changed
     held_out.data[1] = 0  # no longer held out
-    assert window.next_items().tolist() == [0, 2, -1, 3]
+    np.testing.assert_array_equal(window.next_items().toarray(), [[1, 0, 0, 0], *first[1:]])
+
+
+def test_the_next_item_may_lie_outside_the_vocabulary():
+    nobody = np.array(list("ab"), dtype=object)
+    inside = csr_array(np.array([[1, 0], [1, 1]], dtype=np.float32))
+    beyond = csr_array(np.array([[1, 0, 1], [1, 0, 0]], dtype=np.float32))
+    outside = Outside(np.array(list("xyz"), dtype=object), beyond, np.array([1.0, 6.0, 3.0]))
+    window = HeldOut(nobody, inside, inside, inside, np.array([2.0, 3.0, 4.0]), outside)
+    expected = [[0, 0, 1, 0, 0], [1, 0, 1, 0, 0]]  # the second: one of each at one instant
+    np.testing.assert_array_equal(window.next_items().toarray(), expected)

@@ -72,7 +72,8 @@ def came_words(summary: Mapping[str, Any]) -> str:
     return (
         f"All that came counts: {summary['outside_share']:.1%} of it, {summary['outside_items']:,} items, is "
         "outside the vocabulary, a miss for every list. What is called known counts the vocabulary alone, "
-        f"over the {summary['known_users']:,} users to whom something of it came."
+        f"over the {summary['known_users']:,} users to whom something of it came. What is called next counts "
+        "the item that came first to a user, in the vocabulary or not; of several at one instant each counts."
     )
 
 

@@ -31,6 +31,9 @@ from recgan.recommenders.ranking import ndcg
 POPULARITY_PARTS = 20
 """Equal parts of the catalogue in which the popularity of what is shown and bought is told."""
 
+_IN_ORDER = ("time", "leave-last-out")
+"""Splits in which all of a user's window comes after all of the history."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -148,8 +151,9 @@ def measure(
 ) -> tuple[dict[str, Any], pd.DataFrame]:
     """Measure rankings of the same users: metrics, intervals, comparisons, segments, days.
 
-    All that came counts, also the items outside the vocabulary; `known_ndcg` is of the vocabulary alone, over
-    the users to whom something of it came.
+    All that came counts, also the items outside the vocabulary. `known_ndcg` is of the vocabulary alone, over
+    the users to whom something of it came. `next_ndcg` and `next_hr` are of each user's next item alone
+    (`HeldOut.next_items`), wherever it lies; a split that mixes before and after has none.
 
     Args:
         rankings: name → (rows, places); the first is the one that the others are compared with.
@@ -172,8 +176,11 @@ def measure(
         name: {f"known_ndcg_at_{cut}": ndcg(ranking, held_out, cut)[knows] for cut in params.k}
         for name, ranking in rankings.items()
     }
-    next_items = features.test.next_items()[rows]
-    dated = next_items >= 0
+    following = features.test.next_items() if features.summary.get("split") in _IN_ORDER else None
+    of_next = {
+        name: {} if following is None else next_item_metrics(ranking, csr_array(following[rows]), params.k)
+        for name, ranking in rankings.items()
+    }
     per_user = pd.DataFrame(
         {
             "user_id": features.test.user_ids[rows].astype(str),
@@ -184,14 +191,16 @@ def measure(
         | {f"{name}.{metric}": of_users[name][metric] for name in rankings for metric in shown}
     )
     ranged = [f"{metric}_at_{cut}" for cut in params.k for metric in ("hr", "ndcg", "recall")]
-    ranges = _ranges({name: {one: of_users[name][one] for one in ranged} for name in rankings}, params)
+    ranges = _ranges(
+        {name: {one: of_users[name][one] for one in ranged} | of_next[name] for name in rankings}, params
+    )
     of_known_ranges = _ranges(of_known, params)
     recommenders = {
         name: {
             "metrics": {
-                metric: float(values.mean()) for metric, values in (of_users[name] | of_known[name]).items()
+                metric: float(values.mean())
+                for metric, values in (of_users[name] | of_known[name] | of_next[name]).items()
             }
-            | _next_item(ranking[dated], next_items[dated], params.k)
             | system_metrics(ranking, history, popularity, n_users, params.k),
             "intervals": ranges[name] | of_known_ranges[name],
         }
@@ -281,17 +290,6 @@ def _segment(
         "too_few": len(rows) < FEW_USERS,
         "ndcg": {name: found.mean for name, found in zip(rankings, ranges, strict=True)},
         "intervals": {name: asdict(found) for name, found in zip(rankings, ranges, strict=True)},
-    }
-
-
-def _next_item(
-    ranking: NDArray[np.int32], next_items: NDArray[np.int32], k: Sequence[int]
-) -> dict[str, float]:
-    """Average over the users whose next item is known; nothing where it is of none."""
-    if not len(ranking):
-        return {}
-    return {
-        metric: float(values.mean()) for metric, values in next_item_metrics(ranking, next_items, k).items()
     }
 
 

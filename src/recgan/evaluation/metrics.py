@@ -57,32 +57,20 @@ def user_metrics(
 
 
 def next_item_metrics(
-    ranking: NDArray[np.int32], next_items: NDArray[np.int32], k: Iterable[int]
+    ranking: NDArray[np.int32], next_items: csr_array, k: Iterable[int]
 ) -> dict[str, NDArray[np.float64]]:
-    """Measure where each user's ranking has the one item that came next, at each k.
-
-    - next_hr: 1 if it is among the first k.
-    - next_ndcg: 1 / log2(place + 1) if it is, else 0; the ideal has it at the top.
+    """Measure HR and NDCG of the next item alone, what the literature calls successive evaluation.
 
     Args:
         ranking: (users, places) item positions, best first; -1 where there is none.
-        next_items: (users,) its position, as `HeldOut.next_items` has it; -1 where it is unknown.
+        next_items: (users, items) as `HeldOut.next_items` has them.
         k: numbers of places to measure at.
 
     Returns:
-        `next_hr_at_10` and so on → (users,), NaN where the next item is unknown.
+        `next_hr_at_10` and so on → (users,).
     """
-    known = next_items >= 0
-    found = ranking == next_items[:, None]  # (users, places)
-    place = np.where(found.any(axis=1), found.argmax(axis=1) + 1, np.inf)
-    metrics: dict[str, NDArray[np.float64]] = {}
-    for cut in k:
-        hit = place <= cut
-        metrics |= {
-            f"next_hr_at_{cut}": np.where(known, hit, np.nan),
-            f"next_ndcg_at_{cut}": np.where(known, hit / np.log2(place + 1), np.nan),
-        }
-    return metrics
+    found = user_metrics(ranking, next_items, cuts := list(k))
+    return {f"next_{name}_at_{cut}": found[f"{name}_at_{cut}"] for cut in cuts for name in ("hr", "ndcg")}
 
 
 def system_metrics(

@@ -40,7 +40,7 @@ def evaluation_table(root: Path = Path()) -> str:
 def comparison_table(summary: Mapping[str, Any]) -> str:
     """Return a line for each candidate: HR and NDCG with intervals, coverage, p against the challenger.
 
-    HR and NDCG are of all that came, known NDCG of the vocabulary alone.
+    HR and NDCG are of all that came, known NDCG of the vocabulary alone, next NDCG of the next item alone.
     """
     k = summary["primary_k"]
     p_values = {comparison["name"]: comparison["p_holm"] for comparison in summary["comparisons"]}
@@ -49,6 +49,7 @@ def comparison_table(summary: Mapping[str, Any]) -> str:
         f"HR@{k} [{summary['confidence']:.0%} CI]",
         f"NDCG@{k} [{summary['confidence']:.0%} CI]",
         f"known NDCG@{k}",
+        f"next NDCG@{k}",
         f"coverage@{k}",
         "p vs challenger",
     ]
@@ -59,6 +60,7 @@ def comparison_table(summary: Mapping[str, Any]) -> str:
             _with_interval(measured, f"hr_at_{k}"),
             _with_interval(measured, f"ndcg_at_{k}"),
             _number(measured["metrics"].get(f"known_ndcg_at_{k}")),
+            _number(measured["metrics"].get(f"next_ndcg_at_{k}")),
             f"{measured['metrics'].get(f'coverage_at_{k}', 0):.1%}",
             _p(p_values[name]) if name in p_values else "",
         ]

@@ -68,22 +68,20 @@ class HeldOut:
             held_out_times=self.held_out_times,  # of rows without entries there are none
         )
 
-    def next_items(self) -> NDArray[np.int32]:
-        """Return the item (rows,) that each user came to first in the window; -1 where that is unknown.
+    def next_items(self) -> csr_array | None:
+        """Return what each user came to first in the window, as a matrix like `came()`; None without times.
 
-        A position of `came()`. Of items met first at the same instant, the one with the lower position is the
-        next.
+        What came first at the same instant, say in one basket, is next all of it.
         """
         came, times = self.came(), self.came_times()
-        found = np.full(came.shape[0], -1, dtype=np.int32)
         if times is None:
-            return found
+            return None
         there = came.data != 0
-        rows = np.repeat(np.arange(len(found)), np.diff(came.indptr))[there]
-        items, times = came.indices[there], times[there]
-        order = np.lexsort((items, times, rows))
-        users, first = np.unique(rows[order], return_index=True)
-        found[users] = items[order][first]
+        rows = np.repeat(np.arange(came.shape[0]), np.diff(came.indptr))
+        earliest = np.full(came.shape[0], np.inf)
+        np.minimum.at(earliest, rows[there], times[there])
+        found = beside(came, (there & (times == earliest[rows])).astype(np.float32)).copy()
+        found.eliminate_zeros()  # in place, hence the copy: the indices are those of `held_out`
         return found
 
 
