@@ -68,9 +68,9 @@ def test_what_is_only_untidy_is_read_rightly(tmp_path, content):
 CLEAR = {
     "UTF-16": (text().encode("utf-16"), "not readable CSV in UTF-8"),
     "latin-1": (text(replaced(0, "é")).encode("latin-1"), "not readable CSV in UTF-8"),
-    "semicolons": (text(comma=";"), "commas between the columns, not semicolons"),
-    "tabs": (text(comma="\t"), "not tabs"),
-    "bars": (text(comma="|"), "not bars"),
+    "semicolons": (text(comma=";"), "ingest.csv.delimiter that semicolons stand between"),
+    "tabs": (text(comma="\t"), "ingest.csv.delimiter that tabs stand between"),
+    "bars": (text(comma="|"), "ingest.csv.delimiter that bars stand between"),
     "only a header": (text([]), "has a header but no rows"),
     "only blank lines": ("\n\n\n", "has no column customer"),
     "a line too short": (text(replaced(3, "x,y")), "line 7: 5 fields where the header has 4"),

@@ -49,6 +49,10 @@ OWN = {
     "event": "purchase",
     "event_names": {},
     "null_words": [],
+    "csv": {"delimiter": ",", "encoding": "utf-8", "decimal": "."},
+    "fill_down": None,
+    "leave_out": {},
+    "time_format": None,
     "timezone": None,
 }
 

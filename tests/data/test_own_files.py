@@ -25,6 +25,7 @@ def source(**changes):
         "source": "files",
         "path": Path("raw"),
         "events": "events.csv",
+        "csv": {"delimiter": ",", "encoding": "utf-8", "decimal": "."},
         "items": None,
         "users": None,
         "columns": COLUMNS,
@@ -32,8 +33,11 @@ def source(**changes):
         "user_columns": {},
         "event": None,
         "event_names": {},
+        "fill_down": None,
+        "leave_out": {},
         "null_words": NULL_WORDS,
         "timezone": None,
+        "time_format": None,
     }
     return OwnFilesSource(**(settings | changes))
 
@@ -78,6 +82,8 @@ def test_columns_are_mapped_and_missing_ones_are_null(tmp_path):
         ("2024-05-01 12:00:00", NOON),
         ("2024-05-01T14:00:00+02:00", NOON),
         ("2024-05-01 07:00:00-0500", NOON),
+        ("2024-05-01 13:00:00 +0100", NOON),
+        ("2024-05-01 12:00:00.25  -00:00", NOON.replace(microsecond=250_000)),
         ("2024-05-01 12:00:00 UTC", NOON),
         ("2024-05-01T12:00:00.000000000Z", NOON),
         ("2024-05-01T12:00:00.250", NOON.replace(microsecond=250_000)),
@@ -258,7 +264,7 @@ def test_corrupt_files_are_named(tmp_path):
 
 def test_another_format_is_refused(tmp_path):
     (tmp_path / "events.json").write_text("{}")
-    with pytest.raises(RecganError, match=r"neither \.csv, \.csv\.gz nor \.parquet"):
+    with pytest.raises(RecganError, match=r"none of \.csv, .* and \.parquet"):
         read_own_files(source(events="events.json"), tmp_path)
 
 

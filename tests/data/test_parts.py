@@ -8,11 +8,11 @@ import pytest
 from recgan.core.errors import RecganError
 from recgan.data.sources.parts import read_parts
 
-COLUMNS = {"user_id": "who", "item_id": "what"}
+COLUMNS = {"columns.user_id": "who", "columns.item_id": "what"}
 
 
 def read(path, **more):
-    return read_parts(path, "events", COLUMNS | more, "columns")
+    return read_parts(path, "events", COLUMNS | {f"columns.{ours}": name for ours, name in more.items()})
 
 
 def complaint(path, **more):
@@ -101,7 +101,7 @@ def test_a_part_without_a_column_is_named(tmp_path):
             "is a table of Delta, whose files also hold deleted rows; export it",
         ),
         (["data/a.parquet", "metadata/v1.metadata.json"], "is a table of Iceberg, whose"),
-        (["a.json"], "a.json is neither .csv, .csv.gz nor .parquet; convert it"),
+        (["a.json"], "a.json is none of .csv, .tsv, .txt (or one of them in .gz) and .parquet; convert it"),
         (["a.csv"], "a.csv is empty; replace it"),
     ],
 )
@@ -132,7 +132,7 @@ def test_a_column_that_stands_twice_is_refused_where_it_is_meant(tmp_path, kind)
         f"log.{kind} has 2 columns who (columns 1 and 3), and ingest.columns.user_id cannot say which"
         in message
     )
-    assert read_parts(path, "events", {"item_id": "what"}, "columns").to_pylist() == [{"what": "x"}]
+    assert read_parts(path, "events", {"columns.item_id": "what"}).to_pylist() == [{"what": "x"}]
 
 
 def test_a_column_in_the_file_and_in_the_folders_name_is_refused(tmp_path):
@@ -143,8 +143,8 @@ def test_a_column_in_the_file_and_in_the_folders_name_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("header", "message"),
     [
-        ("who;what", "save the file with commas between the columns, not semicolons, or mend"),
-        ("who\twhat", "not tabs"),
+        ("who;what", "say in ingest.csv.delimiter that semicolons stand between the columns, or mend"),
+        ("who\twhat", "say in ingest.csv.delimiter that tabs stand"),
         ("who, what", "has no column what, only who,  what; write ' what' as in the header, or mend"),
         ("WHO,what", "write 'WHO' as in the header"),
     ],
@@ -152,3 +152,11 @@ def test_a_column_in_the_file_and_in_the_folders_name_is_refused(tmp_path):
 def test_a_header_of_another_kind_is_told(tmp_path, header, message):
     (tmp_path / "log.csv").write_text(header + "\na,x\n")
     assert message in complaint(tmp_path / "log.csv")
+
+
+def test_a_pattern_names_several_files_of_a_folder(tmp_path):
+    for month, who in (("02", "b"), ("01", "a")):
+        (tmp_path / f"orders-{month}.csv").write_text(f"who,what\n{who},x\n")
+    (tmp_path / "other.csv").write_text("nothing,here\n1,2\n")
+    assert read(tmp_path / "orders-*.csv")["who"].to_pylist() == ["a", "b"]
+    assert "no file is like" in complaint(tmp_path / "baskets-*.csv")

@@ -1,8 +1,9 @@
 """What the sources share: raw columns become the three tables."""
 
 from collections.abc import Mapping, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -61,6 +62,47 @@ def first_rows(rows: pd.DataFrame) -> pd.DataFrame:
     priced = rows[rows["price"].notna()]
     rows = pd.concat([priced, rows[~rows["item_id"].isin(priced["item_id"])]])
     return rows[rows["time"] == rows.groupby("item_id")["time"].transform("min")]
+
+
+def described_items(item_ids: Column, times: Column, described: Mapping[str, Column]) -> dict[str, pa.Array]:
+    """Describe each item as its first sale does, where the log is all that says what an item is.
+
+    Later rows must not: an average over all of them would tell the train window what things cost in the test
+    window.
+
+    Args:
+        item_ids: of the events.
+        times: of the events; a row without one describes nothing.
+        described: column of ITEMS → its value in each event; of texts the most frequent one of the first
+            instant holds, the first in the alphabet among equals, of prices above 0 the median.
+
+    Returns:
+        The columns of the items table, by item id.
+    """
+    frame = pd.DataFrame({"item_id": _pandas(item_ids), "time": _pandas(times)})
+    price = _pandas(described["price"]).astype(float) if "price" in described else np.nan
+    frame = frame.assign(price=price).assign(
+        price=lambda rows: rows["price"].where((rows["price"] > 0) & np.isfinite(rows["price"]))
+    )
+    texts = [name for name in described if name != "price"]
+    for name in texts:
+        frame[name] = _pandas(described[name]).str.strip().replace("", None)
+    first = first_rows(frame)
+    ids = np.sort(frame["item_id"].dropna().unique())
+    items = {"item_id": pa.array(ids, pa.string())}
+    for name in texts:
+        counts = first.groupby(["item_id", name]).size().rename("rows").reset_index()
+        counts = counts.sort_values(["item_id", "rows", name], ascending=[True, False, True])
+        value = counts.drop_duplicates("item_id").set_index("item_id")[name].reindex(ids)
+        items[name] = pa.array(value, pa.string(), from_pandas=True)
+    if "price" in described:
+        prices = first.groupby("item_id")["price"].median().reindex(ids)  # null where it never was above zero
+        items["price"] = pa.array(prices, pa.float64(), from_pandas=True)
+    return items
+
+
+def _pandas(column: Column) -> Any:
+    return pa.chunked_array([column] if isinstance(column, pa.Array) else column.chunks).to_pandas()
 
 
 def _distinct(ids: pa.ChunkedArray) -> pa.Array:

@@ -4,6 +4,7 @@ A parser that follows RFC 4180 reads on from a quote sign at the start of a valu
 included. Two titles that begin with a quote sign so hide all rows between them.
 """
 
+import codecs
 import csv
 import gzip
 import io
@@ -21,6 +22,7 @@ import pyarrow.csv as pacsv
 
 from recgan.core.errors import RecganError
 from recgan.core.redact import shown
+from recgan.data.sources.csv_format import DELIMITERS, PLAIN, CsvFormat
 
 logger = logging.getLogger(__name__)
 
@@ -42,17 +44,17 @@ class Lines:
     """The last line with something in it."""
 
 
-def read_header(path: Path, encoding: str = "utf-8-sig") -> list[str]:
+def read_header(path: Path, written: CsvFormat = PLAIN) -> list[str]:
     """Read the names of the columns.
 
     Raises:
         RecganError: the file is not text in that encoding, or a name swallows lines.
     """
     try:
-        with _reading(path), _open(path, encoding, "strict") as file:
-            header = next((row for row in csv.reader(file) if row), [])
+        with _reading(path, written), _open(path, written.encoding, "strict") as file:
+            header = next((row for row in csv.reader(file, delimiter=written.delimiter) if row), [])
     except csv.Error as error:  # a name longer than 131,072 characters
-        raise _unreadable(path, error) from None
+        raise _unreadable(path, error, written) from None
     if (broken := next((name for name in header if "\n" in name or "\r" in name), None)) is not None:
         raise RecganError(
             f"{path}: a column's name goes on over the end of the line: {_short(broken)}; "
@@ -61,22 +63,24 @@ def read_header(path: Path, encoding: str = "utf-8-sig") -> list[str]:
     return header
 
 
-def read_csv(path: Path, columns: Sequence[str]) -> pa.Table:
+def read_csv(path: Path, columns: Sequence[str], written: CsvFormat = PLAIN) -> pa.Table:
     """Read some columns as text; an empty field is null.
 
     Args:
-        path: a .csv or .csv.gz in UTF-8, with commas.
+        path: a text file, or one in gzip that is named .gz.
         columns: names that the header has once.
+        written: its delimiter and encoding.
 
     Raises:
         RecganError: the file is not readable, or lines are lost in quotes.
     """
-    with _reading(path):
-        lines = count_lines(path)
+    with _reading(path, written):
+        lines = count_lines(path, written.encoding)
     try:
         table = pacsv.read_csv(
             path,
-            parse_options=pacsv.ParseOptions(newlines_in_values=lines.quotes),
+            read_options=pacsv.ReadOptions(encoding=_plain_name(written.encoding)),
+            parse_options=pacsv.ParseOptions(delimiter=written.delimiter, newlines_in_values=lines.quotes),
             convert_options=pacsv.ConvertOptions(
                 include_columns=list(columns),
                 column_types=dict.fromkeys(columns, pa.string()),
@@ -84,30 +88,35 @@ def read_csv(path: Path, columns: Sequence[str]) -> pa.Table:
                 null_values=[""],
             ),
         )
-    except (pa.ArrowInvalid, OSError) as error:
-        _scan(path, "utf-8-sig")  # which can name the line
-        raise _unreadable(path, error) from None
-    check_lines(path, table.num_rows, lines=lines)
+    except (pa.ArrowInvalid, OSError, UnicodeError) as error:
+        _scan(path, written)  # which can name the line
+        raise _unreadable(path, error, written) from None
+    check_lines(path, table.num_rows, written, lines)
     return table
 
 
-def check_lines(path: Path, rows: int, encoding: str = "utf-8-sig", lines: Lines | None = None) -> None:
+def _plain_name(encoding: str) -> str:
+    # Arrow takes only these names for its own UTF-8, which is the fast way, and skips a BOM in it.
+    return "utf8" if codecs.lookup(encoding).name in ("utf-8", "utf-8-sig", "ascii") else encoding
+
+
+def check_lines(path: Path, rows: int, written: CsvFormat = PLAIN, lines: Lines | None = None) -> None:
     """Hold the rows that a parser found against the lines that the file has.
 
     Args:
-        path: a CSV file with a header and commas.
+        path: a CSV file with a header.
         rows: that the parser found, without the header.
-        encoding: of the file.
+        written: its delimiter and encoding.
         lines: what `count_lines` says of it; None counts now.
 
     Raises:
         RecganError: a value in quotes swallows lines that are rows, or is never closed.
     """
-    with _reading(path):
-        lines = lines or count_lines(path)
+    with _reading(path, written):
+        lines = lines or count_lines(path, written.encoding)
     inside, blank = 0, lines.blank
     if lines.filled != rows + 1 or lines.last.count(b'"') % 2:
-        counted, inside, blank = _scan(path, encoding)
+        counted, inside, blank = _scan(path, written)
         if counted != rows:
             raise RecganError(
                 f"{path} has {counted:,} rows by its lines, but {rows:,} were read; save it anew"
@@ -118,12 +127,12 @@ def check_lines(path: Path, rows: int, encoding: str = "utf-8-sig", lines: Lines
     )  # fmt: skip
 
 
-def count_lines(path: Path) -> Lines:
+def count_lines(path: Path, encoding: str = "utf-8") -> Lines:
     r"""Count the lines of a text file by its bytes; \n, \r\n and \r end one."""
     filled = blank = 0
     quotes = False
     last, held, tail = b"\n", b"", b""
-    with _open_bytes(path) as file:
+    with _open_bytes(path, encoding) as file:
         while block := file.read(_BLOCK):
             block = held + block
             held = b"\r" if block.endswith(b"\r") else b""  # its \n may come with the next block
@@ -142,7 +151,7 @@ def count_lines(path: Path) -> Lines:
     return Lines(filled + unended, blank + (bool(held) and not unended), quotes, last_line)
 
 
-def _scan(path: Path, encoding: str) -> tuple[int, int, int]:
+def _scan(path: Path, written: CsvFormat) -> tuple[int, int, int]:
     """Read the rows one by one with another parser, and judge each that has several lines.
 
     A line inside a value that has as many fields as the header is taken for a row. So is the last line of a
@@ -163,50 +172,54 @@ def _scan(path: Path, encoding: str) -> tuple[int, int, int]:
             held.append(line)
             yield line
             # The parser asks on: what is held is no whole row, so the latest line lies inside a value.
-            if len(held) > 1 and len(header) in _widths(held[-1]):
-                raise _swallowed(path, held, header, ended, len(held) - 1)
+            if len(held) > 1 and len(header) in _widths(held[-1], written):
+                raise _swallowed(path, written, held, header, ended, len(held) - 1)
 
     limit = csv.field_size_limit(_LONGEST)
     try:
-        with _reading(path), _open(path, encoding, "replace") as file:
-            for row in csv.reader(lines(file)):
+        with _reading(path, written), _open(path, written.encoding, "replace") as file:
+            for row in csv.reader(lines(file), delimiter=written.delimiter):
                 if not header:
                     header = row
                 elif not row:
                     blank += 1
                 else:
-                    _judge(path, held, row, header, ended)
+                    _judge(path, written, held, row, header, ended)
                     rows += 1
                     inside += len(held) - 1
                 ended += len(held)
                 held.clear()
     except csv.Error:
-        raise _swallowed(path, held, header, ended, None) from None
+        raise _swallowed(path, written, held, header, ended, None) from None
     finally:
         csv.field_size_limit(limit)
     return rows, inside, blank
 
 
-def _judge(path: Path, held: list[str], row: list[str], header: list[str], ended: int) -> None:
+def _judge(
+    path: Path, written: CsvFormat, held: list[str], row: list[str], header: list[str], ended: int
+) -> None:
     """Judge one complete row by the lines that it has."""
-    if len(held) > 1 and all(len(header) in _widths(line) for line in (held[0], held[-1])):
-        raise _swallowed(path, held, header, ended, len(held) - 1)
-    fault = _fault(held) if len(held) > 1 or held[0].count('"') % 2 else None
+    if len(held) > 1 and all(len(header) in _widths(line, written) for line in (held[0], held[-1])):
+        raise _swallowed(path, written, held, header, ended, len(held) - 1)
+    fault = _fault(held, written) if len(held) > 1 or held[0].count('"') % 2 else None
     if fault and (len(held) > 1 or "end of data" in fault):
-        raise _swallowed(path, held, header, ended, None)
+        raise _swallowed(path, written, held, header, ended, None)
     if len(row) != len(header):
         raise RecganError(
             f"{path}, line {ended + 1:,}: {len(row)} fields where the header has {len(header)}: "
-            f"{_short(held[0])}; mend that line (a comma in a value needs quotes around the value)"
+            f"{_short(held[0])}; mend that line (around a value with a delimiter in it belong quotes)"
         )
 
 
-def _swallowed(path: Path, held: list[str], header: list[str], ended: int, inner: int | None) -> RecganError:
+def _swallowed(
+    path: Path, written: CsvFormat, held: list[str], header: list[str], ended: int, inner: int | None
+) -> RecganError:
     """Say which value swallows lines; `inner` is the place of one that looks like a row."""
-    start = next(csv.reader(held[:1]))
+    start = next(csv.reader(held[:1], delimiter=written.delimiter))
     column = header[len(start) - 1] if len(start) <= len(header) else "?"
     evidence = (
-        "is not closed before a comma or the end of a line"
+        "is not closed before a delimiter or the end of a line"
         if inner is None
         else f"swallows rows: line {ended + inner + 1:,} has {len(header)} fields too: {_short(held[inner])}"
     )
@@ -219,37 +232,49 @@ def _swallowed(path: Path, held: list[str], header: list[str], ended: int, inner
     )
 
 
-def _widths(line: str) -> set[int]:
-    """Count the fields of one line, as commas alone and as quotes have it."""
-    return {line.count(",") + 1, len(next(csv.reader([line]), []))}
+def _widths(line: str, written: CsvFormat) -> set[int]:
+    """Count the fields of one line, as delimiters alone and as quotes have it."""
+    return {
+        line.count(written.delimiter) + 1,
+        len(next(csv.reader([line], delimiter=written.delimiter), [])),
+    }
 
 
-def _fault(held: list[str]) -> str | None:
+def _fault(held: list[str], written: CsvFormat) -> str | None:
     """Say what is wrong with the quotes of one row's lines: never closed, or closed inside a value."""
     try:
-        list(csv.reader(held, strict=True))
+        list(csv.reader(held, strict=True, delimiter=written.delimiter))
     except csv.Error as error:
         return str(error)
     return None
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[None]:
+def _reading(path: Path, written: CsvFormat) -> Iterator[None]:
     try:
         yield
     except _DAMAGE as error:
-        raise _unreadable(path, error) from None
+        raise _unreadable(path, error, written) from None
 
 
-def _unreadable(path: Path, error: Exception) -> RecganError:
-    return RecganError(f"{path} is not readable CSV in UTF-8 with commas ({error}); save it anew")
+def _unreadable(path: Path, error: Exception, written: CsvFormat) -> RecganError:
+    encoding = "UTF-8" if written.encoding == PLAIN.encoding else written.encoding
+    return RecganError(
+        f"{path} is not readable CSV in {encoding} with {DELIMITERS[written.delimiter]} ({error}); "
+        "save it anew, or say how it is written in ingest.csv"
+    )
 
 
-def _open_bytes(path: Path) -> IO[bytes]:
-    return cast(IO[bytes], gzip.open(path)) if path.suffix == ".gz" else path.open("rb")
+def _open_bytes(path: Path, encoding: str = PLAIN.encoding) -> IO[bytes]:
+    """Open a file for its bytes; those of an encoding in which a line's end is no single byte as UTF-8."""
+    file = cast(IO[bytes], gzip.open(path)) if path.suffix == ".gz" else path.open("rb")  # noqa: SIM115
+    wide = codecs.lookup(encoding).name.startswith(("utf-16", "utf-32"))
+    return cast(IO[bytes], codecs.EncodedFile(file, "utf-8", encoding)) if wide else file
 
 
 def _open(path: Path, encoding: str, errors: str) -> io.TextIOWrapper:
+    if codecs.lookup(encoding).name == "utf-8":
+        encoding = "utf-8-sig"
     return io.TextIOWrapper(_open_bytes(path), encoding=encoding, errors=errors, newline="")
 
 

@@ -5,7 +5,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -14,8 +13,9 @@ from recgan.core.download import fetch_members
 from recgan.core.errors import RecganError
 from recgan.data.events import Tables
 from recgan.data.settings import Source
-from recgan.data.sources.columns import check_columns, first_rows, make_tables
+from recgan.data.sources.columns import check_columns, described_items, make_tables
 from recgan.data.sources.csv_files import check_lines
+from recgan.data.sources.csv_format import PLAIN
 
 
 class OnlineRetailSource(Source):
@@ -83,7 +83,7 @@ def _read(path: Path) -> pd.DataFrame:
     except (pa.ArrowInvalid, ValueError, OSError) as error:
         raise RecganError(f"{path} is not readable ({error}); put the file there anew") from None
     if path.suffix == ".csv":
-        check_lines(path, len(raw), "latin-1")
+        check_lines(path, len(raw), PLAIN.model_copy(update={"encoding": "latin-1"}))
     return _checked(raw, str(path))
 
 
@@ -126,33 +126,6 @@ def _tables(raw: pd.DataFrame) -> Tables:
         "price": pa.array(raw["UnitPrice"], pa.float64()),
         "session_id": pa.array(raw["InvoiceNo"], pa.string()),
     }
-    return make_tables(events, _items(item_ids, raw))
-
-
-def _items(item_ids: pa.Array, raw: pd.DataFrame) -> dict[str, pa.Array]:
-    """Name and price each item as its first sale does.
-
-    The log is all that says what an item is. Later rows must not: an average over all of them would tell the
-    train window what things cost in the test window.
-    """
-    price = raw["UnitPrice"]
-    frame = pd.DataFrame(
-        {
-            "item_id": item_ids.to_pandas(),
-            "title": raw["Description"].str.strip().replace("", None).to_numpy(),
-            "price": price.where((price > 0) & np.isfinite(price)).to_numpy(),
-            "time": raw["InvoiceDate"].to_numpy(),
-        }
-    )
-    first = first_rows(frame)
-    ids = np.sort(frame["item_id"].dropna().unique())
-    prices = first.groupby("item_id")["price"].median().reindex(ids)  # null where it never was above zero
-    counts = first.groupby(["item_id", "title"]).size().rename("rows").reset_index()
-    # The first in the alphabet of the most frequent ones.
-    counts = counts.sort_values(["item_id", "rows", "title"], ascending=[True, False, True])
-    title = counts.drop_duplicates("item_id").set_index("item_id")["title"].reindex(ids)
-    return {
-        "item_id": pa.array(ids, pa.string()),
-        "title": pa.array(title, pa.string()),
-        "price": pa.array(prices, pa.float64(), from_pandas=True),
-    }
+    titles = pa.array(raw["Description"], pa.string())
+    items = described_items(item_ids, events["timestamp"], {"title": titles, "price": events["price"]})
+    return make_tables(events, items)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import pyarrow as pa
@@ -14,9 +14,11 @@ from recgan.core.redact import shown
 from recgan.data.events import EVENTS, ITEMS, USERS, Tables
 from recgan.data.settings import EventKind, Source
 from recgan.data.sources.cast import cast
-from recgan.data.sources.columns import make_tables
+from recgan.data.sources.columns import described_items, make_tables
+from recgan.data.sources.csv_format import CsvFormat
 from recgan.data.sources.ids import clean_ids, ids_as_text, without_null_words
 from recgan.data.sources.parts import read_parts
+from recgan.data.sources.rows import FillDown, filled_down, rows_left_out
 from recgan.data.sources.times import to_times
 
 
@@ -42,7 +44,10 @@ class OwnFilesSource(Source):
 
     source: Literal["files"]
     events: str
-    """Name of the events file inside `path` (.csv, .csv.gz or .parquet), or of a folder of part files."""
+    """Name of the events file inside `path` (.csv, .tsv or .txt, each also in .gz, or .parquet), of a folder
+    of part files, or a pattern such as orders-*.csv; a point where `path` is itself the file or folder."""
+    csv: CsvFormat
+    """How CSV files are written."""
     items: str | None
     """Name of the items file inside `path`; null makes the items from the events."""
     users: str | None
@@ -50,19 +55,28 @@ class OwnFilesSource(Source):
     columns: dict[str, str]
     """recgan's event column → the file's column; user_id, item_id and timestamp are required."""
     item_columns: dict[str, str]
-    """recgan's item column → the file's column; item_id is required where `items` is given."""
+    """recgan's item column → the file's column; item_id is required where `items` is given. Where it is not,
+    the columns are those of the events file, and an item's first event describes it."""
     user_columns: dict[str, str]
     """recgan's user column → the file's column; user_id is required where `users` is given."""
     event: EventKind | None
     """The kind of every event when the file has no such column; null when it has."""
     event_names: dict[EventName, EventKind]
     """The file's name of an event kind → ours, where they differ."""
+    fill_down: FillDown | None
+    """Columns of the events file that only the first row of an order has filled; null where every row has."""
+    leave_out: dict[str, tuple[str, ...]]
+    """Column of the events file → values whose rows are no events, such as a status of refunded orders; an
+    empty list means any value. Case and blanks around do not matter."""
     null_words: tuple[str, ...]
     """Words that stand for a missing value in any column, in upper or lower case; blank always does. Take one
     out if it is an id or a title of yours."""
     timezone: Annotated[str, AfterValidator(_known_zone)] | None
     """IANA name of the zone (Europe/Berlin) of times that are written without one; null takes those as UTC,
     and refuses a column where others have a zone."""
+    time_format: str | None
+    """How text in columns.timestamp is written, in Python's directives, such as %d.%m.%Y %H:%M; null reads
+    ISO 8601 and unix numbers."""
 
 
 _IDS = ("user_id", "item_id", "session_id", "event")
@@ -84,8 +98,13 @@ def read(params: OwnFilesSource, folder: Path) -> Tables:
             f"both ingest.event ({params.event}) and ingest.columns.event ({params.columns['event']}) are "
             "given; remove the column, or set ingest.event to null"
         )
+    if params.items is None and "item_id" in params.item_columns:
+        raise RecganError(
+            "ingest.item_columns has item_id, but there is no file of items: the events describe them, whose "
+            "ids are in ingest.columns.item_id; remove it, or name the file in ingest.items"
+        )
     required = ["user_id", "item_id", "timestamp"] + (["event"] if params.event is None else [])
-    events = _read(params, folder / params.events, "events", params.columns, EVENTS, required)
+    events, described = _read_events(params, folder / params.events, required)
     items = users = None
     if params.items is not None:
         items = _read(params, folder / params.items, "items", params.item_columns, ITEMS, ["item_id"])
@@ -108,7 +127,42 @@ def read(params: OwnFilesSource, folder: Path) -> Tables:
         events["event"] = pa.scalar(params.event)
     else:
         events["event"] = _renamed(events["event"], params.event_names)
+    if described:
+        items = described_items(events["item_id"], events["timestamp"], described)
     return make_tables(events, items, users)
+
+
+_Columns: TypeAlias = dict[str, pa.ChunkedArray | pa.Scalar]
+
+
+def _read_events(params: OwnFilesSource, path: Path, required: list[str]) -> tuple[_Columns, _Columns]:
+    """Read the events file: our columns of the events, and those that describe the items of its rows."""
+    _check_mapping("columns", params.columns, EVENTS, required)
+    described = params.item_columns if params.items is None else {}
+    _check_mapping("item_columns", described, ITEMS, [])
+    fill = params.fill_down
+    needed = _parameters("columns", params.columns) | _parameters("item_columns", described)
+    needed |= {f"leave_out.{column}": column for column in params.leave_out}
+    if fill is not None:
+        needed |= {"fill_down.order": fill.order} | {f"fill_down.columns: {c}": c for c in fill.columns}
+    table = read_parts(path, "events", needed, params.csv)
+    if fill is not None:
+        table = filled_down(table, fill, str(path))
+    keep = None
+    if params.leave_out:
+        columns = {}
+        for name in params.leave_out:
+            columns[name] = _plain(table[name])
+            if pa.types.is_string(columns[name].type):
+                columns[name] = without_null_words(columns[name], params.null_words, f"{path}, column {name}")
+        keep = pc.invert(rows_left_out(pa.table(columns), params.leave_out, str(path)))
+    both = (
+        _converted_columns(params, table, path, columns, schema)
+        for columns, schema in ((params.columns, EVENTS), (described, ITEMS))
+    )
+    # Left out at last, so that messages name the rows of the file.
+    events, items = ({n: c if keep is None else c.filter(keep) for n, c in part.items()} for part in both)
+    return events, items
 
 
 def _read(
@@ -118,8 +172,8 @@ def _read(
     columns: Mapping[str, str],
     schema: pa.Schema,
     required: list[str],
-) -> dict[str, pa.ChunkedArray | pa.Scalar]:
-    """Read the mapped columns of one file in the types of a schema; ids are not cleaned yet.
+) -> _Columns:
+    """Read the mapped columns of a file of items or users in a schema's types; ids are not cleaned yet.
 
     Args:
         params: whose words stand for nothing, and whose zone is that of local times.
@@ -129,7 +183,19 @@ def _read(
         schema: the table's.
         required: our columns that must be mapped.
     """
-    parameter = "columns" if name == "events" else f"{name[:-1]}_columns"
+    parameter = f"{name[:-1]}_columns"
+    _check_mapping(parameter, columns, schema, required)
+    table = read_parts(path, name, _parameters(parameter, columns), params.csv)
+    return _converted_columns(params, table, path, columns, schema)
+
+
+def _parameters(parameter: str, columns: Mapping[str, str]) -> dict[str, str]:
+    return {f"{parameter}.{ours}": theirs for ours, theirs in columns.items()}
+
+
+def _check_mapping(
+    parameter: str, columns: Mapping[str, str], schema: pa.Schema, required: list[str]
+) -> None:
     known = [column for column in schema.names if column != "split"]
     for column in required:
         if column not in columns:
@@ -142,15 +208,19 @@ def _read(
             raise RecganError(
                 f"ingest.{parameter} has {column}, which is none of {', '.join(known)}; remove it"
             )
-    table = read_parts(path, name, columns, parameter)
-    converted = {}
+
+
+def _converted_columns(
+    params: OwnFilesSource, table: pa.Table, path: Path, columns: Mapping[str, str], schema: pa.Schema
+) -> _Columns:
+    converted: _Columns = {}
     for ours, theirs in columns.items():
         where, column = f"{path}, column {theirs}", _plain(table[theirs])
         if pa.types.is_string(column.type):
             column = without_null_words(column, params.null_words, where)
             if ours in ("user_id", "item_id"):
                 _check_no_header(column, theirs, where)
-        converted[ours] = _converted(ours, column, schema.field(ours).type, where, params.timezone)
+        converted[ours] = _converted(ours, column, schema.field(ours).type, where, params)
     return converted
 
 
@@ -164,7 +234,7 @@ def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _converted(
-    ours: str, column: pa.ChunkedArray, wanted: pa.DataType, where: str, zone: str | None
+    ours: str, column: pa.ChunkedArray, wanted: pa.DataType, where: str, params: OwnFilesSource
 ) -> pa.ChunkedArray:
     if pa.types.is_null(column.type):
         return column.cast(wanted)
@@ -173,12 +243,24 @@ def _converted(
     if pa.types.is_string(wanted):
         return cast(column, wanted, where, "text")
     if pa.types.is_timestamp(wanted):
-        return to_times(column, where, zone)
+        return to_times(column, where, params.timezone, params.time_format)
+    written = column
     if pa.types.is_string(column.type):
         column = pc.utf8_trim_whitespace(column)
+        if params.csv.decimal == "," and pa.types.is_floating(wanted):
+            column = _with_point(column)
     words = "true or false" if pa.types.is_boolean(wanted) else "a number"
-    column = cast(column, wanted, where, words)
+    column = cast(column, wanted, where, words, written)
     return pc.if_else(pc.is_nan(column), None, column) if pa.types.is_floating(wanted) else column
+
+
+def _with_point(numbers: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Write 1.234,50 as 1234.50; what is no number with a decimal comma becomes none at all."""
+    whole = pc.match_substring_regex(numbers, r"^[+-]?(\d+|\d{1,3}([. \x{a0}]\d{3})+)(,\d*)?$")
+    bare = pc.replace_substring_regex(numbers, r"[. \x{a0}]", "")
+    # Beside a decimal comma, 1.5 is a mistake: the sign keeps it from being read as a number.
+    otherwise = pc.binary_join_element_wise(numbers, "?", "")
+    return pc.if_else(whole, pc.replace_substring(bare, ",", "."), otherwise)
 
 
 def _check_no_header(column: pa.ChunkedArray, name: str, where: str) -> None:

@@ -4,6 +4,7 @@ import logging
 from datetime import UTC, datetime
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
@@ -30,7 +31,9 @@ _UNITS = (
 _LARGEST = 9.2e18  # nanoseconds of 2261, the last that 64 bits hold
 
 
-def to_times(column: pa.ChunkedArray, where: str, zone: str | None) -> pa.ChunkedArray:
+def to_times(
+    column: pa.ChunkedArray, where: str, zone: str | None, written: str | None = None
+) -> pa.ChunkedArray:
     """Read times as instants in UTC; what stands for a missing time becomes null.
 
     Numbers are unix seconds, milliseconds, microseconds or nanoseconds, told apart by their size. Times
@@ -41,12 +44,15 @@ def to_times(column: pa.ChunkedArray, where: str, zone: str | None) -> pa.Chunke
         column: text, numbers, or a Parquet time.
         where: the file and column, for messages.
         zone: an IANA name, or None for UTC.
+        written: how text is written, in the directives of strptime; None for ISO 8601 or unix numbers.
 
     Raises:
         RecganError: a value is no time, numbers are of several units or are dates, or some times have a zone
             and others not, and `zone` is None.
     """
     kind = column.type
+    if written is not None and pa.types.is_string(kind):
+        return _written_times(column, where, zone, written)
     if pa.types.is_timestamp(kind) and kind.tz is not None:
         return _without_stand_ins(column.cast(pa.timestamp("us", tz=kind.tz), safe=False).cast(_UTC), where)
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
@@ -142,6 +148,7 @@ def _iso_times(column: pa.ChunkedArray, where: str, zone: str | None) -> pa.Chun
     text = pc.replace_substring_regex(text, r"(\.\d{6})\d+", r"\1")  # no finer than microseconds
     text = pc.replace_substring_regex(text, r"^(\d{4}-\d\d-\d\d)$", r"\1T00:00:00")
     text = pc.replace_substring_regex(text, r" ?(UTC|GMT)$", "Z")
+    text = pc.replace_substring_regex(text, r"(:\d\d.*?) +([+-]\d\d(:?\d\d)?)$", r"\1\2")
     zoned = pc.match_substring_regex(text, r":\d\d.*(Z|[+-]\d\d(:?\d\d)?)$")
     with_zone, without = pc.if_else(zoned, text, None), pc.if_else(zoned, None, text)
     words = "a time (ISO 8601, or a unix number)"
@@ -155,6 +162,24 @@ def _iso_times(column: pa.ChunkedArray, where: str, zone: str | None) -> pa.Chun
             "write all with a zone, or name the zone of those without in ingest.timezone (it may be UTC)"
         )
     return pc.coalesce(instants, _zoned(local, where, zone))
+
+
+def _written_times(column: pa.ChunkedArray, where: str, zone: str | None, written: str) -> pa.ChunkedArray:
+    column = pc.utf8_trim_whitespace(column)
+    zoned = "%z" in written
+    read = pd.to_datetime(column.to_pandas(), format=written, errors="coerce", utc=zoned)
+    if zoned:
+        read = read.dt.tz_convert(None)  # in UTC
+    times = pa.chunked_array([pa.array(read, from_pandas=True).cast(_NAIVE, safe=False)])
+    wrong = pc.and_(column.is_valid(), times.is_null())
+    if pc.any(wrong).as_py():
+        row = pc.index(wrong, True).as_py()
+        count = pc.sum(wrong).as_py()
+        raise RecganError(
+            f"{where}, row {row + 1:,}: {column[row].as_py()!r} is not written as {written!r}, and so are "
+            f"{count:,} of {len(column):,} values; mend them, or ingest.time_format"
+        )
+    return _zoned(_without_stand_ins(times, where), where, None if zoned else zone)
 
 
 def _zoned(local: pa.ChunkedArray, where: str, zone: str | None) -> pa.ChunkedArray:
