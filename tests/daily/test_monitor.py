@@ -70,6 +70,7 @@ def keep(root, frame):
             "category": [f"taste-{item % TASTES}" for item in range(2 * N_ITEMS)],
             "brand": "",
             "price": 1.0,
+            "image_url": None,
         }
     )
     users = pd.DataFrame({"user_id": frame["user_id"].unique(), "fake": False})

@@ -16,6 +16,7 @@ from recgan.data.quarantine import (
     expected_reasons,
     joined,
     partition,
+    with_sound_pictures,
     with_sound_prices,
 )
 from recgan.data.settings import ValidateParams
@@ -160,6 +161,21 @@ def test_a_price_of_an_item_that_is_none_is_left_out_and_counted(price, limits, 
     if price and np.nan not in price:  # to pandas NaN is a null, which make_tables has made of it before
         (outcome,) = expectations.expect_prices(items.to_pandas(), params)
         assert outcome.unexpected == left_out
+
+
+def test_an_image_url_that_no_page_may_show_is_left_out_and_counted():
+    good = ["https://shop.example/a.jpg", "data:image/svg+xml,<svg/>", "data:image/png;base64,AA=="]
+    bad = ["javascript:alert(1)", "http://shop.example/a.jpg", "//shop.example/a.jpg", "a.jpg", "", "https://",
+           "data:text/html,<script>", "data:image/svg", "https://shop.example/" + "a" * 8192]  # fmt: skip
+    urls = [*good, *bad, None]
+    items = pa.Table.from_pylist(
+        [{"item_id": f"i{i}", "image_url": url} for i, url in enumerate(urls)], ITEMS
+    )
+    cleaned, left_out = with_sound_pictures(items)
+    assert cleaned["image_url"].to_pylist() == [*good, *[None] * (len(bad) + 1)]
+    assert left_out == len(bad)
+    assert cleaned.schema == ITEMS
+    assert with_sound_pictures(items.slice(len(urls) - 1)) == (items.slice(len(urls) - 1), 0)
 
 
 def test_open_periods_and_ranges_check_nothing():

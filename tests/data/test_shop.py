@@ -1,13 +1,18 @@
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import unquote
+from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from recgan.data.events import EVENTS, ITEMS, USERS
+from recgan.data.quarantine import with_sound_pictures
 from recgan.data.sources.shop import ShopSource, simulate_shop
-from recgan.data.sources.shop_world import REFILL_DAYS, make_catalogue
+from recgan.data.sources.shop_names import KINDS, brand_names, model_names
+from recgan.data.sources.shop_pictures import GLYPHS, picture
+from recgan.data.sources.shop_world import CATEGORIES, REFILL_DAYS, make_catalogue, with_shop_endings
 
 END = datetime(2026, 1, 1, tzinfo=UTC)
 DAY = pd.Timedelta(days=1)
@@ -73,6 +78,50 @@ def test_tables_have_the_schemas_and_ids_that_agree(tables):
     assert set(tables.events["item_id"].to_pylist()) <= set(items)
     for column in ("item_id", "event", "timestamp", "session_id"):
         assert tables.events[column].null_count == 0
+
+
+def test_titles_say_the_brand_and_the_category_and_nothing_else(tables):
+    """What learns from words must not read the hidden style, the popularity or the day of arrival."""
+    items = tables.items.to_pandas()
+    assert items["title"].is_unique
+    words = items["title"].str.lower().str.findall(r"\w\w+")
+    shared = words.explode().value_counts()
+    shared = set(shared.index[shared > 1])
+    told = words.map(lambda found: " ".join(word for word in found if word in shared))
+    assert told.groupby(items["brand"]).nunique().max() == 1
+    assert items.groupby("brand")["category"].nunique().max() == 1
+    assert items["brand"].str.fullmatch(r"[A-Z][a-z]+").all()
+    assert (items["title"].str.split().str[0] == items["brand"]).all()
+
+
+def test_prices_end_as_a_shop_writes_them_and_stay_what_they_were(tables):
+    prices = tables.items["price"].to_numpy()
+    assert set(np.unique(np.round(prices * 100).astype(int) % 10)) == {9}
+    drawn = np.exp(np.random.default_rng(0).normal(3.4, 1, 10_000)).clip(0.5)
+    written = with_shop_endings(drawn)
+    assert np.abs(written - drawn)[drawn < 50].max() < 0.0501
+    assert np.abs(written / drawn - 1)[drawn >= 10].max() < 0.0051
+    assert with_shop_endings(np.array([0.5, 23.47, 84.2, 231.4])).tolist() == [0.49, 23.49, 83.99, 230.99]
+
+
+def test_each_category_has_names_and_a_picture_of_its_own():
+    assert list(KINDS) == list(GLYPHS) == list(CATEGORIES)
+    kinds = [kind for names in KINDS.values() for kind in names.split("|")]
+    assert len(set(kinds)) == len(kinds)
+    for names in (brand_names(1200, seed=1), model_names(40_000, seed=1)):
+        assert len(set(names)) == len(names)
+
+
+def test_a_picture_is_svg_in_its_own_address(tables):
+    urls = tables.items["image_url"].to_pylist()
+    assert max(map(len, urls)) < 800
+    assert with_sound_pictures(tables.items) == (tables.items, 0)
+    assert len(set(urls)) > len(set(tables.items["brand"].to_pylist()))
+    for category in CATEGORIES:
+        kind, drawn = picture(category, 3, 8).split(",", 1)
+        assert kind == "data:image/svg+xml"
+        assert not set('"<>#%') & set(drawn.replace("%", ""))
+        assert ElementTree.fromstring(unquote(drawn)).tag == "{http://www.w3.org/2000/svg}svg"
 
 
 def test_one_seed_gives_equal_tables_and_another_seed_others(tables):

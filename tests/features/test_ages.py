@@ -124,6 +124,13 @@ def test_the_md5_is_of_ages_and_times_too(build, params, random_log):
     assert len({content_md5(one) for one in other}) == 7
 
 
+def test_the_md5_is_not_of_pictures_from_which_nothing_is_learned(build, params, random_log):
+    built = build(random_log(1), params(min_item_users=9))
+    pictured = replace(built, items=built.items.assign(image_url="https://shop.example/a.jpg"))
+    renamed = replace(built, items=built.items.assign(title="another"))
+    assert content_md5(pictured) == content_md5(built) != content_md5(renamed)
+
+
 def test_a_window_of_new_users_alone_has_ages_of_nothing(build, params, log):
     rows = [("a", "x", "view", 0), ("b", "x", "view", 3), ("c", "x", "view", 6), ("d", "x", "view", 6)]
     built = build(log(rows), params())

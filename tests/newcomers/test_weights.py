@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from recgan.core.errors import RecganError
 from recgan.newcomers.file import read_newcomers, stamp, write_newcomers
 from recgan.newcomers.tastes import Standing, Tastes
-from recgan.newcomers.weights import Newcomers, Origin, top_k_of_both
+from recgan.newcomers.weights import Newcomers, Origin, together, top_k_of_both
 from recgan.package.packaged import Catalogue
 
 
@@ -73,6 +73,13 @@ def newcomers(**changes):
     return replace(found, **changes)
 
 
+def test_pictures_stand_beside_known_and_new_products_alike():
+    bare, pictured = Catalogue(["A"], [None], [1.0]), Catalogue(["B"], ["toys"], [None], ["https://b"])
+    assert together(bare, pictured).images == [None, "https://b"]
+    assert together(pictured, bare).images == ["https://b", None]
+    assert together(bare, bare).images is None
+
+
 def test_what_is_written_is_read(tmp_path):
     path, written = tmp_path / "folder" / "shop.newcomers.safetensors", newcomers()
     assert stamp(path) is None
@@ -98,6 +105,7 @@ def test_what_is_written_is_read(tmp_path):
         {"vectors": np.zeros((2, 3), dtype=np.float32)},
         {"stand_ins": np.full((3, 2), 4, dtype=np.int32)},
         {"catalogue": Catalogue([], [], [])},
+        {"catalogue": Catalogue([None] * 3, [None] * 3, [None] * 3, ["https://shop.example/a.jpg"])},
         {"vectors": np.full((3, 3), np.nan, dtype=np.float32)},
         {"max_share": 5.0},
         {"item_ids": ["x", "y", "x"]},

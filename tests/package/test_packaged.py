@@ -16,6 +16,7 @@ from scipy.sparse import csr_array
 
 import recgan
 from recgan.core.errors import RecganError
+from recgan.core.files import read_json
 from recgan.features.matrices import Features, HeldOut
 from recgan.features.newest import newest_histories
 from recgan.package.asking import questions
@@ -216,6 +217,19 @@ def test_shoppers_are_everyone_in_the_log_with_the_larger_confidence(params, tmp
     assert packaged.shoppers.ages is None
     assert packaged.confidence.weights == params.features.weights
     assert packaged.confidence.min_rating == params.features.min_rating
+
+
+def test_a_package_names_pictures_where_an_item_has_one(params, tmp_path):
+    (tmp_path / "recommender").mkdir()
+    taste_recommender(params, TASTES).save(tmp_path / "recommender")
+    items = pd.DataFrame(
+        {"item_id": list("wxyz"), "popularity": 1.0, "image_url": [None, "https://x", None, None]}
+    )
+    for described, images in ((items, [None, "https://x", None, None]), (items.assign(image_url=None), None)):
+        write_items(described, tmp_path / "items.json")
+        packaged = PackagedRecommender.load(tmp_path / "recommender", tmp_path / "items.json")
+        assert packaged.catalogue.images == images
+        assert ("images" in read_json(tmp_path / "items.json")["catalogue"]) == (images is not None)
 
 
 def test_shoppers_keep_the_ages_of_their_histories(params, tmp_path):

@@ -31,6 +31,7 @@ ITEMS = pa.schema(
         "category": pa.string(),
         "brand": pa.string(),
         "price": pa.float64(),
+        "image_url": pa.string(),  # of a picture to show; nothing is learned from it
     }
 )
 """One row an item; null where the source does not say."""

@@ -160,6 +160,25 @@ def with_sound_prices(items: pa.Table, params: ValidateParams) -> tuple[pa.Table
     return items.set_column(index, items.schema.field(index), cleaned), cleaned.null_count - price.null_count
 
 
+_PICTURE = r"^(https://|data:image/(avif|gif|jpeg|png|svg\+xml|webp)[;,])\S"
+_PICTURE_LENGTH = 8192
+"""Characters of an address: it is kept with each item, wherever items go."""
+
+
+def with_sound_pictures(items: pa.Table) -> tuple[pa.Table, int]:
+    """Return the items with null for an image_url that no page may show, and how many that were.
+
+    It comes from a file of the shop's and ends up in pages: nothing but pictures may be fetched by it.
+    """
+    url = pc.utf8_trim_whitespace(items["image_url"])
+    sound = pc.and_(
+        pc.match_substring_regex(url, _PICTURE), pc.less_equal(pc.utf8_length(url), _PICTURE_LENGTH)
+    )
+    index = items.schema.get_field_index("image_url")
+    cleaned = pc.if_else(sound, url, pa.scalar(None, pa.string()))
+    return items.set_column(index, items.schema.field(index), cleaned), cleaned.null_count - url.null_count
+
+
 def period(params: ValidateParams) -> tuple[datetime | None, datetime | None]:
     """Return the declared period in aware instants; one without a zone is UTC."""
     start, end = (

@@ -21,6 +21,7 @@ from recgan.data.quarantine import (
     joined,
     partition,
     reasons,
+    with_sound_pictures,
     with_sound_prices,
 )
 from recgan.data.settings import Reason, ValidateParams
@@ -37,7 +38,8 @@ class Validation:
 
     partition: Partition
     kept: Tables
-    """The kept events, all items (with null for a price that is none), and the users with a kept event."""
+    """The kept events, all items (with null for a price or a picture that is none), and the users with a kept
+    event."""
     outcomes: tuple[Outcome, ...]
     examples: dict[str, list[dict[str, Any]]]
     """Reason → the first few rows that break that rule."""
@@ -47,6 +49,8 @@ class Validation:
     """Those for which rows are left out as a matter of course."""
     prices_left_out: int
     """Items whose price is none, which are kept without it."""
+    pictures_left_out: int
+    """Items whose image_url no page may show, which are kept without it."""
 
     @property
     def failures(self) -> list[Outcome]:
@@ -72,6 +76,12 @@ def tell(result: Validation, summary: dict[str, Any], params: ValidateParams, ta
             f"{len(unmatched):,}", shown(min(unmatched)),
         )  # fmt: skip
     log.info("%s prices of items are none and left out", f"{summary['item_prices_left_out']:,}")
+    if result.pictures_left_out:
+        log.warning(
+            "%s of the items' image_url are no https:// address and no data:image/…, or longer than 8,192 "
+            "characters, and left out: give addresses that begin with https://",
+            f"{result.pictures_left_out:,}",
+        )
     for outcome in result.outcomes:
         if not outcome.success and outcome.severity == "warning" and outcome.remedy:
             log.warning("%s: %s", outcome.name, outcome.remedy)
@@ -97,6 +107,7 @@ def check(tables: Tables, params: ValidateParams, now: datetime) -> Validation:
     }
     users = tables.users.filter(pc.is_in(tables.users["user_id"], value_set=_distinct(parts.kept["user_id"])))
     items, prices_left_out = with_sound_prices(tables.items, params)
+    items, pictures_left_out = with_sound_pictures(items)
     kept = Tables(parts.kept, items, users)
 
     expected = expected_reasons(params)
@@ -123,6 +134,7 @@ def check(tables: Tables, params: ValidateParams, now: datetime) -> Validation:
         reasons(params),
         expected,
         prices_left_out,
+        pictures_left_out,
     )
 
 

@@ -23,9 +23,9 @@ class ColdStart:
     """The products that a window sells first: no event before it, be it of no weight or in quarantine."""
 
     items: pd.DataFrame
-    """(new items,) by item_id: item_id, title, category, brand, price, as in `Features.items`; first_sold,
-    True where the window has an event that counts. These are all products of the items table without an event
-    before the window, sold in it or not, and what the window sells that the items table does not have.
+    """(new items,) by item_id: the columns of the items table, as in `Features.items`; first_sold, True where
+    the window has an event that counts. These are all products of the items table without an event before the
+    window, sold in it or not, and what the window sells that the items table does not have.
     """
     user_ids: NDArray[np.object_]
     """(rows,) users with at least one new item in the window, new users included (their history is empty)."""
@@ -48,11 +48,11 @@ class Features:
     user_ids: NDArray[np.object_]
     """(rows of train_validation,); the first rows are the train users, in the order of `train`."""
     items: pd.DataFrame
-    """(all items,) in the order of positions: item_id, title, category, brand, price, popularity (users),
-    first_seen (UTC); and mean_price (paid), mean_rating, purchases_per_view, trend (share of the events since
-    the last quarter of the train window began), NaN where there is nothing to divide. Counted is the train
-    window; of the items behind those of `train` both windows. What is fitted on `train` takes the first
-    train.shape[1] rows."""
+    """(all items,) in the order of positions: item_id, title, category, brand, price, image_url, popularity
+    (users), first_seen (UTC); and mean_price (paid), mean_rating, purchases_per_view, trend (share of the
+    events since the last quarter of the train window began), NaN where there is nothing to divide. Counted is
+    the train window; of the items behind those of `train` both windows. What is fitted on `train` takes the
+    first train.shape[1] rows."""
     validation: HeldOut | None
     """Over the items of `train`. None where the split has no validation."""
     test: HeldOut
@@ -88,7 +88,10 @@ def to_csr(
 
 
 def content_md5(features: Features) -> str:
-    """Hash all that features holds but its summary, whatever the file format around it."""
+    """Hash all that features holds but its summary and pictures, whatever the file format around it.
+
+    Nothing is learned from a picture: another address of one makes no other features.
+    """
     digest = hashlib.md5(usedforsecurity=False)
     cold_starts = [cold for cold in (features.cold_validation, features.cold_test) if cold is not None]
     windows = [window for window in (features.validation, features.test, *cold_starts) if window is not None]
@@ -115,6 +118,7 @@ def content_md5(features: Features) -> str:
     for names in (features.user_ids, *ids):
         digest.update("\0".join([str(len(names)), *names]).encode())
     for table in (features.items, *(cold.items for cold in cold_starts)):
+        table = table.drop(columns="image_url", errors="ignore")
         digest.update("\0".join([str(len(table)), *table.columns]).encode())
         digest.update(pd.util.hash_pandas_object(table, index=False).to_numpy("<u8").tobytes())
     return digest.hexdigest()

@@ -144,6 +144,7 @@ class Estimator:
                 texts(rows["title"].tolist()),
                 texts(rows["category"].tolist()),
                 [float(price) if np.isfinite(price) else None for price in prices],
+                images if any(images := texts(rows["image_url"].tolist())) else None,
             ),
             standing=self.standing,
             vectors=found.vectors.astype(np.float32),

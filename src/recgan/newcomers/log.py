@@ -40,7 +40,7 @@ class Log:
     worth: NDArray[np.float64]
     """What each adds to the confidence of a history."""
     table: pd.DataFrame
-    """The items table: item_id, title, category, brand, price."""
+    """The items table: item_id, title, category, brand, price, image_url."""
 
     def before(self, instant: int) -> int:
         """Return how many events are before an instant."""

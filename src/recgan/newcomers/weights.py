@@ -117,7 +117,13 @@ def unfit(newcomers: Newcomers, packaged: PackagedRecommender, version: str) -> 
 
 def together(known: Catalogue, new: Catalogue) -> Catalogue:
     """Return what the shop says of known and new products, in that order."""
-    return Catalogue(known.titles + new.titles, known.categories + new.categories, known.prices + new.prices)
+    parts = (known, new)
+    images = None
+    if any(part.images for part in parts):
+        images = [url for part in parts for url in part.images or [None] * len(part.titles)]
+    return Catalogue(
+        known.titles + new.titles, known.categories + new.categories, known.prices + new.prices, images
+    )
 
 
 def texts(values: Sequence[object]) -> list[str | None]:

@@ -37,6 +37,8 @@ class Catalogue:
     categories: list[str | None]
     prices: list[float | None]
     """The listed price; the mean price paid in the train window where none is listed."""
+    images: list[str | None] | None = None
+    """Addresses of pictures; None where no item has one, and in a package that was made before them."""
 
 
 @dataclass(frozen=True)
@@ -219,19 +221,18 @@ def write_items(items: pd.DataFrame, path: Path, params: FeaturesParams | None =
     """Write the vocabulary, the popularity of each item and what is known of it as JSON.
 
     Args:
-        items: in the order of positions, with item_id and popularity; title, category, price and mean_price
-            where they are there.
+        items: in the order of positions, with item_id and popularity; title, category, price, mean_price and
+            image_url where they are there.
         path: the file to write.
         params: the features section, which says what an event is worth.
     """
+    catalogue = {"titles": _texts(items, "title"), "categories": _texts(items, "category")}
+    if any(images := _texts(items, "image_url")):
+        catalogue["images"] = images
     content = {
         "item_ids": items["item_id"].astype(str).tolist(),
         "popularity": [float(count) for count in items["popularity"]],
-        "catalogue": {
-            "titles": _texts(items, "title"),
-            "categories": _texts(items, "category"),
-            "prices": _prices(items),
-        },
+        "catalogue": catalogue | {"prices": _prices(items)},
     }
     if params is not None:
         content["confidence"] = {

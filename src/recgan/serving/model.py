@@ -92,6 +92,11 @@ class ServedModel:
             new=position >= self._n_items,
         )
 
+    def picture(self, position: int) -> str | None:
+        """Return the address of an item's picture, where there is one."""
+        images = None if self._catalogue is None else self._catalogue.images
+        return None if images is None else images[position]
+
     def history(
         self,
         events: Sequence[Event] | None,

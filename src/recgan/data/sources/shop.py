@@ -31,6 +31,8 @@ from recgan.core.sections import Instant, Seed
 from recgan.data.events import EVENTS, ITEMS, USERS, Tables
 from recgan.data.settings import EVENT_KINDS, Source
 from recgan.data.sources.shop_choice import World
+from recgan.data.sources.shop_names import named
+from recgan.data.sources.shop_pictures import pictured
 from recgan.data.sources.shop_visits import (
     CART,
     PURCHASE,
@@ -236,21 +238,18 @@ def _tables(
         schema=EVENTS,
     )
 
-    listed = np.argsort(catalogue.number)
-    categories = pa.array(CATEGORIES)
-    brand_names = _ids("brand ", catalogue.brand[listed] + 1, 3)
-    category_names = take(categories, catalogue.category[listed])
-    listed_ids = item_ids.take(pa.array(listed))
+    brands, titles = named(catalogue, params.seed)
     items = pa.table(
         {
-            "item_id": listed_ids,
-            "title": pc.binary_join_element_wise(brand_names, category_names, listed_ids, " "),
-            "category": category_names,
-            "brand": brand_names,
-            "price": pa.array(catalogue.price[listed]),
+            "item_id": item_ids,
+            "title": titles,
+            "category": take(pa.array(CATEGORIES), catalogue.category),
+            "brand": brands,
+            "price": pa.array(catalogue.price),
+            "image_url": pictured(catalogue),
         },
         schema=ITEMS,
-    )
+    ).take(pa.array(np.argsort(catalogue.number)))
     users = pa.table({"user_id": user_ids, "fake": pa.array(present[by_appearance] >= n_users)}, schema=USERS)
     return Tables(events, items, users), present[by_appearance]
 

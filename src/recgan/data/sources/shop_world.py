@@ -73,6 +73,7 @@ class Catalogue:
     refill_days: NDArray[np.float64]  # after which it is used up, NaN for never
     n_cells: int
     n_styles: int
+    brands_per_category: int
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,7 @@ def make_catalogue(n_items: int, days: int, rng: np.random.Generator) -> Catalog
     brand_level = rng.normal(0, 0.7, n_categories * brands_per_category)
     price_level = 0.7 * brand_level[brand] + rng.normal(0, 0.85, n_items)
     typical = np.exp(rng.normal(3.4, 0.8, n_categories))
-    price = np.maximum(np.round(typical[category] * np.exp(0.5 * price_level), 2), 0.5)
+    price = with_shop_endings(np.maximum(typical[category] * np.exp(0.5 * price_level), 0.5))
 
     # Most products were there before the log; a quarter arrives during it, and some more in its last weeks.
     arrival = -rng.integers(1, 730 * DAY, size=n_items)
@@ -152,7 +153,15 @@ def make_catalogue(n_items: int, days: int, rng: np.random.Generator) -> Catalog
         refill_days=refill_days[category],
         n_cells=n_categories * n_styles,
         n_styles=n_styles,
+        brands_per_category=brands_per_category,
     )
+
+
+def with_shop_endings(price: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the nearest prices that a shop writes: 9.79, 84.49, 229.99; from 10 up within half a percent."""
+    step = np.select([price < 50, price < 200], [0.1, 0.5], 1.0)
+    ended: NDArray[np.float64] = np.maximum(np.round((price + 0.01) / step), 1) * step - 0.01
+    return ended.round(2)
 
 
 def _related(cell: NDArray[np.int64], price_level: NDArray[np.float64]) -> NDArray[np.int64]:

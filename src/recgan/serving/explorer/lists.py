@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from recgan.core.errors import RecganError
 from recgan.serving.explorer.challenger import Contender
@@ -131,7 +132,7 @@ def _column(request: ListsRequest, served: ServedModel, rank: _Rank) -> Column:
         still = {item.item_id for item in items}
         seen = set(served.item_ids[history.seen].tolist()) if request.exclude_seen else set()
         gone = [
-            Gone(**item.model_dump(), before=before[item.item_id], seen=item.item_id in seen)
+            Gone(**_shown(item, served), before=before[item.item_id], seen=item.item_id in seen)
             for item in originally[: request.k]
             if item.item_id not in still
         ]
@@ -139,12 +140,18 @@ def _column(request: ListsRequest, served: ServedModel, rank: _Rank) -> Column:
         version=served.model.version,
         state="ready",
         fallback=fallback,
-        items=[Ranked(**item.model_dump(), before=before.get(item.item_id)) for item in items],
+        items=[Ranked(**_shown(item, served), before=before.get(item.item_id)) for item in items],
         gone=gone,
         unknown_items=list(history.unknown_items),
         unknown_categories=unknown_categories,
         stored=len(stored.positions),
     )
+
+
+def _shown(item: Item, served: ServedModel) -> dict[str, Any]:
+    position = served.position(item.item_id)
+    picture = None if position is None else served.picture(position)
+    return item.model_dump() | {"image_url": picture}
 
 
 def _added(request: ListsRequest, served: ServedModel, number: int) -> Added:

@@ -46,6 +46,7 @@ class KnownItem(BaseModel):
     category: str | None
     price: float | None
     new: bool = Field(False, description="True where the model was not trained on it.")
+    image_url: str | None = Field(None, description="Of a picture, https: or data:, where there is one.")
 
 
 class Kind(BaseModel):

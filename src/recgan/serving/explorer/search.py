@@ -95,7 +95,8 @@ class Indexes:
 
 def known(served: ServedModel, position: int) -> KnownItem:
     """Return what the shop says of an item."""
-    return KnownItem(**served.described(position).model_dump(exclude={"score"}))
+    described = served.described(position).model_dump(exclude={"score"})
+    return KnownItem(**described, image_url=served.picture(position))
 
 
 def categories(served: ServedModel, limit: int) -> tuple[list[str], int]:
