@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from recgan.adopt.command import adopt
 from recgan.core.environment import configure
 from recgan.core.errors import RecganError
 from recgan.core.options import By, Reason, Version
@@ -18,6 +19,7 @@ from recgan.images.commands import images
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 
 app.add_typer(images, name="images")
+app.command()(adopt)
 
 
 @app.callback()

@@ -1,0 +1,123 @@
+"""What is no event or no product: cancelled orders, guests without a number, postage, gift cards."""
+
+import re
+from collections.abc import Mapping
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from recgan.adopt.choice import Columns
+from recgan.adopt.formats import CANCELLED, Format, named, plain
+from recgan.adopt.given import Given
+from recgan.adopt.sample import Export
+from recgan.core.errors import RecganError
+from recgan.data.events import Tables
+
+_NO_PRODUCT = re.compile(
+    r"\b(shipping|postage|post|delivery|freight|porto|versand(kosten)?|lieferung|handling|packing|verpackung"
+    r"|gift ?cards?|gift ?vouchers?|gift ?certificates?|vouchers?|(geschenk)?gutscheine?|geschenkkarten?"
+    r"|gift ?wrap(ping)?|geschenkverpackung|tips?|trinkgeld|donations?|spenden?|discounts?|rabatt|coupons?"
+    r"|fees?|gebuhr(en)?|surcharge|bank charges|insurance|deposit|pfand|adjustment|manual"
+    r"|correction|storno)\b"
+)
+_BESIDE = re.compile(
+    r"\b(standard|express|free|kostenlos|next day|same day|day|international|domestic|worldwide|economy"
+    r"|priority|tracked|signed|first class|second class|royal mail|dhl|ups|usps|dpd|gls|hermes|fedex|post nl"
+    r"|ground|and|und|for|fur|by|in|per|the|a|of|cost|costs|charges?|digital|e|mail|email|online|store|credit"
+    r"|payment|eur|euro|usd|gbp|chf|dollars?|pounds?|\d+)\b"
+)
+
+
+def rules(
+    table: pa.Table, columns: Columns, export: Export, kind: Format, given: Given
+) -> dict[str, tuple[str, ...]]:
+    """Propose `ingest.leave_out`.
+
+    Args:
+        table: the whole columns of statuses, of cancellations, and of who it was.
+        columns: the mapping.
+        export: whose they are.
+        kind: of export.
+        given: may say the whole, which then holds.
+
+    Raises:
+        RecganError: what was given names a column that is not there.
+    """
+    if given.leave_out is not None:
+        for name in given.leave_out:
+            if name not in export.columns:
+                raise RecganError(
+                    f"--leave-out {name}=…: no column {name}, only {', '.join(export.columns)}; mend it"
+                )
+        return dict(given.leave_out)
+    proposed: dict[str, tuple[str, ...]] = {}
+    for name in named(export.columns, kind.statuses):
+        values = [str(value) for value in pc.drop_null(pc.unique(table[name])).to_pylist()]
+        found = sorted(value for value in values if value.strip().lower().removeprefix("wc-") in CANCELLED)
+        if found or kind.event is not None:
+            prefix = "wc-" if any(value.startswith("wc-") for value in values) else ""
+            usual = [f"{prefix}{status}" for status in ("cancelled", "refunded", "voided", "failed")]
+            lower = {value.strip().lower() for value in found}
+            proposed[name] = (*found, *(status for status in usual if status not in lower))
+    for name in named(export.columns, kind.cancelled):
+        proposed[name] = ()
+    who = columns.events["user_id"]
+    if (
+        plain(who) in ("customerid", "customeruser", "userid", "customer")
+        and "0" in pc.unique(table[who].cast(pa.string())).to_pylist()
+    ):
+        proposed[who] = ("0",)  # WooCommerce writes it for guests
+    return proposed
+
+
+def no_products(tables: Tables, given: Given) -> dict[str, str]:
+    """Find items that nobody should be recommended, by their words, or because they always cost nothing.
+
+    A title counts that has nothing but such words beside numbers and a carrier: "Gift card 50" does, "Gift
+    card holder" does not.
+
+    Args:
+        tables: as ingest reads them.
+        given: ids that are none, and ids that are products whatever they look like.
+
+    Returns:
+        Id → why: its title, or that it costs nothing.
+
+    Raises:
+        RecganError: no event has an id that was given.
+    """
+    titles = dict(zip(tables.items["item_id"].to_pylist(), tables.items["title"].to_pylist(), strict=True))
+    for name in (*given.not_products, *given.products):
+        if name not in titles:
+            raise RecganError(f"no event has the item {name}; mend --not-product or --product")
+    free = _always_free(tables)
+    found = {}
+    for name, title in titles.items():
+        if name in given.products:
+            continue
+        if name in given.not_products:
+            found[name] = title or "as you say"
+        elif _says_no_product(title or "") or _says_no_product(name):
+            found[name] = title or name
+        elif name in free:
+            found[name] = f"{title or name}: always free"
+    return dict(sorted(found.items()))
+
+
+def _says_no_product(text: str) -> bool:
+    bare = re.sub(r"[^a-z0-9]+", " ", _without_accents(text)).strip()
+    rest = _NO_PRODUCT.sub(" ", bare)
+    return rest != bare and not _BESIDE.sub(" ", rest).strip()
+
+
+def _without_accents(text: str) -> str:
+    return text.lower().replace("ü", "u").replace("ö", "o").replace("ä", "a")
+
+
+def _always_free(tables: Tables) -> set[str]:
+    priced = tables.events.filter(pc.is_valid(tables.events["price"]))
+    if not priced.num_rows:
+        return set()
+    dearest: Mapping[str, list[float]] = priced.group_by("item_id").aggregate([("price", "max")]).to_pydict()
+    pairs = zip(dearest["item_id"], dearest["price_max"], strict=True)
+    return {str(item) for item, price in pairs if item is not None and price == 0}
