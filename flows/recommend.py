@@ -17,7 +17,7 @@ from flows import workplace  # noqa: E402
 from flows.here import run_here  # noqa: E402
 from flows.outside import OUTSIDE, told_cleanly  # noqa: E402
 from recgan.core.errors import RecganError, Unavailable  # noqa: E402
-from recgan.daily import newcomers, recommendations  # noqa: E402
+from recgan.daily import behaviour, foretold, newcomers, recommendations  # noqa: E402
 from recgan.settings import Params, load_params  # noqa: E402
 
 
@@ -33,6 +33,19 @@ def find_newcomers(root: Path, params: Params) -> State[str]:
         return Completed(name="Skipped", message=f"no new products: {fault}", data=str(fault))
     said = newcomers.sentence(updated)
     return Completed(name=newcomers.outcome(updated), message=said, data=said)
+
+
+@task(task_run_name="foretell", cache_policy=NO_CACHE)
+def foretell(root: Path) -> State[str]:
+    """Foretell anew what shoppers do, where somebody asked for it once; lists go out all the same."""
+    days = foretold.days_of(root)
+    if days is None:
+        return Completed(name="Skipped", message="`recgan behaviour` was never run", data="")
+    try:
+        said = behaviour.sentence(behaviour.behaviour(root, days))
+    except RecganError as fault:
+        return Completed(name="Skipped", message=f"nothing is foretold: {fault}", data=str(fault))
+    return Completed(message=said, data=said)
 
 
 @task(task_run_name="publish", **OUTSIDE)
@@ -66,6 +79,7 @@ def recommend(
     workplace.end_with_worker()
     params = load_params(root / layout.PARAMS)
     find_newcomers(root, params)
+    foretell(root)
     published = publish(root, params, k, exclude_seen)
     show(published)
     return Completed(

@@ -12,6 +12,7 @@ from recgan.core.files import read_json
 from recgan.core.layout import BEHAVIOUR, BEHAVIOUR_METRICS, KEPT
 from recgan.daily import behaviour as module
 from recgan.daily.behaviour import Events, behaviour, events_of, forecast, inputs, outcome, quality
+from recgan.daily.foretold import days_of, foretold_for
 from recgan.data.events import EVENTS, Tables, write_tables
 from recgan.data.sources.shop import ShopSource, simulate_shop
 
@@ -122,6 +123,28 @@ def test_the_command_writes_a_row_a_shopper_twice_the_same(tables, tmp_path):
     assert table["user_id"].to_pylist() == sorted(set(tables.events["user_id"].drop_null().to_pylist()))
     assert read_json(tmp_path / BEHAVIOUR_METRICS) == metrics
     assert set(metrics["test"]) == {"boosting", "logistic"}
+
+
+def test_lists_get_the_columns_of_the_events_they_are_made_from_and_of_no_others(tables, tmp_path, caplog):
+    assert foretold_for(tmp_path) is None
+    put(tables, tmp_path)
+    behaviour(tmp_path, 7)
+    assert days_of(tmp_path) == 7
+    table = pq.read_table(tmp_path / BEHAVIOUR)
+    first, second = table["user_id"][:2].to_pylist()
+    lists = pa.record_batch({"user_id": [second, second, "nobody", first], "rank": [1, 2, 1, 1]})
+    found = foretold_for(tmp_path).beside(lists)
+    assert found.column_names == ["user_id", "rank", "p_return", "p_cart", "p_purchase"]
+    for column in ("p_return", "p_purchase"):
+        of_first, of_second = table[column][:2].cast(pa.float32()).to_pylist()
+        assert found[column].to_pylist() == [of_second, of_second, None, of_first]
+        assert found[column].type == pa.float32()
+    write_tables(Tables(tables.events[:-1], tables.items, tables.users), tmp_path / KEPT)  # the log went on
+    assert foretold_for(tmp_path) is None
+    assert "behaviour.parquet is not of today's events" in caplog.text
+    pq.write_table(pa.table({"user_id": ["a"], "p_return": [0.5]}), tmp_path / BEHAVIOUR)  # made before
+    assert foretold_for(tmp_path) is None
+    assert days_of(tmp_path) is None
 
 
 def test_a_log_without_carts_has_no_such_column(tables, tmp_path):

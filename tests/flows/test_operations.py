@@ -163,7 +163,12 @@ def test_recommend_says_what_is_published(monkeypatch, unchanged, name):
     def no_champion(root, params):
         raise RecganError("no new products today")  # the lists go out all the same
 
+    def too_short(root, days):
+        raise RecganError(f"the log is too short for {days:g} days")  # nor does this keep them back
+
     monkeypatch.setattr(recommend.newcomers, "update_newcomers", no_champion)
+    monkeypatch.setattr(recommend.foretold, "days_of", lambda root: 9.0)
+    monkeypatch.setattr(recommend.behaviour, "behaviour", too_short)
     monkeypatch.setattr(recommend.recommendations, "recommend", publish)
     state = recommend.recommend(ROOT, k=5, return_state=True)
     assert (state.name, asked) == (name, [(ROOT, 5, None)])

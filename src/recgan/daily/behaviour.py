@@ -14,12 +14,12 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from recgan.core import layout
 from recgan.core.errors import RecganError
-from recgan.core.files import replacing, unchanged, write_json
+from recgan.core.files import unchanged, write_json
+from recgan.daily.foretold import md5_of_file, write_foretold
 from recgan.data.events import read_tables
 
 _log = logging.getLogger(__name__)
@@ -248,6 +248,7 @@ def behaviour(root: Path, days: float) -> dict[str, Any]:
         raise RecganError(f"days is {days:g}; look ahead by more than 0 days")
     with unchanged(root / layout.KEPT):
         events = events_of(read_tables(root / layout.KEPT).events)
+        md5 = md5_of_file(root / layout.KEPT / "events.parquet")
     end = float(events.time.max(initial=0))
     if end < (_LEAST_CUTS + 2) * days:
         raise RecganError(
@@ -262,8 +263,7 @@ def behaviour(root: Path, days: float) -> dict[str, Any]:
     chosen = min(kinds, key=lambda kind: sum(one["brier"] for one in measured["validation"][kind].values()))
     shoppers, found = forecast(events, end, days, chosen)
     table = pa.table({"user_id": pa.array(events.user_ids[shoppers], pa.string()), **found})
-    with replacing(root / layout.BEHAVIOUR) as file:
-        pq.write_table(table, file, compression="zstd")
+    write_foretold(table, root, days, md5)
     metrics = {"days": days, "shoppers": len(shoppers), "chosen": chosen, **measured}
     write_json(root / layout.BEHAVIOUR_METRICS, metrics)
     return metrics

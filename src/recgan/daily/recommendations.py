@@ -18,6 +18,7 @@ from scipy.sparse import csr_array
 
 from recgan.core import layout
 from recgan.core.errors import RecganError
+from recgan.daily.foretold import Foretold, foretold_for
 from recgan.daily.lists import answers
 from recgan.daily.newcomers import newcomers_for
 from recgan.daily.publish import METADATA, about, build, drop_parts, publishing, put_in_place
@@ -48,7 +49,9 @@ SCHEMA = pa.schema(
         "new": pa.bool_(),  # True for a product that the version was not trained on (recgan newcomers)
     }
 )
-"""One row a shopper and item, sorted by user_id and rank; one row group for some thousand shoppers."""
+"""One row a shopper and item, sorted by user_id and rank; one row group for some thousand shoppers.
+
+Where `recgan behaviour` has read the same events, its columns stand behind these."""
 
 _PART_SHOPPERS = 2**14
 _BLOCK_SCORES = 2**25  # scored at a time: 128 MiB, and ranking them takes six times as much
@@ -110,7 +113,7 @@ def recommend(
         item_ids = pa.array(features.items["item_id"].astype(str), pa.string())
         newest = newest_histories(features)
         del features  # half of the memory
-        shoppers = _Shoppers(newest, item_ids, part_shoppers)
+        shoppers, foretold = _Shoppers(newest, item_ids, part_shoppers), foretold_for(root)
         while True:
             champion = the_champion(client, name)
             newcomers = newcomers_for(root, name, identify(champion))
@@ -123,6 +126,7 @@ def recommend(
                 "features_md5": md5,
                 "shoppers": len(newest.user_ids),
                 "newcomers": None if newcomers is None else newcomers.md5,
+                "behaviour": None if foretold is None else foretold.md5,
             }
             before = about(target)
             if before is not None and before | content == before:
@@ -130,7 +134,7 @@ def recommend(
                 log.info("%s is up to date: version %s", target, champion.version)
                 return Published(target, before, True)
             content["created"] = datetime.now(UTC).isoformat(timespec="seconds")
-            whole = _build(target, content, shoppers, newcomers)
+            whole = _build(target, content, shoppers, newcomers, foretold)
             with critical_section(root, name):  # a promotion or a rollback comes before this, or after
                 holder = current(client, name)
                 if holder is not None and identify(holder) == identify(champion):
@@ -163,12 +167,19 @@ class _Shoppers:
         return questions(csr_array(self.newest.user_items[part]), self.item_ids, ages)
 
 
-def _build(target: Path, content: dict[str, Any], shoppers: _Shoppers, newcomers: Newcomers | None) -> Path:
+def _build(
+    target: Path,
+    content: dict[str, Any],
+    shoppers: _Shoppers,
+    newcomers: Newcomers | None,
+    foretold: Foretold | None,
+) -> Path:
     """Ask the version that `content` names for all shoppers and write the whole beside the target."""
     name, version = content["name"], content["version"]
     stable = {key: value for key, value in content.items() if key != "created"}
     key = hashlib.sha256(json.dumps([stable, shoppers.part_shoppers]).encode()).hexdigest()[:16]
-    schema = SCHEMA.with_metadata({METADATA: json.dumps(content).encode()})
+    columns = [*SCHEMA, *(foretold.columns if foretold else ())]
+    schema = pa.schema(columns, {METADATA: json.dumps(content).encode()})
     new = pa.array([] if newcomers is None else newcomers.item_ids, pa.string())
     try:
         with _answering(content, newcomers) as (answer, n_items):
@@ -178,13 +189,12 @@ def _build(target: Path, content: dict[str, Any], shoppers: _Shoppers, newcomers
             def compute(part: int) -> pa.Table:
                 rows = shoppers.rows(part)
                 blocks = (rows[start : start + block] for start in range(0, len(rows), block))
-                return pa.Table.from_batches(
-                    [
-                        _long(few_ids, answer(few_ids, shoppers.asked(few)), version, new)
-                        for few in blocks
-                        for few_ids in (user_ids[few.start : few.stop],)
-                    ]
-                )
+                lists = [
+                    _long(few_ids, answer(few_ids, shoppers.asked(few)), version, new)
+                    for few in blocks
+                    for few_ids in (user_ids[few.start : few.stop],)
+                ]
+                return pa.Table.from_batches([foretold.beside(one) for one in lists] if foretold else lists)
 
             return build(target, key, shoppers.parts, compute, schema)
     except (NoAnswerError, DamagedPackageError) as fault:
