@@ -108,7 +108,8 @@ def test_a_detectable_difference_is_the_gates():
 
 def test_too_few_shoppers_are_said_to_be_hopeless():
     assert enough(19, 20, 0.05).startswith("HOPELESS")
-    few, some = enough(60, 20, 0.05), enough(100, 20, 0.05)
+    few, some, many = (enough(shoppers, 20, 0.05) for shoppers in (60, 110, 900))
     assert "difference in NDCG@10 of 0.076" in few  # 2.8016 · 0.21 / √60
-    assert "97 show it" in few  # (2.8016 · 0.21 / 0.06)² = 96.1
-    assert "will show" in some
+    assert "only a large one will show" in few
+    assert "a small one may not show" in some
+    assert "every one of them would show" in many  # (2.8016 · 0.21 / 0.02)² = 865

@@ -186,7 +186,22 @@ def test_stars_beyond_five_have_a_range_of_their_own(tmp_path):
     text = "user,item,at,rating\na,x,1714557600,10\nb,y,1714557601,2\n"
     proposal = proposed(tmp_path, text)
     assert proposal.ingest["event"] == "rating"
-    assert proposal.validate["values"] == {"rating": {"low": 2.0, "high": 10.0}}
+    assert proposal.validate["values"]["rating"] == {"low": 2.0, "high": 10.0}
+
+
+def test_ranges_hold_what_the_export_has(tmp_path):
+    text = (
+        "user,item,at,quantity,price\na,x,1714557600,0.25,0.004\nb,y,1714557601,1824,5\nb,y,1714557602,-3,0\n"
+    )
+    proposal = proposed(tmp_path, text)
+    assert proposal.validate["values"]["purchase"] == {"low": 0.1, "high": 10_000}
+    assert proposal.validate["price"] == {"low": 0.001, "high": 100_000}
+    assert "value_out_of_range" not in proposal.reasons
+    assert (
+        proposed(tmp_path, text.replace("1824", "18").replace("0.", "2."))
+        .validate.keys()
+        .isdisjoint({"values", "price"})
+    )
 
 
 def test_the_preview_shows_rows_and_what_is_left_out(tmp_path):

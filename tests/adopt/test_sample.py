@@ -65,6 +65,7 @@ def test_a_blank_is_nothing_and_a_short_row_too(tmp_path):
         (b'{"user": 1}', "is JSON; export it as CSV or Parquet"),
         (b"user\n1\n2\n", "has 1 column(s): user; an event needs three"),
         (b"user,item,at\n", "has a header but no rows"),
+        (b"196\t242\t3\t881250949\n", "has no header: its first line has 196 in the place of a name"),
     ],
 )
 def test_what_is_no_export_is_one_clear_error(tmp_path, content, message):

@@ -103,7 +103,9 @@ def adopt(
     target.parent.mkdir(parents=True, exist_ok=True)
     write_text(target, text)
     if fault is not None:
-        raise RecganError(f"{target} is written, but will not do yet, as its check says:\n{fault}")
+        raise RecganError(
+            f"{target} is written, but will not do yet. Mend it, or the export, as its check says:\n{fault}"
+        )
     shoppers = figures["test"]["users"]
     print(f"  it holds: {shoppers:,} shoppers in the test window")
     print("\n" + enough(shoppers, base.register_.gate.min_users, base.register_.gate.alpha))

@@ -1,7 +1,6 @@
 """What is no event or no product: cancelled orders, guests without a number, postage, gift cards."""
 
 import re
-from collections.abc import Mapping
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -17,15 +16,16 @@ _NO_PRODUCT = re.compile(
     r"\b(shipping|postage|post|delivery|freight|porto|versand(kosten)?|lieferung|handling|packing|verpackung"
     r"|gift ?cards?|gift ?vouchers?|gift ?certificates?|vouchers?|(geschenk)?gutscheine?|geschenkkarten?"
     r"|gift ?wrap(ping)?|geschenkverpackung|tips?|trinkgeld|donations?|spenden?|discounts?|rabatt|coupons?"
-    r"|fees?|gebuhr(en)?|surcharge|bank charges|insurance|deposit|pfand|adjustment|manual"
-    r"|correction|storno)\b"
+    r"|fees?|gebuhr(en)?|surcharge|bank charges|insurance|deposit|pfand|adjust(ment)?|manual"
+    r"|correction|storno|carriage|commission|bad debt|samples?|muster)\b"
 )
 _BESIDE = re.compile(
     r"\b(standard|express|free|kostenlos|next day|same day|day|international|domestic|worldwide|economy"
     r"|priority|tracked|signed|first class|second class|royal mail|dhl|ups|usps|dpd|gls|hermes|fedex|post nl"
     r"|ground|and|und|for|fur|by|in|per|the|a|of|cost|costs|charges?|digital|e|mail|email|online|store|credit"
-    r"|payment|eur|euro|usd|gbp|chf|dollars?|pounds?|\d+)\b"
+    r"|payment|amazon|ebay|paypal|dotcom|eur|euro|usd|gbp|chf|dollars?|pounds?|\d+)\b"
 )
+_OFTEN = 0.001  # share of rows from which what costs nothing is no write-off of one piece
 
 
 def rules(
@@ -115,9 +115,11 @@ def _without_accents(text: str) -> str:
 
 
 def _always_free(tables: Tables) -> set[str]:
-    priced = tables.events.filter(pc.is_valid(tables.events["price"]))
-    if not priced.num_rows:
-        return set()
-    dearest: Mapping[str, list[float]] = priced.group_by("item_id").aggregate([("price", "max")]).to_pydict()
-    pairs = zip(dearest["item_id"], dearest["price_max"], strict=True)
-    return {str(item) for item, price in pairs if item is not None and price == 0}
+    """Return items that are often in an order and never cost anything: samples, leaflets."""
+    sold = tables.events.filter(
+        pc.and_(pc.is_valid(tables.events["price"]), pc.is_valid(tables.events["item_id"]))
+    )
+    prices = sold.group_by("item_id").aggregate([("price", "max"), ("price", "count")])
+    often = max(2, _OFTEN * tables.events.num_rows)
+    free = pc.and_(pc.equal(prices["price_max"], 0), pc.greater_equal(prices["price_count"], often))
+    return set(prices.filter(free)["item_id"].to_pylist())

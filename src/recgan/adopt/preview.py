@@ -10,6 +10,7 @@ from recgan.core.redact import shown
 from recgan.data.sources.csv_format import DELIMITERS
 
 _ROWS = 10
+_ITEMS = 20  # that are named
 _WIDTH = 24  # characters of a value
 _WHY = {
     "null_user": "without a customer, as guests' are",
@@ -47,6 +48,8 @@ def lines(proposal: Proposal) -> Iterator[str]:
         yield f"  every row is a {proposal.kinds.event}"
     elif proposal.kinds.names:
         yield "  " + ", ".join(f"{theirs} is a {ours}" for theirs, ours in proposal.kinds.names.items())
+    if proposal.kinds.others:
+        yield f"  other events are left out: {', '.join(map(shown, proposal.kinds.others[:8]))}"
     yield ""
     yield "The first rows, as recgan has them:"
     yield from _table(proposal)
@@ -91,13 +94,14 @@ def _left_out(proposal: Proposal) -> Iterator[str]:
         )
         yield f"  {proposal.left_out:>9,} rows where {whose}"
     for reason, rows in sorted(proposal.reasons.items(), key=lambda pair: -pair[1]):
-        others = ", ".join(map(shown, proposal.kinds.others[:8])) if reason == "unknown_event" else ""
-        yield f"  {rows:>9,} rows {_WHY.get(reason, reason)}" + (f": {others}" if others else "")
+        yield f"  {rows:>9,} rows {_WHY.get(reason, reason)}"
     counts = {
         c["values"]: c["counts"] for c in pc.value_counts(proposal.tables.events["item_id"]).to_pylist()
     }
-    for item, why in proposal.no_products.items():
+    for item, why in list(proposal.no_products.items())[:_ITEMS]:
         yield f"            {shown(item)}: {shown(why)} ({counts.get(item, 0):,} rows)"
+    if len(proposal.no_products) > _ITEMS:
+        yield f"            and {len(proposal.no_products) - _ITEMS:,} more, which the file has"
     if proposal.no_products:
         yield "            (one of these is a product? --product ID; another is none? --not-product ID)"
     if not proposal.left_out and not proposal.reasons:

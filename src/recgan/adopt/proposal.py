@@ -1,5 +1,6 @@
 """From an export to the parameters that read it."""
 
+import math
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -113,7 +114,7 @@ def propose(export: Export, base: Params, given: Given, ask: Ask) -> Proposal:
         ingest["time_format"] = written.written
     source = OwnFilesSource.model_validate(base.ingest.model_dump() | ingest)
     tables = read(source, export.path)
-    validate = _ratings(tables)
+    validate = _ranges(tables, base.validate_)
     nothing = left_out.no_products(tables, given)
     if nothing:
         validate["not_products"] = list(nothing)
@@ -185,13 +186,42 @@ def _decimal(table: pa.Table, columns: Columns) -> str:
     return "."
 
 
-def _ratings(tables: Tables) -> dict[str, Any]:
-    """Propose `validate.values` where ratings are no stars from one to five."""
-    stars = tables.events.filter(pc.equal(tables.events["event"], "rating"))["value"]
-    span = pc.min_max(stars).as_py()
-    if span["min"] is None or (span["min"] >= 1 and span["max"] <= 5):
-        return {}
-    return {"values": {"rating": {"low": span["min"], "high": span["max"]}}}
+def _ranges(tables: Tables, limits: ValidateParams) -> dict[str, Any]:
+    """Propose ranges of values and prices that hold what this export has, where the usual ones do not.
+
+    Stars get the range that they have. Quantities and prices get the next power of ten; what is zero or less
+    is for other rules.
+    """
+    proposed: dict[str, Any] = {}
+    values = {kind: held.model_dump() for kind, held in limits.values.items()}
+    event, value, price = (tables.events[name] for name in ("event", "value", "price"))
+    for kind in ("rating", "purchase"):
+        least, most = _span(value.filter(pc.equal(event, kind)), positive=kind == "purchase")
+        if least is None or (values[kind]["low"] <= least and most <= values[kind]["high"]):
+            continue
+        wide = _widened(values[kind], least, most)
+        proposed["values"] = values = values | {
+            kind: wide if kind == "purchase" else {"low": least, "high": most}
+        }
+    least, most = _span(price, positive=True)
+    if limits.price is not None and least is not None:
+        held = limits.price.model_dump()
+        if (wide := _widened(held, least, most)) != held:
+            proposed["price"] = wide
+    return proposed
+
+
+def _span(column: pa.ChunkedArray, positive: bool) -> tuple[Any, Any]:
+    column = column.filter(pc.is_finite(column))
+    span = pc.min_max(column.filter(pc.greater(column, 0)) if positive else column).as_py()
+    return span["min"], span["max"]
+
+
+def _widened(held: dict[str, float], least: float, most: float) -> dict[str, float]:
+    return {
+        "low": held["low"] if least >= held["low"] else 10.0 ** math.floor(math.log10(least)),
+        "high": held["high"] if most <= held["high"] else 10.0 ** math.ceil(math.log10(most)),
+    }
 
 
 def _expected(

@@ -4,6 +4,7 @@ import codecs
 import csv
 import gzip
 import io
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,6 +75,11 @@ def look(paths: Sequence[Path], delimiter: str | None = None, encoding: str | No
     else:
         name = encoding or _encoding(files)
         header, read, mark = _csv_rows(first, name, delimiter)
+        if value := next((cell for cell in header if re.fullmatch(r"-?\d+([.,]\d+)?", cell.strip())), None):
+            raise RecganError(
+                f"{first} has no header: its first line has {value} in the place of a name; add a line "
+                "with the columns' names on top"
+            )
         written = CsvFormat.model_validate({"delimiter": mark, "encoding": name, "decimal": "."})
         columns = header
         rows = {

@@ -13,7 +13,8 @@ _SHARE = 0.4  # of the log that both windows may take
 _SPREAD = (0.1, 0.21)
 """Standard deviation over shoppers of the difference in NDCG@10: of two good recommenders, and of one and
 best sellers (docs/experiments/how-much-data.md)."""
-_WIN = 0.06  # the smallest difference to best sellers there
+_WINS = (0.02, 0.17)
+"""The smallest and the largest difference in NDCG@10 to best sellers there."""
 
 
 @dataclass(frozen=True)
@@ -107,14 +108,16 @@ def enough(shoppers: int, min_users: int, level: float) -> str:
             "features.split.test_days."
         )
     close, far = (detectable(shoppers, spread, level) for spread in _SPREAD)
-    wanted = math.ceil((detectable(1, _SPREAD[1], level) / _WIN) ** 2)
-    verdict = (
-        f"A win over best sellers as large as those measured so far, from {_WIN} on, will show."
-        if far <= _WIN
-        else f"A win over best sellers of {_WIN}, as measured so far, may not show; {wanted} show it."
+    least, most = _WINS
+    show = (
+        "every one of them would show"
+        if far <= least
+        else "a small one may not show"
+        if far <= math.sqrt(least * most)
+        else "only a large one will show"
     )
     return (
         f"With {shoppers:,} shoppers in the test window, four of five tests find a difference in NDCG@10 of "
         f"{far:.3f} between a recommender and best sellers, and of {close:.3f} between two good recommenders "
-        f"(2.8 standard errors). {verdict}"
+        f"(2.8 standard errors). Wins over best sellers that were measured are {least} to {most}: {show}."
     )

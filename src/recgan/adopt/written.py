@@ -53,6 +53,8 @@ def example(proposal: Proposal, name: str, content: dict[str, Any], base: str, p
     for key, value in proposal.validate.items():
         draft.put(f"validate.{key}", value)
     draft.comments["validate.not_products"] = "see that nobody misses one of these"
+    draft.comments["validate.values"] = "as far as this export goes"
+    draft.comments["validate.price"] = "as far as this export goes"
     draft.comments["validate.expected"] = "left out as a matter of course; the quarantine counts them"
     draft.comments["validate.min_events"] = "half of this export: a cut-off one stops the night"
     draft.comments["validate.max_user_share"] = "few shoppers: one of them has a large share"
@@ -70,8 +72,8 @@ def _put_sizes(draft: Draft, proposal: Proposal) -> None:
     sizes = proposal.sizes
     if sizes is None:
         return
-    if "values" in proposal.validate:
-        stars = proposal.validate["values"]["rating"]
+    stars = proposal.validate.get("values", {}).get("rating", draft.base["validate"]["values"]["rating"])
+    if stars != draft.base["validate"]["values"]["rating"]:
         liking = round(stars["low"] + 0.75 * (stars["high"] - stars["low"]), 2)
         draft.put("features.min_rating", liking, "from three quarters of the scale on it is a liking")
     draft.put("features.min_user_items", sizes.min_user_items, "few shoppers have three products")

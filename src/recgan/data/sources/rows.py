@@ -80,7 +80,7 @@ def rows_left_out(table: pa.Table, rules: Mapping[str, Sequence[str]], where: st
         kinds = ", ".join(f"{count['counts']:,} {shown(str(count['values']))}" for count in found[:5])
         more = f" and {len(found) - 5:,} other values" if len(found) > 5 else ""
         rows = sum(count["counts"] for count in found)
-        said = f": {kinds}{more}" if rows else ""
+        said = f": {kinds}{more}" if rows and values else ""
         logger.info("%s, column %s: %s rows are left out%s", where, name, f"{rows:,}", said)
         out = pc.or_(out, matching)
     if pc.all(out).as_py():
