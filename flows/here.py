@@ -3,6 +3,7 @@
 import atexit
 import logging
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -25,12 +26,16 @@ from recgan.core.errors import RecganError, Unavailable
 T = TypeVar("T")
 
 
-class OneLinePerFault(logging.Filter):
-    """Drop the traceback records of errors that are written for the reader: the state says the same."""
+class ErrorOnce(logging.Filter):
+    """Leave an error to the end of the run: Prefect logs it in each task and flow that it passes through."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Keep every record but those that carry a RecganError."""
-        return not (record.exc_info and isinstance(record.exc_info[1], RecganError))
+        """Drop the records of raised errors, and cut a failed state to its name."""
+        if record.exc_info:
+            return False
+        if ended := re.match(r"Finished in state (Failed|TimedOut|Crashed)(?=\()", record.getMessage()):
+            record.msg, record.args = ended[0], ()
+        return True
 
 
 def run_here(
@@ -44,7 +49,7 @@ def run_here(
         check: raises a RecganError where a server need not be started first to know it.
     """
     for name in ("prefect.flow_runs", "prefect.task_runs"):
-        logging.getLogger(name).addFilter(OneLinePerFault())
+        logging.getLogger(name).addFilter(ErrorOnce())
     server = ExitStack()
     # Prefect sends the last logs and events while the interpreter ends, just before this.
     atexit.register(server.close)

@@ -15,6 +15,7 @@ from prefect.states import Completed, State  # noqa: E402
 
 from flows import summary  # noqa: E402
 from flows.here import run_here  # noqa: E402
+from flows.names import named  # noqa: E402
 from flows.promotion import judge, promote, register  # noqa: E402
 from flows.retrain import push  # noqa: E402
 from flows.stages import run_stage, stage_order  # noqa: E402
@@ -57,7 +58,7 @@ def publish(root: Path, params: ImagesParams, promotion: Promotion) -> None:
     )
 
 
-@flow(name="images", flow_run_name="images")
+@flow(name="images", flow_run_name=named("images", load_images_params))
 def images(root: Path = Path()) -> State[Promotion]:
     """Bring every stage up to date, register the generator, and promote it if the gate lets it pass.
 
@@ -67,14 +68,18 @@ def images(root: Path = Path()) -> State[Promotion]:
     # Not the lock of the recommender's stages: neither chain writes what the other reads.
     with alone(root / ".recgan/images.lock", "images", get_run_logger().info):
         params = load_images_params(root)
-        for stage in stage_order(root, STAGES):
-            bring_up_to_date.with_options(name=stage, task_run_name=stage)(stage, root, params)
-        picture_taste(root, params)
+        states: dict[str, State[str]] = {}
+        for stage, needs in stage_order(root, STAGES).items():
+            task = bring_up_to_date.with_options(name=stage, task_run_name=stage)
+            after = [states[one] for one in needs]
+            states[stage] = task(stage, root, params, return_state=True, wait_for=after)
+            states[stage].result()  # raises what failed
+        picture_taste(root, params, wait_for=list(states.values()))
         domain = Generators(root, params)
-        registered = register(domain)
-        judgement = judge(domain, registered.version)
+        registered = register(domain, wait_for=list(states.values()))
+        judgement = judge(domain, registered.version, wait_for=[registered])
         promotion = promote(domain, registered.version, judgement)
-        push(root)
+        push(root, wait_for=[promotion])
         publish(root, params, promotion)
     return Completed(
         name=summary.state_name(promotion), message=summary.sentence(params, promotion), data=promotion

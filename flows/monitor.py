@@ -18,6 +18,7 @@ from prefect.states import Completed, State  # noqa: E402
 from flows import workplace  # noqa: E402
 from flows.deployments import RETRAIN, of_this_project  # noqa: E402
 from flows.here import run_here  # noqa: E402
+from flows.names import named  # noqa: E402
 from flows.outside import OUTSIDE, told_cleanly  # noqa: E402
 from flows.retrain import retrain  # noqa: E402
 from recgan.daily import monitor as watch  # noqa: E402
@@ -56,7 +57,7 @@ def retrain_where_due(root: Path, report: watch.Report, act: bool) -> None:
         get_run_logger().info("started the deployment %s", RETRAIN)
 
 
-@flow(name="monitor", flow_run_name="monitor")
+@flow(name="monitor", flow_run_name=named("monitor"))
 def monitor(root: Path = Path(), act: bool = True) -> State[watch.Report]:
     """Compare what is new with what the champion knew, and retrain where a limit is passed.
 

@@ -15,6 +15,7 @@ from prefect.states import Completed, State  # noqa: E402
 
 from flows import workplace  # noqa: E402
 from flows.here import run_here  # noqa: E402
+from flows.names import named  # noqa: E402
 from flows.outside import OUTSIDE, told_cleanly  # noqa: E402
 from recgan.core.errors import RecganError, Unavailable  # noqa: E402
 from recgan.daily import behaviour, foretold, newcomers, recommendations  # noqa: E402
@@ -65,7 +66,7 @@ def show(published: recommendations.Published) -> None:
     )
 
 
-@flow(name="recommend", flow_run_name="recommend")
+@flow(name="recommend", flow_run_name=named("recommend"))
 def recommend(
     root: Path = Path(), k: int | None = None, exclude_seen: bool | None = None
 ) -> State[recommendations.Published]:

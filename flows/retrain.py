@@ -1,6 +1,7 @@
 """Retrain: every stage, then register, the gate, promotion, and what people read about it."""
 
 import sys
+from collections.abc import Iterable
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -19,12 +20,14 @@ from pydantic import Field  # noqa: E402
 
 from flows import summary, workplace  # noqa: E402
 from flows.here import run_here  # noqa: E402
+from flows.names import named  # noqa: E402
 from flows.outside import OUTSIDE, told_cleanly  # noqa: E402
 from flows.promotion import judge, promote, register  # noqa: E402
 from flows.stages import push_cache, run_stage, stage_order  # noqa: E402
 from recgan.core.alone import alone  # noqa: E402
 from recgan.core.errors import RecganError, Unavailable  # noqa: E402
 from recgan.data.freshness import check_freshness  # noqa: E402
+from recgan.data.sources.catalogue import check_source  # noqa: E402
 from recgan.package.store import Recommenders, retraining  # noqa: E402
 from recgan.recommenders.catalogue import TRAINED  # noqa: E402
 from recgan.recommenders.skipped import skip, skipped  # noqa: E402
@@ -93,10 +96,35 @@ def worktree(root: Path, ref: str) -> Path:
     return workplace.prepare(root, "retrain", ref)
 
 
-def through_the_gate(domain: Recommenders) -> Promotion:
-    """Register a candidate, let the gate judge it, and promote it if it passes."""
-    registered = register(domain)
-    return promote(domain, registered.version, judge(domain, registered.version))
+def run_stages(place: Path, params: Params, timeout: float) -> list[State[str]]:
+    """Bring every stage up to date, one after the other; Prefect's graph shows which waits for which.
+
+    Args:
+        place: the project, or the worktree of scheduled runs.
+        params: of it.
+        timeout: of a stage, in seconds.
+    """
+    states: dict[str, State[str]] = {}
+    for stage, needs in stage_order(place).items():
+        task = (train_candidate if stage.startswith("train@") else bring_up_to_date).with_options(
+            name=stage, task_run_name=stage, timeout_seconds=timeout
+        )
+        after = [states[one] for one in needs]
+        states[stage] = task(stage, place, params, return_state=True, wait_for=after)
+        states[stage].result()  # raises what failed
+    return list(states.values())
+
+
+def through_the_gate(domain: Recommenders, after: Iterable[object]) -> Promotion:
+    """Register a candidate, let the gate judge it, and promote it if it passes.
+
+    Args:
+        domain: with the candidate.
+        after: states and results of what came before, for Prefect's graph.
+    """
+    registered = register(domain, wait_for=after)
+    judgement = judge(domain, registered.version, wait_for=[registered])
+    return promote(domain, registered.version, judgement)
 
 
 def both(refreshed: Promotion | None, challenged: Promotion) -> Promotion:
@@ -125,7 +153,7 @@ def both(refreshed: Promotion | None, challenged: Promotion) -> Promotion:
     return replace(told, champion=challenged.champion, decision=replace(told.decision, reasons=reasons))
 
 
-@flow(name="retrain", flow_run_name="retrain")
+@flow(name="retrain", flow_run_name=named("retrain"))
 def retrain(
     root: Path = Path(),
     isolated: bool = False,
@@ -147,17 +175,15 @@ def retrain(
         if isolated:
             worktree(root, ref)
         params = load_params(place / "params.yaml")
-        for stage in stage_order(place):
-            timed = (train_candidate if stage.startswith("train@") else bring_up_to_date).with_options(
-                name=stage, task_run_name=stage, timeout_seconds=60 * stage_timeout_minutes
-            )
-            timed(stage, place, params)
+        done = run_stages(place, params, 60 * stage_timeout_minutes)
         # Refreshed first, so that the challenger has to be better than what the champion is tonight.
         own = retraining(place, params)
-        refreshed = None if own is None else through_the_gate(own)
-        promotion = both(refreshed, through_the_gate(Recommenders(place, params)))
-        push(place)
-        publish(place, params, promotion)
+        refreshed = None if own is None else through_the_gate(own, done)
+        challenged = through_the_gate(Recommenders(place, params), [*done, *filter(None, [refreshed])])
+        promotion = both(refreshed, challenged)
+        pushed = push(place, return_state=True, wait_for=[challenged])
+        pushed.result()
+        publish(place, params, promotion, wait_for=[challenged, pushed])
     return Completed(
         name=summary.state_name(promotion), message=summary.sentence(params, promotion), data=promotion
     )
@@ -169,8 +195,18 @@ def main() -> int:
     return run_here(
         lambda: retrain(root, return_state=True),
         lambda promotion: summary.closing(root, load_params(root / layout.PARAMS), promotion),
-        check=lambda: load_params(root / layout.PARAMS),
+        check=lambda: check(root),
     )
+
+
+def check(root: Path) -> None:
+    """Refuse what is known to fail before a server is started for it.
+
+    Raises:
+        RecganError: the parameters have a fault, or a file that they name is missing.
+    """
+    ingest = load_params(root / layout.PARAMS).ingest
+    check_source(ingest, root / ingest.path)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from prefect.runtime import flow_run  # noqa: E402
 from prefect.states import Completed, State  # noqa: E402
 
 from flows.here import run_here  # noqa: E402
+from flows.names import named  # noqa: E402
 from flows.outside import OUTSIDE, told_cleanly  # noqa: E402
 from recgan.daily.recommendations import live_now  # noqa: E402
 from recgan.package.store import Recommenders  # noqa: E402
@@ -37,7 +38,7 @@ def show(text: str) -> None:
     create_markdown_artifact(text, key="rollback", description="What is live now")
 
 
-@flow(name="rollback", flow_run_name="rollback")
+@flow(name="rollback", flow_run_name=named("rollback"))
 def rollback(reason: str, by: str | None = None, root: Path = Path()) -> State[Rollback]:
     """Make the champion before the champion again.
 

@@ -42,8 +42,8 @@ _HINTS = (
 """What DVC tells a person after every stage; in a flow run's log it buries the rest."""
 
 
-def stage_order(root: Path, file: str = "dvc.yaml") -> list[str]:
-    """Read the names of the stages from dvc.yaml, each after the ones whose outputs it depends on.
+def stage_order(root: Path, file: str = "dvc.yaml") -> dict[str, list[str]]:
+    """Read the stages from dvc.yaml with those whose outputs each depends on, which come before it.
 
     Raises:
         RecganError: dvc.yaml is missing or its stages depend on each other in a circle.
@@ -73,7 +73,7 @@ def stage_order(root: Path, file: str = "dvc.yaml") -> list[str]:
         for name, stage in stages.items()
     }
     try:
-        return list(TopologicalSorter(needs).static_order())
+        return {name: needs[name] for name in TopologicalSorter(needs).static_order()}
     except CycleError as error:
         circle = " → ".join(error.args[1])
         raise RecganError(f"{file}: the stages {circle} depend on each other; break the circle") from None
@@ -117,10 +117,11 @@ def run_stage(
     Raises:
         RecganError: the stage failed; the message is what it said.
     """
+    told = _before_its_error(on_line)
     waits_for = None
     command = ["repro", "--single-item", *(["--force"] if force else []), stage]
     while True:
-        code, said = run_dvc(command, root, on_line, variables)
+        code, said = run_dvc(command, root, told, variables)
         busy = holder(said) if code != 0 else None
         if busy is None:
             break
@@ -133,6 +134,19 @@ def run_stage(
         raise RecganError(_failure(stage, code, said))
     unchanged = any("didn't change, skipping" in line for line in said)
     return Outcome.UNCHANGED if unchanged else Outcome.RAN
+
+
+def _before_its_error(on_line: Callable[[str], None]) -> Callable[[str], None]:
+    """Hand on a stage's lines up to its error, which is what `run_stage` raises: nobody reads it twice."""
+    failed = False
+
+    def told(line: str) -> None:
+        nonlocal failed
+        failed = failed or line.startswith(("error: ", "ERROR: "))
+        if not failed:
+            on_line(line)
+
+    return told
 
 
 def push_cache(root: Path, on_line: Callable[[str], None]) -> bool:

@@ -158,9 +158,9 @@ def replicate(root: Path = Path()) -> None:
 def evaluate(root: Path = Path()) -> None:
     """Take the best candidate on validation, rank the test users with all, compare, write the report.
 
-    Users with nothing held out are left out, and counted in the summary. Writes metrics/evaluation.json,
-    data/evaluation (per_user.parquet, rankings.npz, summary.json), reports/curves.csv (the challenger's),
-    reports/evaluation.md and reports/evaluation.html.
+    Users with nothing held out are left out, and counted in the summary. Writes metrics/headline.json,
+    metrics/evaluation.json, data/evaluation (per_user.parquet, rankings.npz, summary.json),
+    reports/curves.csv (the challenger's), reports/evaluation.md and reports/evaluation.html.
 
     Raises:
         RecganError: an input is missing or does not fit the features, every candidate was skipped, or no
@@ -170,6 +170,7 @@ def evaluate(root: Path = Path()) -> None:
 
     from recgan.evaluation.candidates import read_candidates
     from recgan.evaluation.evaluate import evaluate, flat_metrics
+    from recgan.evaluation.headline import headline
     from recgan.evaluation.page import page
     from recgan.evaluation.replications import read_replications
     from recgan.evaluation.report import comparison_table, report
@@ -218,6 +219,8 @@ def evaluate(root: Path = Path()) -> None:
         write_json(folder / "summary.json", summary)
     curves = root / layout.CANDIDATE_CURVES / f"{summary['challenger']}.csv"
     write_text(root / layout.CURVES, curves.read_text(encoding="utf-8"))
+    quality = root / layout.VALIDATION_METRICS
+    write_json(root / layout.HEADLINE, headline(summary, read_json(quality) if quality.exists() else None))
     write_json(root / layout.EVALUATION_METRICS, flat_metrics(summary))
     write_text(root / layout.EVALUATION_TEXT, report(summary))
     write_text(root / layout.EVALUATION_PAGE, page(root))

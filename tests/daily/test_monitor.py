@@ -11,7 +11,7 @@ import pytest
 
 from recgan.core.errors import RecganError
 from recgan.core.files import read_json, write_json
-from recgan.daily.monitor import Observation, Report, decide, monitor
+from recgan.daily.monitor import Observation, Report, as_markdown, decide, monitor, outcome
 from recgan.daily.publish import METADATA
 from recgan.daily.recommendations import SCHEMA, target_path
 from recgan.data.events import EVENTS, ITEMS, USERS, Tables, write_tables
@@ -120,7 +120,8 @@ def test_from_steady_to_drifted(shop, named, before):
     name, rng, client = named.register_.name, np.random.default_rng(1), connect()
     # Nothing is newer, nothing published: nothing to say, and no reason to retrain.
     idle = monitor(shop, named)
-    assert (idle.retrain, idle.reasons) == (False, ("Nothing is beyond its limit.",))
+    assert (idle.retrain, idle.reasons) == (False, ("Nothing could be compared.",))
+    assert (outcome(idle), "drift was not measured" in as_markdown(idle, LIMITS)) == ("NotCompared", True)
     assert (idle.observation.drift, idle.observation.shares) == ({}, {})
     assert "0 events are newer" in idle.observation.notes[0]
     assert "nothing is published" in idle.observation.notes[1]

@@ -13,6 +13,7 @@ from scipy.sparse import csr_array
 from recgan.core.errors import RecganError
 from recgan.evaluation.days import day_by_day
 from recgan.evaluation.evaluate import measure
+from recgan.evaluation.headline import headline
 from recgan.evaluation.report import evaluation_table
 from recgan.evaluation.settings import EvaluateParams
 from recgan.evaluation.significance import intervals
@@ -193,6 +194,29 @@ def test_two_evaluations_write_the_same_bytes(project):
     first = {name: (project / name).read_bytes() for name in files}
     evaluate(root=project)
     assert {name: (project / name).read_bytes() for name in files} == first
+
+
+def test_the_headline_is_the_challengers_figures_beside_popularity(project):
+    """The dozen that DVC compares; validation has not run here, so nothing is known of the events."""
+    evaluate(root=project)
+    summary, found = read(project), json.loads((project / "metrics/headline.json").read_text())
+    measured = {name: one["metrics"] for name, one in summary["recommenders"].items()}
+    low, high = (summary["recommenders"][OURS]["intervals"]["ndcg_at_10"][end] for end in ("low", "high"))
+    assert found == {
+        "challenger": OURS,
+        "validation_ndcg": 0.4,
+        "ndcg": measured[OURS]["ndcg_at_10"],
+        "ndcg_low": low,
+        "ndcg_high": high,
+        "hit_rate": measured[OURS]["hr_at_10"],
+        "coverage": measured[OURS]["coverage_at_10"],
+        "popularity_ndcg": measured["popularity"]["ndcg_at_10"],
+        "k": 10,
+        "users": summary["users"],
+        "items": summary["items"],
+    }
+    quality = {"kept": 9, "quarantined": 1}
+    assert headline(summary, quality) == found | {"events": 9, "quarantined": 1}
 
 
 def test_what_is_bought_and_shown_is_told_by_popularity(project):

@@ -160,8 +160,19 @@ def make_project(root, params, good_tastes, order=None, expectations_passed=True
         json.dumps({"best_epoch": 2, "validation_ndcg": None})
     )
     (root / "metrics" / "evaluation.json").write_text(
-        json.dumps({"users": USERS, "cfgan.ndcg_at_10": 0.5, "ease.ndcg_at_10": 0.25})
+        json.dumps(
+            {
+                "users": USERS,
+                "cfgan.ndcg_at_5": 0.5,
+                "cfgan.ndcg_at_10": 0.5,
+                "cfgan.ndcg_at_10_low": 0.25,
+                "cfgan.head_items.ndcg_at_10": 0.5,
+                "ease.ndcg_at_5": 0.25,
+                "ease.ndcg_at_10": 0.25,
+            }
+        )
     )
+    (root / "metrics" / "features.json").write_text(json.dumps({"log": {"end": "2026-01-31T23:00:00+00:00"}}))
     (root / "reports" / "curves.csv").write_text("epoch,g_loss,ndcg@10\n1,1.5,\n2,1.25,0.5\n")
     write_lock(root)
     return root

@@ -220,6 +220,9 @@ def test_a_run_holds_params_metrics_curves_reports_and_lineage(client, named, tm
     curve = client.get_metric_history(registered.run_id, "curves/g_loss")
     assert [(point.step, point.value) for point in curve] == [(1, 1.5), (2, 1.25)]
     assert run.data.metrics["curves/ndcg_at_10"] == 0.5
+    assert not [name for name in run.data.metrics if "ndcg_at_5" in name or "head_items" in name]
+    assert run.data.metrics["ndcg_at_10_low"] == 0.25
+    assert run.info.run_name == "cfgan, events until 2026-01-31"
     artifacts = {
         file.path
         for folder in (None, "reports", "metrics")

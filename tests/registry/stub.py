@@ -22,6 +22,7 @@ class Numbers:
     train_key: str = "1"
     asked: list[str] = field(default_factory=list)
     """Versions that were looked at."""
+    label = "a number, of no data"
     retrain = "make numbers"
     command = "numbers"
 

@@ -54,6 +54,14 @@ def test_a_decision_is_taken_again_while_what_it_depends_on_is_the_same(numbers,
     assert numbers.asked == ["2", "2"]
 
 
+def test_the_decision_is_the_description_of_version_and_run(client, numbers):
+    promote(numbers, "2", judge(numbers, "2"))
+    version = client.get_model_version(numbers.name, "2")
+    assert version.description.startswith("**The gate lets it pass.**")
+    assert version.description.endswith("|---|---|\n| ✓ | It is worth more. |")
+    assert client.get_run(version.run_id).data.tags["mlflow.note.content"] == version.description
+
+
 def test_the_better_of_two_promoters_always_ends_champion(client, numbers):
     for _ in range(50):
         race(client, numbers)

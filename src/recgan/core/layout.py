@@ -29,6 +29,8 @@ FEATURES_METRICS = METRICS / "features.json"
 CANDIDATE_METRICS = METRICS / "candidates"
 """A file for each candidate."""
 EVALUATION_METRICS = METRICS / "evaluation.json"
+HEADLINE = METRICS / "headline.json"
+"""The dozen figures that DVC compares; the files beside it are data."""
 
 REPORTS = Path("reports")
 VALIDATION_PAGE = REPORTS / "validation.html"

@@ -207,7 +207,14 @@ def decide(observation: Observation, limits: MonitorParams) -> Report:
     coverage = observation.shares.get("coverage")
     if coverage is not None and not coverage >= limits.min_coverage:
         reasons.append(f"{_NAMES['coverage']}: {coverage:.1%} is below {limits.min_coverage:.1%}")
-    return Report(observation, bool(reasons), tuple(reasons) or ("Nothing is beyond its limit.",))
+    return Report(observation, bool(reasons), tuple(reasons) or (_nothing(observation),))
+
+
+def _nothing(observation: Observation) -> str:
+    """Say that no limit is passed; of nothing one cannot say it."""
+    if observation.drift or observation.shares:
+        return "Nothing is beyond its limit."
+    return "Nothing could be compared."
 
 
 _NAMES = {
@@ -241,9 +248,14 @@ def as_rows(report: Report, limits: MonitorParams) -> list[dict[str, str]]:
     ]
 
 
+_TITLES = {"Drifted": "retrain", "Steady": "no drift", "NotCompared": "drift was not measured"}
+
+
 def outcome(report: Report) -> str:
-    """Name what follows."""
-    return "Drifted" if report.retrain else "Steady"
+    """Name what follows; NotCompared where no two distributions could be compared."""
+    if report.retrain:
+        return "Drifted"
+    return "Steady" if report.observation.drift else "NotCompared"
 
 
 def sentence(report: Report) -> str:
@@ -258,7 +270,7 @@ def as_markdown(report: Report, limits: MonitorParams) -> str:
     seen = report.observation
     rows = as_rows(report, limits)
     lines = [
-        f"# {seen.name} version {seen.version}: {'retrain' if report.retrain else 'no drift'}",
+        f"# {seen.name} version {seen.version}: {_TITLES[outcome(report)]}",
         "",
         *(f"- {reason}" for reason in report.reasons),
         "",
@@ -276,7 +288,8 @@ def as_markdown(report: Report, limits: MonitorParams) -> str:
 def _log_metrics(client: MlflowClient, report: Report) -> None:
     seen, now = report.observation, int(time.time() * 1000)
     age = datetime.fromisoformat(seen.newest_until) - datetime.fromisoformat(seen.trained_until)
-    values = {f"{place}.{name}": value for place, of in seen.drift.items() for name, value in of.items()}
+    # One measure of each place: a run with hundreds of metrics is not looked at. The report has both.
+    values = {f"{place}.psi": of["psi"] for place, of in seen.drift.items()}
     values |= seen.shares | {"retrain": float(report.retrain)}
     metrics = [Metric(f"monitor/{key}", value, now, age.days) for key, value in values.items()]
     client.log_batch(seen.run_id, metrics=metrics)

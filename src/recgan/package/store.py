@@ -19,6 +19,7 @@ from recgan.evaluation.page import Verdict, page
 from recgan.features.matrices import read_features
 from recgan.package.asking import ask, questions
 from recgan.package.evidence import gather_evidence
+from recgan.package.figures import figures, label
 from recgan.package.gate import Evidence, decide
 from recgan.package.lineage import CANDIDATE, LINEAGE, SETTINGS, check_outputs, lineage
 from recgan.package.log import log_package
@@ -54,6 +55,11 @@ class Recommenders:
         return self.params.register_.name
 
     @property
+    def label(self) -> str:
+        """The candidate, and until when its events go."""
+        return label(self.root, self.candidate)
+
+    @property
     def candidate(self) -> str:
         """Which candidate it is."""
         return self.own or challenger_of(self.root)
@@ -71,8 +77,8 @@ class Recommenders:
     def package(self, client: MlflowClient, run_id: str, tags: dict[str, str]) -> ModelInfo:
         """Log parameters, figures, files, what monitor compares with, and the package."""
         content = self.params.model_dump(mode="json", by_alias=True)
-        # Its own figures go by their bare names, such as ndcg_at_10.
-        log_training(client, run_id, self.root, content, bare=f"evaluation/{self.candidate}.")
+        measured = figures(self.root, self.candidate, self.params.evaluate.primary_k)
+        log_training(client, run_id, self.root, content, measured)
         features = read_features(self.root / layout.FEATURES)
         reference = describe_training(self.root, features, self.candidate, self.params.evaluate.primary_k)
         if reference is not None:

@@ -43,6 +43,10 @@ class Domain(Protocol):
         """Of the registered model."""
 
     @property
+    def label(self) -> str:
+        """What a run is called: what was trained, and on which data."""
+
+    @property
     def retrain(self) -> str:
         """The command that makes the next version, for messages."""
 

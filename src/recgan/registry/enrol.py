@@ -49,7 +49,7 @@ def enrol(domain: Domain, flow_run_id: str | None = None) -> Registered:
         version = _version_of(client, name, tags[TRAIN_KEY])
         reused = version is not None
         if version is None:
-            with mlflow.start_run(experiment_id=experiment, tags=tags) as run:
+            with mlflow.start_run(experiment_id=experiment, run_name=domain.label, tags=tags) as run:
                 model_uri = domain.package(client, run.info.run_id, tags).model_uri
                 version = mlflow.register_model(model_uri, name, tags=tags)
         if champion is None or champion.version != version.version:

@@ -1,4 +1,4 @@
-"""A training in its MLflow run: parameters, numbers, curves, and the files of its stages."""
+"""A training in its MLflow run: parameters, figures, curves, and the files of its stages."""
 
 import csv
 import math
@@ -19,20 +19,23 @@ _METRICS_AT_ONCE = 1000  # MLflow's limit for one call
 
 
 def log_training(
-    client: MlflowClient, run_id: str, folder: Path, params: Mapping[str, Any], bare: str = ""
+    client: MlflowClient, run_id: str, folder: Path, params: Mapping[str, Any], figures: Mapping[str, float]
 ) -> None:
     """Log what a chain of stages leaves beside the model to the active run.
+
+    All of metrics/ goes there as files. MLflow's pages show a run's metrics one by one, so a run has few.
 
     Args:
         client: of the tracking store.
         run_id: of the active run.
         folder: with dvc.yaml, metrics/ and reports/.
         params: nested.
-        bare: metrics whose names begin so go by the rest of their names.
+        figures: name → value of what is compared from run to run.
     """
     mlflow.log_params(dict(flat(params, ".")))
     now = int(time.time() * 1000)
-    points = [*_metrics(folder / layout.METRICS, now, bare), *_curves(folder / layout.CURVES, now)]
+    metrics = [Metric(_metric_name(name), float(value), now, 0) for name, value in figures.items()]
+    points = [*metrics, *_curves(folder / layout.CURVES, now)]
     for start in range(0, len(points), _METRICS_AT_ONCE):
         client.log_batch(run_id, metrics=points[start : start + _METRICS_AT_ONCE])
     for part in (layout.REPORTS, layout.METRICS):
@@ -43,13 +46,15 @@ def log_training(
             mlflow.log_artifact(str(folder / file))
 
 
-def _metrics(folder: Path, timestamp: int, bare: str) -> Iterator[Metric]:
-    """Yield every finite number in a folder of JSON files as <stage>/<path>, with _at_ for @."""
-    for path in sorted(folder.rglob("*.json")):
-        name = path.relative_to(folder).with_suffix("").as_posix()
-        for key, value in flat(read_json(path), "/", name):
-            if isinstance(value, int | float) and math.isfinite(value):
-                yield Metric(_metric_name(key).removeprefix(bare), float(value), timestamp, 0)
+def numbers(path: Path, prefix: str) -> dict[str, float]:
+    """Return every finite number of a JSON file by the names on the way to it; none without a file."""
+    if not path.exists():
+        return {}
+    return {
+        key: float(value)
+        for key, value in flat(read_json(path), "/", prefix)
+        if isinstance(value, int | float) and math.isfinite(value)
+    }
 
 
 def _curves(path: Path, timestamp: int) -> Iterator[Metric]:

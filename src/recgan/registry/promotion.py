@@ -131,6 +131,7 @@ def promote(domain: Domain, version: str, judgement: Judgement) -> Promotion:
         if judgement.evidence is not None:
             _show(client, domain, version, judgement)
         record(client, name, version, decision, judgement.key)
+        describe(client, name, version, decision)
         if decision.promote:
             crown(client, name, version, before)
     log.info("%s version %s %s", name, version, "is the champion" if decision.promote else "was not promoted")
@@ -164,6 +165,18 @@ def record(client: MlflowClient, name: str, version: str, decision: Decision, ke
     client.set_model_version_tag(name, version, REASONS, "\n".join(decision.reasons))
     if key is not None:
         client.set_model_version_tag(name, version, _KEY, key)
+
+
+def describe(client: MlflowClient, name: str, version: str, decision: Decision) -> None:
+    """Write a decision into the description of a version and of its run, which MLflow's pages show first."""
+    rows = [f"| {reason[0]} | {reason[2:].replace('|', chr(92) + '|')} |" for reason in decision.reasons]
+    said = "lets it pass" if decision.promote else "refuses it"
+    text = "\n".join(
+        [f"**The gate {said}.** gate/report.html of the run shows why.", "", "| | |", "|---|---|", *rows]
+    )
+    client.update_model_version(name, version, text)
+    run_id = str(client.get_model_version(name, version).run_id)
+    client.set_tag(run_id, "mlflow.note.content", text)
 
 
 def _show(client: MlflowClient, domain: Domain, version: str, judgement: Judgement) -> None:

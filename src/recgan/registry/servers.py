@@ -22,6 +22,12 @@ def ui(port: int) -> NoReturn:
             "open that address in a browser"
         )
     check_registry()  # from here on MLflow speaks for itself, and shows whole addresses
+    pages = f"http://127.0.0.1:{port}/#"
+    sys.stdout.write(
+        f"{pages}/models shows the versions with the gate's decisions\n"
+        f"{pages}/experiments?workflowType=machine_learning shows the runs, whatever view was chosen before\n"
+    )
+    sys.stdout.flush()
     # Not on the command line, which every user of the machine can read.
     os.environ["MLFLOW_BACKEND_STORE_URI"] = uri
     _become("server", "--port", str(port))

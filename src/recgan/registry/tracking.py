@@ -22,6 +22,8 @@ from recgan.registry.relocation import FOLDER, check_place
 
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
 
+_KIND = {"mlflow.experimentKind": "custom_model_development"}
+"""So MLflow's pages open an experiment at its runs, not at the traces of a language model."""
 _connected: set[str] = set()  # stores that this process has seen
 _LOCK_TIMEOUT = 600.0  # seconds; a promotion that decides anew inside takes some ten
 
@@ -113,7 +115,7 @@ def experiment_of(client: MlflowClient, root: Path, name: str) -> str:
     """Return the id of the experiment of a registered model, which is made where there is none."""
     found = client.get_experiment_by_name(name)
     if found is None:
-        return str(client.create_experiment(name, artifact_location(root, name)))
+        return str(client.create_experiment(name, artifact_location(root, name), tags=_KIND))
     return str(found.experiment_id)
 
 

@@ -46,6 +46,21 @@ def read_source(params: Source, folder: Path) -> Tables:
     return read(params, folder)
 
 
+def check_source(params: Source, folder: Path) -> None:
+    """Refuse a source whose files are not there; nothing is read.
+
+    Args:
+        params: the section `ingest`.
+        folder: where the raw files lie.
+
+    Raises:
+        RecganError: a file is missing. A source that can fetch or make its files misses none.
+    """
+    check = getattr(import_module(type(params).__module__), "check_files", None)
+    if check is not None:
+        check(params, folder)
+
+
 if TYPE_CHECKING:
     IngestParams = Source
 else:

@@ -17,7 +17,7 @@ from recgan.data.sources.cast import cast
 from recgan.data.sources.columns import described_items, make_tables
 from recgan.data.sources.csv_format import CsvFormat
 from recgan.data.sources.ids import clean_ids, ids_as_text, without_null_words
-from recgan.data.sources.parts import read_parts
+from recgan.data.sources.parts import find_parts, read_parts
 from recgan.data.sources.rows import FillDown, filled_down, rows_left_out
 from recgan.data.sources.times import to_times
 
@@ -133,6 +133,13 @@ def read(params: OwnFilesSource, folder: Path) -> Tables:
 
 
 _Columns: TypeAlias = dict[str, pa.ChunkedArray | pa.Scalar]
+
+
+def check_files(params: OwnFilesSource, folder: Path) -> None:
+    """Raise a RecganError where a file that is named is missing; nothing is read."""
+    for name in ("events", "items", "users"):
+        if (file := getattr(params, name)) is not None:
+            find_parts(folder / file, name)
 
 
 def _read_events(params: OwnFilesSource, path: Path, required: list[str]) -> tuple[_Columns, _Columns]:

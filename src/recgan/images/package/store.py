@@ -16,7 +16,7 @@ from recgan.images.package.log import log_package
 from recgan.images.settings import ImagesParams
 from recgan.images.train import GENERATOR
 from recgan.registry.domain import Decision
-from recgan.registry.figures import log_training
+from recgan.registry.figures import log_training, numbers
 from recgan.registry.lineage import check_locked, origin
 
 _OUTPUTS = (("classify", CLASSIFIER), ("train", GENERATOR))
@@ -37,6 +37,11 @@ class Generators:
         return self.params.register_.name
 
     @property
+    def label(self) -> str:
+        """Whose images they are made after."""
+        return f"generator, images of {self.params.ingest.source}"
+
+    @property
     def folder(self) -> Path:
         """With the stages of the images."""
         return self.root / "images"
@@ -48,7 +53,13 @@ class Generators:
 
     def package(self, client: MlflowClient, run_id: str, tags: dict[str, str]) -> ModelInfo:
         """Log parameters, figures, every grid of samples, and the package."""
-        log_training(client, run_id, self.folder, self.params.model_dump(mode="json", by_alias=True))
+        content = self.params.model_dump(mode="json", by_alias=True)
+        measured = {
+            key: value
+            for path in sorted((self.folder / layout.METRICS).glob("*.json"))
+            for key, value in numbers(path, path.stem).items()
+        }
+        log_training(client, run_id, self.folder, content, measured)
         return log_package(self.root, self.params, tags)
 
     def basis(self) -> tuple[str, ...]:
