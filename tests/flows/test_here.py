@@ -23,7 +23,7 @@ def filters():
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("prefect_server")
-def test_an_error_is_said_once_and_a_good_end_with_its_outcome(capsys):
+def test_an_error_is_said_once_and_a_good_end_with_its_outcome(caplog, capsys):
     @task
     def stage():
         raise RecganError("the price is -3; mend it")
@@ -37,11 +37,11 @@ def test_an_error_is_said_once_and_a_good_end_with_its_outcome(capsys):
         return Completed(name="Promoted", message="version 1", data="live")
 
     assert run_here(lambda: faulty(return_state=True), str) == 1
-    said = capsys.readouterr().err
+    said = caplog.text + capsys.readouterr().err
     assert said.count("the price is -3") == 1
     assert said.count("Finished in state Failed") == 2
     assert run_here(lambda: good(return_state=True), str) == 0
-    assert "Finished in state Promoted('version 1'" in capsys.readouterr().err
+    assert "Finished in state Promoted('version 1'" in caplog.text
 
 
 def test_a_run_is_named_by_its_model_its_source_and_the_day(tmp_path, monkeypatch):
