@@ -83,6 +83,18 @@ def rcgan(**changes):
             rcgan(recommender="cfgan", epochs=1),
             {"candidates.rcgan": {"recommender": "cfgan", "epochs": 1}},
         ),
+        (
+            {"candidates": {"two_stage": {"generator": {"factors": [8]}}}},
+            {
+                "candidates.two_stage.generator.recommender": "ials",
+                "candidates.two_stage.generator.factors": [8],
+                "candidates.two_stage.generator.iterations": [15],
+            },
+        ),
+        (
+            {"candidates": {"two_stage": {"generator": {"recommender": "ease", "l2": [1]}}}},
+            {"candidates.two_stage.generator": {"recommender": "ease", "l2": [1]}},
+        ),
         ({"features": {"split": {"test_days": 1}}}, {"features.split.validation_days": 14}),
         ({"features": {"split": {"kind": "random"}}}, {"features.split": {"kind": "random"}}),
         ({"candidates": {"mine": {"recommender": "ease"}}}, {"candidates.mine": {"recommender": "ease"}}),

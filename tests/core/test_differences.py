@@ -3,7 +3,7 @@
 The kinds are tests' own; what the project's examples come to is in tests/test_examples.py.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import pytest
 from pydantic import Field
@@ -11,7 +11,7 @@ from pydantic import Field
 from recgan.core.differences import merged, merged_layers, read_layers, section_below
 from recgan.core.errors import RecganError
 from recgan.core.merged_text import merged_text
-from recgan.core.sections import Section, check_section, kinds_of
+from recgan.core.sections import Kinds, Section, check_section, kinds_of
 from recgan.core.yaml12 import parse_yaml
 
 
@@ -30,6 +30,16 @@ class Square(Section):
     kind: Literal["square"]
     side: Side | None
     lists: list[int]
+
+
+class Holder(Section):
+    kind: Literal["holder"]
+    held: Annotated[Any, Kinds(lambda: [Round, Square, Holder], "kind")]
+    several: list[Annotated[Any, Kinds(lambda: [Round, Square, Holder], "kind")]]
+
+
+class Shelf(Section):
+    holder: Holder
 
 
 class Whole(Section):
@@ -90,6 +100,22 @@ def test_a_table_of_sections_is_merged_name_by_name_and_one_of_plain_values_repl
         name: value for name, value in BASE.items() if name not in difference
     }
     assert before == BASE
+
+
+@pytest.mark.parametrize(
+    ("difference", "place", "expected"),
+    [
+        ({"held": {"radius": 0}}, "held", BALL | {"radius": 0}),
+        ({"held": {"edge": {"depth": 0}}}, "held", BALL | {"edge": {"width": 2, "depth": 0}}),
+        ({"held": BOX}, "held", BOX),
+        ({"several": [{"radius": 0}]}, "several", [{"radius": 0}]),  # a list is replaced
+    ],
+)
+def test_a_section_inside_one_of_its_own_kinds_is_merged_too(difference, place, expected):
+    inner = {"kind": "holder", "held": BALL, "several": [BALL]}
+    base = {"holder": {"kind": "holder", "held": inner, "several": []}}
+    found = merged(base, {"holder": {"held": difference}}, Shelf)
+    assert found["holder"]["held"] == inner | {place: expected}
 
 
 def test_what_was_taken_out_comes_back_as_it_is_given():

@@ -94,9 +94,9 @@ def test_another_seed_begins_beyond_its_own():
     [
         ({"recommender": "ease", "l2": [1], "half_life_days": [None]}, "ease draws nothing"),
         ({"recommender": "averaged", "member": IALS_GRID, "seeds": 2, "refit": True}, "raise seeds"),
-        ({"recommender": "two_stage"}, "its recommender is 'two_stage'; choose among"),
+        ({"recommender": "two_stage"}, "it is of recommender 'two_stage'; choose among"),
         ({**IALS_GRID, "factors": [0]}, "factors.0: Input should be greater than"),
-        (7, "its recommender is None"),
+        (7, "it has no recommender: KIND"),
     ],
 )
 def test_a_member_that_does_not_do_is_refused(member, words):

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
+from pydantic.fields import FieldInfo
+
 from recgan.core.errors import RecganError
 from recgan.core.sections import Section, kinds_of
 from recgan.core.yaml12 import parse_yaml
@@ -97,11 +99,12 @@ def section_below(
     """
     if not isinstance(base, dict) or not isinstance(value, dict):
         return None
-    annotation, tag = _annotation(section, name)
-    if get_origin(annotation) is dict:
-        inside = get_args(annotation)[1]
+    annotation = _annotation(section, name)
+    plain = annotation.annotation if isinstance(annotation, FieldInfo) else annotation
+    if get_origin(plain) is dict:
+        inside = get_args(plain)[1]
         return Table(inside) if kinds_of(inside)[1] else None
-    kinds = kinds_of(annotation)[0]
+    kinds, tag = kinds_of(annotation)
     if tag is None:
         return kinds[0] if len(kinds) == 1 else None
     chosen = base.get(tag)
@@ -111,12 +114,9 @@ def section_below(
     return next(fitting, None)
 
 
-def _annotation(section: type[Section] | Table, name: str) -> tuple[Any, str | None]:
-    """Return what a name's value may be, and the field that tells which of several sections it is."""
+def _annotation(section: type[Section] | Table, name: str) -> Any:
+    """Return the type or the field that a name's value belongs to; None of an unknown name."""
     if isinstance(section, Table):
-        return section.value, kinds_of(section.value)[1]
+        return section.value
     fields = {field.alias or own: field for own, field in section.model_fields.items()}
-    if name not in fields:
-        return None, None
-    tag = fields[name].discriminator
-    return fields[name].annotation, tag if isinstance(tag, str) else None
+    return fields.get(name)

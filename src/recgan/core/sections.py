@@ -2,7 +2,8 @@
 
 import difflib
 import types
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
@@ -143,18 +144,33 @@ def _tags() -> set[str]:
     }
 
 
+@dataclass(frozen=True)
+class Kinds:
+    """Beside an annotation of Any: the sections that a value may be, where a type cannot name them all.
+
+    It cannot where one of them holds another one of them.
+    """
+
+    find: Callable[[], Iterable[type[Section]]]
+    tag: str
+    """The field that tells them apart."""
+
+
 def kinds_of(annotation: Any) -> tuple[list[type[Section]], str | None]:
     """Return the sections that a value may be, and the field that tells them apart; None for one alone.
 
     Args:
         annotation: a type, or a field of a section.
     """
-    tag = None
+    tag, more = None, []
     if isinstance(annotation, FieldInfo):
-        annotation, tag = annotation.annotation, annotation.discriminator
+        annotation, tag, more = annotation.annotation, annotation.discriminator, annotation.metadata
     elif get_origin(annotation) is Annotated:
         annotation, *more = get_args(annotation)
         tag = next((one.discriminator for one in more if isinstance(one, FieldInfo)), None)
+    for one in more:
+        if isinstance(one, Kinds):
+            return list(one.find()), one.tag
     union = get_origin(annotation) in (Union, types.UnionType)
     some = get_args(annotation) if union else (annotation,)
     kinds = [kind for kind in some if isinstance(kind, type) and issubclass(kind, Section)]

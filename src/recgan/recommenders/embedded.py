@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, ValidationError
 
 from recgan.adversarial.settings import TrainerParams
 from recgan.core.memory import Need
+from recgan.core.sections import Kinds
 from recgan.recommenders.settings import CandidateSection, ClassicalGrid
 
 
@@ -24,7 +25,9 @@ def section_within(value: Any) -> CandidateSection:
     kind = value.get("recommender") if isinstance(value, dict) else None
     kinds = [one for one in (*catalogue.CLASSICAL, *catalogue.TRAINED) if one != "two_stage"]
     if kind not in kinds:
-        raise ValueError(f"its recommender is {kind!r}; choose among {', '.join(kinds)}")
+        given = "has no recommender: KIND" if kind is None else f"is of recommender {kind!r}"
+        hint = "; a list of a difference takes the place of its base's list" if kind is None else ""
+        raise ValueError(f"it {given}; choose among {', '.join(kinds)}{hint}")
     try:
         found = catalogue.settings_of(kind).model_validate(value)
     except ValidationError as error:
@@ -37,7 +40,12 @@ def section_within(value: Any) -> CandidateSection:
     return found
 
 
-Embedded = Annotated[Any, BeforeValidator(section_within)]
+def _sections() -> list[type[CandidateSection]]:
+    catalogue = import_module("recgan.recommenders.catalogue")
+    return [catalogue.settings_of(kind) for kind in (*catalogue.CLASSICAL, *catalogue.TRAINED)]
+
+
+Embedded = Annotated[Any, BeforeValidator(section_within), Kinds(_sections, "recommender")]
 """A whole candidate, with `recommender: KIND` and its settings."""
 
 
