@@ -104,7 +104,8 @@ def train(name: str, root: Path = Path()) -> None:
         root: the project's folder.
 
     Raises:
-        RecganError: there is no such candidate, or the features are missing.
+        RecganError: there is no such candidate, the features are missing, or the log is too short for
+            evaluate.windows, which `replicate` would say only after the trainings.
     """
     from recgan.features.matrices import read_features
     from recgan.recommenders.fit import FAULTS, fit, reason_of
@@ -114,6 +115,7 @@ def train(name: str, root: Path = Path()) -> None:
     if name not in candidates:
         raise RecganError(f"no candidate {name!r} in {layout.PARAMS}; choose among {', '.join(candidates)}")
     features = read_features(root / layout.FEATURES)
+    params.evaluate.check_windows(params.features.split, features.summary)
     checkpoints = root / layout.CHECKPOINTS
     try:
         fitted, unfinished = fit(candidates[name], features, params.evaluate.primary_k, checkpoints)

@@ -17,6 +17,7 @@ from recgan.core.files import read_json, write_json
 from recgan.data.events import EVENTS, ITEMS, USERS, Tables, write_tables
 from recgan.data.quarantine import QUARANTINE
 from recgan.evaluation import replicate as stage
+from recgan.evaluation.replicate import earlier
 from recgan.evaluation.replications import read_replications
 from recgan.features.build import features_of
 from recgan.features.matrices import read_features
@@ -27,7 +28,7 @@ from recgan.recommenders.rcgan.settings import RCGANParams
 from recgan.recommenders.settings import seed_of
 from recgan.recommenders.student.settings import StudentParams
 from recgan.settings import load_params
-from recgan.stages import features, replicate
+from recgan.stages import features, replicate, train
 from tests.adversarial.laws import TRAINER
 from tests.conftest import SHOP, example
 
@@ -185,11 +186,17 @@ def test_a_stage_that_was_stopped_goes_on(project, fitted, monkeypatch):
     assert len(fitted) == trained > 0
 
 
-def test_more_windows_than_the_log_has_are_refused_before_anything_is_trained(project, fitted):
-    change(project, evaluate={"windows": 30})
-    with pytest.raises(RecganError, match=r"test window 30 .* lower evaluate\.windows"):
-        replicate(root=project)
+@pytest.mark.parametrize("stage_of", [replicate, lambda root: train("popularity", root)])
+def test_more_windows_than_the_log_has_are_refused_before_anything_is_trained(project, fitted, stage_of):
+    change(project, evaluate={"windows": 50})
+    with pytest.raises(RecganError, match=r"windows is 50, but the log holds (\d+) at most") as caught:
+        stage_of(root=project)
     assert not fitted
+    most = int(str(caught.value).split("the log holds ")[1].split()[0])
+    today, split = read_features(project / "data/features"), load_params(project / "params.yaml").features
+    assert earlier(project / "data/kept", split, today, most - 1).train.nnz
+    with pytest.raises(RecganError):
+        earlier(project / "data/kept", split, today, most)
 
 
 def test_an_empty_request_loads_nothing_heavy(project):

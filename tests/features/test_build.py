@@ -6,6 +6,7 @@ import pyarrow as pa
 import pytest
 
 from recgan.core.errors import RecganError
+from recgan.features.settings import TimeSplit
 
 KINDS = {
     "time": {"kind": "time", "validation_days": 2, "test_days": 2},
@@ -410,15 +411,18 @@ def test_an_empty_log_is_named(build, params, log):
 
 def test_a_log_shorter_than_the_windows_names_the_remedy(build, params, log):
     events = log([("a", "x", "view", 0), ("a", "y", "view", 2.5)])
-    message = (
-        r"no event before 2023-12-27: the log starts on 2024-01-01; "
-        r"shorten features.split.validation_days or features.split.test_days"
-    )
     split = {"kind": "time", "validation_days": 4, "test_days": 3}
+    message = r"has 2\.5 days, .*_days 4 and test_days 3 take 7; shorten them to less than 2.5 together"
     with pytest.raises(RecganError, match=message):
         build(events, params(split=split))
-    with pytest.raises(RecganError, match="but the log has 2 days"):
+    with pytest.raises(RecganError, match=r"has 2\.5 days, .* take 1e\+09"):
         build(events, params(split=split | {"test_days": 1e9}))
+
+
+def test_a_log_holds_the_windows_before_which_something_is_left():
+    split = TimeSplit(kind="time", validation_days=4, test_days=3)
+    # 3 n + 4 days of windows, and more than that in the log
+    assert [split.windows_in(days) for days in (0, 4, 7, 7.1, 10, 10.1, 31.5)] == [0, 0, 0, 1, 1, 2, 9]
 
 
 def test_a_gap_in_the_validation_window_is_named(build, params, log):

@@ -58,8 +58,9 @@ def replicate(
         RecganError: the log is too short for so many windows, or an input is missing.
     """
     today = read_features(root / layout.FEATURES)
+    asked.check_windows(params.split, today.summary)
     found: list[Replication] = []
-    for window in reversed(range(asked.windows)):  # the earliest first: if the log is too short, it is so now
+    for window in reversed(range(asked.windows)):  # the earliest first, which has the least to learn from
         tasks = list(tasks_of(window, candidates, asked))
         if tasks:
             features = today if window == 0 else earlier(root / layout.KEPT, params, today, window)

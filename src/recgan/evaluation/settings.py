@@ -1,10 +1,14 @@
 """The section `evaluate` of params.yaml."""
 
-from typing import Annotated
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
+from recgan.core.errors import RecganError
 from recgan.core.sections import Count, Positive, Section, Seed
+from recgan.features.settings import Split, TimeSplit
 
 
 class EvaluateParams(Section):
@@ -32,6 +36,29 @@ class EvaluateParams(Section):
     def replicates(self) -> bool:
         """Whether more is asked for than one training of each candidate on today's window."""
         return self.windows > 1 or self.seeds > 1 or self.ablation
+
+    def check_windows(self, split: Split, summary: Mapping[str, Any]) -> None:
+        """Check that the log holds the windows, before anything is trained.
+
+        Args:
+            split: of today's window.
+            summary: of the features, which has the log's start and end.
+
+        Raises:
+            RecganError: it is too short.
+        """
+        if self.windows == 1 or not isinstance(split, TimeSplit):
+            return
+        start, end = (datetime.fromisoformat(summary["log"][name]) for name in ("start", "end"))
+        days = (end - start) / timedelta(days=1)
+        most = split.windows_in(days)
+        if self.windows > most:
+            raise RecganError(
+                f"evaluate.windows is {self.windows}, but the log holds {most} at most: it has {days:.4g} "
+                f"days, {start:%Y-%m-%d} to {end:%Y-%m-%d}, each window takes features.split.test_days "
+                f"{split.test_days:g}, and before the earliest come validation_days "
+                f"{split.validation_days:g} and train; lower evaluate.windows, or shorten test_days"
+            )
 
     @model_validator(mode="after")
     def _primary_k_is_measured(self) -> "EvaluateParams":

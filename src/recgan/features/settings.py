@@ -1,5 +1,6 @@
 """The section `features` of params.yaml."""
 
+import math
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -16,6 +17,13 @@ class TimeSplit(Section):
     kind: Literal["time"]
     validation_days: Positive
     test_days: Positive
+
+    def windows_in(self, days: float) -> int:
+        """Return how many test windows, one before the other, a log of so many days holds.
+
+        Before the earliest one there are its validation window and some time for train.
+        """
+        return max(0, math.ceil((days - self.validation_days) / self.test_days) - 1)
 
 
 class RandomSplit(Section):

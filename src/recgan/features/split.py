@@ -38,19 +38,16 @@ def time_cuts(split: TimeSplit, log: Log) -> Cuts:
             f"features.split.kind is time, but {log.without_time} of {log.events} events have no timestamp; "
             "let validate drop them (null_timestamp), or take features.split.kind: random"
         )
-    try:
-        test_start = log.end - timedelta(days=split.test_days)
-        validation_start = test_start - timedelta(days=split.validation_days)
-    except OverflowError:
+    days = (log.end - log.start) / timedelta(days=1)
+    if split.windows_in(days) < 1:
         raise RecganError(
-            f"features.split.test_days is {split.test_days} and validation_days {split.validation_days}, "
-            f"but the log has {(log.end - log.start).days} days; shorten them"
-        ) from None
-    if validation_start <= log.start:
-        raise RecganError(
-            f"no event before {validation_start:%Y-%m-%d}: the log starts on {log.start:%Y-%m-%d}; "
-            "shorten features.split.validation_days or features.split.test_days"
+            f"nothing is left for train: the log starts on {log.start:%Y-%m-%d} and has {days:.3g} days, "
+            f"and features.split.validation_days {split.validation_days:g} and test_days "
+            f"{split.test_days:g} take {split.validation_days + split.test_days:g}; shorten them to less "
+            f"than {days:.3g} together"
         )
+    test_start = log.end - timedelta(days=split.test_days)
+    validation_start = test_start - timedelta(days=split.validation_days)
     return Cuts(validation_start, test_start)
 
 
