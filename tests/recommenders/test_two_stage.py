@@ -252,15 +252,13 @@ def test_proposals_stand_above_the_rest_in_the_discriminators_order(height: floa
 
 
 def test_views_of_a_history_count_newer_entries():
-    history = csr_array(np.array([[1.0, 1, 2, 0], [0, 0, 0, 0], [0, 3, 0, 0]], dtype=np.float32))
-    ages = beside(history, np.array([5.0, 2, 2, 1], dtype=np.float32))
-    seen = views(history, ages)
-    np.testing.assert_allclose(seen.whole.toarray()[0], [0.25, 0.25, 0.5, 0])
-    weights = np.array([0.7**2, 1, 2, 0])
-    np.testing.assert_allclose(seen.recent.toarray()[0], weights / weights.sum(), rtol=1e-6)
-    np.testing.assert_allclose(seen.last.toarray()[0], [0, 1 / 3, 2 / 3, 0], rtol=1e-6)
-    for view in (seen.whole, seen.recent, seen.last):
-        np.testing.assert_allclose(view.toarray()[1:], [[0, 0, 0, 0], [0, 1, 0, 0]])
+    whole, recent, last = views(np.array([1.0, 1, 2], np.float32), np.array([5.0, 2, 2]))
+    np.testing.assert_allclose(whole, [0.25, 0.25, 0.5])
+    weights = np.array([0.7**2, 1, 2])
+    np.testing.assert_allclose(recent, weights / weights.sum(), rtol=1e-6)
+    np.testing.assert_allclose(last, [0, 1 / 3, 2 / 3], rtol=1e-6)
+    np.testing.assert_allclose(views(np.array([3.0], np.float32), np.array([1.0])), 1)
+    np.testing.assert_allclose(views(np.array([3.0, 1], np.float32), None), [[0.75, 0.25]] * 3)
 
 
 def test_features_of_a_pair_are_those_computed_one_by_one():
@@ -362,7 +360,8 @@ def test_the_same_seed_gives_the_same_scores(fitted: Any):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"generator": {"recommender": "two_stage"}}, "its recommender is 'two_stage'; choose among"),
+        ({"generator": {"recommender": "two_stage"}}, "it is of recommender 'two_stage'; choose among"),
+        ({"blend": [{"l2": [1]}]}, "it has no recommender: KIND; choose among .* takes the place"),
         (
             {"generator": {"recommender": "ease", "l2": [1], "half": 3}},
             "half_life_days: Field required; half",

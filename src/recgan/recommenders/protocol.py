@@ -113,7 +113,8 @@ def top_k(scores: NDArray[np.float32], k: int) -> tuple[NDArray[np.int32], NDArr
     best = np.full((n_rows, width), -np.inf, dtype=scores.dtype)
     best[rows, places] = values
     order = np.argsort(-best, axis=1, kind="stable")[:, :k]  # so ties stay in the order of positions
-    return np.take_along_axis(ids, order, axis=1), np.take_along_axis(best, order, axis=1)
+    each = np.arange(n_rows)[:, None]
+    return ids[each, order], best[each, order]
 
 
 _SCORED = 2**24  # cells that a recommender scores at a time

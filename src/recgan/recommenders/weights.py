@@ -10,6 +10,7 @@ from scipy.sparse import csr_array
 from recgan.recommenders.ages import aged
 
 Weights = csr_array | NDArray[np.float32]
+_FEW = 4  # histories; a sparse product makes room for all items several times over before it multiplies
 _PARTS = ("data", "indices", "indptr")
 
 
@@ -20,9 +21,25 @@ def dense_where_it_pays(weights: csr_array) -> Weights:
 
 def product_with(user_items: csr_array, weights: Weights) -> NDArray[np.float32]:
     """Return history @ weights, dense (rows, items), whatever the weights are kept as."""
-    scores = user_items.astype(np.float32, copy=False) @ weights
-    dense: NDArray[np.float32] = scores if isinstance(scores, np.ndarray) else scores.toarray()
-    return dense
+    user_items = user_items.astype(np.float32, copy=False)
+    if isinstance(weights, np.ndarray):
+        return np.asarray(user_items @ weights)
+    if user_items.shape[0] > _FEW:
+        dense: NDArray[np.float32] = (user_items @ weights).toarray()
+        return dense
+    scores = np.zeros((user_items.shape[0], weights.shape[1]), dtype=np.float32)
+    indices, data = weights.indices, weights.data
+    for row, score in enumerate(scores):
+        entries = slice(user_items.indptr[row], user_items.indptr[row + 1])
+        items = user_items.indices[entries]
+        bounds = (
+            user_items.data[entries],
+            weights.indptr[items].tolist(),
+            weights.indptr[items + 1].tolist(),
+        )
+        for value, start, stop in zip(*bounds, strict=True):
+            score[indices[start:stop]] += value * data[start:stop]  # no item stands twice in a row
+    return scores
 
 
 def weights_to_arrays(weights: Weights, popularity: NDArray[np.float32]) -> dict[str, NDArray[np.generic]]:

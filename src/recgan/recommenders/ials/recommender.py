@@ -1,6 +1,8 @@
 """iALS: matrix factorisation of implicit feedback."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from functools import cache
 from itertools import product
 from typing import Any, Self
 
@@ -8,7 +10,7 @@ import numpy as np
 from implicit.cpu.als import AlternatingLeastSquares
 from numpy.typing import NDArray
 from scipy.sparse import csr_array, csr_matrix
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from recgan.core.errors import RecganError
 from recgan.recommenders.ages import aged
@@ -43,7 +45,7 @@ class IALS:
 
     def fit(self, user_items: csr_array) -> Self:
         """Alternate between user and item factors."""
-        with threadpool_limits(1, "blas"):  # implicit has threads of its own; BLAS threads slow it tenfold
+        with _one_thread():  # implicit has threads of its own; BLAS threads slow it tenfold
             self._als = self._implicit()
             self._als.num_threads = _threads(user_items)
             self._als.fit(_for_implicit(user_items), show_progress=False)
@@ -56,7 +58,7 @@ class IALS:
         Raises:
             RecganError: the factors of a row cannot be solved for.
         """
-        with threadpool_limits(1, "blas"):
+        with _one_thread():
             self._als.num_threads = _threads(user_items)
             try:
                 weighed = aged(user_items, ages, self.half_life_days)
@@ -100,7 +102,7 @@ class IALS:
         return recommender
 
     def _implicit(self) -> AlternatingLeastSquares:
-        with threadpool_limits(1, "blas"):  # or implicit warns of more
+        with _one_thread():  # or implicit warns of more
             return AlternatingLeastSquares(
                 factors=self.factors,
                 regularization=self.regularization,
@@ -108,6 +110,17 @@ class IALS:
                 iterations=self.iterations,
                 random_state=self.seed,
             )
+
+
+@cache
+def _libraries() -> ThreadpoolController:
+    return ThreadpoolController()  # looks for BLAS in all that is loaded: ten times longer than a row takes
+
+
+def _one_thread() -> AbstractContextManager[Any]:
+    """Keep BLAS to one thread."""
+    found: AbstractContextManager[Any] = _libraries().limit(limits=1, user_api="blas")
+    return found
 
 
 def _threads(user_items: csr_array) -> int:

@@ -6,14 +6,12 @@ The weight .7 is the best of those tried for a linear recommender on sequences o
 (docs/experiments/two-stages.md).
 """
 
-from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from recgan.features.matrices import beside
 from recgan.recommenders.two_stage.statistics import Statistics
 
 Floats = NDArray[np.float32]
@@ -45,56 +43,25 @@ BESIDE: Final = (
 FEATURES: Final = GENERATOR + BESIDE
 """The columns, in this order."""
 
-_DECAY = 0.7
+_DECAY = np.float32(0.7)
+_TINY = np.finfo(np.float32).tiny
 
 
-@dataclass(frozen=True)
-class Views:
-    """Weights of a history's entries, rows of sum 1; see above."""
-
-    whole: csr_array
-    recent: csr_array
-    last: csr_array
-
-
-def views(user_items: csr_array, ages: csr_array | None) -> Views:
-    """Return the three views of histories, the same entries each.
+def views(confidences: Floats, ages: NDArray[np.floating[Any]] | None) -> Floats:
+    """Return the weights of a history's entries in its views, (3, entries): whole, recent and last.
 
     Args:
-        user_items: (rows, items), confidences.
-        ages: (rows, items), days, the same entries in the same order; None where nothing is known of time.
+        confidences: (entries,)
+        ages: (entries,) days; None where nothing is known of time.
     """
-    user_items = beside(user_items, user_items.data.astype(np.float32))
-    if ages is None:
-        whole = _of_sum_1(user_items)
-        return Views(whole, whole, whole)
-    newer = _newer(ages)
-    recent = user_items.data * np.float32(_DECAY) ** newer
-    return Views(
-        _of_sum_1(user_items),
-        _of_sum_1(beside(user_items, recent.astype(np.float32))),
-        _of_sum_1(beside(user_items, np.where(newer == 0, user_items.data, 0).astype(np.float32))),
-    )
-
-
-def _newer(ages: csr_array) -> NDArray[np.float32]:
-    """Return how many entries of its row are newer than each entry."""
-    starts, lengths = ages.indptr[:-1], np.diff(ages.indptr)
-    rows = np.repeat(np.arange(len(lengths)), lengths)
-    order = np.lexsort((ages.data, rows))
-    sorted_ages = ages.data[order]
-    first = np.append(True, (np.diff(sorted_ages) != 0) | (np.diff(rows) != 0))[: len(order)]
-    at_first = np.maximum.accumulate(np.where(first, np.arange(len(order)), 0))
-    found = np.empty(len(order), dtype=np.float32)
-    found[order] = at_first - np.repeat(starts, lengths)
-    return found
-
-
-def _of_sum_1(weights: csr_array) -> csr_array:
-    n_rows = weights.shape[0]
-    rows = np.repeat(np.arange(n_rows), np.diff(weights.indptr))
-    sums = np.maximum(np.bincount(rows, weights.data, minlength=n_rows), np.finfo(np.float32).tiny)
-    return beside(weights, (weights.data / sums[rows]).astype(np.float32))
+    weights = np.empty((3, len(confidences)), dtype=np.float32)
+    weights[:] = confidences
+    if ages is not None:
+        newer = np.sort(ages).searchsorted(ages)  # entries of the history that are newer than each one
+        weights[1] *= _DECAY ** newer.astype(np.float32)
+        weights[2] *= newer == 0
+    weights /= np.maximum(weights.sum(axis=1, keepdims=True), _TINY)
+    return weights
 
 
 def beside_generator(
@@ -102,38 +69,52 @@ def beside_generator(
 ) -> Floats:
     """Return what the statistics say of each history and each item of its list, (rows, N, columns).
 
+    Row by row, from what is known of the history's and the list's items alone. So the work does not grow with
+    the catalogue, as that of a product with a matrix of all items would.
+
     Args:
         known: of the items.
         user_items: (rows, items), confidences.
         ages: of their entries; None where nothing is known of time.
         ids: (rows, N), positions; what stands at a place of -1 means nothing.
     """
-    seen = views(user_items, ages)
-    found = np.zeros((*ids.shape, len(BESIDE)), dtype=np.float32)
-    columns = iter(range(len(BESIDE)))
+    found = np.empty((*ids.shape, len(BESIDE)), dtype=np.float32)
+    listed = np.maximum(ids, 0)
+    starts, orders = user_items.indptr.tolist(), np.argsort(listed, axis=1)
+    for row, order in enumerate(orders):
+        part = slice(starts[row], starts[row + 1])
+        days = None if ages is None else ages.data[part]
+        columns = _of_row(known, user_items.indices[part], user_items.data[part], days, listed[row, order])
+        found[row, order] = columns.T
+    return found
 
-    def put(values: Floats) -> None:
-        found[:, :, next(columns)] = values
 
-    for view in (seen.whole, seen.recent, seen.last):
-        put(_at(view @ known.together, ids))
-    for view in (seen.recent, seen.last):
-        put(_at(view @ known.follows, ids))
-    for view in (seen.recent, seen.last):
-        put(np.einsum("rd,rnd->rn", _of_length_1(view @ known.factors), known.factors[ids]))
-    for view in (seen.recent, seen.last):
-        put(_products(csr_array(view @ known.words), known.words, ids))
-    put(_share(seen.recent, known.brands, ids))
-    put(_share(seen.recent, known.categories, ids))
-    put(_price_distance(seen.recent, known.log_prices, ids))
-    for trait in range(known.traits.shape[1]):
-        put(known.traits[ids, trait])
-    put(np.log1p(_at(user_items, ids)))
-    since = np.zeros(ids.shape, dtype=np.float32)
+def _of_row(
+    known: Statistics,
+    items: NDArray[np.int32],
+    confidences: Floats,
+    ages: NDArray[np.floating[Any]] | None,
+    listed: NDArray[np.int32],
+) -> Floats:
+    """Return the columns (columns, N) of one history and its list, which is in the order of positions."""
+    found = np.zeros((len(BESIDE), len(listed)), dtype=np.float32)
+    found[12:16] = known.traits[listed].T
+    if not len(items):
+        return found
+    weights = views(confidences, ages)
+    newer, recent = weights[1:], weights[1]
+    found[:3] = weights @ _values_at(known.together, items, listed)
+    found[3:5] = newer @ _values_at(known.follows, items, listed)
+    found[5:7] = _of_length_1(newer @ known.factors[items]) @ known.factors[listed].T
+    found[7:9] = _of_words(known.words, items, newer, listed)
+    found[9] = _share(known.brands, items, recent, listed)
+    found[10] = _share(known.categories, items, recent, listed)
+    found[11] = _price_distance(known.log_prices, items, recent, listed)
+    owned = items[:, None] == listed
+    found[16] = np.log1p(confidences @ owned)
     if ages is not None:
-        since = np.log1p(np.maximum(_at(ages, ids), 0))
-    put(since)
-    put(np.broadcast_to(np.log1p(np.diff(user_items.indptr))[:, None], ids.shape).astype(np.float32))
+        found[17] = np.log1p(np.maximum(ages, 0) @ owned)
+    found[18] = np.log1p(len(items))
     return found
 
 
@@ -164,42 +145,68 @@ def joined(generated: Floats, rest: Floats) -> Floats:
     return np.concatenate([generated, by_length, rest], axis=2)
 
 
-def _at(matrix: csr_array, ids: NDArray[np.int32]) -> Floats:
-    dense: Floats = csr_array(matrix).toarray()
-    return np.take_along_axis(dense, ids, axis=1).astype(np.float32)
+def _values_at(matrix: csr_array, rows: NDArray[np.int32], columns: NDArray[np.int32]) -> Floats:
+    """Return a matrix's values in some rows and columns, (rows, columns).
+
+    The columns, and those of each row of the matrix, are in order. A row is searched, not gone through: that
+    of a popular item is long in a large catalogue.
+    """
+    indices, data = matrix.indices, matrix.data
+    if not len(indices):
+        return np.zeros((len(rows), len(columns)), dtype=np.float32)
+    starts, stops = matrix.indptr[rows], matrix.indptr[rows + 1]
+    at = np.empty((len(rows), len(columns)), dtype=np.intp)
+    for place, (start, stop) in enumerate(zip(starts.tolist(), stops.tolist(), strict=True)):
+        at[place] = indices[start:stop].searchsorted(columns)
+    at += starts[:, None]
+    there = (indices.take(at, mode="clip") == columns) & (at < stops[:, None])
+    return np.where(there, data.take(at, mode="clip"), 0)
 
 
 def _of_length_1(vectors: Floats) -> Floats:
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    lengths = np.sqrt((vectors * vectors).sum(axis=1, keepdims=True))
     return np.asarray(vectors / np.maximum(lengths, 1e-6), dtype=np.float32)
 
 
-def _products(profiles: csr_array, words: csr_array, ids: NDArray[np.int32]) -> Floats:
-    """Return the cosine of each row's profile and the words of each item of its list."""
-    lengths = np.sqrt(np.asarray(profiles.power(2).sum(axis=1)).ravel())
-    dense = profiles.toarray() / np.maximum(lengths, 1e-6)[:, None]
-    chosen = csr_array(words[ids.ravel()])
-    pairs = np.repeat(np.arange(ids.size), np.diff(chosen.indptr))
-    terms = chosen.data * dense[pairs // ids.shape[1], chosen.indices]
-    return np.bincount(pairs, terms, minlength=ids.size).reshape(ids.shape).astype(np.float32)
+def _of_words(
+    words: csr_array, items: NDArray[np.int32], weights: Floats, listed: NDArray[np.int32]
+) -> Floats:
+    """Return the cosine of each view's tokens and those of each item of the list, (views, N)."""
+    own, tokens, values = _entries(words, items)
+    places, theirs, counts = _entries(words, listed)
+    found = np.empty((len(weights), len(listed)), dtype=np.float32)
+    for view, weight in enumerate(weights):
+        profile = np.bincount(tokens, weight[own] * values, minlength=words.shape[1])
+        length = max(np.sqrt(profile @ profile), 1e-6)
+        found[view] = np.bincount(places, counts * profile[theirs], minlength=len(listed)) / length
+    return found
 
 
-def _share(view: csr_array, codes: NDArray[np.int32], ids: NDArray[np.int32]) -> Floats:
-    """Return the weight of a history's items that have the same code as each item of its list."""
-    kinds = max(1, int(codes.max(initial=-1)) + 1)
-    known = np.flatnonzero(codes >= 0)
-    one_hot = csr_array(
-        (np.ones(len(known), dtype=np.float32), (known, codes[known])), shape=(len(codes), kinds)
-    )
-    of_list = codes[ids]
-    shares = np.take_along_axis((view @ one_hot).toarray(), np.maximum(of_list, 0), axis=1)
-    return np.where(of_list >= 0, shares, 0).astype(np.float32)
+def _entries(matrix: csr_array, rows: NDArray[np.int32]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """Return the entries of some rows, one after the other: place of the row among them, column, value."""
+    starts = matrix.indptr[rows]
+    lengths = matrix.indptr[rows + 1] - starts
+    places = np.repeat(np.arange(len(rows)), lengths)
+    at = np.arange(len(places)) + (starts - np.cumsum(lengths) + lengths)[places]
+    return places, matrix.indices[at], matrix.data[at]
 
 
-def _price_distance(view: csr_array, log_prices: Floats, ids: NDArray[np.int32]) -> Floats:
-    """Return how far an item's log price is from the history's mean; 0 where either is unknown."""
-    priced = np.isfinite(log_prices)
-    weight = view @ priced.astype(np.float32)
-    mean = (view @ np.where(priced, log_prices, 0)) / np.maximum(weight, 1e-6)
-    distance = np.abs(np.where(priced, log_prices, 0)[ids] - mean[:, None])
-    return np.where(priced[ids] & (weight > 0)[:, None], distance, 0).astype(np.float32)
+def _share(
+    codes: NDArray[np.int32], items: NDArray[np.int32], weight: Floats, listed: NDArray[np.int32]
+) -> Floats:
+    """Return the weight of the history's items that have the code of each item of the list, (N,)."""
+    theirs = codes[listed]
+    return np.where(theirs >= 0, weight @ (codes[items][:, None] == theirs), 0).astype(np.float32)
+
+
+def _price_distance(
+    log_prices: Floats, items: NDArray[np.int32], weight: Floats, listed: NDArray[np.int32]
+) -> Floats:
+    """Return how far an item's log price is from the history's mean, (N,); 0 where either is unknown."""
+    own, theirs = log_prices[items], log_prices[listed]
+    priced = np.isfinite(own)
+    total = weight[priced].sum()
+    if not total > 0:
+        return np.zeros(len(listed), dtype=np.float32)
+    mean = weight[priced] @ own[priced] / max(total, 1e-6)
+    return np.where(np.isfinite(theirs), np.abs(theirs - mean), 0).astype(np.float32)

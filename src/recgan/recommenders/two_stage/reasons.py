@@ -62,7 +62,7 @@ def reasons(judged: Judged, user_items: csr_array, ages: csr_array | None, posit
         return []
     listed = features[0][ids[0] >= 0]  # (places, features)
     own, mean = features[0, place[0]], listed.mean(axis=0)
-    view = views(user_items, ages).recent
+    recent = views(user_items.data, None if ages is None else ages.data)[1]
     found = []
     for kind, names in _GROUPS.items():
         columns = [FEATURES.index(name) for name in names]
@@ -73,7 +73,7 @@ def reasons(judged: Judged, user_items: csr_array, ages: csr_array | None, posit
         true = own[column] < mean[column] if names[0] in _LOW else own[column] > mean[column]
         if both[0] - both[1] <= 0 or not (true or kind in ("seen with", "first stage")):
             continue
-        item = _item(kind, judged.known, view, position)
+        item = _item(kind, judged.known, user_items.indices, recent, position)
         if item is not None or kind not in _OF_ITEMS:
             found.append(Reason(kind, float(both[0] - both[1]), item))
     return sorted(found, key=lambda reason: -reason.earned)
@@ -82,15 +82,16 @@ def reasons(judged: Judged, user_items: csr_array, ages: csr_array | None, posit
 _OF_ITEMS: Final = ("seen with", "brand", "category", "like")
 
 
-def _item(kind: Kind, known: Statistics, view: csr_array, position: int) -> int | None:
+def _item(
+    kind: Kind, known: Statistics, items: NDArray[np.int32], weights: NDArray[np.float32], position: int
+) -> int | None:
     """Return the item of the history that a reason is about."""
-    weights: NDArray[np.float32] = view.data
     strengths: NDArray[np.floating[Any]] = np.zeros(len(weights))
-    for strength in _strengths(kind, known, view.indices, position):
+    for strength in _strengths(kind, known, items, position):
         strengths = weights * strength
         if strengths.any():
             break
-    return int(view.indices[strengths.argmax()]) if strengths.max(initial=0) > 0 else None
+    return int(items[strengths.argmax()]) if strengths.max(initial=0) > 0 else None
 
 
 def _strengths(

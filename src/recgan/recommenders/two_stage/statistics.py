@@ -106,6 +106,7 @@ class Statistics:
             shape = tuple(arrays[f"{one.name}.shape"].tolist())
             matrix = csr_array(tuple(arrays[f"{one.name}.{part}"] for part in _PARTS), shape=shape)
             matrix.check_format()
+            matrix.sort_indices()  # pairs.py searches rows; what `fit` made is in order
             found[one.name] = matrix
         if (
             len({len(value) if isinstance(value, np.ndarray) else value.shape[0] for value in found.values()})
