@@ -162,6 +162,16 @@ def test_an_open_question_is_one_error_that_names_its_flag(tmp_path):
     )
 
 
+def test_a_flag_that_cannot_be_is_one_clear_error(tmp_path):
+    text = "user,item,at,qty\na,x,2024-05-01 10:00,1\n"
+    assert "no such time zone" in complaint(tmp_path, text, timezone="Europe/Berlyn")
+    assert "not Python's directives" in complaint(tmp_path, text, time_format="%Q")
+    with pytest.raises(RecganError, match="delimiter"):
+        look([tmp_path / "export.csv"], delimiter=":")
+    with pytest.raises(RecganError, match="no CSV in utf-99"):
+        look([tmp_path / "export.csv"], encoding="utf-99")
+
+
 def test_answers_and_flags_say_what_the_data_does_not(tmp_path):
     text = "wer,item,at,do\na,x,03/04/2024,poke\nb,y,03/05/2024,pull\n"
     answers = {"--column user_id": "wer", "--day-first": "day", "--event-name": "poke"}
@@ -208,6 +218,6 @@ def test_the_preview_shows_rows_and_what_is_left_out(tmp_path):
     text = "\n".join(preview.lines(proposed(tmp_path, exports.SHOPIFY)))
     assert "12 rows, an export of Shopify's orders" in text
     assert "4 rows where Financial Status is refunded, cancelled, voided, failed; Cancelled" in text
-    assert "GIFT: Gift card - 50 € (1 rows)" in text
+    assert "GIFT: Gift card - 50 € (1×)" in text
     assert "1 rows without a customer, as guests' are" in text
     assert "kept: 4 events" in text

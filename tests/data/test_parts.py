@@ -154,6 +154,13 @@ def test_a_header_of_another_kind_is_told(tmp_path, header, message):
     assert message in complaint(tmp_path / "log.csv")
 
 
+def test_words_and_notes_beside_the_parts_are_none(tmp_path):
+    (tmp_path / "log.csv").write_text("who,what\na,x\n")
+    (tmp_path / "README.md").write_text("words")
+    (tmp_path / "log.csv.dvc").write_text("outs: []")
+    assert read(tmp_path).to_pylist() == [{"who": "a", "what": "x"}]
+
+
 def test_a_pattern_names_several_files_of_a_folder(tmp_path):
     for month, who in (("02", "b"), ("01", "a")):
         (tmp_path / f"orders-{month}.csv").write_text(f"who,what\n{who},x\n")

@@ -99,7 +99,7 @@ def _left_out(proposal: Proposal) -> Iterator[str]:
         c["values"]: c["counts"] for c in pc.value_counts(proposal.tables.events["item_id"]).to_pylist()
     }
     for item, why in list(proposal.no_products.items())[:_ITEMS]:
-        yield f"            {shown(item)}: {shown(why)} ({counts.get(item, 0):,} rows)"
+        yield f"            {shown(item)}: {shown(why)} ({counts.get(item, 0):,}×)"
     if len(proposal.no_products) > _ITEMS:
         yield f"            and {len(proposal.no_products) - _ITEMS:,} more, which the file has"
     if proposal.no_products:

@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -18,6 +19,7 @@ from recgan.adopt.sample import Export
 from recgan.adopt.sizes import Sizes, suited
 from recgan.core.errors import RecganError
 from recgan.core.redact import shown
+from recgan.core.sections import check_section
 from recgan.data.events import Tables
 from recgan.data.quarantine import REASONS, broken_rules, joined, partition
 from recgan.data.settings import Reason, ValidateParams
@@ -25,7 +27,6 @@ from recgan.data.sources.csv_format import PLAIN
 from recgan.data.sources.ids import without_null_words
 from recgan.data.sources.own_files import OwnFilesSource, read
 from recgan.data.sources.parts import read_parts
-from recgan.data.sources.rows import FillDown, filled_down
 from recgan.settings import Params
 
 _DECIMAL_COMMA = r"^\s*[+-]?(\d+|\d{1,3}([. ]\d{3})+),\d+\s*$"
@@ -101,18 +102,17 @@ def propose(export: Export, base: Params, given: Given, ask: Ask) -> Proposal:
     if meant.names:
         ingest["event_names"] = meant.names
     rules = left_out.rules(table, columns, export, kind, given)
-    if columns.order is not None:
-        used = {*columns.events.values(), *rules}
-        filled = [column for column in columns.filled if column in used]
+    used = {*columns.events.values(), *rules}
+    filled = [column for column in columns.filled if column in used]
+    if columns.order is not None and filled:
         ingest["fill_down"] = {"order": columns.order, "columns": filled}
-        table = filled_down(table, FillDown(order=columns.order, columns=tuple(filled)), str(export.path))
     if rules:
         ingest["leave_out"] = {column: list(values) for column, values in rules.items()}
     if given.timezone is not None:
         ingest["timezone"] = given.timezone
     if written.written is not None:
         ingest["time_format"] = written.written
-    source = OwnFilesSource.model_validate(base.ingest.model_dump() | ingest)
+    source = check_section(base.ingest.model_dump(mode="json") | ingest, Path("flags"), OwnFilesSource)
     tables = read(source, export.path)
     validate = _ranges(tables, base.validate_)
     nothing = left_out.no_products(tables, given)

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from recgan.core.errors import RecganError
 from recgan.core.redact import shown
+from recgan.core.sections import check_section
 from recgan.data.sources.csv_format import DELIMITERS, CsvFormat
 from recgan.data.sources.parts import find_parts
 
@@ -80,7 +81,8 @@ def look(paths: Sequence[Path], delimiter: str | None = None, encoding: str | No
                 f"{first} has no header: its first line has {value} in the place of a name; add a line "
                 "with the columns' names on top"
             )
-        written = CsvFormat.model_validate({"delimiter": mark, "encoding": name, "decimal": "."})
+        how = {"delimiter": mark, "encoding": name, "decimal": "."}
+        written = check_section(how, Path("flags"), CsvFormat)
         columns = header
         rows = {
             column: [row[place] or None if place < len(row) else None for row in read]

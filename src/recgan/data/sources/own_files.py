@@ -3,11 +3,10 @@
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import AfterValidator, BeforeValidator
+from pydantic import BeforeValidator
 
 from recgan.core.errors import RecganError
 from recgan.core.redact import shown
@@ -19,7 +18,7 @@ from recgan.data.sources.csv_format import CsvFormat
 from recgan.data.sources.ids import clean_ids, ids_as_text, without_null_words
 from recgan.data.sources.parts import find_parts, read_parts
 from recgan.data.sources.rows import FillDown, filled_down, rows_left_out
-from recgan.data.sources.times import to_times
+from recgan.data.sources.times import TimeFormat, ZoneName, to_times
 
 
 def _event_name(name: Any) -> Any:
@@ -27,13 +26,6 @@ def _event_name(name: Any) -> Any:
     if isinstance(name, str) or type(name) is int:
         return str(name)
     raise ValueError(f"YAML reads the name {name!r} as no text; write it in quotes, as the file has it")
-
-
-def _known_zone(name: str) -> str:
-    try:
-        return ZoneInfo(name).key
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise ValueError("no such time zone; write an IANA name such as Europe/Berlin") from None
 
 
 EventName = Annotated[str, BeforeValidator(_event_name)]
@@ -71,10 +63,10 @@ class OwnFilesSource(Source):
     null_words: tuple[str, ...]
     """Words that stand for a missing value in any column, in upper or lower case; blank always does. Take one
     out if it is an id or a title of yours."""
-    timezone: Annotated[str, AfterValidator(_known_zone)] | None
+    timezone: ZoneName | None
     """IANA name of the zone (Europe/Berlin) of times that are written without one; null takes those as UTC,
     and refuses a column where others have a zone."""
-    time_format: str | None
+    time_format: TimeFormat | None
     """How text in columns.timestamp is written, in Python's directives, such as %d.%m.%Y %H:%M; null reads
     ISO 8601 and unix numbers."""
 

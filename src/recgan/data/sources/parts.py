@@ -16,6 +16,7 @@ from recgan.data.sources.csv_format import DELIMITERS, PLAIN, CsvFormat
 logger = logging.getLogger(__name__)
 
 _CSV = tuple(f"{end}{packed}" for end in (".csv", ".tsv", ".txt") for packed in ("", ".gz"))
+_BESIDE = (".md", ".dvc")  # what a folder of raw files has beside them: words, and DVC's notes
 _NULL = "__HIVE_DEFAULT_PARTITION__"
 _TABLES = {"_delta_log": "Delta", "metadata/*.metadata.json": "Iceberg", ".hoodie": "Hudi"}
 
@@ -86,7 +87,9 @@ def find_parts(path: Path, name: str) -> list[Part]:
     files = [
         file
         for file in sorted(path.rglob("*"))
-        if file.is_file() and not any(p.startswith(("_", ".")) for p in file.relative_to(path).parts)
+        if file.is_file()
+        and file.suffix not in _BESIDE
+        and not any(p.startswith(("_", ".")) for p in file.relative_to(path).parts)
     ]
     if not files:
         raise RecganError(f"{path} is a folder without files; put them there, or mend ingest.{name}")

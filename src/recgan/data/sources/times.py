@@ -2,12 +2,15 @@
 
 import logging
 from datetime import UTC, datetime
+from typing import Annotated
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
+from pydantic import AfterValidator
 
 from recgan.core.errors import RecganError
 from recgan.data.sources.cast import cast
@@ -29,6 +32,26 @@ _UNITS = (
 )
 """Unit, the least number (of March 1973) taken for it, and microseconds in one; each next begins 1,000 on."""
 _LARGEST = 9.2e18  # nanoseconds of 2261, the last that 64 bits hold
+
+
+def _known_zone(name: str) -> str:
+    try:
+        return ZoneInfo(name).key
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError("no such time zone; write an IANA name such as Europe/Berlin") from None
+
+
+def _known_format(written: str) -> str:
+    now = datetime(2024, 12, 31, 23, 59, 58, 999_000, tzinfo=UTC)
+    try:
+        datetime.strptime(now.strftime(written), written)
+    except ValueError:
+        raise ValueError("not Python's directives of a time; write it as in %d.%m.%Y %H:%M") from None
+    return written
+
+
+ZoneName = Annotated[str, AfterValidator(_known_zone)]
+TimeFormat = Annotated[str, AfterValidator(_known_format)]
 
 
 def to_times(
