@@ -33,6 +33,7 @@ from recgan.recommenders.two_stage.judged import Judged
 from recgan.recommenders.two_stage.pairs import FEATURES
 from recgan.recommenders.two_stage.settings import TwoStageParams
 from recgan.recommenders.two_stage.statistics import Statistics
+from recgan.recommenders.widened import Widened
 
 
 def earn(options: argparse.Namespace) -> dict[str, Any]:
@@ -48,17 +49,18 @@ def earn(options: argparse.Namespace) -> dict[str, Any]:
     spent, checkpoints = [], options.out.parent / "checkpoints"
     for step in range(options.seeds):
         began = time.process_time()
-        fitted: Any
         fitted, place = fit(with_seed(section, section.seed + step), features, options.k, checkpoints)
         assert place is not None
         shutil.rmtree(place, ignore_errors=True)
         spent.append(time.process_time() - began)
-        ours: Any = fitted.recommender
+        ours: Any = fitted.trained
         validation.setdefault("two_stage", []).append(fitted.chosen.validation_ndcg)
         for name, ndcg in fitted.chosen.ablations.items():
             validation.setdefault(name, []).append(ndcg)
         print(f"seed {section.seed + step}: the test window is read", ours.choice, flush=True)
         for name, one in {"two_stage": ours, **ours.ablations}.items():
+            if fitted.items != fitted.all_items:  # not fitted anew: it knows the items of train alone
+                one = Widened(one, fitted.items)
             of_users.setdefault(name, []).append(user_ndcg(one, features.test, options.k, seen)[1])
             print(name, of_users[name][-1].sum() / users, flush=True)
     weights = dict(zip(FEATURES, ours.served.discriminator.linear.tolist(), strict=True))
