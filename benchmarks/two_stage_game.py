@@ -131,7 +131,7 @@ def figures(now: Continued, judge: Any, features: Features, k: int) -> dict[str,
     """Return NDCG on validation of the generator alone and of both stages."""
     assert features.validation is not None
     proposed, _ = lists_of(now.recommender, now.known, features.validation, N, True, 0)
-    both = OnValidation(proposed, features.validation, judge)
+    both = OnValidation(proposed, N, features.validation, judge.judge(proposed.head(N).features()))
     return {
         "generator": window_ndcg(now.recommender, features.validation, k, True),
         "two_stage": window_ndcg(both, features.validation, k, True),

@@ -196,6 +196,25 @@ def test_nothing_of_what_the_discriminator_is_to_find_reaches_generator_or_stati
     assert fitted[0]["weights"].tobytes() == fitted[1]["weights"].tobytes()
 
 
+def test_what_is_bought_again_is_learned_from_validation_and_judged_by_the_other_half():
+    """Everybody buys again what they bought, and nothing else: whoever owns an item is its buyer."""
+    given = features(loyal())
+    assert given.validation is not None
+    history = given.validation.history
+    again = beside(history, np.ones_like(history.data))
+    window = replace(given.validation, held_out=again, held_out_times=None)
+    summary = given.summary | {"repeat_purchases": True}
+    repeats = replace(given, validation=window, summary=summary)
+    asked = section(generator=POPULARITY, proposals=[ITEMS], refit=False)
+    fitted = train(asked, repeats, 5, Path())
+    at = FEATURES.index("owned")
+    judge = fitted.trained.served.discriminator
+    assert judge.linear[at] > 0
+    assert fitted.chosen.validation_ndcg == pytest.approx(1, abs=1e-6)
+    with pytest.raises(RecganError, match="learns repeat purchases from validation alone"):
+        train(asked, replace(repeats, validation=None), 5, Path())
+
+
 def test_without_times_there_is_no_window():
     with pytest.raises(RecganError, match="not every event has a timestamp"):
         train(section(), replace(features(loyal()), train_times=None), 5, Path())

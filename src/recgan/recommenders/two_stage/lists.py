@@ -56,9 +56,11 @@ class Lists:
 
     def first(self, n: int) -> "Lists":
         """Return the first n places of each list, of those in which something came."""
-        kept = self.came[:, :n].any(axis=1)
-        parts = {name: getattr(self, name)[kept, :n] for name in _BY_PLACE}
-        return replace(self, rows=self.rows[kept], **parts)
+        return self.some(np.asarray(self.came[:, :n].any(axis=1))).head(n)
+
+    def some(self, kept: NDArray[np.bool_]) -> "Lists":
+        """Return some of the lists."""
+        return replace(self, **{name: getattr(self, name)[kept] for name in ("rows", *_BY_PLACE)})
 
     def and_then(self, other: "Lists") -> "Lists":
         """Return the lists of both, one below the other."""
@@ -134,7 +136,7 @@ def lists_of(
         ranks = _ranks(_left(scores, history) if exclude_seen else scores, theirs)
         drawn.append(Lists(rows, others, theirs, ranks, best, rest, came))
     if not proposed:
-        return _none(n, len(known.brands)), _none(n, len(known.brands))
+        return none(n, len(known.brands)), none(n, len(known.brands))
     return _joined(proposed), _joined(drawn)
 
 
@@ -144,7 +146,8 @@ def _joined(parts: list[Lists]) -> Lists:
     )
 
 
-def _none(n: int, n_items: int) -> Lists:
+def none(n: int, n_items: int) -> Lists:
+    """Return the lists of nobody, of n items or as many as there are."""
     from recgan.recommenders.two_stage.pairs import BESIDE
 
     n = min(n, n_items)

@@ -14,6 +14,11 @@ The protocol is strict:
 3. With `refit`, G and the statistics are fitted on train + validation. D is fitted again as it was chosen, on
    the windows and on validation, for which step 2 has the proposals of a G that has not seen it.
 
+Where repeat purchases are recommended there is no step 1: a matrix knows the last event of a pair alone, so
+what was bought again would stand in no history before it, and D would learn that nobody buys again. D learns
+from validation, whose histories are whole: for the choice of step 2 from one half of its shoppers for the
+other, in step 3 from all.
+
 Beside it stand, with the same budget, the same D with fakes drawn uniformly, G alone, and G blended with
 other recommenders (`ablations`). They are for comparison, and no package holds them.
 """
@@ -30,6 +35,7 @@ from safetensors.numpy import load, save
 from scipy.sparse import csr_array
 
 from recgan.core import layout
+from recgan.core.errors import RecganError
 from recgan.features.matrices import Features
 from recgan.recommenders.chosen import Chosen, beside, choose_candidate, size_of
 from recgan.recommenders.loading import load_recommender
@@ -39,13 +45,14 @@ from recgan.recommenders.two_stage.ablations import named, part_of, read_ablatio
 from recgan.recommenders.two_stage.blend import Blend, choose_weights
 from recgan.recommenders.two_stage.decided import Arm, Choice, Decided
 from recgan.recommenders.two_stage.discriminator import Discriminator
+from recgan.recommenders.two_stage.gathered import gathered
 from recgan.recommenders.two_stage.judged import Judged
-from recgan.recommenders.two_stage.lists import TOLD, Lists, lists_of
+from recgan.recommenders.two_stage.lists import TOLD, lists_of
 from recgan.recommenders.two_stage.pairs import FEATURES
 from recgan.recommenders.two_stage.reasons import Reason, reasons
 from recgan.recommenders.two_stage.settings import TwoStageParams
 from recgan.recommenders.two_stage.statistics import Statistics
-from recgan.recommenders.two_stage.windows import windows_of
+from recgan.recommenders.two_stage.windows import times_known, windows_of
 from recgan.recommenders.widened import as_noted
 
 log = logging.getLogger(__name__)
@@ -122,44 +129,48 @@ class TwoStage:
         label: str,
     ) -> None:
         """Steps 1 and 2 of the protocol above."""
-        from recgan.recommenders.two_stage.search import fit_as, search  # they import torch
+        from recgan.recommenders.two_stage.search import fit_as, search, search_in_halves  # torch
 
-        settings = self.settings
+        settings, held = self.settings, features.validation
+        exclude_seen = not features.summary["repeat_purchases"]
         longest = max(*settings.proposals, TOLD)
-        windows = windows_of(
-            features, settings.windows
-        )  # what is amiss there is said before anything is slow
+        # What is amiss in the times is said before anything is slow.
+        windows = windows_of(features, settings.windows) if exclude_seen else []
+        times = times_known(features)
+        if not windows and (validate is None or held is None):
+            raise RecganError(
+                "two_stage learns repeat purchases from validation alone, and there is none; give "
+                "features.split a validation window, or take this candidate out of candidates"
+            )
         generator = choose_candidate(
             settings.generator, features, validate, beside(checkpoint, "g"), f"{label} generator"
         )
         log.info("%s: the generator has %s on validation", label, _shown(generator.validation_ndcg))
-        exclude_seen = not features.summary["repeat_purchases"]
-        parts = []
-        for number, window in enumerate(windows):
-            earlier = generator.again(window.before, beside(checkpoint, f"window-{number}"))
-            before = window.before
-            assert before.train_times is not None
-            known = Statistics.fit(before.train, before.train_times, before.items)
-            parts.append(lists_of(earlier, known, window.came, longest, exclude_seen, settings.seed + number))
-        proposed, drawn = (_together([part[arm] for part in parts]) for arm in (0, 1))
-        known = Statistics.fit(features.train, _times(features), features.items)
+        known = Statistics.fit(features.train, times, features.items)
         self._generator = generator
-        if validate is None or features.validation is None:
+        n_items = features.train.shape[1]
+        lists = gathered(generator, windows, longest, n_items, exclude_seen, settings.seed, checkpoint)
+        if validate is None or held is None:
             choice = Choice(settings.proposals[0], settings.hidden[0], settings.l2[0], settings.epochs)
-            judge, _ = fit_as(choice, proposed, settings.seed)
-            other, _ = fit_as(choice, drawn, settings.seed)
+            judge, other = (fit_as(choice, each, settings.seed)[0] for each in lists)
             self._take(generator.recommender, known, choice, judge, choice, other)
             self.training = Training()
             return
-        held = features.validation
-        on_proposed, on_drawn = lists_of(
+        last = lists_of(
             generator.recommender, known, held, longest, exclude_seen, settings.seed + len(windows)
         )
-        common = on_proposed, held, validate
-        choice, judge, ndcg = search(settings, proposed, on_proposed, *common, label)
-        choice_of_uniform, other, uniform_ndcg = search(
-            settings, drawn, on_drawn, *common, f"{label} uniform"
-        )
+        labels = label, f"{label} uniform"
+        if windows:
+            found = [
+                search(settings, each, watched, last[0], held, validate, name)
+                for each, watched, name in zip(lists, last, labels, strict=True)
+            ]
+        else:
+            found = [
+                search_in_halves(settings, each, last[0], held, validate, name)
+                for each, name in zip(last, labels, strict=True)
+            ]
+        (choice, judge, ndcg), (choice_of_uniform, other, uniform_ndcg) = found
         self._take(generator.recommender, known, choice, judge, choice_of_uniform, other)
         blended = [choose_candidate(one, features, validate) for one in settings.blend]
         mixed = [generator.recommender, *(one.recommender for one in blended)]
@@ -169,8 +180,8 @@ class TwoStage:
         self.ablations["blend"] = Blend(mixed, weights)
         self.decided = Decided(
             generator,
-            Arm(choice, proposed.and_then(on_proposed)),
-            Arm(choice_of_uniform, drawn.and_then(on_drawn)),
+            Arm(choice, lists[0].and_then(last[0])),
+            Arm(choice_of_uniform, lists[1].and_then(last[1])),
             tuple(blended),
             tuple(weights),
         )
@@ -279,18 +290,6 @@ def load_ablations(folder: Path) -> dict[str, Any]:
     with reading(folder):
         found = read_ablations(folder / layout.ABLATIONS, served)
         return {name: as_noted(one, folder) for name, one in found.items()}
-
-
-def _together(parts: list[Lists]) -> Lists:
-    whole = parts[0]
-    for part in parts[1:]:
-        whole = whole.and_then(part)
-    return whole
-
-
-def _times(features: Features) -> NDArray[np.float32]:
-    assert features.train_times is not None  # windows_of has seen to it
-    return features.train_times
 
 
 def _shown(ndcg: float | None) -> str:

@@ -53,8 +53,6 @@ def search(
 ) -> tuple[Choice, Discriminator, float]:
     """Return the best settings on validation, the discriminator fitted with them, and its NDCG.
 
-    The linear form chooses the list's length. The others are tried with that length.
-
     Args:
         settings: of the candidate.
         lists: to learn from.
@@ -67,15 +65,78 @@ def search(
     Raises:
         RecganError: nothing that came is among the lists.
     """
-    best: tuple[float, Choice, Discriminator] | None = None
+
+    def tried(asked: Choice) -> Trial:
+        found, epochs = fit_as(asked, lists, settings.seed, watched)
+        return found.judge(proposed.head(asked.proposals).features()), epochs, found
+
+    choice, ndcg, found = _best(settings, tried, proposed, window, validate, label)
+    assert found is not None
+    return choice, found, ndcg
+
+
+def search_in_halves(
+    settings: TwoStageParams,
+    lists: Lists,
+    proposed: Lists,
+    window: HeldOut,
+    validate: Callable[[Any], float],
+    label: str,
+) -> tuple[Choice, Discriminator, float]:
+    """Choose as `search` does where validation is all that there is to learn from.
+
+    Each half of its shoppers is judged by a discriminator that learned from the other half alone. The one
+    that is returned learned from both.
+
+    Args:
+        settings: of the candidate.
+        lists: of validation, to learn from.
+        proposed: what the generator proposes for validation, to be put in order.
+        window: validation.
+        validate: NDCG of a recommender there.
+        label: for the log.
+
+    Raises:
+        RecganError: nothing that came is among the lists of one half.
+    """
+    half = np.random.default_rng(settings.seed).permutation(window.held_out.shape[0]) % 2
+    learns, judged = half[lists.rows], half[proposed.rows]
+
+    def tried(asked: Choice) -> Trial:
+        features = proposed.head(asked.proposals).features()
+        scores, passes = np.zeros(features.shape[:2], dtype=np.float32), []
+        for one in (0, 1):
+            found, epochs = fit_as(asked, lists.some(learns != one), settings.seed, lists.some(learns == one))
+            scores[judged == one] = found.judge(features[judged == one])
+            passes.append(epochs)
+        return scores, round(sum(passes) / 2), None
+
+    choice, ndcg, _ = _best(settings, tried, proposed, window, validate, label)
+    return choice, fit_as(choice, lists, settings.seed)[0], ndcg
+
+
+Trial = tuple[NDArray[np.float32], int, Discriminator | None]
+"""Scores of validation's proposals (rows, N), the passes, and the discriminator if it is one."""
+
+
+def _best(
+    settings: TwoStageParams,
+    tried: Callable[[Choice], Trial],
+    proposed: Lists,
+    window: HeldOut,
+    validate: Callable[[Any], float],
+    label: str,
+) -> tuple[Choice, float, Discriminator | None]:
+    """Try all settings: the linear form chooses the list's length, the others are tried with that length."""
+    best: tuple[float, Choice, Discriminator | None] | None = None
     n = settings.proposals[0]
     forms = [0, *(hidden for hidden in settings.hidden if hidden)]
     for hidden in forms:
         for length in settings.proposals if hidden == 0 else (n,):
             for l2 in settings.l2:
                 asked = Choice(length, hidden, l2, settings.epochs if hidden else 0)
-                found, epochs = fit_as(asked, lists, settings.seed, watched)
-                ndcg = validate(OnValidation(proposed, length, window, found))
+                scores, epochs, found = tried(asked)
+                ndcg = validate(OnValidation(proposed, length, window, scores))
                 log.info("%s: N %d, hidden %d, l2 %g: %.4f", label, length, hidden, l2, ndcg)
                 if (
                     best is None
@@ -86,8 +147,7 @@ def search(
         assert best is not None
         n = best[1].proposals
     assert best is not None
-    ndcg, choice, found = best
-    return choice, found, ndcg
+    return best[1], best[0], best[2]
 
 
 class OnValidation:
@@ -98,9 +158,9 @@ class OnValidation:
     the list scores anything: what came is put last.
     """
 
-    def __init__(self, lists: Lists, length: int, window: HeldOut, discriminator: Discriminator) -> None:
-        head = lists.head(length)
-        judged = np.where(head.there, discriminator.judge(head.features()), np.inf)
+    def __init__(self, lists: Lists, length: int, window: HeldOut, scores: NDArray[np.float32]) -> None:
+        """Take the discriminator's scores (rows, length) of the first places of the lists."""
+        judged = np.where(lists.head(length).there, scores, np.inf)
         above = judged - judged.min(axis=1, keepdims=True, initial=np.inf) + 2
         n = lists.ids.shape[1]
         self._scores = np.tile(1 - np.arange(n, dtype=np.float32) / (n + 1), (len(lists.ids), 1))

@@ -38,7 +38,8 @@ class TwoStageParams(CandidateSection):
     """The most passes of a discriminator with hidden units; validation's loss stops it."""
     windows: Count
     """Windows before validation, one before the other, whose events the discriminator learns from. For each
-    the generator is fitted once more, on what came before it."""
+    the generator is fitted once more, on what came before it. With `features.repeat_purchases` there are
+    none: it learns from validation."""
     blend: tuple[Annotated[Embedded, AfterValidator(_grid)], ...]
     """Classical candidates that the generator is blended with, for comparison alone."""
     refit: bool

@@ -42,12 +42,7 @@ def windows_of(features: Features, number: int) -> list[Window]:
     Raises:
         RecganError: an event has no time, or nothing is left before the first window.
     """
-    times = features.train_times
-    if times is None:
-        raise RecganError(
-            "two_stage cuts what its discriminator learns from by time, and not every event has a timestamp; "
-            "let validate drop those without (null_timestamp), or take this candidate out of candidates"
-        )
+    times = times_known(features)
     found = []
     place = _places_from_the_end(features, times)
     for step in range(1, number + 1):
@@ -61,6 +56,20 @@ def windows_of(features: Features, number: int) -> list[Window]:
             "features.split.validation_days, or take this candidate out of candidates"
         )
     return found
+
+
+def times_known(features: Features) -> NDArray[np.float32]:
+    """Return the times of train's entries.
+
+    Raises:
+        RecganError: an event has none.
+    """
+    if features.train_times is None:
+        raise RecganError(
+            "two_stage cuts what its discriminator learns from by time, and not every event has a timestamp; "
+            "let validate drop those without (null_timestamp), or take this candidate out of candidates"
+        )
+    return features.train_times
 
 
 def _places_from_the_end(features: Features, times: NDArray[np.float32]) -> NDArray[np.int64]:
