@@ -199,7 +199,7 @@ def flood(window: Window, lift: float, rng: np.random.Generator) -> None:
         users=np.insert(log.users, before, users),
         items=np.insert(log.items, before, items),
         times=np.insert(log.times, before, np.sort(rng.integers(start - DAY, start, 3 * FLOOD))),
-        worth=np.insert(log.worth, before, 1.0),
+        worth=np.insert(log.worth, before, np.ones(3 * FLOOD)),
         table=pd.concat([log.table, table.assign(item_id=names)], ignore_index=True),
     )
     order = np.argsort(flooded.times, kind="stable")
