@@ -1,9 +1,11 @@
 """A product that came this morning, in this afternoon's answers."""
 
 import threading
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
+import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
@@ -11,13 +13,19 @@ from recgan.daily import newcomers as daily
 from recgan.daily.newcomers import outcome, sentence, update_newcomers
 from recgan.newcomers.file import read_newcomers, write_newcomers
 from recgan.package import store
-from recgan.package.packaged import PackagedRecommender, write_items
+from recgan.package.packaged import Catalogue, PackagedRecommender, write_items
 from recgan.recommenders.classical import save_classical
 from recgan.recommenders.ease.recommender import EASE
 from recgan.registry import versions
 from recgan.registry.versions import VersionId
 from recgan.serving.app import create_app
 from recgan.serving.champion import ChampionWatch
+from recgan.serving.explorer.challenger import Contender
+from recgan.serving.explorer.lists import Standing, lists
+from recgan.serving.explorer.schema import ListsRequest
+from recgan.serving.explorer.why import why
+from recgan.serving.model import ServedModel
+from recgan.serving.schema import Event
 from tests.newcomers.shop import TRAINED_UNTIL, write_kept
 from tests.package.conftest import TASTES, USERS, named_so
 from tests.serving.conftest import buying, catalogued_features, ids, until
@@ -202,3 +210,44 @@ def test_the_explorer_shows_new_products(project):
         assert why["item"]["new"]
         assert why["rank"] >= 1
         assert len(why["influences"]) == 5
+
+
+def test_the_explorer_ranks_a_flood_of_new_products_as_the_list_does(project, packages):
+    """Ranks in Why?, and before an edit, are places in the list, whatever its length lets in of new ones."""
+    root, params = project
+    one = read_newcomers(update_newcomers(root, params).path)
+    flood = replace(
+        one,
+        item_ids=[f"new-{number}" for number in range(30)],
+        catalogue=Catalogue(
+            ["New"] * 30, ["taste-2"] * 30, [1.0] * 30, ["https://shop.example/new.jpg"] * 30
+        ),
+        owners={},
+        lift=9.0,
+        max_share=0.2,
+        **{
+            name: getattr(one, name).repeat(30, axis=0)
+            for name in ("vectors", "stand_ins", "stand_in_shares")
+        },
+    )
+    served = ServedModel(NAME, "1", packages["1"], flood)
+    events = [Event(item_id=f"item-{item}") for item in range(TASTE, 30, TASTES)]
+    history = served.history(events)
+    assert np.sum(served.with_new(served.score(history)[None])[0] > served.score(history).max()) == 30
+    for k, new in ((10, 2), (5, 1), (4, 0)):
+        ranked = served.rank(history, k).items
+        assert sum(item.new for item in ranked) == new
+        for place, item in enumerate(ranked, start=1):
+            assert why(served, history, item.item_id, True, None, k).rank == place
+        behind = served.rank(history, k, beyond=40).items
+        assert behind[:k] == ranked
+        assert why(served, history, behind[-1].item_id, True, None, k).rank == k + 40
+        request = ListsRequest(history=events, removed=["nothing"], k=k)
+        column = lists(request, Standing(served, served, None), Contender()).champion
+        assert [item.item_id for item in column.items] == [item.item_id for item in ranked]
+        assert [item.image_url for item in column.items if item.new] == ["https://shop.example/new.jpg"] * new
+    # An edit that changes nothing moves nothing.
+    request = ListsRequest(user_id="user-2", removed=["nothing"])
+    column = lists(request, Standing(served, served, None), Contender()).champion
+    assert [item.before for item in column.items] == list(range(1, 11))
+    assert column.gone == []

@@ -15,6 +15,7 @@ from recgan.core.errors import RecganError
 from recgan.features.matrices import beside
 from recgan.newcomers.weights import Newcomers, together, top_k_of_both
 from recgan.package.packaged import PackagedRecommender
+from recgan.recommenders.protocol import top_k
 from recgan.serving.histories import History, history_of
 from recgan.serving.schema import MAX_HISTORY, Event, Filters, Item, Model
 
@@ -146,9 +147,14 @@ class ServedModel:
         return max(1, self._n_items // share)
 
     def rank(
-        self, history: History, k: int, exclude_seen: bool = True, allowed: Mask | None = None
+        self,
+        history: History,
+        k: int,
+        exclude_seen: bool = True,
+        allowed: Mask | None = None,
+        beyond: int = 0,
     ) -> Ranking:
-        """Rank for a history; popularity where the recommender fails."""
+        """Rank for a history, `beyond` items behind the list of k too; popularity where the model fails."""
         fallback = False
         try:
             scores = self.with_new(self.score(history)[None, :])[0]
@@ -156,7 +162,8 @@ class ServedModel:
             # Whatever the error is, the shop gets an answer; the counter and the log record it.
             log.exception("version %s cannot answer; popularity stands in", self.model.version)
             scores, fallback = self.packaged.popularity, True
-        return Ranking(self.best(scores, k, history.seen if exclude_seen else None, allowed), fallback)
+        left_out = history.seen if exclude_seen else None
+        return Ranking(self.best(scores, k, left_out, allowed, beyond), fallback)
 
     def score(self, history: History) -> NDArray[np.float32]:
         """Return the recommender's scores (items,).
@@ -206,7 +213,12 @@ class ServedModel:
         return scores
 
     def best(
-        self, scores: NDArray[np.float32], k: int, left_out: NDArray[np.int32] | None, allowed: Mask | None
+        self,
+        scores: NDArray[np.float32],
+        k: int,
+        left_out: NDArray[np.int32] | None,
+        allowed: Mask | None,
+        beyond: int = 0,
     ) -> list[Item]:
         """Return the k best items by any scores, those left out and not allowed excepted.
 
@@ -216,20 +228,33 @@ class ServedModel:
             k: length of the list.
             left_out: positions.
             allowed: (items + new products,)
+            beyond: items to add behind the list, the best of what is not in it.
         """
         scores = np.array(scores, dtype=np.float32)  # our own copy
         if allowed is not None:
             scores[~allowed[: len(scores)]] = -np.inf
         if left_out is not None:
             scores[left_out[left_out < len(scores)]] = -np.inf
-        known, new = scores[None, : self._n_items], scores[None, self._n_items :]
-        share = 0.0 if self.newcomers is None else self.newcomers.max_share
-        [positions], [best] = top_k_of_both(known, new, k, share)
+        found = self.ranked(scores[None, :], k)
+        if beyond:
+            scores[found[0][found[0] >= 0]] = -np.inf
+            rest = top_k(scores[None, :], min(beyond, len(scores)))
+            found = np.hstack([found[0], rest[0]]), np.hstack([found[1], rest[1]])
         return [
             self.described(position, score)
-            for position, score in zip(positions.tolist(), best.tolist(), strict=True)
+            for position, score in zip(found[0][0].tolist(), found[1][0].tolist(), strict=True)
             if position >= 0
         ]
+
+    def ranked(self, scores: NDArray[np.float32], k: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """Return positions and scores of lists of k as they are shown: the new products have their share.
+
+        Args:
+            scores: (rows, items) or (rows, items + new products); -inf where an item is left out.
+            k: length of a list. Where fewer are left, the rest is position -1 and score -inf.
+        """
+        share = 0.0 if self.newcomers is None else self.newcomers.max_share
+        return top_k_of_both(scores[:, : self._n_items], scores[:, self._n_items :], k, share)
 
     def check(self, k: int = 10) -> None:
         """Ask what a shop will ask, before anyone does.

@@ -23,6 +23,7 @@ from recgan.serving.model import Mask, ServedModel
 from recgan.serving.schema import MAX_K, Item
 
 _Rank = Callable[[History, int, Mask | None], tuple[list[Item], bool]]
+"""The list for a history, and so many items behind it."""
 
 
 @dataclass(frozen=True)
@@ -90,17 +91,17 @@ def _is_edited(request: ListsRequest) -> bool:
 
 
 def _by_model(request: ListsRequest, served: ServedModel) -> _Rank:
-    def rank(history: History, k: int, allowed: Mask | None) -> tuple[list[Item], bool]:
-        ranking = served.rank(history, k, request.exclude_seen, allowed)
+    def rank(history: History, beyond: int, allowed: Mask | None) -> tuple[list[Item], bool]:
+        ranking = served.rank(history, request.k, request.exclude_seen, allowed, beyond)
         return ranking.items, ranking.fallback
 
     return rank
 
 
 def _by_popularity(request: ListsRequest, served: ServedModel) -> _Rank:
-    def rank(history: History, k: int, allowed: Mask | None) -> tuple[list[Item], bool]:
+    def rank(history: History, beyond: int, allowed: Mask | None) -> tuple[list[Item], bool]:
         seen = history.seen if request.exclude_seen else None
-        return served.best(served.packaged.popularity, k, seen, allowed), False
+        return served.best(served.packaged.popularity, request.k, seen, allowed, beyond), False
 
     return rank
 
@@ -123,11 +124,12 @@ def _challenger(request: ListsRequest, contender: Contender) -> Column:
 def _column(request: ListsRequest, served: ServedModel, rank: _Rank) -> Column:
     allowed, unknown_categories = served.allowed(request)
     stored, history = served.history(None, request.user_id), edited_history(request, served)
-    items, fallback = rank(history, request.k, allowed)
+    items, fallback = rank(history, 0, allowed)
     before: dict[str, int] = {}
     gone: list[Gone] = []
     if _is_edited(request):
-        originally, _ = rank(stored, MAX_K, allowed)
+        # Not the list of MAX_K: the new products' share of that lets in more of them.
+        originally, _ = rank(stored, MAX_K - request.k, allowed)
         before = {item.item_id: place for place, item in enumerate(originally, start=1)}
         still = {item.item_id for item in items}
         seen = set(served.item_ids[history.seen].tolist()) if request.exclude_seen else set()

@@ -36,9 +36,10 @@ log = logging.getLogger(__name__)
 
 _TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 _HEADERS = {
-    # Nothing from elsewhere, nothing inline: a title that looks like a script could not run even as HTML.
-    "Content-Security-Policy": "default-src 'self'; base-uri 'none'; form-action 'none'; "
-    "frame-ancestors 'none'",
+    # No script from elsewhere, none inline: a title that looks like a script could not run even as HTML.
+    # Pictures alone may come from elsewhere: from the address that the shop gives of a product's.
+    "Content-Security-Policy": "default-src 'self'; img-src 'self' data: https:; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-cache",
@@ -148,7 +149,7 @@ def explorer(
         allowed, _ = served.allowed(request)
         history = edited_history(request, served)
         try:
-            return why(served, history, request.item_id, request.exclude_seen, allowed)
+            return why(served, history, request.item_id, request.exclude_seen, allowed, request.k)
         except Exception as error:
             log.exception("version %s cannot say why", served.model.version)
             raise HTTPException(

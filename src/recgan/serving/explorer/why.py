@@ -27,7 +27,9 @@ from recgan.serving.histories import History
 from recgan.serving.model import Mask, ServedModel
 
 
-def why(served: ServedModel, history: History, item_id: str, exclude_seen: bool, allowed: Mask | None) -> Why:
+def why(
+    served: ServedModel, history: History, item_id: str, exclude_seen: bool, allowed: Mask | None, k: int = 10
+) -> Why:
     """Explain one item of the ranking for a history.
 
     Args:
@@ -36,6 +38,7 @@ def why(served: ServedModel, history: History, item_id: str, exclude_seen: bool,
         item_id: a known item.
         exclude_seen: as in the ranking that is explained.
         allowed: as in that ranking; /similar is asked without filters.
+        k: length of the list that is explained, in which the new products have their share.
 
     Raises:
         RecganError: a score is not a number; or whatever the recommender raises.
@@ -46,41 +49,45 @@ def why(served: ServedModel, history: History, item_id: str, exclude_seen: bool,
     n_items = len(served.item_ids)
     everything = np.ones(n_items, dtype=np.bool_) if allowed is None else allowed
     ages = np.zeros(len(history.positions)) if history.ages is None else history.ages
-    scores = _scores(
-        served,
-        [
-            (history.positions, history.confidences, ages),
-            *((history.positions[[at]], np.ones(1, dtype=np.float32), np.zeros(1)) for at in tried),
-            *(
-                tuple(np.delete(values, at) for values in (history.positions, history.confidences, ages))
-                for at in tried
-            ),
-        ],
-        aged=history.ages is not None,
+    scores = np.array(  # our own copy
+        _scores(
+            served,
+            [
+                (history.positions, history.confidences, ages),
+                *((history.positions[[at]], np.ones(1, dtype=np.float32), np.zeros(1)) for at in tried),
+                *(
+                    tuple(np.delete(values, at) for values in (history.positions, history.confidences, ages))
+                    for at in tried
+                ),
+            ],
+            aged=history.ages is not None,
+        )
     )
     eligible = everything.copy()
     if exclude_seen:
         eligible[history.seen] = False
-    influences = []
-    for number, at in enumerate(tried.tolist(), start=1):
-        itself = int(history.positions[at])
-        others = np.ones(n_items, dtype=np.bool_)
-        others[itself] = False
-        left = eligible.copy()
-        left[itself] = everything[itself]
-        influences.append(
-            Influence(
-                item=known(served, itself),
-                confidence=float(history.confidences[at]),
-                alone=_rank(scores[number], position, others),
-                without=_rank(scores[len(tried) + number], position, left),
-            )
+    alone, without = scores[1 : len(tried) + 1], scores[len(tried) + 1 :]
+    each, itself = np.arange(len(tried)), history.positions[tried]
+    returning = np.where(everything[itself], without[each, itself], -np.inf)  # no longer seen
+    without[:, ~eligible] = -np.inf
+    without[each, itself] = returning
+    alone[each, itself] = -np.inf
+    scores[0, ~eligible] = -np.inf
+    ranks = _ranks(served, scores, position, k)
+    influences = [
+        Influence(
+            item=known(served, int(history.positions[at])),
+            confidence=float(history.confidences[at]),
+            alone=ranks[number],
+            without=ranks[len(tried) + number],
         )
+        for number, at in enumerate(tried.tolist(), start=1)
+    ]
     influences.sort(key=lambda one: n_items if one.alone is None else one.alone)
     return Why(
         version=served.model.version,
         item=known(served, position),
-        rank=_rank(scores[0], position, eligible),
+        rank=ranks[0],
         ranked=int(eligible.sum()),
         influences=influences,
         reasons=_reasons(served, history, position),
@@ -104,13 +111,28 @@ def _reasons(served: ServedModel, history: History, position: int) -> list[Reaso
     ]
 
 
-def _rank(scores: NDArray[np.float32], position: int, eligible: Mask) -> int | None:
-    """Return the place of a position among those that are eligible; ties go to the lower position."""
-    if not eligible[position]:
-        return None
-    better = scores > scores[position]
-    better[:position] |= scores[:position] == scores[position]
-    return 1 + int(np.count_nonzero(better & eligible))
+def _ranks(served: ServedModel, scores: NDArray[np.float32], position: int, k: int) -> list[int | None]:
+    """Return the place of a position in each row: in the list of k as it is shown, or behind it.
+
+    Args:
+        served: the version, which caps the share of new products.
+        scores: (rows, items), -inf where an item is left out; then its rank is None.
+        position: of the item.
+        k: length of a list.
+    """
+    lists = served.ranked(scores, k)[0]
+    found: list[int | None] = []
+    for row, shown in zip(scores, lists, strict=True):
+        if np.isneginf(row[position]):
+            found.append(None)
+        elif len(place := np.flatnonzero(shown == position)):
+            found.append(1 + int(place[0]))
+        else:
+            better = row > row[position]
+            better[:position] |= row[:position] == row[position]  # ties go to the lower position
+            better[shown[shown >= 0]] = True
+            found.append(1 + int(np.count_nonzero(better)))
+    return found
 
 
 def _scores(
