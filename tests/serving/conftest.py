@@ -25,16 +25,18 @@ from tests.package.conftest import (  # noqa: F401  (fixtures)
 )
 
 LIMIT = 60.0  # seconds
+PICTURE = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 1 1'/%3E"
 
 
 def catalogued_features():
-    """The shop with titles, categories (the tastes) and prices; two items lack what others have."""
+    """The shop with titles, categories (the tastes), prices and pictures; some items lack some of it."""
     features = shop_features()
     items = features.items.assign(
         title=[f"Item {item}" for item in range(ITEMS)],
         category=[f"taste-{item % TASTES}" for item in range(ITEMS)],
         price=[float(item) for item in range(ITEMS)],
         mean_price=100.0,
+        image_url=[None if item % 5 == 4 else PICTURE for item in range(ITEMS)],
     )
     items.loc[13, "price"] = float("nan")
     items.loc[[19], ["category", "title"]] = None

@@ -1,6 +1,7 @@
 """What the explorer's page is answered: the same lists as the shop's, explained by an independent count."""
 
 import json
+import re
 import threading
 from collections import Counter
 from pathlib import Path
@@ -484,7 +485,7 @@ def test_pages_and_answers_carry_no_permission_to_run_anything_else(client):
         answer = client.get(f"/explorer{file}")
         assert answer.status_code == 200
         assert kind in answer.headers["content-type"]
-        assert "default-src 'self'" in answer.headers["content-security-policy"]
+        assert "default-src 'self'; img-src 'self' data: https:;" in answer.headers["content-security-policy"]
         assert "http://" not in answer.text.replace("http://www.w3.org/", "")
         assert "https://" not in answer.text
         assert "innerHTML" not in answer.text
@@ -637,6 +638,20 @@ def test_the_explorer_is_not_there_unless_asked_for(shop):
     with TestClient(create_app(shop, poll_seconds=3600), HOME) as client:
         assert client.get("/explorer").status_code == 404
         assert client.get(f"{API}/shoppers").status_code == 404
+
+
+def test_the_root_leads_to_the_explorer_or_to_what_there_is(client, shop):
+    answer = client.get("/", follow_redirects=False)
+    assert (answer.status_code, answer.headers["location"]) == (307, "explorer")
+    assert "What shoppers are shown" in client.get("/").text
+    with TestClient(create_app(shop, poll_seconds=3600), HOME) as bare:
+        for asked in (bare.get("/"), client.get("/", headers={"Host": "evil.example"})):
+            assert asked.status_code == 200
+            assert f"<h1>{shop}</h1>" in asked.text
+            assert "recgan serve --explorer" in asked.text
+            for path in re.findall(r'href="([^"]+)"', asked.text):
+                assert bare.get(f"/{path}").status_code in (200, 503)
+    assert "/" not in client.get("/openapi.json").json()["paths"]
 
 
 def test_it_is_no_part_of_the_shops_interface(client):

@@ -11,9 +11,10 @@ import uvicorn
 from playwright.sync_api import expect, sync_playwright
 
 from recgan.serving.app import create_app
-from tests.serving.conftest import LIMIT, promote, until
+from tests.serving.conftest import LIMIT, PICTURE, promote, until
 
-SIZES = {"phone": {"width": 390, "height": 844}, "desk": {"width": 1280, "height": 900}}
+SIZES = {"phone": {"width": 375, "height": 812}, "desk": {"width": 1280, "height": 900}}
+HEADS = {"champion": "Live now", "challenger": "Candidate", "popularity": "Best sellers"}
 HOSTILE = '<img src="x" onerror="document.title=1"><script>document.title=1</script>'
 MILLISECONDS = 1000 * LIMIT
 
@@ -100,7 +101,7 @@ def rows(page, column):
 
 def show(watched, column):
     """On a phone one list is shown at a time."""
-    tab = watched.page.get_by_role("button", name=column.capitalize(), exact=True)
+    tab = watched.page.get_by_role("button", name=HEADS[column], exact=True)
     assert tab.is_visible() == (watched.size == "phone")
     if watched.size == "phone":
         tab.click()
@@ -114,7 +115,7 @@ def test_from_a_search_to_what_an_edit_changes(address, watched):
     assert re.search(r"#user=user-\d+$", page.url)
     assert page.evaluate("shift") < 0.1  # what web vitals call good
 
-    page.get_by_label("Find by id").fill("USER-7")
+    page.get_by_label("Find a shopper by id").fill("USER-7")
     found = page.locator("#shoppers button")
     expect(found).to_have_count(10)
     page.keyboard.press("ArrowDown")
@@ -125,7 +126,7 @@ def test_from_a_search_to_what_an_edit_changes(address, watched):
     for column in ("champion", "challenger", "popularity"):
         expect(rows(page, column)).to_have_count(10)
         show(watched, column)
-        expect(page.locator(f"#{column} h3")).to_contain_text(column.capitalize())
+        expect(page.locator(f"#{column} h3")).to_contain_text(HEADS[column])
         expect(page.locator(f"#{column} h3")).to_contain_text("version")
     show(watched, "champion")
     assert not page.locator("#champion .move").count()
@@ -169,6 +170,110 @@ def test_from_a_search_to_what_an_edit_changes(address, watched):
     watched.check()
 
 
+def test_a_picture_is_shown_where_an_item_has_one(address, watched):
+    page = watched.page
+    page.goto(f"{address}/explorer#user=user-7")
+    expect(rows(page, "champion")).to_have_count(10)
+    pictured = 0
+    for row in rows(page, "champion").all():
+        picture = row.locator(".picture")
+        if (
+            int(row.get_attribute("data-item").split("-")[1]) % 5 == 4
+        ):  # an empty square, so that titles align
+            expect(picture).to_have_attribute("aria-hidden", "true")
+        else:
+            pictured += 1
+            assert picture.evaluate("(one) => [one.alt, one.loading, one.referrerPolicy, one.src]") == [
+                "", "lazy", "no-referrer", PICTURE
+            ]  # fmt: skip
+    assert 0 < pictured < 10
+    watched.check()
+
+
+def test_lists_come_first_and_say_what_is_loading(address, watched):
+    page = watched.page
+    page.route("**/api/lists", lambda route: None)  # never answered
+    page.goto(f"{address}/explorer#user=user-7")
+    expect(page.locator("#status")).to_have_text("Loading user-7’s lists …")
+    page.unroute_all()
+    page.reload()
+    expect(page.locator("#status")).to_have_text("10 items for user-7.")
+    top = {name: page.locator(name).first.bounding_box()["y"] for name in ("main", "aside", "#champion li")}
+    assert top["main"] <= top["aside"]
+    assert top["#champion li"] < 450
+    if watched.size == "phone":
+        assert top["#champion li"] < top["aside"]
+    order = {column: [row.get_attribute("data-item") for row in rows(page, column).all()] for column in HEADS}
+    for column, beside in (
+        ("champion", "challenger"),
+        ("challenger", "champion"),
+        ("popularity", "champion"),
+    ):
+        said = page.locator(f"#{column} .elsewhere").all_text_contents()
+        missing = [item not in order[beside] for item in order[column]]
+        for place, item in enumerate(order[column]):
+            there = order[beside].index(item) if item in order[beside] else None
+            alone = "not live now" if column == "challenger" and sum(missing) <= 5 else ""
+            differs = alone if there is None else f"{HEADS[beside]} {there + 1}" if there != place else ""
+            assert said[place] == differs
+
+
+def test_a_list_that_is_not_there_leaves_no_empty_column(shop, watched, monkeypatch):
+    monkeypatch.setattr("recgan.registry.versions.challenger", lambda root, name: None)
+    page = watched.page
+    with serving(create_app(shop, poll_seconds=3600, exposure="local")) as address:
+        page.goto(f"{address}/explorer#user=user-7")
+        expect(rows(page, "champion")).to_have_count(10)
+        expect(page.locator("#notes li")).to_have_text(["No other version is waiting to go live."])
+        expect(page.locator("#challenger")).to_be_hidden()
+        expect(page.locator("[data-show=challenger]")).to_be_hidden()
+        watched.check()
+
+
+def test_everything_is_reached_by_keyboard(address, watched):
+    page = watched.page
+    page.goto(f"{address}/explorer#user=user-7")
+    expect(rows(page, "champion")).to_have_count(10)
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("button", name="Skip to the lists")).to_be_in_viewport()
+    page.keyboard.press("Enter")
+    expect(page.locator("#lists-title")).to_be_focused()
+    reached = []
+    for _ in range(90):
+        page.keyboard.press("Tab")
+        reached.append(
+            page.evaluate(
+                "(() => { const one = document.activeElement, style = getComputedStyle(one);"
+                "return [one.dataset.key ?? one.id, style.outlineStyle !== 'none']; })()"
+            )
+        )
+    assert all(visible for name, visible in reached if name)
+    names = {name for name, _ in reached}
+    first = rows(page, "champion").first.get_attribute("data-item")
+    assert {f"why champion {first}", f"add champion {first}", "item", "kind", "k", "seen"} <= names
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious(address, watched, scheme):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="pip install -e '.[dev]'")
+    page = watched.page
+    page.emulate_media(color_scheme=scheme)
+    page.goto(f"{address}/explorer#user=user-7")
+    expect(rows(page, "champion")).to_have_count(10)
+    page.locator("#stored button").first.click()
+    expect(page.locator("#champion .move").first).to_be_visible()
+    page.locator("#champion").get_by_role("button", name=re.compile("^Why ")).first.click()
+    expect(page.locator("#champion .why tbody tr").first).to_be_visible()
+    page.locator(".reading summary").click()
+    found = axe.Axe().run(page).response
+    assert len(found["passes"]) > 20
+    assert [
+        (fault["id"], [node["html"] for node in fault["nodes"]])
+        for fault in found["violations"]
+        if fault["impact"] in ("serious", "critical")
+    ] == []
+
+
 def test_a_new_shopper_by_clicking(address, watched):
     page = watched.page
     page.goto(f"{address}/explorer#user=user-7")
@@ -189,8 +294,8 @@ def test_filters_change_every_list_and_the_address(address, watched):
     page = watched.page
     page.goto(f"{address}/explorer#user=user-7")
     expect(rows(page, "champion")).to_have_count(10)
-    page.get_by_label("Items", exact=True).fill("3")
-    page.get_by_label("Items", exact=True).press("Enter")
+    page.get_by_label("Items in a list").fill("3")
+    page.get_by_label("Items in a list").press("Enter")
     expect(rows(page, "challenger")).to_have_count(3)
     page.locator("#categories summary").click()
     page.get_by_label("taste-2").check()
@@ -221,7 +326,7 @@ def test_a_title_that_looks_like_html_is_text(address, watched):
     expect(page.locator("#items button").first).to_contain_text(HOSTILE)
     page.goto(f"{address}/explorer#new=&plus=purchase::item-7")
     expect(page.locator("#champion .title", has_text=HOSTILE)).to_be_attached()
-    assert page.locator("main img, main script").count() == 0
+    assert page.locator("img[src='x'], main script").count() == 0
     expect(page).to_have_title(re.compile("^Explorer: "))
     watched.check()
 
@@ -233,8 +338,9 @@ def test_clear_words_for_an_unknown_shopper_and_a_server_that_is_gone(shop, watc
         expect(page.locator("#history-note")).to_contain_text("knows no shopper who")
         expect(rows(page, "champion")).to_have_count(10)
         watched.check()
-    page.get_by_role("button", name="At random").click()
+    page.get_by_role("button", name="New shopper").click()
     expect(page.get_by_role("alert")).to_contain_text("The server does not answer")
+    expect(page.locator("#status")).to_have_text("Could not load a new shopper’s lists.")
     watched.complaints.clear()
     port = int(address.rpartition(":")[2])
     with serving(create_app(shop, poll_seconds=3600, exposure="local"), port):
@@ -248,3 +354,5 @@ def test_without_a_champion_the_page_says_so(store_uri, monkeypatch, watched):
     with serving(create_app("nobody", poll_seconds=3600, exposure="local")) as address:
         watched.page.goto(f"{address}/explorer")
         expect(watched.page.get_by_role("alert")).to_contain_text("nobody has no champion")
+        expect(watched.page.locator("#champion")).to_contain_text("not loaded")
+        assert watched.page.locator(".skeleton").count() == 0

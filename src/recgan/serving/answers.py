@@ -1,10 +1,12 @@
-"""Answers that refuse: always JSON, without passwords, and never the input itself."""
+"""Answers that refuse: always JSON, without passwords, and never the input itself; and the way in."""
 
 import json
+from html import escape
 from typing import Any
 
 from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi.responses import HTMLResponse
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
@@ -53,3 +55,21 @@ async def not_allowed(request: Request, error: Exception) -> Response:
 async def beyond_the_model(request: Request, error: Exception) -> Response:
     """Say what this version cannot answer."""
     return refusal(422, [{"loc": ["body"], "msg": str(error), "type": "value_error"}])
+
+
+def start_page(name: str) -> Response:
+    """Return a page for who opens the server's address in a browser: where its answers are."""
+    ways = {
+        "ready": "whether a model is loaded, and which",
+        "openapi.json": "what can be asked, and what is answered",
+        "metrics": "counters for Prometheus",
+    }
+    links = "".join(f'<li><a href="{path}">/{path}</a>: {words}</li>' for path, words in ways.items())
+    return HTMLResponse(
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(name)}</title>'
+        '<meta name="viewport" content="width=device-width"><meta name="color-scheme" content="light dark">'
+        f"<main><h1>{escape(name)}</h1><p>This server recommends: POST /recommend.</p><ul>{links}</ul>"
+        "<p>It shows no explorer here: <code>recgan serve</code> shows one to its own machine, "
+        "<code>recgan serve --explorer</code> to everyone who reaches it.</p></main></html>",
+        headers={"Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'"},
+    )

@@ -16,6 +16,7 @@ from typing import Annotated, Any
 from anyio import CapacityLimiter, to_thread
 from fastapi import FastAPI, HTTPException, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi.responses import RedirectResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
@@ -29,6 +30,7 @@ from recgan.serving.answers import (
     beyond_the_model,
     http_exception,
     not_allowed,
+    start_page,
     unprocessable,
 )
 from recgan.serving.champion import ChampionWatch
@@ -271,6 +273,13 @@ def create_app(
     async def prometheus() -> Response:
         """Return the metrics for Prometheus."""
         return Response(metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    @app.get("/", include_in_schema=False)
+    async def start(asked: Request) -> Response:
+        """Lead a browser on: to the explorer where it is shown, else to what there is."""
+        if exposure != "none" and may_see_histories(exposure, asked.headers.get("host", "")):
+            return RedirectResponse("explorer", headers={"Cache-Control": "no-store"})
+        return start_page(name)
 
     if exposure != "none":
         app.include_router(explorer(champion, name, root, poll_seconds, exposure))

@@ -1,6 +1,6 @@
 // The explorer's page. Its state is the address: whatever is clicked changes the hash, and the hash is shown.
 
-import { NAMES, addedRow, column, describe, explanation, make, nameOf, plural, showElsewhere, skeleton, storedRow } from "./view.js";
+import { NAMES, addedRow, column, describe, explanation, make, missing, nameOf, notLoaded, picture, plural, showElsewhere, skeleton, storedRow } from "./view.js";
 
 /**
  * @typedef {{item_id: string, event: string, value: number|null}} Event
@@ -16,6 +16,8 @@ const $ = (id) => document.getElementById(id);
 let shop = null;
 let latest = 0;
 let allStored = false;
+/** Whether any item that was seen has a picture: then all have room for one. */
+let pictures = false;
 /** Whether somebody on a phone has said which list to show. */
 let chosen = false;
 /** @type {Object<string, string>} what each column shows, as text: one that stays the same keeps what is open in it */
@@ -119,6 +121,7 @@ async function refresh() {
   const columns = $("columns");
   columns.classList.add("busy");
   columns.setAttribute("aria-busy", "true");
+  $("status").textContent = `Loading ${whose(state)} lists …`;
   try {
     if (shop === null) await showShop();
     const answer = await ask("lists", question(state));
@@ -131,7 +134,11 @@ async function refresh() {
     });
     if (answer.challenger.state === "loading") setTimeout(() => turn === latest && refresh(), 1000);
   } catch (error) {
-    if (turn === latest) problem(error);
+    if (turn === latest) {
+      problem(error);
+      $("status").textContent = `Could not load ${whose(state)} lists.`;
+      for (const name of Object.keys(NAMES)) if (shown[name] === undefined) $(name).replaceChildren(...notLoaded(name));
+    }
   } finally {
     if (turn === latest) {
       columns.classList.remove("busy");
@@ -139,6 +146,9 @@ async function refresh() {
     }
   }
 }
+
+/** @param {State} state */
+const whose = (state) => (state.user === null ? "a new shopper’s" : `${state.user}’s`);
 
 /** Elements are made anew; who had the focus on one gets its successor, else the history's heading. */
 function keepingFocus(show) {
@@ -188,18 +198,19 @@ function showHistory(state, answer) {
   const total = answer.stored.length + answer.stored_left_out;
   const counts = !shop.binary;
   $("history-title").textContent = state.user === null ? "History of a new shopper" : `History of shopper ${state.user}`;
+  pictures ||= [answer.stored, ...Object.keys(NAMES).map((name) => answer[name].items)].flat().some((item) => item.image_url);
   const rated = shop.min_rating === null ? "" : `, ratings from ${plural(shop.min_rating, "star")}`;
   $("history-note").textContent = answer.user_known === false
     ? `Version ${answer.model.version} knows no shopper ${state.user}: the lists are those of someone new.`
     : state.user === null ? "Empty until you add items, here or from a list."
     : `${plural(total, "stored item")}${shop.binary ? `; each counts 1${rated}` : `, the most confident first${rated}`}.`;
-  $("added").replaceChildren(...answer.added.map((added, number) => addedRow(added, number, counts,
+  $("added").replaceChildren(...answer.added.map((added, number) => addedRow(added, number, counts, pictures,
     () => change({ added: state.added.filter((_, other) => other !== number) }))));
   $("stored").classList.remove("waiting");
   const limit = allStored ? answer.stored.length : STORED_SHOWN;
   // One that was taken out stays in sight, wherever it stands.
   $("stored").replaceChildren(...answer.stored.filter((item, place) => place < limit || item.removed)
-    .map((item) => storedRow(item, counts, () => change({
+    .map((item) => storedRow(item, counts, pictures, () => change({
       removed: item.removed ? state.removed.filter((id) => id !== item.item_id) : [...state.removed, item.item_id],
     }))));
   $("more").hidden = answer.stored.length <= STORED_SHOWN;
@@ -211,20 +222,28 @@ function showHistory(state, answer) {
 
 /** @param {State} state */
 function showLists(state, answer) {
+  const notes = Object.keys(NAMES).map((name) => [name, missing(name, answer)]);
+  for (const [name, note] of notes) {
+    $(name).hidden = note !== null;
+    document.querySelector(`[data-show=${name}]`).hidden = note !== null;
+  }
+  const said = notes.filter(([, note]) => note !== null).map(([, note]) => note);
+  if ($("notes").textContent !== said.join("")) $("notes").replaceChildren(...said.map((note) => make("li", {}, note)));
   for (const name of Object.keys(NAMES)) {
+    if ($(name).hidden) { delete shown[name]; $(name).replaceChildren(); continue; }
     const text = JSON.stringify([answer[name], answer.verdict, question(state)]);
     if (shown[name] === text) continue;
     shown[name] = text;
     const reading = $(name).querySelector("header details")?.open;
-    $(name).replaceChildren(...column(name, answer, state.k, { why, add }));
+    $(name).replaceChildren(...column(name, answer, state.k, pictures, { why, add }));
     if (reading) $(name).querySelector("header details")?.setAttribute("open", "");
   }
   for (const name of Object.keys(NAMES)) showElsewhere(name, answer);
   const first = answer.champion.state === "ready" ? "champion" : "challenger";
-  if (!chosen) choose(first);
+  if (!chosen || $($("columns").dataset.shown).hidden) choose(first);
   const items = answer[first].items;
   const moved = items.filter((item, place) => answer.edited && item.before !== place + 1).length;
-  $("status").textContent = `${plural(items.length, "recommendation")}${answer.edited ? `, ${moved} moved or new` : ""}`;
+  $("status").textContent = `${plural(items.length, "item")} for ${state.user ?? "a new shopper"}${answer.edited ? `, ${moved} moved or new` : ""}.`;
 }
 
 /** Open or close the explanation of one item. */
@@ -273,6 +292,7 @@ function searching(input, list, path, contents, choose) {
       } }, ...contents(one)))));
     if (!found.length) list.append(make("li", { class: "soft" }, "Nothing found."));
     list.hidden = false;
+    $("said").textContent = found.length ? `${found.length} found; the arrow keys go through them` : "Nothing found";
   });
   input.addEventListener("input", search);
   input.addEventListener("click", search);
@@ -296,7 +316,7 @@ searching($("shopper"), $("shoppers"), "shoppers",
   (one) => [make("span", {}, one.user_id), make("span", { class: "soft" }, plural(one.items, "item"))],
   (one) => change({ user: one.user_id, removed: [], added: [] }));
 searching($("item"), $("items"), "items",
-  (one) => [make("span", {}, nameOf(one), make("span", { class: "meta" }, describe(one)))], add);
+  (one) => [picture(one, pictures), make("span", {}, nameOf(one), make("span", { class: "meta" }, describe(one)))], add);
 
 // --- controls ------------------------------------------------------------------------------------------
 
@@ -308,6 +328,7 @@ $("new").addEventListener("click", () => change({ user: null, removed: [], added
 $("reset").addEventListener("click", () => change({ removed: [], added: [] }));
 $("more").addEventListener("click", () => { allStored = !allStored; refresh(); });
 $("kind").addEventListener("change", showStars);
+for (const button of document.querySelectorAll("[data-to]")) button.addEventListener("click", () => { $(button.dataset.to).focus(); });
 $("again").addEventListener("click", refresh);
 $("filters").addEventListener("submit", (event) => event.preventDefault());
 $("filters").addEventListener("change", () => change({

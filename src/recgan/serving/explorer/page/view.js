@@ -1,6 +1,6 @@
 // Elements from answers. Every text goes in as a text node, so a title is never read as HTML.
 
-export const NAMES = { champion: "Champion", challenger: "Challenger", popularity: "Popularity" };
+export const NAMES = { champion: "Live now", challenger: "Candidate", popularity: "Best sellers" };
 
 /**
  * Make an element.
@@ -31,7 +31,21 @@ export const nameOf = (item) => item.title ?? item.item_id;
 export function describe(item, ...more) {
   const price = item.price === null ? null
     : item.price.toLocaleString("en", { minimumFractionDigits: 2, maximumFractionDigits: 2 });
-  return [item.new ? "new product" : null, item.category, price, ...more].filter((part) => part !== null && part !== undefined).join(" ·\u00a0") || "\u00a0";
+  return [item.new ? "new product" : null, item.category, price, ...more].filter((part) => part !== null && part !== undefined).join("\u00a0· ") || "\u00a0";
+}
+
+/**
+ * A product's picture, which says no more than its title; an empty square where it has none.
+ * @param {any} item
+ * @param {boolean} pictures whether any item of the page has one; without, there are no squares either
+ */
+export function picture(item, pictures) {
+  if (!pictures) return null;
+  const blank = () => make("span", { class: "picture", "aria-hidden": "true" });
+  // The server lets through no other addresses; nothing here depends on it.
+  if (!/^(https:\/\/|data:image\/)/.test(item.image_url ?? "")) return blank();
+  return make("img", { class: "picture", alt: "", width: "44", height: "44", loading: "lazy", decoding: "async",
+    referrerpolicy: "no-referrer", src: item.image_url, error: (event) => event.currentTarget.replaceWith(blank()) });
 }
 
 function label(item, ...more) {
@@ -45,21 +59,23 @@ const confidence = (value) => value.toLocaleString("en", { maximumSignificantDig
 // --- the history ---------------------------------------------------------------------------------------
 
 /** One stored item with a button that takes it out or puts it back. */
-export function storedRow(item, counts, toggle) {
+export function storedRow(item, counts, pictures, toggle) {
   const word = item.removed ? "Put back" : "Remove";
   return make("li", { class: item.removed ? "removed" : "" },
+    picture(item, pictures),
     label(item, describe(item, counts ? `counts ${confidence(item.confidence)}` : null)),
     make("button", { type: "button", class: "small", "aria-label": `${word} ${nameOf(item)}`,
       "data-key": `stored ${item.item_id}`, click: toggle }, word));
 }
 
 /** One added event with a button that takes it out. */
-export function addedRow(added, number, counts, drop) {
+export function addedRow(added, number, counts, pictures, drop) {
   const item = added.item ?? { item_id: added.item_id, title: null, category: null, price: null };
   const event = added.event === "rating" && added.value !== null ? `${plural(added.value, "star")}` : added.event;
   const worth = added.item === null ? "not known to the model, has no effect"
     : added.worth === 0 ? "does not count, but is seen" : counts ? `counts ${confidence(added.worth)}` : null;
   return make("li", {},
+    picture(item, pictures),
     label(item, make("b", {}, "added"), ` · ${[event, worth].filter(Boolean).join(" · ")}`),
     make("button", { type: "button", class: "small", "aria-label": `Remove the added ${nameOf(item)}`,
       "data-key": `added ${number}`, click: drop }, "Remove"));
@@ -70,9 +86,13 @@ export function addedRow(added, number, counts, drop) {
 /** Rows of the height of real ones, so that nothing moves when these come. */
 export function skeleton(name, k) {
   const rows = Array.from({ length: k }, () => make("li", { class: "skeleton", "aria-hidden": "true" },
-    make("div", { class: "line" }, make("span"), make("div", {}, make("div", { class: "title" }), make("div", { class: "meta" })))));
-  return [heading(name, { version: null }, "\u00a0"), make("ol", { class: "items" }, ...rows)];
+    make("div", { class: "line" }, make("span"), make("span", { class: "picture" }),
+      make("div", { class: "words" }, make("div", { class: "title" }), make("div", { class: "meta" })))));
+  return [heading(name, { version: null }, "Loading …"), make("ol", { class: "items" }, ...rows)];
 }
+
+/** A list that could not be had. */
+export const notLoaded = (name) => [heading(name, { version: null }, "not loaded")];
 
 function heading(name, column, ...note) {
   const version = column.version === null ? "" : name === "popularity" ? `in version ${column.version}` : `version ${column.version}`;
@@ -82,10 +102,10 @@ function heading(name, column, ...note) {
 }
 
 function verdictOf(verdict) {
-  if (verdict === null || verdict.decision === null) return ["The gate has not judged it."];
-  if (verdict.decision === "promote") return ["The gate would promote it."];
+  if (verdict === null || verdict.decision === null) return ["not judged by the gate yet"];
+  if (verdict.decision === "promote") return ["the gate would promote it"];
   const reasons = verdict.reasons.filter((reason) => reason.startsWith("✗")).map((reason) => make("li", {}, reason));
-  return [make("details", {}, make("summary", {}, `Refused by the gate: ${plural(reasons.length, "reason")}`),
+  return [make("details", {}, make("summary", {}, `refused by the gate: ${plural(reasons.length, "reason")}`),
     make("ul", { class: "reasons" }, ...reasons))];
 }
 
@@ -93,7 +113,7 @@ function noteOf(name, column, answer) {
   if (column.fallback) return [make("b", {}, "The model failed: popularity stands in.")];
   if (name === "popularity") return ["what most shoppers have"];
   if (name === "challenger" && column.state !== "none") return verdictOf(answer.verdict);
-  return [name === "champion" && column.state === "ready" ? "what /recommend answers" : "\u00a0"];
+  return [name === "champion" ? "what shoppers are shown" : "\u00a0"];
 }
 
 /** What of the request has no effect on a list. */
@@ -101,7 +121,7 @@ function remarks(name, column, answer) {
   const found = [];
   const stored = answer.stored.length + answer.stored_left_out;
   if (name === "challenger" && column.stored !== stored) {
-    found.push(`Its package stores ${plural(column.stored, "item")} of this shopper, the champion’s ${stored.toLocaleString("en")}.`);
+    found.push(`Its package stores ${plural(column.stored, "item")} of this shopper, the live one’s ${stored.toLocaleString("en")}.`);
   }
   if (name !== "popularity" && column.unknown_items.length) {
     found.push(`Does not know ${plural(column.unknown_items.length, "item")} of the history.`);
@@ -125,15 +145,29 @@ function movement(item, place, k, edited) {
     make("span", { class: "hidden" }, `${word} ${Math.abs(by)}, was ${item.before}`));
 }
 
-/** Write into every row of a list where the other lists have its item. */
+/**
+ * Write into the rows of a list where the list beside it has the item, where that is another place. That a list
+ * has an item alone is said of the candidate's, against what is live, and only while it is the exception.
+ */
 export function showElsewhere(name, answer) {
-  const others = Object.keys(NAMES).filter((other) => other !== name && answer[other].state === "ready");
-  for (const place of document.querySelectorAll(`#${name} .elsewhere`)) {
-    const there = others
-      .map((other) => [other, answer[other].items.findIndex((one) => one.item_id === place.closest("li").dataset.item)])
-      .filter(([, index]) => index >= 0).map(([other, index]) => `${other} ${index + 1}`);
-    place.textContent = there.join(" · ") || (others.length ? "only here" : "\u00a0");
-  }
+  const beside = (name === "champion" ? ["challenger"] : ["champion", "challenger"])
+    .find((other) => other !== name && answer[other].state === "ready");
+  const rows = [...document.querySelectorAll(`#${name} .elsewhere`)];
+  const places = rows.map((row) => beside === undefined ? null
+    : 1 + answer[beside].items.findIndex((one) => one.item_id === row.closest("li").dataset.item));
+  const tells = name === "challenger" && places.filter((place) => place === 0).length <= rows.length / 2;
+  rows.forEach((row, index) => {
+    const place = places[index];
+    row.textContent = place && place !== index + 1 ? `${NAMES[beside]} ${place}` : place === 0 && tells ? "not live now" : "";
+  });
+}
+
+/** Why a list is not there, for the line above the others; null where it is. */
+export function missing(name, answer) {
+  const found = answer[name];
+  if (found.state === "none" && name === "champion") return `Nothing is live yet: ${found.message ?? "no version has passed the gate"}`;
+  if (found.state === "none") return "No other version is waiting to go live.";
+  return found.state === "failed" ? `${NAMES[name]}, version ${found.version}: ${found.message}` : null;
 }
 
 /**
@@ -141,29 +175,26 @@ export function showElsewhere(name, answer) {
  * @param {string} name
  * @param {any} answer of /explorer/api/lists
  * @param {number} k
+ * @param {boolean} pictures whether any item has one
  * @param {{why: Function, add: Function}} actions
  */
-export function column(name, answer, k, actions) {
+export function column(name, answer, k, pictures, actions) {
   const found = answer[name];
-  if (found.state === "loading") {
-    return [heading(name, found, found.message), skeleton(name, k)[1]];
-  }
-  if (found.state !== "ready") {
-    return [heading(name, found, ...noteOf(name, found, answer)), make("p", { class: "message" }, found.message)];
-  }
+  if (found.state === "loading") return [heading(name, found, found.message), skeleton(name, k)[1]];
   const rows = found.items.map((item, index) => {
-    const slot = make("div", { class: "why", hidden: true });
     const key = `${name} ${item.item_id}`;
+    const slot = make("div", { class: "why", id: `why-${name}-${index}`, "aria-live": "polite", hidden: true });
     const facts = name === "popularity" ? describe(item, `${item.score.toLocaleString("en")}\u00a0have\u00a0it`) : describe(item);
     return make("li", { "data-item": item.item_id },
       make("div", { class: "line" },
         make("span", { class: "rank" }, String(index + 1)),
-        make("div", {},
+        picture(item, pictures),
+        make("div", { class: "words" },
           make("span", { class: "title", title: `${nameOf(item)}, id ${item.item_id}` }, nameOf(item)),
           make("span", { class: "meta" }, movement(item, index + 1, k, answer.edited), " ", facts),
           make("span", { class: "meta elsewhere" })),
         make("div", { class: "actions" },
-          name !== "popularity" && make("button", { type: "button", class: "small", "aria-expanded": "false",
+          name !== "popularity" && make("button", { type: "button", class: "small", "aria-expanded": "false", "aria-controls": slot.id,
             "aria-label": `Why ${nameOf(item)}?`, "data-key": `why ${key}`,
             click: (event) => actions.why(name, item, slot, event.currentTarget) }, "Why?"),
           make("button", { type: "button", class: "small", "aria-label": `Add ${nameOf(item)} to the history`,
