@@ -22,7 +22,7 @@ END = datetime(2026, 1, 1, tzinfo=UTC)
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch):
     monkeypatch.setattr(module, "_ROUNDS", 15)
-    monkeypatch.setattr(module, "_MOST_CUTS", 5)
+    monkeypatch.setattr(module, "MOST_CUTS", 5)
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +87,21 @@ def test_a_forecast_knows_nothing_of_what_comes_after_its_cut(shop):
         for column, p in found.items():
             np.testing.assert_array_equal(p, same[column])
             assert ((p > 0) & (p < 1)).all()
+
+
+def test_what_is_known_is_asked_for_at_the_cut_and_at_earlier_ones_alone(shop):
+    asked = []
+
+    def only_recency(events, cut):
+        asked.append(cut)
+        shoppers, matrix = inputs(events, cut)
+        return shoppers, matrix[:, :1]
+
+    _, found = forecast(shop, 70, 7, "logistic", only_recency)
+    assert sorted(asked, reverse=True) == [70, 63, 56, 49, 42, 35]
+    _, matrix = inputs(shop, 70)
+    falling = found["p_return"][np.argsort(matrix[:, 0])]
+    assert (np.diff(falling) <= 0).all()  # the longer ago, the less probable
 
 
 def test_probabilities_are_calibrated_and_tell_who_comes_back(shop):

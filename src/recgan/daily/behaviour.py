@@ -7,6 +7,7 @@ calibrates it (Platt 1999), the others train it.
 """
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -28,7 +29,7 @@ OUTCOMES = {"p_return": None, "p_cart": "cart", "p_purchase": "purchase"}
 """Each column, and the kind of event that it foretells; None is any."""
 
 _SPANS = (7, 30, 90)  # days
-_MOST_CUTS = 12  # older windows tell of another season
+MOST_CUTS = 12  # to learn from; older windows tell of another season
 _LEAST_CUTS = 4  # before the test window's: two to learn from, one to calibrate, one to choose on
 
 _ROUNDS = 100
@@ -119,6 +120,10 @@ def inputs(events: Events, cut: float) -> tuple[NDArray[np.int64], NDArray[np.fl
     return there, np.column_stack(columns)[there]
 
 
+Known = Callable[[Events, float], tuple[NDArray[np.int64], NDArray[np.float64]]]
+"""As `inputs`."""
+
+
 def outcome(
     events: Events, shoppers: NDArray[np.int64], cut: float, days: float, column: str
 ) -> NDArray[np.bool_]:
@@ -130,7 +135,7 @@ def outcome(
 
 
 def forecast(
-    events: Events, cut: float, days: float, kind: Kind
+    events: Events, cut: float, days: float, kind: Kind, known_at: Known = inputs
 ) -> tuple[NDArray[np.int64], dict[str, NDArray[np.float64]]]:
     """Foretell the days after a cut from the events before it alone.
 
@@ -139,14 +144,15 @@ def forecast(
         cut: in days from the log's first event.
         days: how far to look ahead.
         kind: of model.
+        known_at: says, as `inputs` does, who had come by a cut and what is known of each.
 
     Returns:
         Who had come by the cut, positions of `user_ids`, and for each outcome a probability for each.
     """
-    n_cuts = min(_MOST_CUTS, int(cut // days) - 1)
+    n_cuts = min(MOST_CUTS, int(cut // days) - 1)
     earlier = [cut - step * days for step in range(1, n_cuts + 1)]
-    shoppers, asked = inputs(events, cut)
-    known = [inputs(events, one) for one in earlier]
+    shoppers, asked = known_at(events, cut)
+    known = [known_at(events, one) for one in earlier]
     learnt = np.concatenate([matrix for _, matrix in known[1:]])
     found = {}
     for column in events.outcomes:
