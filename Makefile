@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/installed-$(shell cat pyproject.toml requirements.lock | ck
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help install run images tune recommend newcomers monitor rollback promote test test-fast check format serve serve-model ui up down status deploy remote lock clean
+.PHONY: help install run images tune recommend newcomers monitor rollback promote test test-fast check format serve serve-model ui docs up down status deploy remote lock clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -78,6 +78,9 @@ serve-model: $(INSTALLED)  ## the champion behind MLflow's scoring server on por
 
 ui: $(INSTALLED)  ## MLflow's pages on port 5000: runs, curves, versions, aliases
 	@$(BIN)/python -m recgan ui --port $(or $(PORT),5000)
+
+docs: $(INSTALLED)  ## the documentation site, docs/_site/index.html, without any network
+	@$(BIN)/python -m sphinx -q -W --keep-going -d docs/_site/.read docs docs/_site
 
 up: $(INSTALLED)  ## PostgreSQL, Prefect, MLflow and a worker on this machine, with the deployments (needs Debian's postgresql)
 	@RECGAN_ROOT="$(CURDIR)" $(BIN)/python -m flows.servers up

@@ -8,7 +8,10 @@ from pathlib import Path
 
 from tests.conftest import ROOT
 
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+DOCUMENTS = [
+    ROOT / "README.md",
+    *sorted(p for p in (ROOT / "docs").rglob("*.md") if "generated" not in p.parts),
+]
 CODE = sorted(
     path for room in ("src", "flows", "tests", "benchmarks") for path in (ROOT / room).rglob("*.py")
 )
