@@ -29,6 +29,7 @@ from recgan.core.errors import RecganError, Unavailable  # noqa: E402
 from recgan.data.freshness import check_freshness  # noqa: E402
 from recgan.data.sources.catalogue import check_source  # noqa: E402
 from recgan.package.store import Recommenders, retraining  # noqa: E402
+from recgan.package.verdict import write_verdict  # noqa: E402
 from recgan.recommenders.catalogue import TRAINED  # noqa: E402
 from recgan.recommenders.skipped import skip, skipped  # noqa: E402
 from recgan.registry.live import followed  # noqa: E402
@@ -82,12 +83,13 @@ def push(root: Path) -> State[str]:
 
 @task(task_run_name="publish", cache_policy=NO_CACHE)
 def publish(root: Path, params: Params, promotion: Promotion) -> None:
-    """Show the metrics of the candidates and the decision as artifacts."""
+    """Show the metrics of the candidates and the decision: as artifacts, and as one page."""
     report = (root / layout.EVALUATION_TEXT).read_text(encoding="utf-8")
     create_markdown_artifact(report, key="metrics", description="The candidates on the test window")
     create_markdown_artifact(
         summary.decision(params, promotion), key="gate", description="The gate's decision"
     )
+    write_verdict(root, params, promotion)
 
 
 @task(task_run_name="worktree", cache_policy=NO_CACHE)

@@ -77,7 +77,7 @@ def pages(root: Path, name: str, width: int) -> str:
 
 def closing(root: Path, params: Params, promotion: Promotion) -> str:
     """Return what `make run` ends with: the table, the decision, first recommendations, where to look."""
-    name = params.register_.name
+    name, decided = params.register_.name, layout.VERDICT_PAGE
     lines = [
         "",
         evaluation_table(root),
@@ -89,7 +89,8 @@ def closing(root: Path, params: Params, promotion: Promotion) -> str:
         *next_step(root, params, promotion),
         "",
         "Where to look:",
-        "  reports/evaluation.html   every metric, the segments, the comparisons, the curves (.md: as text)",
+        f"  {decided if (root / decided).exists() else layout.EVALUATION_PAGE}".ljust(28)
+        + "the decision, what shoppers would see, every figure (evaluation.md: as text)",
         "  reports/validation.html   the expectations and the quarantine",
         pages(root, name, 26),
         f"  make serve NAME={name}".ljust(27)

@@ -161,8 +161,9 @@ def evaluate(root: Path = Path()) -> None:
     """Take the best candidate on validation, rank the test users with all, compare, write the report.
 
     Users with nothing held out are left out, and counted in the summary. Writes metrics/headline.json,
-    metrics/evaluation.json, data/evaluation (per_user.parquet, rankings.npz, summary.json),
-    reports/curves.csv (the challenger's), reports/evaluation.md and reports/evaluation.html.
+    metrics/evaluation.json, data/evaluation (per_user.parquet, rankings.npz, summary.json, lists.json),
+    reports/curves.csv (the challenger's), reports/evaluation.md and reports/evaluation.html. Removes
+    reports/verdict.html, which the gate's run writes.
 
     Raises:
         RecganError: an input is missing or does not fit the features, every candidate was skipped, or no
@@ -219,6 +220,8 @@ def evaluate(root: Path = Path()) -> None:
         arrays: dict[str, Any] = found.rankings
         np.savez_compressed(folder / "rankings.npz", **arrays)
         write_json(folder / "summary.json", summary)
+        write_json(folder / "lists.json", found.lists)
+    (root / layout.VERDICT_PAGE).unlink(missing_ok=True)  # it is of an earlier evaluation
     curves = root / layout.CANDIDATE_CURVES / f"{summary['challenger']}.csv"
     write_text(root / layout.CURVES, curves.read_text(encoding="utf-8"))
     quality = root / layout.VALIDATION_METRICS

@@ -6,6 +6,7 @@ import math
 import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -334,6 +335,29 @@ def test_the_frame_is_not_changed_by_the_expectations():
     assert frame.equals(before)
 
 
+def test_what_does_not_hold_stands_open_and_the_rest_is_folded(tmp_path):
+    root = project(tmp_path, tables([*CLEAN, event(9, event="steal")]))
+    complaint(root)
+    text = (root / "reports" / "validation.html").read_text(encoding="utf-8")
+    page = ElementTree.fromstring(text.partition("\n")[2])
+    folded = {id(one) for fold in page.iter("details") for one in fold.iter("tr")}
+    rows = [
+        row
+        for one in page.iter("table")
+        if one.get("class") == "expectations"
+        for row in one.findall("tbody/tr")
+    ]
+    assert rows
+    for row in rows:
+        assert (id(row) in folded) == ("holds" in "".join(row.itertext()))
+    for table in page.iter("table"):
+        assert all(
+            cell.get("scope") == "col" and "".join(cell.itertext()) for cell in table.findall("thead/tr/th")
+        )
+    targets = {one.get("id") for one in page.iter()}
+    assert {one.get("href")[1:] for one in page.iter("a")} <= targets
+
+
 def test_the_page_needs_no_network_and_escapes_what_the_data_says(tmp_path):
     rows = [*CLEAN, event(9, event="<script>alert(1)</script>")]
     root = project(tmp_path, tables(rows))
@@ -341,7 +365,7 @@ def test_the_page_needs_no_network_and_escapes_what_the_data_says(tmp_path):
     text = (root / "reports" / "validation.html").read_text(encoding="utf-8")
     assert "<script" not in text
     assert "&lt;script&gt;" in text
-    assert not re.search(r"(src|href)=|https?://|@import|url\(", text)
+    assert not re.search(r"src=|href=\"(?!#)|https?://|@import|url\(", text)
     assert "prefers-color-scheme: dark" in text
 
 

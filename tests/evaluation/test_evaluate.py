@@ -14,6 +14,7 @@ from recgan.core.errors import RecganError
 from recgan.evaluation.days import day_by_day
 from recgan.evaluation.evaluate import measure
 from recgan.evaluation.headline import headline
+from recgan.evaluation.lists import spread
 from recgan.evaluation.report import evaluation_table
 from recgan.evaluation.settings import EvaluateParams
 from recgan.evaluation.significance import intervals
@@ -187,6 +188,7 @@ def test_a_segment_is_measured_on_its_users_with_intervals_of_the_same_bootstrap
 def test_two_evaluations_write_the_same_bytes(project):
     files = [
         *("metrics/evaluation.json", "reports/evaluation.md", "data/evaluation/summary.json"),
+        "data/evaluation/lists.json",
         "reports/evaluation.html",
         *("data/evaluation/per_user.parquet", "data/evaluation/rankings.npz"),
     ]
@@ -217,6 +219,29 @@ def test_the_headline_is_the_challengers_figures_beside_popularity(project):
     }
     quality = {"kept": 9, "quarantined": 1}
     assert headline(summary, quality) == found | {"events": 9, "quarantined": 1}
+
+
+def test_the_lists_that_are_shown_are_the_recommenders_own_without_any_shoppers_id(project, features):
+    (project / "reports/verdict.html").write_text("of an earlier evaluation")
+    evaluate(root=project)
+    assert not (project / "reports/verdict.html").exists()
+    text = (project / "data/evaluation/lists.json").read_text()
+    found = json.loads(text)
+    ease, test = EASE(5).fit(features.train_validation), features.test
+    held = np.flatnonzero(np.diff(test.held_out.indptr))
+    chosen = held[spread(np.diff(test.history.indptr)[held], 0)]
+    own = recommend(ease, csr_array(test.history[chosen]), 10)[0]
+    assert [one["lists"]["ease"] for one in found["shoppers"]] == [
+        [f"i{item}" for item in row] for row in own
+    ]
+    for row, shopper in zip(chosen, found["shoppers"], strict=True):
+        took = np.flatnonzero(test.held_out.toarray()[row])
+        assert sorted(shopper["took"]) == sorted(f"i{item}" for item in took)
+        assert shopper["had_in_all"] == np.count_nonzero(test.history.toarray()[row])
+    nobody = recommend(ease, csr_array(np.zeros((1, N_ITEMS), np.float32)), 10)[0][0]
+    assert found["first_list"]["ease"] == [f"i{item}" for item in nobody]
+    page = (project / "reports/evaluation.html").read_text()
+    assert not any(user in text + page for user in test.user_ids)
 
 
 def test_what_is_bought_and_shown_is_told_by_popularity(project):

@@ -3,7 +3,9 @@
 import json
 import math
 import re
-from pathlib import Path
+import tomllib
+from datetime import date
+from itertools import pairwise
 from xml.etree import ElementTree
 
 import numpy as np
@@ -12,10 +14,12 @@ import pytest
 from recgan.core.errors import RecganError
 from recgan.evaluation.evaluate import flat_metrics
 from recgan.evaluation.metrics import popularity_shares
-from recgan.evaluation.page import Verdict, page, read_curves, render
+from recgan.evaluation.page import page, read_curves, render
+from recgan.evaluation.plain_words import Verdict
 from recgan.evaluation.plots import Point, Row, bar_chart, figure, interval_chart, line_chart, point_chart
 from recgan.evaluation.report import report
 from recgan.evaluation.svg import Line, Scale, ticks
+from tests.conftest import ROOT
 
 SVG = "{http://www.w3.org/2000/svg}"
 METRICS = ("hr", "ndcg", "recall", "coverage", "novelty", "popularity_lift")
@@ -160,6 +164,12 @@ def project(tmp_path):
     return tmp_path
 
 
+def verdict(name="rcgan", version="3", promoted=False, reasons=("✓ One.", "✗ Two."), lineage=None, **more):
+    return Verdict(
+        "recgan", version, name, date(2026, 3, 5), promoted, reasons, lineage=lineage or {}, **more
+    )
+
+
 def tree(html):
     """The page as XML, which it is but for its first line."""
     return ElementTree.fromstring(html.partition("\n")[2])
@@ -225,7 +235,7 @@ def test_segments_have_intervals_and_small_ones_are_marked():
 
 
 def test_a_page_loads_nothing_and_names_no_other_place(project):
-    html = page(project, Verdict("recgan", "3", True, ["✓ All is well."], {"git.sha": "abc"}))
+    html = page(project, verdict(promoted=True, live="3", lineage={"git.sha": "abc"}))
     for element in tree(html).iter():
         assert element.tag not in {"script", "link", "img", "iframe", "object", "embed", "base"}
         for name, value in element.attrib.items():
@@ -259,20 +269,31 @@ def test_names_are_escaped_wherever_they_stand():
         recommender={"settings": {"x": evil}, "alarms": {evil: 1}},
         curves={"epoch": [1.0, 2.0], evil: [1.0, 2.0]},
         validation={**VALIDATION, "quarantined_by_reason": {evil: 3}},
-        verdict=Verdict(evil, evil, False, [f"✗ {evil}"], {evil: evil}),
+        verdict=verdict(evil, evil, False, [f"✗ {evil}"], {evil: evil}),
     )
     assert "<script" not in html.lower()
     assert "<b>&" not in html
-    assert words(tree(html).find(".//h1")) == f"Evaluation of the candidates: {evil} is the challenger"
+    assert words(tree(html).find(".//h1")) == f"Not promoted: {evil}, 5 March 2026"
 
 
 def test_every_candidate_is_told_with_what_became_of_it():
-    html, text = render(summary()), report(summary())
+    content = summary()
+    html, text = render(content), report(content)
     table = next(
         one for one in tree(html).iter("table") if words(one.find("caption")) == "Candidates of this training"
     )
-    rows = [[words(cell) for cell in row] for row in table.findall("tbody/tr")]
-    assert rows == [
+    on_test = {name: one["metrics"] for name, one in content["recommenders"].items()}
+    shown = {
+        name: [f"{on_test[name]['ndcg_at_10']:.4f}", f"{on_test[name]['coverage_at_10']:.1%}"]
+        for name in on_test
+    }
+    assert [[words(cell) for cell in row] for row in table.findall("tbody/tr")] == [
+        ["rcgan the challenger", "0.3100", *shown["rcgan"]],
+        ["popularity", "0.1100", *shown["popularity"]],
+        ["ease", "–", *shown["ease"]],
+        ["ials left out: 9 GiB are too many", "–", "–", "–"],
+    ]
+    rows = [
         ["rcgan", "rcgan", "0.3100", "the challenger"],
         ["popularity", "popularity", "0.1100", ""],
         ["ease", "ease", "–", ""],
@@ -372,18 +393,56 @@ def test_without_training_validation_and_gate_the_page_says_so():
     html = render({**summary(), "comparisons": [], "cuts": None})
     assert "There are no curves of this recommender." in html
     assert "There is no metrics/validation.json" in html
-    assert "It decides after this page is written" in html
+    assert "<code>make run</code> asks it" in html
+    assert "Five shoppers" not in html
     assert "There is no other candidate to compare with." in html
 
 
+def test_the_title_is_the_verdict_the_name_and_the_date(project):
+    def titles(html):
+        found = tree(html)
+        return {words(found.find(".//h1")), words(found.find(".//title"))}
+
+    assert titles(render(summary())) == {"Challenger rcgan, not judged yet"}
+    dated = {
+        **VALIDATION,
+        "first_event": "2025-11-02T08:00:00+00:00",
+        "last_event": "2025-12-31T23:59:25+00:00",
+    }
+    assert titles(render(summary(), validation=dated)) == {
+        "Challenger rcgan, not judged yet, events to 31 December 2025"
+    }
+    for given, state, outcome in (
+        (verdict(promoted=True, live="3", previous="2"), "Promoted", "3 is live now, in place of version 2."),
+        (verdict(promoted=True, live="3"), "Promoted", "3 is live now."),
+        (verdict(live="2"), "Not promoted", "3 does not go live; version 2 stays live."),
+        (verdict(), "Not promoted", "3 does not go live; nothing is live."),
+        (verdict(live="3"), "Live already", "3 was live before; nothing changed."),
+    ):
+        html = page(project, given)
+        assert titles(html) == {f"{state}: rcgan, 5 March 2026"}
+        assert f"recgan version {outcome}" in html
+
+
 def test_the_verdict_shows_every_reason_and_the_lineage(project):
-    verdict = Verdict("recgan", "3", False, ["✓ One.", "✗ Two."], {"git.sha": "abc123", "git.dirty": "true"})
-    html = page(project, verdict)
-    assert "recgan version 3: not promoted." in html
-    assert "<li>✓ One.</li>" in html
-    assert "<li>✗ Two.</li>" in html
+    html = page(project, verdict(lineage={"git.sha": "abc123", "git.dirty": "true"}))
+    gate = tree(html).find(".//section[@id='gate']")
+    assert [words(one) for one in gate.findall("ul/li")] == ["✗ Two."]
+    assert [words(one) for one in gate.findall("details/ul/li")] == ["✓ One."]
     assert "git checkout abc123\n" in html
     assert "changes that this commit does not hold" in html
+
+
+def test_headings_go_down_one_level_at_a_time_and_links_lead_somewhere(project):
+    found = tree(page(project))
+    levels = [int(one.tag[1]) for one in found.iter() if re.fullmatch("h[1-6]", one.tag)]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after <= before + 1 for before, after in pairwise(levels))
+    for one in found.iter():
+        if one.get("class", "").startswith("wide"):
+            assert one.get("tabindex") == "0"
+            assert one.get("aria-label")
 
 
 def test_the_page_reads_curves_alarms_and_quality_of_the_project(project):
@@ -468,6 +527,7 @@ def test_an_interval_lies_where_its_figures_are():
     assert (reach.get("x1"), reach.get("x2")) == (f"{start:.1f}", f"{end:.1f}")
     assert (dot.get("cx"), dot.get("cy")) == (f"{(start + end) / 2:.1f}", "21.0")
     assert words(svg.find(f".//{SVG}title")) == "a: 2.5000 [0.0000, 5.0000]"
+    assert words(svg.find(f"{SVG}desc")) == "a: 2.5000 [0.0000, 5.0000]"
 
 
 def test_a_row_without_a_number_has_no_dot_but_a_word():
@@ -522,7 +582,15 @@ def test_popularity_shares_by_hand():
     assert popularity_shares(np.zeros(4, int), np.arange(4), 2) == [0, 0]
 
 
-def test_the_template_travels_with_the_package():
-    import recgan.evaluation
+def test_every_template_travels_with_the_package():
+    patterns = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]
+    package = ROOT / "src/recgan"
+    packed = {path for pattern in patterns["recgan"] for path in package.glob(pattern)}
+    templates = set(package.rglob("*.jinja"))
+    assert templates
+    assert templates <= packed
 
-    assert (Path(recgan.evaluation.__file__).parent / "evaluation.html.jinja").exists()
+
+def test_no_template_is_longer_than_anybody_reads():
+    for path in (ROOT / "src/recgan").rglob("*.jinja"):
+        assert len(path.read_text().splitlines()) <= 300, path

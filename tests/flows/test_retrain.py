@@ -168,6 +168,9 @@ def test_a_run_ends_with_the_first_recommendations_and_who_was_left_out():
     assert "on_gpu is left out: trainer.accelerator is gpu" in said
     assert "What recgan's champion recommends, for example:" in said
     assert "  a new shopper\n    had nothing yet\n    1. " in said
+    assert "  reports/verdict.html      the decision" in said
+    assert '<h1 class="good">Live already: rcgan, ' in Path("reports/verdict.html").read_text()
+    assert "not judged yet" in Path("reports/evaluation.html").read_text()
     nobody = replace(state.result(), champion=None)
     assert 'make promote VERSION=1 REASON="…"' in closing(Path(), load_params(), nobody)
 

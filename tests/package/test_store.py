@@ -19,9 +19,11 @@ from recgan.features.matrices import write_features
 from recgan.package.asking import QUESTIONS, ask
 from recgan.package.gate import FLOOR
 from recgan.package.store import Recommenders, load_champion, retraining
+from recgan.package.verdict import write_verdict
 from recgan.recommenders.loading import load_recommender
 from recgan.recommenders.protocol import recommend
 from recgan.recommenders.ranking import window_ndcg
+from recgan.registry.domain import Decision
 from recgan.registry.enrol import enrol
 from recgan.registry.lineage import folder_md5
 from recgan.registry.promotion import judge, promote
@@ -118,6 +120,11 @@ def test_the_gate_from_the_first_champion_to_a_poor_challenger(client, named, tm
     assert aliases(client, named) == {"champion": "1", "challenger": "2"}
     judgement = judge(Recommenders(good, named), second.version)
     assert [comparison.name for comparison in judgement.evidence.comparisons] == [FLOOR, "ease"]
+    held_out = shop_features().test
+    before = recommend(taste_recommender(named, 3), held_out.history, 10)[0]
+    came = held_out.held_out.toarray()
+    found = [came[row, items].any() for row, items in enumerate(before) if came[row].any()]
+    assert judgement.evidence.champion_hit_rate == pytest.approx(np.mean(found))
     against = judgement.evidence.retraining.comparison
     assert against.mean_other == pytest.approx(mean_ndcg(named, 3))
     assert against.mean_challenger == pytest.approx(mean_ndcg(named, TASTES, order))
@@ -158,9 +165,18 @@ def test_the_gate_from_the_first_champion_to_a_poor_challenger(client, named, tm
         f"runs:/{third.run_id}/gate/report.html", dst_path=str(tmp_path)
     )
     shown = Path(path).read_text()
-    assert "version 3: not promoted" in shown
+    assert "Not promoted: cfgan, " in shown
+    assert "version 3 does not go live; version 2 stays live." in shown
     assert all(str(escape(reason)) in shown for reason in promotion.decision.reasons)
     assert tags["dvc.lock.sha256"] in shown
+
+    assert "As a retraining of the champion (version 2) it is not shown to be no worse" in shown
+
+    # The page that people open first is the same; a stale one is no part of what is registered next.
+    write_verdict(poor, named, promotion)
+    assert (poor / "reports" / "verdict.html").read_text() == shown
+    write_verdict(poor, named, replace(promotion, decision=Decision(False, ("✗ Another reason.",))))
+    assert "✗ Another reason." in (poor / "reports" / "verdict.html").read_text()
 
     # The same data and champion: the decision stands without asking anyone; another gate asks anew.
     again = judge(Recommenders(poor, named), third.version)

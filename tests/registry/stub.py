@@ -45,5 +45,5 @@ class Numbers:
         better = self.worth.get(version, 0) > self.worth.get(champion_version, -1)
         return Decision.of([(better, "It is worth more.")]), None
 
-    def page(self, version, decision):
+    def page(self, version, decision, champion_version, evidence):
         return None

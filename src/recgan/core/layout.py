@@ -40,6 +40,8 @@ CANDIDATE_CURVES = REPORTS / "curves"
 """A file for each candidate."""
 EVALUATION_TEXT = REPORTS / "evaluation.md"
 EVALUATION_PAGE = REPORTS / "evaluation.html"
+VERDICT_PAGE = REPORTS / "verdict.html"
+"""The evaluation's page with the gate's decision; no output of a stage."""
 MONITOR_REPORT = REPORTS / "monitor.json"
 MONITOR_TEXT = REPORTS / "monitor.md"
 

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from scipy.sparse import csr_array
 from recgan.core.errors import RecganError
 from recgan.evaluation.candidates import Candidate, best_of, challenger
 from recgan.evaluation.days import day_by_day
+from recgan.evaluation.lists import shown_lists
 from recgan.evaluation.metrics import (
     item_popularity,
     next_item_metrics,
@@ -20,12 +21,12 @@ from recgan.evaluation.metrics import (
     system_metrics,
     user_metrics,
 )
-from recgan.evaluation.rankings import Rankings
+from recgan.evaluation.rankings import Rankings, rank_all
 from recgan.evaluation.segments import FEW_USERS, segments
 from recgan.evaluation.settings import EvaluateParams
 from recgan.evaluation.significance import compare, intervals
 from recgan.features.matrices import Features
-from recgan.recommenders.protocol import Recommender, recommend
+from recgan.recommenders.protocol import Recommender
 from recgan.recommenders.ranking import ndcg
 
 POPULARITY_PARTS = 20
@@ -46,6 +47,8 @@ class Evaluation:
     """A row for each user with something held out."""
     rankings: Rankings
     """Of all test users, the challenger's first."""
+    lists: dict[str, Any]
+    """As `shown_lists` returns them."""
 
 
 def evaluate(
@@ -77,11 +80,12 @@ def evaluate(
             "no test user has anything held out: every test event is of an unknown or already seen item; "
             "lengthen features.split.test_days or lower features.min_item_users"
         )
-    candidates, rankings = _ranked(params, features, candidates, load)
+    candidates, rankings, first_lists = rank_all(features, candidates, load, max(params.k))
     chosen = challenger(candidates)
     rankings = {chosen: rankings.pop(chosen), **rankings}
     of_test = {name: one[held] for name, one in rankings.items()}
     measured, per_user = measure(of_test, features, held, params)
+    lists = shown_lists(of_test, first_lists, features, held, params.primary_k, params.seed)
     summary = {
         "challenger": chosen,
         "recommender": next(one.kind for one in candidates if one.name == chosen),
@@ -94,33 +98,7 @@ def evaluate(
         **measured,
         "adversarial": _adversarial(candidates, of_test, csr_array(came[held]), params),
     }
-    return Evaluation(summary, per_user, rankings)
-
-
-def _ranked(
-    params: EvaluateParams,
-    features: Features,
-    candidates: Sequence[Candidate],
-    load: Callable[[str], Recommender],
-) -> tuple[list[Candidate], Rankings]:
-    """Rank all test users with each candidate; one that cannot is skipped from here on."""
-    known, rankings = [], {}
-    for one in candidates:
-        if one.skipped is None:
-            try:
-                rankings[one.name], _ = recommend(
-                    load(one.name),
-                    features.test.history,
-                    max(params.k),
-                    not features.summary["repeat_purchases"],
-                    ages=features.test.ages,
-                )
-            except (RecganError, MemoryError) as fault:
-                one = replace(one, skipped=f"it cannot rank the test users: {fault}")
-        if one.skipped is not None:
-            _log.warning("%s is left out: %s", one.name, one.skipped)
-        known.append(one)
-    return known, rankings
+    return Evaluation(summary, per_user, rankings, lists)
 
 
 def _adversarial(

@@ -4,8 +4,7 @@ import csv
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from importlib.resources import files
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -33,30 +32,20 @@ from recgan.evaluation.figures import (
     segment_figures,
     sortable,
 )
+from recgan.evaluation.plain_words import Verdict, besides, hit_rate, lead, luck, title, whole
 from recgan.evaluation.plots import Row, bar_chart, figure
 from recgan.evaluation.second_stage import EARNED, earned_rows
 from recgan.evaluation.segments import FEW_USERS
+from recgan.evaluation.showcase import showcase
 from recgan.evaluation.significance import detectable_words
 from recgan.evaluation.spread_words import shown
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What is known only after the stage: the gate's decision, and where the version comes from."""
-
-    model: str
-    version: str
-    promoted: bool
-    reasons: Sequence[str]
-    """Each begins with ✓ or ✗."""
-    lineage: Mapping[str, str] = field(default_factory=dict)
 
 
 def page(root: Path = Path(), verdict: Verdict | None = None) -> str:
     """Return the page of the last evaluation; the same files give the same bytes.
 
-    Reads data/evaluation/summary.json and, where they are there, recommender.json of the challenger,
-    reports/curves.csv and metrics/validation.json.
+    Reads data/evaluation/summary.json and, where they are there, lists.json beside it, recommender.json of
+    the challenger, reports/curves.csv and metrics/validation.json.
 
     Args:
         root: the project.
@@ -74,6 +63,7 @@ def page(root: Path = Path(), verdict: Verdict | None = None) -> str:
             recommender=_json(root / layout.MODELS / summary["challenger"] / "recommender.json"),
             curves=read_curves(root / layout.CURVES),
             validation=_json(root / layout.VALIDATION_METRICS),
+            lists=_json(root / layout.EVALUATION / "lists.json"),
             verdict=verdict,
         )
     except (OSError, ValueError, KeyError) as error:
@@ -87,6 +77,7 @@ def render(
     recommender: Mapping[str, Any] | None = None,
     curves: Mapping[str, Sequence[float | None]] | None = None,
     validation: Mapping[str, Any] | None = None,
+    lists: Mapping[str, Any] | None = None,
     verdict: Verdict | None = None,
 ) -> str:
     """Return the page of a summary and of what is known of its recommender and its data.
@@ -96,6 +87,7 @@ def render(
         recommender: of recommender.json; None where there is none.
         curves: column → one figure an epoch, as `read_curves` gives them; None or empty without training.
         validation: of the stage `validate`; None where it is absent.
+        lists: of lists.json, what the candidates show; None where it is absent.
         verdict: of the gate; None before it has decided.
     """
     k = summary["primary_k"]
@@ -103,13 +95,28 @@ def render(
         summary["recommenders"], key=lambda name: -sortable(metric_of(summary, name, f"ndcg_at_{k}"))
     )
     environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=jinja2.PackageLoader("recgan.evaluation"),  # evaluation/templates
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters["figure"] = figure
-    template = environment.from_string(
-        files("recgan.evaluation").joinpath("evaluation.html.jinja").read_text(encoding="utf-8")
-    )
-    return template.render(
+    judged = summary["challenger"] if verdict is None else verdict.candidate
+    others = besides(summary, judged, None if verdict is None else verdict.champion)
+    bars = [(judged, hit_rate(summary, judged)), *((one.name, one.found) for one in others)]
+    reasons = [] if verdict is None else verdict.reasons
+    return environment.get_template("evaluation.html.jinja").render(
+        title=title(summary, verdict, _last_day(validation)),
+        judged=judged,
+        bars=bars,
+        top=max((share or 0 for _, share in bars), default=0) or 1,
+        against=[one for one in reasons if not one.startswith("✓")],
+        in_favour=[one for one in reasons if one.startswith("✓")],
+        whole=whole(summary, judged, others),
+        lead=lead(summary, judged, others),
+        luck=luck(summary["users"], others),
+        shows=None if lists is None else showcase(lists, judged),
         summary=summary,
         k=k,
         ks=ks_of(summary),
@@ -177,6 +184,11 @@ def _quarantine(validation: Mapping[str, Any] | None) -> list[Figure]:
     return [
         chart_of("Rows in quarantine by reason", bar_chart, sorted(rows, key=lambda row: -(row.value or 0)))
     ]
+
+
+def _last_day(validation: Mapping[str, Any] | None) -> date | None:
+    last = (validation or {}).get("last_event")
+    return date.fromisoformat(last[:10]) if last else None
 
 
 def _json(path: Path) -> dict[str, Any] | None:

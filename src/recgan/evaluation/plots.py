@@ -21,6 +21,7 @@ from recgan.evaluation.svg import (
     label_of,
     legend_of,
     path_of,
+    said_of,
     spaced,
     svg_of,
     text_at,
@@ -100,7 +101,15 @@ def line_chart(
         legend.append(
             text_at(left, height - 6, f"{broken} values are not a number and left out", "bad", "start")
         )
-    return svg_of(label, height, parts + legend)
+    return svg_of(label, height, parts + legend, [_course(line, percent) for line in lines])
+
+
+def _course(line: Line, percent: bool) -> str:
+    """Say where a line begins and ends."""
+    drawn = [value for value in line.y if value is not None and math.isfinite(value)]
+    if not drawn:
+        return f"{line.name}: no figure"
+    return f"{line.name}: from {said_of(drawn[0], percent)} to {said_of(drawn[-1], percent)}"
 
 
 def interval_chart(
@@ -143,6 +152,7 @@ def interval_chart(
         parts.append(
             f'<line class="mark" x1="{x(reference):.1f}" x2="{x(reference):.1f}" y1="8" y2="{bottom}"/>'
         )
+    told = []
     for place, row in enumerate(rows):
         y = 8 + ROW * (place + 0.5)
         ours = "ours" if row.colour == 0 else ""
@@ -154,10 +164,11 @@ def interval_chart(
             shapes.append(f'<line class="reach" {ends} y1="{y:.1f}" y2="{y:.1f}"/>')
         if row.value is not None and math.isfinite(row.value):
             shapes.append(f'<circle cx="{x(row.value):.1f}" cy="{y:.1f}" r="5"/>')
+        told.append(said)
         parts.append(f'<g class="c{row.colour % COLOURS}"><title>{escape(said)}</title>{"".join(shapes)}</g>')
         parts.append(text_at(left, y + 5, row.name, ours, "end"))
         parts.append(text_at(WIDTH - 4, y + 5, digits(row.value), f"digits {ours}".strip(), "end"))
-    return svg_of(label, bottom + 26, parts)
+    return svg_of(label, bottom + 26, parts, told)
 
 
 def bar_chart(rows: Sequence[Row], label: str, percent: bool = False) -> str:
@@ -192,7 +203,7 @@ def bar_chart(rows: Sequence[Row], label: str, percent: bool = False) -> str:
             )
         parts.append(text_at(left, y + 5, row.name, "", "end"))
         parts.append(text_at(WIDTH - 4, y + 5, digits(row.value), "digits", "end"))
-    return svg_of(label, bottom + 8, parts)
+    return svg_of(label, bottom + 8, parts, [f"{row.name}: {digits(row.value)}" for row in rows])
 
 
 def point_chart(
@@ -220,6 +231,7 @@ def point_chart(
     parts = [text_at(4, 16, y_title, "soft", "start"), *grid_across(y, y_ticks, left)]
     parts += [text_at(x(tick), 254, label) for tick, label in spaced(x, x_ticks, x_percent)]
     parts.append(text_at((left + WIDTH - RIGHT) / 2, 274, x_title, "soft"))
+    told = []
     taken = [(x(p.x) - 6, y(p.y) - 6, x(p.x) + 6, y(p.y) + 6) for p in shown]
     for point in shown:
         at_x, at_y, width = x(point.x), y(point.y), width_of(point.name)
@@ -239,6 +251,7 @@ def point_chart(
         text_x, text_y, anchor, _ = choices[best]
         said = f"{point.name}: {y_title} {figure(point.y)}, {x_title} "
         said += f"{point.x:.1%}" if x_percent else figure(point.x, 2)
+        told.append(said)
         parts.append(
             f'<g class="c{point.colour % COLOURS}"><title>{escape(said)}</title>'
             f'<circle cx="{at_x:.1f}" cy="{at_y:.1f}" r="6"/></g>'
@@ -246,4 +259,4 @@ def point_chart(
         parts.append(text_at(text_x, text_y, point.name, "ours" if point.colour == 0 else "", anchor))
     if left_out:
         parts.append(text_at(left, 294, note, "bad", "start"))
-    return svg_of(label, 300 if left_out else 282, parts)
+    return svg_of(label, 300 if left_out else 282, parts, told)

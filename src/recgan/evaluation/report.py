@@ -10,6 +10,7 @@ from recgan.core.files import read_json
 from recgan.evaluation.candidates import adversarial_words, candidate_rows
 from recgan.evaluation.days import DAYS, came_words, day_words, outside_share
 from recgan.evaluation.figures import label_of
+from recgan.evaluation.plain_words import besides, lead, luck
 from recgan.evaluation.second_stage import EARNED, earned_rows
 from recgan.evaluation.segments import FEW_USERS
 from recgan.evaluation.significance import detectable_words
@@ -70,8 +71,8 @@ def comparison_table(summary: Mapping[str, Any]) -> str:
 
 
 def report(summary: Mapping[str, Any]) -> str:
-    """Write an evaluation as a Markdown page: every metric, the comparisons, the segments."""
-    k = summary["primary_k"]
+    """Write an evaluation as a Markdown page: in short, every metric, the comparisons, the segments."""
+    k, others = summary["primary_k"], besides(summary, summary["challenger"])
     names = list(summary["recommenders"])
     metrics = {name: measured["metrics"] for name, measured in summary["recommenders"].items()}
     comparisons = [
@@ -105,6 +106,9 @@ def report(summary: Mapping[str, Any]) -> str:
     return "\n".join(
         [
             "# Evaluation on the test window",
+            "",
+            lead(summary, summary["challenger"], others),
+            luck(summary["users"], others),
             "",
             f"{summary['users']:,} users with something held out ({summary['users_left_out']:,} without, "
             f"left out), {summary['items']:,} items, the full catalogue ranked. {came_words(summary)} "

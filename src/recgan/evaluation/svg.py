@@ -72,11 +72,19 @@ def ticks(low: float, high: float, at_most: int = _LINES) -> list[float]:
 # --- parts ----------------------------------------------------------------------------------------------
 
 
-def svg_of(label: str, height: float, parts: Sequence[str]) -> str:
-    """Return a whole chart of its parts; the label is what a screen reader says."""
+def svg_of(label: str, height: float, parts: Sequence[str], said: Sequence[str] = ()) -> str:
+    """Return a whole chart of its parts.
+
+    Args:
+        label: what a screen reader calls it. No <title>, which would show over all of the chart.
+        height: in its own units.
+        parts: elements.
+        said: its figures in words, for those who do not see it.
+    """
+    told = f"<desc>{escape('; '.join(said))}</desc>" if said else ""
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height:g}" role="img" '
-        f'aria-label="{escape(label)}">{"".join(parts)}</svg>'
+        f'aria-label="{escape(label)}">{told}{"".join(parts)}</svg>'
     )
 
 
@@ -130,7 +138,7 @@ def path_of(line: Line, x: Scale, y: Scale, percent: bool) -> Iterator[str]:
     measured = [point for piece in pieces for point in piece]
     if not measured:
         return
-    last = _said(measured[-1][1], percent)
+    last = said_of(measured[-1][1], percent)
     yield f'<g class="c{line.colour % COLOURS}"><title>{escape(line.name)}: last {last}</title>'
     for piece in pieces:
         places = " ".join(f"{x(at):.1f},{y(value):.1f}" for at, value in piece)
@@ -140,12 +148,13 @@ def path_of(line: Line, x: Scale, y: Scale, percent: bool) -> Iterator[str]:
         for at, value in measured:
             yield (
                 f'<circle cx="{x(at):.1f}" cy="{y(value):.1f}" r="3"><title>{escape(line.name)} at '
-                f"{_said(at, percent)}: {_said(value, percent)}</title></circle>"
+                f"{said_of(at, percent)}: {said_of(value, percent)}</title></circle>"
             )
     yield "</g>"
 
 
-def _said(value: float, percent: bool) -> str:
+def said_of(value: float, percent: bool) -> str:
+    """Write a figure of a line for a tooltip."""
     return f"{value:.1%}" if percent and abs(value) <= 1 else f"{value:.6g}"
 
 

@@ -28,7 +28,7 @@ from recgan.package.lineage import CANDIDATE, SETTINGS, SPLIT, split_identity, v
 from recgan.recommenders.loading import challenger_of
 from recgan.recommenders.popularity.recommender import Popularity
 from recgan.recommenders.protocol import recommend
-from recgan.recommenders.ranking import ndcg, once
+from recgan.recommenders.ranking import hits, ndcg, once
 from recgan.settings import Params
 
 log = logging.getLogger(__name__)
@@ -102,7 +102,7 @@ def gather_evidence(
     rankings = {FLOOR: recommend(popularity, histories, k, exclude_seen)[0]}
     # One of must_beat that was skipped tonight is not compared, and the gate refuses for that.
     rankings |= {other: tonight[other][rows] for other in others if other in tonight}
-    champion = None
+    champion, hit_rate = None, None
     if champion_version is not None and evidence.champion_unfair is None:
         log.info("asking champion %s", champion_version)
         champion_ranking, error = rank(champion_version)
@@ -113,6 +113,7 @@ def gather_evidence(
                 "give the alias `champion` to a version that works, or remove it"
             )
         champion = ndcg(champion_ranking, held_out, k)
+        hit_rate = float(hits(champion_ranking[:, :k], held_out).any(axis=1).mean())
     comparisons, retraining = compared(
         ndcg(ranking, held_out, k),
         {other: ndcg(ranking, held_out, k) for other, ranking in rankings.items()},
@@ -121,7 +122,7 @@ def gather_evidence(
         gate.max_loss,
         params.evaluate,
     )
-    return replace(evidence, comparisons=comparisons, retraining=retraining)
+    return replace(evidence, comparisons=comparisons, retraining=retraining, champion_hit_rate=hit_rate)
 
 
 def _coverage(ranking: NDArray[np.int32], n_items: int) -> float:

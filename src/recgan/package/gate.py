@@ -41,6 +41,8 @@ class Evidence:
     """Whether the champion is the same recommender with the same settings as the challenger."""
     retraining: NonInferiority | None = None
     """The challenger against such a champion; None where there is none, or it was not compared."""
+    champion_hit_rate: float | None = None
+    """Share of the users with a hit among the champion's primary_k; None where it was not compared."""
 
 
 def decide(evidence: Evidence, gate: GateParams) -> Decision:

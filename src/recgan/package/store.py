@@ -1,36 +1,35 @@
 """Recommenders in the registry: how one is registered and judged, and the champion in this process."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import mlflow
 import pyarrow as pa
-from jinja2 import TemplateError
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.models.model import ModelInfo
 from scipy.sparse import csr_array
 
 from recgan.core import layout
-from recgan.core.errors import RecganError
 from recgan.core.temporary import temporary_folder
-from recgan.evaluation.page import Verdict, page
 from recgan.features.matrices import read_features
 from recgan.package.asking import ask, questions
 from recgan.package.evidence import gather_evidence
 from recgan.package.figures import figures, label
 from recgan.package.gate import Evidence, decide
-from recgan.package.lineage import CANDIDATE, LINEAGE, SETTINGS, check_outputs, lineage
+from recgan.package.lineage import CANDIDATE, SETTINGS, check_outputs, lineage
 from recgan.package.log import log_package
 from recgan.package.packaged import PackagedRecommender
 from recgan.package.reference import REFERENCE, describe_training
 from recgan.package.same import settings_key
+from recgan.package.verdict import draw
 from recgan.recommenders.loading import challenger_of
 from recgan.recommenders.skipped import skipped
 from recgan.registry.domain import Decision
 from recgan.registry.figures import log_training
 from recgan.registry.outage import outside
+from recgan.registry.promotion import Promotion
 from recgan.registry.tracking import connect, current
 from recgan.registry.versions import VersionId, identify, the_champion
 from recgan.settings import Params
@@ -77,6 +76,7 @@ class Recommenders:
     def package(self, client: MlflowClient, run_id: str, tags: dict[str, str]) -> ModelInfo:
         """Log parameters, figures, files, what monitor compares with, and the package."""
         content = self.params.model_dump(mode="json", by_alias=True)
+        (self.root / layout.VERDICT_PAGE).unlink(missing_ok=True)  # it is of another version
         measured = figures(self.root, self.candidate, self.params.evaluate.primary_k)
         log_training(client, run_id, self.root, content, measured)
         features = read_features(self.root / layout.FEATURES)
@@ -100,15 +100,19 @@ class Recommenders:
         evidence = gather_evidence(self.root, self.params, client, version, champion_version)
         return decide(evidence, self.params.register_.gate), evidence
 
-    def page(self, version: ModelVersion, decision: Decision) -> str | None:
+    def page(
+        self, version: ModelVersion, decision: Decision, champion_version: str | None, evidence: Evidence
+    ) -> str | None:
         """Return the evaluation's page with the decision; None, with a warning, where it cannot be shown."""
-        origin = {key: version.tags[key] for key in LINEAGE if key in version.tags}
-        verdict = Verdict(self.name, str(version.version), decision.promote, decision.reasons, origin)
-        try:
-            return page(self.root, verdict)
-        except (RecganError, TemplateError) as error:  # no reason to hold a promotion back
-            log.warning("no gate/report.html: %s", error)
-            return None
+        became = Promotion(
+            version=str(version.version),
+            promoted=decision.promote,
+            already_champion=False,
+            champion=str(version.version) if decision.promote else champion_version,
+            previous=champion_version if decision.promote else None,
+            decision=decision,
+        )
+        return draw(self.root, self.params, version, became, asdict(evidence))
 
     def trial(self, model_uri: str) -> str | None:
         """Say what is wrong with its answers to an unknown and an empty history, or None."""

@@ -93,8 +93,17 @@ class Domain(Protocol):
             RecganError: the champion does not answer, or something to compare by is missing.
         """
 
-    def page(self, version: ModelVersion, decision: Decision) -> str | None:
-        """Return an HTML page about a judged version; None where there is none."""
+    def page(
+        self, version: ModelVersion, decision: Decision, champion_version: str | None, evidence: Any
+    ) -> str | None:
+        """Return an HTML page about a judged version; None where there is none.
+
+        Args:
+            version: the challenger.
+            decision: on it.
+            champion_version: what it was compared with; None where there was none.
+            evidence: as `look` returned it.
+        """
 
     def trial(self, model_uri: str) -> str | None:
         """Say why a packaged model does not answer, or None.

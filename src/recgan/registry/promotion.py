@@ -6,7 +6,9 @@ import logging
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import mlflow
 from mlflow import MlflowClient
+from mlflow.entities.model_registry import ModelVersion
 
 from recgan.core.errors import RecganError
 from recgan.registry.aliases import crown, mend
@@ -19,6 +21,8 @@ from recgan.registry.tracking import connect, critical_section, current
 log = logging.getLogger(__name__)
 
 DECISION, REASONS, _KEY = "gate.decision", "gate.reasons", "gate.key"  # tags of a version
+DECISION_FILE = "gate/decision.json"
+"""Of the version's run: the decision with its evidence."""
 
 
 @dataclass(frozen=True)
@@ -190,7 +194,15 @@ def _show(client: MlflowClient, domain: Domain, version: str, judgement: Judgeme
         "reasons": decision.reasons,
         "evidence": asdict(judgement.evidence),
     }
-    client.log_text(run_id, json.dumps(content, indent=2, ensure_ascii=False), "gate/decision.json")
-    page = domain.page(registered, decision)
+    client.log_text(run_id, json.dumps(content, indent=2, ensure_ascii=False), DECISION_FILE)
+    page = domain.page(registered, decision, judgement.champion_version, judgement.evidence)
     if page is not None:
         client.log_text(run_id, page, "gate/report.html")
+
+
+def evidence_of(client: MlflowClient, version: ModelVersion) -> dict[str, Any] | None:
+    """Return what a version was last judged on, as JSON has it; None where nothing was recorded."""
+    run_id = str(version.run_id)
+    if DECISION_FILE not in [file.path for file in client.list_artifacts(run_id, "gate")]:
+        return None
+    return dict(mlflow.artifacts.load_dict(f"runs:/{run_id}/{DECISION_FILE}")["evidence"])

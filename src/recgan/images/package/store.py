@@ -77,7 +77,13 @@ class Generators:
         evidence = gather_evidence(self.root, self.params, client, version, champion_version)
         return decide(evidence, self.params.register_.gate), evidence
 
-    def page(self, version: ModelVersion, decision: Decision) -> str | None:
+    def page(
+        self,
+        version: ModelVersion,
+        decision: Decision,
+        champion_version: str | None,
+        evidence: ImageEvidence,
+    ) -> str | None:
         """Return None: the evaluation of the images is Markdown, which the run has already."""
         return None
 
