@@ -95,7 +95,7 @@ def besides(summary: Mapping[str, Any], name: str, champion: Champion | None = N
     """
     lines = []
     if champion is not None:
-        called = f"the champion (version {champion.version})"
+        called = f"the champion version {champion.version}"
         lines.append(Beside(called, champion.hit_rate, _against(champion), champion.p))
     for other, called in _others(summary, name).items():
         difference, p = _comparison(summary, name, other)
@@ -113,8 +113,8 @@ def lead(summary: Mapping[str, Any], name: str, others: Sequence[Beside]) -> str
         f"Of {of:,} shoppers, {ours * of:.0f} find something that they later choose "
         f"among {summary['primary_k']} products."
     )
-    known = "; ".join(f"{one.name}: {one.found * of:.0f}" for one in others if one.found is not None)
-    return f"{text} {known[:1].upper()}{known[1:]}." if known else text
+    known = [f"with {one.name} it is {one.found * of:.0f}" for one in others if one.found is not None]
+    return f"{text} W{', '.join(known)[1:]}." if known else text
 
 
 def whole(summary: Mapping[str, Any], name: str, others: Sequence[Beside]) -> int:
@@ -171,7 +171,7 @@ def _others(summary: Mapping[str, Any], name: str) -> dict[str, str]:
     chosen = {}
     if personal:
         best = max(personal, key=lambda other: ndcg[other])
-        chosen[best] = f"{best}, the best other candidate" if len(personal) > 1 else best
+        chosen[best] = f"the best other candidate {best}" if len(personal) > 1 else best
     chosen |= {other: "best sellers alone" for other in ndcg if kinds.get(other) == "popularity"}
     return chosen
 
