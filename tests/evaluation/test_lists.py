@@ -103,7 +103,7 @@ def test_a_product_in_words():
     assert (shown.name, shown.about, shown.picture) == ("Red shoes", "1,234.50", None)
     assert product_of("b", {"title": "Bag", "brand": "Bravo", "category": "bags"}).about == "Bravo · bags"
     assert product_of("anna@shop.example", {}).name == "a…@…"
-    for address in ("javascript:alert(1)", "data:text/html,x", f"data:image/png,{'x' * 20_000}", "/a.png"):
+    for address in ("javascript:alert(1)", "data:text/html,x", "http://shop.example/a.png", "/a.png", None):
         assert product_of("a", {"image_url": address}).picture is None
     assert product_of("a", {"image_url": "data:image/png,x"}).picture == "data:image/png,x"
 
