@@ -1,10 +1,14 @@
 """Load on the recommendation server, and on `mlflow models serve` with the same model: p50, p99, requests/s.
 
-    python benchmarks/serving.py [--items 10000 100000] [--rate 500] [--seconds 20] [--connections 16]
-        [--workers 1] [--swaps 10] [--without-mlflow]
+    python benchmarks/serving.py [--recommender student] [--items 10000 100000] [--rate 500] [--seconds 20]
+        [--connections 16] [--workers 1] [--swaps 10] [--without-mlflow]
 
 The model is a student with 100 drawn neighbours an item: its speed is a student's, its answers mean nothing.
-Requests are histories of 1 to 20 items, k = 10, over connections that are kept open.
+`--recommender two_stage` takes one in two stages instead: iALS with 64 factors and all that is known of items
+are fitted on simulated histories, and a drawn discriminator of 32 hidden units judges 100 proposals.
+Requests are histories of 1 to 20 items, k = 10, over connections that are kept open. Beside the latency at
+the rate stands the processor time that the server took for a request, which other work on the machine moves
+less.
 
 Throughput is wrk's (https://github.com/wg/wrk, Debian: apt install wrk): one thread, the next request as
 soon as the last is answered. It has no fixed rate, so the latency at one is measured here: requests are due
@@ -28,6 +32,7 @@ import time
 import urllib.request
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 from recgan.core.environment import configure
 
@@ -36,51 +41,94 @@ configure()
 import mlflow  # noqa: E402
 import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
+import psutil  # noqa: E402
 from scipy.sparse import csr_array  # noqa: E402
 
 from recgan.features.matrices import Features, HeldOut  # noqa: E402
 from recgan.package.log import log_package  # noqa: E402
+from recgan.recommenders.classical import save_classical  # noqa: E402
+from recgan.recommenders.ials.recommender import IALS  # noqa: E402
 from recgan.recommenders.student.recommender import Student  # noqa: E402
 from recgan.recommenders.student.rows import Choice  # noqa: E402
+from recgan.recommenders.two_stage.discriminator import Discriminator, Scale  # noqa: E402
+from recgan.recommenders.two_stage.judged import Judged  # noqa: E402
+from recgan.recommenders.two_stage.pairs import FEATURES  # noqa: E402
+from recgan.recommenders.two_stage.recommender import TwoStage  # noqa: E402
+from recgan.recommenders.two_stage.statistics import Statistics  # noqa: E402
 from recgan.registry.tracking import connect  # noqa: E402
 from recgan.settings import load_with_base  # noqa: E402
 
-EXAMPLE = Path(__file__).parents[1] / "examples" / "student-ml100k.yaml"
+EXAMPLES = Path(__file__).parents[1] / "examples"
 NAME, NEIGHBOURS, USERS = "benchmark", 100, 1000
+LOG = 10_000  # simulated shoppers that two stages are fitted on
+IALS_OF = {"factors": 64, "regularization": 10, "alpha": 1, "iterations": 2}
 
 
-def register(items: int, folder: Path, seed: int) -> None:
-    """Register a version of a student with drawn weights."""
-    rng = np.random.default_rng(seed)
-    params = load_with_base(EXAMPLE)
+def drawn_student(items: int, rng: np.random.Generator) -> Student:
+    """Return a student with drawn weights."""
+    params = load_with_base(EXAMPLES / "student-ml100k.yaml")
     student = Student(params.candidates["student"], Choice(0, 0, None, 1))
     columns = rng.integers(0, items, items * NEIGHBOURS, dtype=np.int32)
     starts = np.arange(0, items * NEIGHBOURS + 1, NEIGHBOURS, dtype=np.int32)
     weights = csr_array((rng.random(len(columns), dtype=np.float32), columns, starts), shape=(items, items))
     weights.sum_duplicates()
     student._weights, student._popularity = weights, rng.random(items, dtype=np.float32)
-    (folder / "recommender").mkdir(parents=True)
-    student.save(folder / "recommender")
-    bought = (rng.random((USERS, 20)) ** 3 * items).astype(np.int32)
-    history = csr_array(
-        (np.ones(bought.size, np.float32), (np.repeat(np.arange(USERS), 20), bought.ravel())),
-        shape=(USERS, items),
+    return student
+
+
+def simulated_two_stage(table: pd.DataFrame, rng: np.random.Generator) -> TwoStage:
+    """Return one in two stages: both know simulated histories, the discriminator's weights are drawn."""
+    log = drawn_histories(LOG, len(table), rng)
+    generator = IALS(**IALS_OF, seed=0).fit(log)
+    known = Statistics.fit(log, (rng.random(log.nnz) * 100).astype(np.float32), table)
+    size, hidden = len(FEATURES), 32
+    scale = Scale(*(np.full(size, value, np.float32) for value in (-9, 9, 0, 1)))
+    parts = (rng.normal(size=shape).astype(np.float32) for shape in (size, (size, hidden), hidden, hidden))
+    made = TwoStage(load_with_base(EXAMPLES / "shop.yaml").candidates["two_stage"], None)
+    made.served = Judged(generator, known, Discriminator(scale, *parts), 100, exclude_seen=True)
+    made.choice = {"proposals": 100, "hidden": hidden, "l2": 1.0, "epochs": 1}
+    made.ablations = {"uniform": made.served, "generator": generator}
+    made._generator = SimpleNamespace(
+        save=lambda one, place: save_classical(place, "ials", one, IALS_OF | {"half_life_days": None}, None)
     )
-    users = np.array([f"user-{user}" for user in range(USERS)], dtype=object)
-    table = pd.DataFrame(
+    return made
+
+
+def drawn_histories(users: int, items: int, rng: np.random.Generator) -> csr_array:
+    """Return histories of up to 20 items, of which some are far more popular than others."""
+    bought = (rng.random((users, 20)) ** 3 * items).astype(np.int32)
+    rows = np.repeat(np.arange(users, dtype=np.int32), 20)
+    found = csr_array((np.ones(bought.size, np.float32), (rows, bought.ravel())), shape=(users, items))
+    found.data[:] = 1
+    return found
+
+
+def drawn_items(items: int, rng: np.random.Generator) -> pd.DataFrame:
+    """Return what a shop says of its products."""
+    return pd.DataFrame(
         {
             "item_id": [f"item-{item}" for item in range(items)],
-            "title": [f"Item {item}" for item in range(items)],
+            "title": [f"Item {item} of kind {item % 1013}, colour {item % 97}" for item in range(items)],
             "category": [f"category-{item % 40}" for item in range(items)],
+            "brand": [f"brand-{item % 500}" for item in range(items)],
             "price": rng.gamma(2, 10, items),
             "popularity": rng.integers(0, USERS, items),
         }
     )
+
+
+def register(recommender: Student | TwoStage, table: pd.DataFrame, folder: Path) -> None:
+    """Register a version of a recommender."""
+    (folder / "recommender").mkdir(parents=True)
+    recommender.save(folder / "recommender")
+    history = drawn_histories(USERS, len(table), np.random.default_rng(0))
+    users = np.array([f"user-{user}" for user in range(USERS)], dtype=object)
     features = Features(
         history, history, users, table, None, HeldOut(users[:0], history[:0], history[:0]), {"md5": ""}
     )
     with mlflow.start_run():
-        package = log_package(folder / "recommender", features, params.features, {})
+        settings = load_with_base(EXAMPLES / "shop.yaml").features
+        package = log_package(folder / "recommender", features, settings, {})
     mlflow.register_model(package.model_uri, NAME)
 
 
@@ -109,7 +157,7 @@ def server(folder: Path, ready: str, port: int, *command: str):
                         break
                 except OSError:
                     time.sleep(0.2)
-            yield
+            yield process.pid
         finally:
             process.terminate()
             process.wait(60)
@@ -131,7 +179,9 @@ class Load:
 
     def __init__(self, port: int, path: str, requests: list[bytes]) -> None:
         self.port = port
-        head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: "
+        head = (
+            f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: "
+        )
         self.requests = [head.encode() + str(len(body)).encode() + b"\r\n\r\n" + body for body in requests]
         self.seconds: list[float] = []
         self.failed = 0
@@ -233,13 +283,23 @@ def swaps_of(port: int) -> int:
     return sum(int(float(line.split()[1])) for line in lines if line.startswith("recgan_model_swaps_total"))
 
 
+def cpu_of(pid: int) -> float:
+    """Return the seconds of processor time that a process and its children have taken."""
+    parent = psutil.Process(pid)
+    times = [one.cpu_times() for one in (parent, *parent.children(recursive=True))]
+    return sum(one.user + one.system for one in times)
+
+
 def loaded(
-    who: str, folder: Path, port: int, path: str, requests: list[bytes], asked: argparse.Namespace
+    who: str, folder: Path, port: int, pid: int, path: str, requests: list[bytes], asked: argparse.Namespace
 ) -> None:
-    """Warm a server, then print its latency at the rate and its throughput."""
+    """Warm a server, then print its latency at the rate, with its processor time, and its throughput."""
     load = Load(port, path, requests)
     wrk(folder, port, path, requests, asked.connections, 2)
-    print(f"{who}, {asyncio.run(load.run(asked.connections, asked.seconds, asked.rate))}", flush=True)
+    before = cpu_of(pid)
+    said = asyncio.run(load.run(asked.connections, asked.seconds, asked.rate))
+    each = 1000 * (cpu_of(pid) - before) / max(1, len(load.seconds))
+    print(f"{who}, {said}, {each:.2f} ms of processor time each", flush=True)
     print(f"{who}, {wrk(folder, port, path, requests, asked.connections, asked.seconds)}", flush=True)
 
 
@@ -248,15 +308,20 @@ def measure(folder: Path, items: int, asked: argparse.Namespace) -> None:
     os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{folder / 'mlflow.db'}"
     client = connect()
     mlflow.set_experiment(experiment_id=client.create_experiment(NAME, (folder / "mlartifacts").as_uri()))
+    table = drawn_items(items, np.random.default_rng(0))
     for version in (1, 2):
-        register(items, folder / str(version), seed=version)
+        rng = np.random.default_rng(version)
+        two_stage = asked.recommender == "two_stage"
+        made = simulated_two_stage(table, rng) if two_stage else drawn_student(items, rng)
+        register(made, table, folder / str(version))
     client.set_registered_model_alias(NAME, "champion", "1")
-    print(f"{items} items, {asked.workers} worker(s), load average {os.getloadavg()[0]:.1f}", flush=True)
+    busy = f"load average {os.getloadavg()[0]:.1f}"
+    print(f"{asked.recommender}, {items} items, {asked.workers} worker(s), {busy}", flush=True)
     port = free_port()
     options = ["--workers", str(asked.workers), "--poll-seconds", "0.5"]
-    with server(folder, "/ready", port, "serve", *options):
+    with server(folder, "/ready", port, "serve", *options) as pid:
         requests = bodies(items, of_mlflow=False)
-        loaded("recgan", folder, port, "/recommend", requests, asked)
+        loaded("recgan", folder, port, pid, "/recommend", requests, asked)
         before, seconds = swaps_of(port), 3.0 * asked.swaps
         if asked.swaps:
             mover = moving(asked.swaps, seconds)
@@ -270,12 +335,13 @@ def measure(folder: Path, items: int, asked: argparse.Namespace) -> None:
     if not asked.without_mlflow:
         client.set_registered_model_alias(NAME, "champion", "1")
         port = free_port()
-        with server(folder, "/ping", port, "serve-model"):
-            loaded("mlflow", folder, port, "/invocations", bodies(items, of_mlflow=True), asked)
+        with server(folder, "/ping", port, "serve-model") as pid:
+            loaded("mlflow", folder, port, pid, "/invocations", bodies(items, of_mlflow=True), asked)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--recommender", choices=["student", "two_stage"], default="student")
     parser.add_argument("--items", type=int, nargs="+", default=[10_000, 100_000])
     parser.add_argument("--rate", type=float, default=500)
     parser.add_argument("--seconds", type=float, default=20)
