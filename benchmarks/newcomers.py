@@ -185,7 +185,12 @@ def with_own_factors(packaged: PackagedRecommender, log: Log, start: int) -> Est
 
 def flood(window: Window, lift: float, rng: np.random.Generator) -> None:
     """Measure the last day with a launch the day before; and the time of a list."""
-    log, (start, end) = window.log, window.spans[-1]
+    log = window.log
+    start, end = next(  # the window may end within moments of a day's beginning
+        span
+        for span in reversed(window.spans)
+        if day_of(window.estimator, *span, window.exclude_seen) is not None
+    )
     before = log.before(start)
     yesterday = np.unique(log.users[log.before(start - DAY) : before])
     known = rng.choice(np.flatnonzero(window.estimator.positions >= 0), FLOOD)
