@@ -175,7 +175,7 @@ def main() -> None:
     }
     tests = {}
     for name in options.candidates:
-        others = {told: values for told, values in mean.items() if told.startswith(name) and told != name}
+        others = {told: values for told, values in mean.items() if told.startswith((f"{name},", f"{name} "))}
         both = ~np.isnan(np.stack([mean[name], *others.values()])).any(axis=0)
         compared = compare(
             mean[name][both], {key: values[both] for key, values in others.items()}, 10_000, 0.95, 0
