@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "src")]
 
 from recgan.__main__ import app  # noqa: E402
-from recgan.core.sections import Section, kinds_of  # noqa: E402
+from recgan.core.sections import Kinds, Section, kinds_of  # noqa: E402
 from recgan.core.yaml12 import read_yaml  # noqa: E402
 from recgan.images.settings import ImagesParams  # noqa: E402
 from recgan.settings import Params, read_with_base  # noqa: E402
@@ -51,7 +51,9 @@ def _section(kind: type[Section], place: str, of: str, values: list[Any], level:
         name = info.alias or field
         full = f"{place}.{name}" if place else name
         given = [value[name] for value in values if isinstance(value, dict) and name in value]
-        kinds, tag = kinds_of(info)
+        # A whole candidate inside another one may hold candidates again, without end.
+        embedded = any(isinstance(one, Kinds) for one in info.metadata)
+        kinds, tag = ([], None) if embedded else kinds_of(info)
         if get_origin(info.annotation) is dict:
             kinds, tag = kinds_of(get_args(info.annotation)[1])
             if kinds:  # a section for each name that somebody chooses
@@ -63,7 +65,8 @@ def _section(kind: type[Section], place: str, of: str, values: list[Any], level:
             below.append((one, full, of, fitting))
         if not kinds:
             shown = json.dumps(given[0], ensure_ascii=False) if given else ""
-            about = (_type(info.annotation), _code(shown), meaning.get(field, ""))
+            what = "a candidate's section" if embedded else _type(info.annotation)
+            about = (what, _code(shown), meaning.get(field, ""))
             rows.append(f"| `{full}` | {_cell(about[0])} | {about[1]} | {_cell(about[2])} |")
     words = _cell(inspect.getdoc(kind) or "")
     if place or rows:

@@ -9,7 +9,7 @@ import pytest
 import typer
 
 from recgan.__main__ import app
-from recgan.core.sections import Section, kinds_of
+from recgan.core.sections import Kinds, Section, kinds_of
 from recgan.images.settings import ImagesParams
 from recgan.settings import Params
 from tests.conftest import ROOT
@@ -67,7 +67,8 @@ def fields(kind: type[Section]) -> set[str]:
     names = set()
     for name, info in kind.model_fields.items():
         inside = info.annotation.__args__[1] if getattr(info.annotation, "__origin__", None) is dict else info
-        kinds, _ = kinds_of(inside)
+        embedded = any(isinstance(one, Kinds) for one in info.metadata)  # a candidate may hold candidates
+        kinds, _ = ([], None) if embedded else kinds_of(inside)
         names |= {info.alias or name} if not kinds else set()
         for one in kinds:
             names |= fields(one)
