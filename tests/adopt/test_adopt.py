@@ -77,6 +77,20 @@ def test_where_the_check_fails_the_file_stays_to_be_mended(project, monkeypatch)
     assert read_yaml(project / "mine.yaml")["base"] == "examples/own-files.yaml"
 
 
+@pytest.mark.parametrize("name", ["../evil", "sp ace", "a/b"])
+def test_a_name_is_one_of_a_file_in_examples(project, name):
+    (project / "orders.csv").write_text(orders(shoppers=2))
+    before = sorted(project.rglob("*"))
+    with pytest.raises(RecganError, match="letters, digits, dots, hyphens and underscores alone"):
+        adopt([project / "orders.csv"], ask=False, name=name)
+    assert sorted(project.rglob("*")) == before
+
+
+def test_the_largest_share_of_a_shopper_is_no_more_than_all():
+    rows = "\n".join(f"u,i{number % 9},{number}" for number in range(60))
+    assert suited(log(rows), 14).max_user_share == 1
+
+
 def test_outside_a_project_nothing_is_looked_at(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(RecganError, match="run recgan adopt from the root of the project"):

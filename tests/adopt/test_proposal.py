@@ -221,3 +221,50 @@ def test_the_preview_shows_rows_and_what_is_left_out(tmp_path):
     assert "GIFT: Gift card - 50 € (1×)" in text
     assert "1 rows without a customer, as guests' are" in text
     assert "kept: 4 events" in text
+
+
+def orders_of(statuses):
+    """A log of one order each, by statuses."""
+    rows = [
+        f"u{number % 3},i{number % 4},2026-01-{number + 1:02} 10:00,{status}"
+        for number, status in enumerate(statuses)
+    ]
+    return "\n".join(["customer,product,date,status", *rows])
+
+
+def test_whatever_a_shop_calls_a_cancelled_order_is_left_out_and_what_stays_is_said(tmp_path):
+    gone = ["Cancelled by customer", "Returned - damaged", "chargeback", "Storno", "Annulée", "wc-refunded"]
+    stay = ["Shipped", "Shipped", "partially_refunded", "not returned"]
+    found = proposed(tmp_path, orders_of([*gone, *stay]), event="purchase")
+    assert set(gone) <= set(found.ingest["leave_out"]["status"])
+    assert found.stays == {"status": {"Shipped": 2, "partially_refunded": 1, "not returned": 1}}
+    assert found.kept.num_rows == 4
+    assert any("rows stay where status is Shipped (2)" in line for line in preview.lines(found))
+
+
+def test_in_a_plain_log_the_customer_0_is_a_customer(tmp_path):
+    rows = [f"{number % 3},i{number % 4},2026-01-{number + 1:02} 10:00" for number in range(9)]
+    found = proposed(tmp_path, "\n".join(["customer_id,product,date", *rows]), event="purchase")
+    assert "leave_out" not in found.ingest
+    assert found.kept.num_rows == 9
+
+
+def ga4_of(rows):
+    return "\n".join(["event_name,event_timestamp,user_pseudo_id,user_id,item_id", *rows])
+
+
+def test_of_ga4s_events_three_count_and_its_word_for_nothing_is_no_product(tmp_path):
+    start = 1767225600000000
+    rows = [f"view_item,{start + number},p{number},,i1" for number in range(4)]
+    rows += [f"page_view,{start + 9},p1,,(not set)", f"add_to_cart,{start + 10},p1,,(not set)"]
+    found = proposed(tmp_path, ga4_of(rows))
+    assert kept(found, "event", "item_id") == [("view", "i1")] * 4
+    assert "page_view" in found.kinds.others
+    assert any("NOTE: no cart is left" in line for line in preview.lines(found))
+
+
+def test_who_is_logged_in_half_the_time_is_known_by_the_browser(tmp_path):
+    rows = [f"view_item,{1767225600000000 + n},p{n},{'u1' if n % 2 else ''},i1" for n in range(8)]
+    found = proposed(tmp_path, ga4_of(rows))
+    assert found.ingest["columns"]["user_id"] == "user_pseudo_id"
+    assert "user_id" in found.unused

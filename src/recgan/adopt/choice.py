@@ -58,7 +58,10 @@ def choose(export: Export, kind: Format, given: Given, ask: Ask) -> Columns:
         found = [column for column in named(export.columns, names) if column not in taken]
         found = [column for column in found if export.filled(column) > 0]
         if found:
-            events[ours] = _best(export, found, ours, order, filled)
+            if ours == "user_id" and kind.order:
+                events[ours] = _customer(export, found, order, filled)
+            else:
+                events[ours] = _fullest(export, found)
     for ours, question in _REQUIRED.items():
         if ours not in events:
             answer = ask(question, ", ".join(export.columns), f"--column {ours}=NAME")
@@ -99,11 +102,16 @@ def _filling(export: Export, kind: Format) -> tuple[str | None, tuple[str, ...]]
     return None, ()
 
 
-def _best(export: Export, found: list[str], ours: str, order: str | None, filled: tuple[str, ...]) -> str:
-    """Take the first column that is as good as full, else the fullest; guests leave a customer's blank."""
-    if ours == "user_id":
-        # The first name that identifies half the orders: an address knows a guest again, a number does not.
-        return next((c for c in found if _share(export, c, order, filled) >= 0.5), found[0])
+def _customer(export: Export, found: list[str], order: str | None, filled: tuple[str, ...]) -> str:
+    """Take the first column that names half the orders' customers: guests leave it blank.
+
+    An address knows a guest again, a number does not.
+    """
+    return next((c for c in found if _share(export, c, order, filled) >= 0.5), found[0])
+
+
+def _fullest(export: Export, found: list[str]) -> str:
+    """Take the first column that is as good as full, else the fullest."""
     return next((c for c in found if export.filled(c) >= _MOSTLY), max(found, key=export.filled))
 
 

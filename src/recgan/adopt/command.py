@@ -77,6 +77,11 @@ def adopt(
         encoding=encoding,
     )
     called = name or _name(files[0])
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", called):
+        raise RecganError(
+            f"--name {called}: an example's name has letters, digits, dots, hyphens and underscores alone; "
+            "give another one, or its path with --out"
+        )
     target, run = written.place(called, out, root)
     if target.exists() and not force:
         raise RecganError(f"{target} is there already; give another --name, or --force to replace it")

@@ -29,6 +29,7 @@ class Format:
     event: EventKind | None = None
     """The kind of every row; None where a column says it, or nobody."""
     event_names: Mapping[str, EventKind] = field(default_factory=dict)
+    """A plain name of an event → our kind, where no other counts; empty where the usual names do."""
     order: Names = ()
     """The column that names an order of several rows, whose first row alone has what `filled` names."""
     filled: Names = ()
@@ -48,11 +49,13 @@ def plain(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", bare.lower())
 
 
-CANCELLED = _names(
-    "cancelled canceled refunded voided failed expired declined rejected returned trash draft "
-    "checkout-draft pending on-hold abandoned storniert erstattet abgebrochen"
+CANCELLED = re.compile(
+    r"cancel|refund|void|fail|expire|declin|reject|return|trash|draft|pending|on ?hold|abandon|chargeback"
+    r"|stornier|storno|erstatt|abgebroch|retour|annul|rembours|anulad|cancelad|reembols"
 )
-"""Statuses of orders that nobody kept, or has not paid: without a shop's prefix such as wc-."""
+"""In the plain words of a status: an order that nobody kept, or has not paid."""
+PARTLY = re.compile(r"\b(partial|partially|partly|teil|teilweise|partiel|partiellement|not|no|nicht)")
+"""In those of one that somebody kept at least in part."""
 
 _KIND_NAMES: Mapping[EventKind, Names] = {
     "view": _names(
@@ -131,6 +134,7 @@ _WOOCOMMERCE = Format(
 
 _GA4 = Format(
     name="an export of GA4's events",
+    event_names={"viewitem": "view", "addtocart": "cart", "addtowishlist": "cart", "purchase": "purchase"},
     marks=(_names("eventname"), _names("eventtimestamp"), _names("userpseudoid")),
     columns={
         "user_id": _names("user_id user_pseudo_id"),

@@ -54,11 +54,12 @@ def decide(found: Sequence[str], columns: Columns, kind: Format, given: Given, a
             there = ", ".join(found[:20])
             raise RecganError(f"--event-name {name}=…: column {column} has no {name}, only {there}; mend it")
     meant: dict[str, EventKind] = {}
+    known = kind.event_names or KINDS
     for name in found:
         if name in given.event_names:
             meant[name] = _kind(given.event_names[name], f"--event-name {name}")
-        elif plain(name) in KINDS:
-            meant[name] = KINDS[plain(name)]
+        elif plain(name) in known:
+            meant[name] = known[plain(name)]
     if not meant:
         question = (
             f"column {column} has {', '.join(found[:10])}, none of which is a known kind of event: which one "

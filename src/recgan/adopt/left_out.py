@@ -1,19 +1,22 @@
 """What is no event or no product: cancelled orders, guests without a number, postage, gift cards."""
 
 import re
+import unicodedata
+from collections.abc import Mapping, Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from recgan.adopt.choice import Columns
-from recgan.adopt.formats import CANCELLED, Format, named, plain
+from recgan.adopt.formats import CANCELLED, PARTLY, Format, named, plain
 from recgan.adopt.given import Given
 from recgan.adopt.sample import Export
 from recgan.core.errors import RecganError
 from recgan.data.events import Tables
 
 _NO_PRODUCT = re.compile(
-    r"\b(shipping|postage|post|delivery|freight|porto|versand(kosten)?|lieferung|handling|packing|verpackung"
+    r"\b((shipping|package|parcel|order|route) protection"
+    r"|shipping|postage|post|delivery|freight|porto|versand(kosten)?|lieferung|handling|packing|verpackung"
     r"|gift ?cards?|gift ?vouchers?|gift ?certificates?|vouchers?|(geschenk)?gutscheine?|geschenkkarten?"
     r"|gift ?wrap(ping)?|geschenkverpackung|tips?|trinkgeld|donations?|spenden?|discounts?|rabatt|coupons?"
     r"|fees?|gebuhr(en)?|surcharge|bank charges|insurance|deposit|pfand|adjust(ment)?|manual"
@@ -53,7 +56,7 @@ def rules(
     proposed: dict[str, tuple[str, ...]] = {}
     for name in named(export.columns, kind.statuses):
         values = [str(value) for value in pc.drop_null(pc.unique(table[name])).to_pylist()]
-        found = sorted(value for value in values if value.strip().lower().removeprefix("wc-") in CANCELLED)
+        found = sorted(value for value in values if _cancelled(value))
         if found or kind.event is not None:
             prefix = "wc-" if any(value.startswith("wc-") for value in values) else ""
             usual = [f"{prefix}{status}" for status in ("cancelled", "refunded", "voided", "failed")]
@@ -63,11 +66,32 @@ def rules(
         proposed[name] = ()
     who = columns.events["user_id"]
     if (
-        plain(who) in ("customerid", "customeruser", "userid", "customer")
+        kind.order  # of a shop's orders
+        and plain(who) in ("customerid", "customeruser", "userid", "customer")
         and "0" in pc.unique(table[who].cast(pa.string())).to_pylist()
     ):
         proposed[who] = ("0",)  # WooCommerce writes it for guests
     return proposed
+
+
+def stays(
+    table: pa.Table, kind: Format, export: Export, rules: Mapping[str, Sequence[str]]
+) -> dict[str, dict[str, int]]:
+    """Return column of statuses → value → rows, of the statuses that leave no row out."""
+    found = {}
+    for name in named(export.columns, kind.statuses):
+        counts = {str(one["values"]): one["counts"] for one in pc.value_counts(table[name]).to_pylist()}
+        out = {value.strip().lower() for value in rules.get(name, ())}
+        kept = {value: rows for value, rows in counts.items() if value.strip().lower() not in out}
+        found[name] = dict(sorted(kept.items(), key=lambda pair: -pair[1]))
+    return found
+
+
+def _cancelled(status: str) -> bool:
+    words = re.sub(
+        r"[^a-z0-9]+", " ", unicodedata.normalize("NFKD", status).encode("ascii", "ignore").decode().lower()
+    )
+    return bool(CANCELLED.search(words)) and not PARTLY.search(words)
 
 
 def no_products(tables: Tables, given: Given) -> dict[str, str]:

@@ -11,6 +11,7 @@ from recgan.data.sources.csv_format import DELIMITERS
 
 _ROWS = 10
 _ITEMS = 20  # that are named
+_STATUSES, _UNUSED = 8, 12  # likewise
 _WIDTH = 24  # characters of a value
 _WHY = {
     "null_user": "without a customer, as guests' are",
@@ -56,7 +57,28 @@ def lines(proposal: Proposal) -> Iterator[str]:
     yield ""
     yield "What is left out:"
     yield from _left_out(proposal)
-    yield f"  kept: {proposal.kept.num_rows:,} events"
+    yield from _kept(proposal)
+
+
+def _kept(proposal: Proposal) -> Iterator[str]:
+    counts = {str(c["values"]): c["counts"] for c in pc.value_counts(proposal.kept["event"]).to_pylist()}
+    told = ", ".join(
+        f"{rows:,} of kind {kind}" for kind, rows in sorted(counts.items(), key=lambda one: -one[1])
+    )
+    yield f"  kept: {proposal.kept.num_rows:,} events" + (f": {told}" if len(counts) > 1 else "")
+    meant = {*proposal.kinds.names.values()}
+    for kind in sorted(meant - set(counts)):
+        yield f"  NOTE: no {kind} is left, though the export has some: see above what their rows lack"
+    for column, values in proposal.stays.items():
+        shown_values = ", ".join(
+            f"{shown(value)} ({rows:,})" for value, rows in list(values.items())[:_STATUSES]
+        )
+        more = f" and {len(values) - _STATUSES} more" if len(values) > _STATUSES else ""
+        yield f"  rows stay where {column} is {shown_values or 'anything'}{more} (--leave-out '{column}=…')"
+    if proposal.unused:
+        names = ", ".join(map(shown, proposal.unused[:_UNUSED]))
+        more = f" and {len(proposal.unused) - _UNUSED} more" if len(proposal.unused) > _UNUSED else ""
+        yield f"  columns that are not used: {names}{more}"
 
 
 def _files(export: Export) -> str:

@@ -59,6 +59,10 @@ class Proposal:
     """Id → why."""
     reasons: dict[str, int]
     """Reason → rows that validation leaves out."""
+    stays: dict[str, dict[str, int]]
+    """Column of statuses → value → rows, of those that leave no row out."""
+    unused: tuple[str, ...]
+    """Columns of the export that mean nothing here."""
     kept: pa.Table
     sizes: Sizes | None
     """None where nothing is kept."""
@@ -124,6 +128,9 @@ def propose(export: Export, base: Params, given: Given, ask: Ask) -> Proposal:
     params = ValidateParams.model_validate(base.validate_.model_dump() | validate)
     parts = partition(tables.events, broken_rules(joined(tables), params, now))
     counts = pc.value_counts(parts.quarantined["reason"]).to_pylist()
+    stays = left_out.stays(table, kind, export, rules)
+    spoken_for = {*used, *columns.items.values(), *filled, *stays}
+    unused = tuple(column for column in export.columns if column not in spoken_for)
     sizes = suited(parts.kept.to_pandas(), base.monitor.days) if parts.kept.num_rows else None
     if sizes is not None:
         validate["min_events"] = min(sizes.min_events, parts.kept.num_rows)
@@ -131,7 +138,7 @@ def propose(export: Export, base: Params, given: Given, ask: Ask) -> Proposal:
     return Proposal(
         export, kind, columns, meant, written, ingest, validate, table.num_rows,
         table.num_rows - tables.events.num_rows, tables, nothing,
-        {str(count["values"]): count["counts"] for count in counts}, parts.kept, sizes,
+        {str(count["values"]): count["counts"] for count in counts}, stays, unused, parts.kept, sizes,
     )  # fmt: skip
 
 

@@ -67,7 +67,7 @@ def suited(kept: pd.DataFrame, monitor_days: float) -> Sizes:
         min_events=_two_digits(len(kept) / 2),
         monitor_events=_two_digits(recent / 2),
         # Of 100 shoppers one may well have 5 % of the events; of 10,000 only a robot has.
-        max_user_share=0.02 if largest <= 0.02 or users >= 500 else math.ceil(150 * largest) / 100,
+        max_user_share=0.02 if largest <= 0.02 or users >= 500 else min(1, math.ceil(150 * largest) / 100),
         few=users < 300,
     )
 

@@ -133,7 +133,7 @@ def of_generator(scores: Floats, ids: NDArray[np.int32], listed: Floats, ranks: 
     mean = held.sum(axis=1, keepdims=True) / number
     spread = np.sqrt(np.where(there, (held - mean) ** 2, 0).sum(axis=1, keepdims=True) / number)
     top = np.where(there, listed, -np.inf).max(axis=1, keepdims=True, initial=np.finfo(np.float32).min)
-    whole = np.log(np.maximum(np.where(there, np.exp(held - top), 0).sum(axis=1, keepdims=True), 1e-30))
+    whole = np.log(np.maximum(np.exp(np.where(there, held - top, -np.inf)).sum(axis=1, keepdims=True), 1e-30))
     own = np.where(ids >= 0, scores, mean)
     columns = [own - top - whole, (own - mean) / np.maximum(spread, 1e-6), np.log1p(ranks)]
     return np.stack(columns, axis=2).astype(np.float32)
