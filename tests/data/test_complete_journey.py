@@ -75,6 +75,7 @@ def test_items_are_named_by_type_department_and_maker(tmp_path, suffix):
             "category": "GROCERY / FRZN ICE",
             "brand": "National 2",
             "price": 2.75,  # what the shelf says, before the card and the coupon, at the first sale
+            "image_url": None,
         },
         {
             "item_id": "26081",
@@ -82,6 +83,7 @@ def test_items_are_named_by_type_department_and_maker(tmp_path, suffix):
             "category": "MISCELLANEOUS",
             "brand": "National 2",
             "price": None,  # never sold
+            "image_url": None,
         },
         {
             "item_id": "26190",
@@ -89,6 +91,7 @@ def test_items_are_named_by_type_department_and_maker(tmp_path, suffix):
             "category": "GROCERY / FRUIT - SHELF STABLE",
             "brand": "Private 69",
             "price": 0.5,
+            "image_url": None,
         },
     ]
 

@@ -18,11 +18,12 @@ class Memory:
 
     def __init__(self, aliases, tags):
         self.aliases, self.tags = dict(aliases), {version: dict(of) for version, of in tags.items()}
+        self.descriptions = {}
         self.writes, self.dies_at = 0, None
 
     def get_model_version(self, name, version):
         tags = [ModelVersionTag(key, value) for key, value in self.tags[version].items()]
-        return ModelVersion(name, version, 0, tags=tags)
+        return ModelVersion(name, version, 0, tags=tags, run_id=f"run of {version}")
 
     def get_model_version_by_alias(self, name, alias):
         if alias not in self.aliases:
@@ -50,13 +51,21 @@ class Memory:
         self.write()
         self.tags[version].pop(key, None)
 
+    def update_model_version(self, name, version, description):
+        self.write()
+        self.descriptions[version] = description
+
+    def set_tag(self, run_id, key, value):
+        self.write()
+        self.descriptions[run_id] = value
+
     def state(self):
-        """The aliases and tags, but for the times in them."""
+        """The aliases, tags and descriptions, but for the times in them."""
         tags = {
             version: {key: value for key, value in of.items() if not key.endswith(".when")}
             for version, of in self.tags.items()
         }
-        return self.aliases, tags
+        return self.aliases, tags, self.descriptions
 
 
 class KilledError(BaseException):
