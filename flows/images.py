@@ -3,6 +3,7 @@
 import sys
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 from flows.preflight import prepare
 
@@ -18,7 +19,7 @@ from flows.here import run_here  # noqa: E402
 from flows.names import named  # noqa: E402
 from flows.promotion import judge, promote, register  # noqa: E402
 from flows.retrain import push  # noqa: E402
-from flows.stages import run_stage, stage_order  # noqa: E402
+from flows.stages import run_in_order, run_stage, stage_order  # noqa: E402
 from recgan.core.alone import alone  # noqa: E402
 from recgan.images import taste  # noqa: E402
 from recgan.images.evaluate import REPORT  # noqa: E402
@@ -68,15 +69,15 @@ def images(root: Path = Path()) -> State[Promotion]:
     # Not the lock of the recommender's stages: neither chain writes what the other reads.
     with alone(root / ".recgan/images.lock", "images", get_run_logger().info):
         params = load_images_params(root)
-        states: dict[str, State[str]] = {}
-        for stage, needs in stage_order(root, STAGES).items():
+
+        def run(stage: str, after: list[Any]) -> State[str]:
             task = bring_up_to_date.with_options(name=stage, task_run_name=stage)
-            after = [states[one] for one in needs]
-            states[stage] = task(stage, root, params, return_state=True, wait_for=after)
-            states[stage].result()  # raises what failed
-        picture_taste(root, params, wait_for=list(states.values()))
+            return task(stage, root, params, return_state=True, wait_for=after)
+
+        done = run_in_order(stage_order(root, STAGES), run)
+        picture_taste(root, params, wait_for=done)
         domain = Generators(root, params)
-        registered = register(domain, wait_for=list(states.values()))
+        registered = register(domain, wait_for=done)
         judgement = judge(domain, registered.version, wait_for=[registered])
         promotion = promote(domain, registered.version, judgement)
         push(root, wait_for=[promotion])

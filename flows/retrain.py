@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from flows.preflight import prepare
 from recgan.core import layout
@@ -23,7 +23,7 @@ from flows.here import run_here  # noqa: E402
 from flows.names import named  # noqa: E402
 from flows.outside import OUTSIDE, told_cleanly  # noqa: E402
 from flows.promotion import judge, promote, register  # noqa: E402
-from flows.stages import push_cache, run_stage, stage_order  # noqa: E402
+from flows.stages import push_cache, run_in_order, run_stage, stage_order  # noqa: E402
 from recgan.core.alone import alone  # noqa: E402
 from recgan.core.errors import RecganError, Unavailable  # noqa: E402
 from recgan.data.freshness import check_freshness  # noqa: E402
@@ -106,15 +106,14 @@ def run_stages(place: Path, params: Params, timeout: float) -> list[State[str]]:
         params: of it.
         timeout: of a stage, in seconds.
     """
-    states: dict[str, State[str]] = {}
-    for stage, needs in stage_order(place).items():
+
+    def run(stage: str, after: list[Any]) -> State[str]:
         task = (train_candidate if stage.startswith("train@") else bring_up_to_date).with_options(
             name=stage, task_run_name=stage, timeout_seconds=timeout
         )
-        after = [states[one] for one in needs]
-        states[stage] = task(stage, place, params, return_state=True, wait_for=after)
-        states[stage].result()  # raises what failed
-    return list(states.values())
+        return task(stage, place, params, return_state=True, wait_for=after)
+
+    return run_in_order(stage_order(place), run)
 
 
 def through_the_gate(domain: Recommenders, after: Iterable[object]) -> Promotion:

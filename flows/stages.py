@@ -94,6 +94,20 @@ def _paths(entries: list[str | dict[str, object]]) -> list[str]:
     return [entry if isinstance(entry, str) else next(iter(entry)) for entry in entries]
 
 
+def run_in_order(stages: Mapping[str, list[str]], run: Callable[[str, list[Any]], Any]) -> list[Any]:
+    """Run stages one after the other, and return their states; what failed is raised.
+
+    Args:
+        stages: as `stage_order` returns them.
+        run: a stage's task, told the states of those that it depends on, for Prefect's graph.
+    """
+    states: dict[str, Any] = {}
+    for stage, needs in stages.items():
+        states[stage] = run(stage, [states[one] for one in needs])
+        states[stage].result()  # raises what failed
+    return list(states.values())
+
+
 def run_stage(
     stage: str,
     root: Path,
