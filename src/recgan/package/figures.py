@@ -1,6 +1,5 @@
 """What a recommender's MLflow run is called, and which of its figures are metrics there."""
 
-import math
 from pathlib import Path
 
 from recgan.core import layout
@@ -39,13 +38,8 @@ def figures(root: Path, candidate: str, k: int) -> dict[str, float]:
         elif key.endswith(f".ndcg_at_{k}") and key.count(".") == 1 and not key.startswith(own):
             found[f"evaluation/{key}"] = value
     found |= numbers(root / layout.CANDIDATE_METRICS / f"{candidate}.json", f"candidates/{candidate}")
-    path = root / layout.HEADLINE
-    counts = read_json(path) if path.exists() else {}
-    return found | {
-        f"data/{name}": float(counts[name])
-        for name in _COUNTS
-        if counts.get(name) is not None and math.isfinite(counts[name])
-    }
+    counts = numbers(root / layout.HEADLINE, "")
+    return found | {f"data/{name}": counts[name] for name in _COUNTS if name in counts}
 
 
 def _kept(metric: str, k: int) -> bool:
