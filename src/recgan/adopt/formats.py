@@ -43,10 +43,15 @@ def _names(text: str) -> Names:
     return tuple(text.split())
 
 
+def words(text: str) -> str:
+    """Return a text's words of letters and digits in lower case, without accents, a blank between them."""
+    bare = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
+    return re.sub(r"[^a-z0-9]+", " ", bare.lower())
+
+
 def plain(name: str) -> str:
     """Return a name's letters and digits, without accents."""
-    bare = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
-    return re.sub(r"[^a-z0-9]", "", bare.lower())
+    return words(name).replace(" ", "")
 
 
 CANCELLED = re.compile(

@@ -1,14 +1,13 @@
 """What is no event or no product: cancelled orders, guests without a number, postage, gift cards."""
 
 import re
-import unicodedata
 from collections.abc import Mapping, Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from recgan.adopt.choice import Columns
-from recgan.adopt.formats import CANCELLED, PARTLY, Format, named, plain
+from recgan.adopt.formats import CANCELLED, PARTLY, Format, named, plain, words
 from recgan.adopt.given import Given
 from recgan.adopt.sample import Export
 from recgan.core.errors import RecganError
@@ -88,10 +87,8 @@ def stays(
 
 
 def _cancelled(status: str) -> bool:
-    words = re.sub(
-        r"[^a-z0-9]+", " ", unicodedata.normalize("NFKD", status).encode("ascii", "ignore").decode().lower()
-    )
-    return bool(CANCELLED.search(words)) and not PARTLY.search(words)
+    told = words(status)
+    return bool(CANCELLED.search(told)) and not PARTLY.search(told)
 
 
 def no_products(tables: Tables, given: Given) -> dict[str, str]:
