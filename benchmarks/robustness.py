@@ -85,16 +85,13 @@ def campaign(features: Features, share: float, rng: np.random.Generator) -> tupl
     attacked, attacked_times = more(train, times)
     both, both_times = more(features.train_validation, features.train_validation_times)
     names = np.asarray([f"fake-{number}" for number in range(n_fakes)], dtype=object)
-    n_train = train.shape[0]
-    # A train user's row is the same in both matrices, so the fakes stand last in train_validation alone.
-    ids = np.concatenate([features.user_ids, names])
     changed = replace(
         features,
         train=attacked,
         train_times=attacked_times,
         train_validation=both,
         train_validation_times=both_times,
-        user_ids=ids if both.shape[0] != attacked.shape[0] else np.concatenate([ids[:n_train], names]),
+        user_ids=np.concatenate([features.user_ids, names]),  # of train_validation
     )
     return changed, targets.tolist()
 
