@@ -1,5 +1,6 @@
 """What every test shares: no telemetry, and the real data where it is present."""
 
+import logging
 import os
 import shutil
 import socket
@@ -22,6 +23,15 @@ SHOP = ROOT / "examples" / "shop.yaml"
 def example(name: str) -> dict[str, Any]:
     """Return what an example holds together with its bases."""
     return read_with_base(ROOT / "examples" / f"{name}.yaml")
+
+
+@pytest.fixture(autouse=True)
+def own_log_level():
+    """What a command sets for its process, the level of the project's log, ends with the test."""
+    logger = logging.getLogger("recgan")
+    level = logger.level
+    yield
+    logger.setLevel(level)
 
 
 @pytest.fixture

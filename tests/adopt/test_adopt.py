@@ -1,6 +1,7 @@
 """The command as a whole: an export in, an example out that `make run` takes."""
 
 import io
+import logging
 import shutil
 
 import numpy as np
@@ -39,7 +40,9 @@ def orders(shoppers=30, each=10, days=200):
 
 def test_one_command_makes_an_example_that_the_pipeline_takes(project, capsys):
     (project / "raw/orders.csv").write_bytes(orders().encode("cp1252"))
+    level = logging.getLogger("recgan").level
     adopt([project / "raw/orders.csv"], ask=False)
+    assert logging.getLogger("recgan").level == level
     said = capsys.readouterr().out
     assert "kept: 300 events" in said
     assert said.endswith("make run DATA=orders\n")

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from recgan.core.errors import RecganError
+from recgan.core.quiet import at_level
 
 
 def adopt(
@@ -86,24 +87,24 @@ def adopt(
     if target.exists() and not force:
         raise RecganError(f"{target} is there already; give another --name, or --force to replace it")
     asks = sys.stdin.isatty() if ask is None else ask
-    logging.getLogger("recgan").setLevel(logging.WARNING)
-    export = look([_from(root, file) for file in files], given.delimiter, given.encoding)
-    content = read_with_base(root / EXAMPLES / written.BASE)
-    base = check_params(content, root / EXAMPLES / written.BASE)
-    proposal = propose(export, base, given, _question if asks else refuse)
-    print("\n".join(preview.lines(proposal)))
+    with at_level(logging.WARNING, "recgan"):
+        export = look([_from(root, file) for file in files], given.delimiter, given.encoding)
+        content = read_with_base(root / EXAMPLES / written.BASE)
+        base = check_params(content, root / EXAMPLES / written.BASE)
+        proposal = propose(export, base, given, _question if asks else refuse)
+        print("\n".join(preview.lines(proposal)))
 
-    chosen = written.base_of(proposal)
-    content = read_with_base(root / EXAMPLES / chosen)
-    whole = proposal, called, content
-    draft = written.example(*whole, str((root / EXAMPLES / chosen).resolve()), export.path.resolve())
-    print("\nChecking it as ingest, validate and features will …", flush=True)
-    try:
-        figures = written.check(draft)
-    except RecganError as error:
-        fault: RecganError | None = error
-    else:
-        fault = None
+        chosen = written.base_of(proposal)
+        content = read_with_base(root / EXAMPLES / chosen)
+        whole = proposal, called, content
+        draft = written.example(*whole, str((root / EXAMPLES / chosen).resolve()), export.path.resolve())
+        print("\nChecking it as ingest, validate and features will …", flush=True)
+        try:
+            figures = written.check(draft)
+        except RecganError as error:
+            fault: RecganError | None = error
+        else:
+            fault = None
     text = written.example(*whole, written.path_from(target, chosen, root), export.path)
     target.parent.mkdir(parents=True, exist_ok=True)
     write_text(target, text)

@@ -21,6 +21,7 @@ from recgan.adversarial.game import Game
 from recgan.adversarial.module import AdversarialModule, Batches, Look
 from recgan.adversarial.schedule import Rules
 from recgan.core.errors import RecganError
+from recgan.core.quiet import at_level
 from recgan.core.temporary import temporary_folder
 
 
@@ -167,14 +168,6 @@ def _trainer(settings: dict[str, Any], device: torch.device, callbacks: list[Cal
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Silence what Lightning says about itself: tips, hardware lists, data loader advice."""
-    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
-    levels = [logger.level for logger in loggers]
-    with warnings.catch_warnings():
+    with at_level(logging.ERROR, "lightning.pytorch", "lightning.fabric"), warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"lightning\..*")
-        for logger in loggers:
-            logger.setLevel(logging.ERROR)
-        try:
-            yield
-        finally:
-            for logger, level in zip(loggers, levels, strict=True):
-                logger.setLevel(level)
+        yield

@@ -9,7 +9,6 @@ again makes the trials of one that never stopped.
 import logging
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from recgan.core.comments import read_with_comments, written
 from recgan.core.errors import RecganError
 from recgan.core.files import write_json
 from recgan.core.memory import Need, refuse
+from recgan.core.quiet import at_level
 from recgan.core.yaml12 import read_yaml
 from recgan.features.matrices import Features, read_features
 from recgan.recommenders.fit import with_seed
@@ -185,7 +185,7 @@ def _try(space: SearchSpace, settings: Settings, features: Features) -> Trial:
     start = time.perf_counter()
     ndcg = failure = None
     try:
-        with _quiet():
+        with at_level(logging.ERROR, "recgan.adversarial"):  # what each training says of its epochs
             ndcg = measure(space.params(settings), space.name, features)
     except RecganError as error:
         failure = str(error)
@@ -213,7 +213,7 @@ def _with_next_seed(space: SearchSpace, trial: Trial, features: Features) -> Tri
     score = None
     number = 1 + len(trial.further)
     try:
-        with _quiet():
+        with at_level(logging.ERROR, "recgan.adversarial"):  # what each training says of its epochs
             score = measure(space.params(trial.settings), space.name, features, own + number)
     except RecganError as error:
         _log.warning("%s with seed %d failed: %s", in_words(trial.settings), own + number, error)
@@ -240,15 +240,3 @@ def _needs(space: SearchSpace, features: Features) -> Iterator[Need]:
         from recgan.recommenders.train import needs  # imports torch, which a classical one does not need
 
         yield from needs(section, features)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Leave out what each training says of its epochs and alarms: a search asks for the NDCG alone."""
-    logger = logging.getLogger("recgan.adversarial")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
