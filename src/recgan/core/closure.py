@@ -11,6 +11,7 @@ WITHOUT_RESULTS: Mapping[str, str] = {
     "recgan.core.sections": "checks values that DVC compares itself, section by section",
     "recgan.core.yaml12": "reads values that DVC compares itself",
     "recgan.core.errors": "how a failure is shown",
+    "recgan.core.quiet": "what a log leaves out",
     "recgan.core.files": "how a result is put in its place",
     "recgan.core.memory": "refuses what does not fit, or spills it to disk",
     "recgan.core.layout": "where results lie",
