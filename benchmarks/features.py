@@ -22,13 +22,17 @@ from recgan.core.yaml12 import read_yaml
 from recgan.data.events import Tables, write_tables
 from recgan.data.quarantine import QUARANTINE
 from recgan.data.sources.shop import ShopSource, simulate_shop
+from recgan.data.sources.shop_fakes import Fakes
 
 ROOT = Path(__file__).parents[1]
 
 
 def kept_tables(n_events: int, days: int) -> Tables:
     end = datetime(2026, 1, 1, tzinfo=UTC)
-    source = ShopSource(source="shop", path=Path("raw"), seed=7, events=n_events, days=days, end=end)
+    fakes = Fakes(share=0, styles=("push",), labelled=0)
+    source = ShopSource(
+        source="shop", path=Path("raw"), seed=7, events=n_events, days=days, end=end, fakes=fakes
+    )
     tables = simulate_shop(source)
     events = tables.events.filter(pc.is_valid(tables.events["user_id"]))
     return Tables(events, tables.items, tables.users)

@@ -30,6 +30,7 @@ configure()
 
 from recgan.core.files import read_json  # noqa: E402
 from recgan.data.sources.shop import ShopSource, simulate_shop  # noqa: E402
+from recgan.data.sources.shop_fakes import Fakes  # noqa: E402
 from recgan.package.lineage import CANDIDATE  # noqa: E402
 from recgan.package.store import Recommenders, retraining  # noqa: E402
 from recgan.registry.enrol import enrol  # noqa: E402
@@ -59,6 +60,7 @@ def write_days(folder: Path, events: int, days: int) -> list[Path]:
         events=events,
         days=days,
         end=datetime(2026, 1, 1, tzinfo=UTC),
+        fakes=Fakes(share=0, styles=("push",), labelled=0),
     )
     tables = simulate_shop(shop)
     columns = ["user_id", "item_id", "event", "timestamp", "value", "price"]

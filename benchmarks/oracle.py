@@ -57,20 +57,21 @@ def main() -> None:
     position = pd.Index(ids).get_indexer(shop.item_ids)  # (items of the simulation,), -1 for what nobody met
     cut = milliseconds(features.summary["cuts"]["test_start"], params)
     number = {user_id: place for place, user_id in enumerate(shop.user_ids)}
-    shoppers = np.array([number[user_id] for user_id in window.user_ids])
-    seen = csr_array(
-        (window.history.data, window.history.indices, window.history.indptr), (len(shoppers), len(ids))
-    )
+    # Fake accounts that nobody has left out are no shoppers: the simulation does not go on with them.
+    genuine = np.flatnonzero([user_id in number for user_id in window.user_ids])
+    shoppers = np.array([number[user_id] for user_id in window.user_ids[genuine]])
+    history = csr_array(window.history[genuine])
+    seen = csr_array((history.data, history.indices, history.indptr), (len(shoppers), len(ids)))
     score = expected(shop, params, cut, shoppers, position, seen, options.continuations)
     score[seen.nonzero()] = -np.inf
-    came = window.came()
+    came = csr_array(window.came()[genuine])
     print(
         f"{len(shoppers)} shoppers, {options.continuations} continuations, "
         f"{time.process_time() - began:.0f} CPU s"
     )
     for name, n in (("all products", len(ids)), ("products of the vocabulary", len(features.items))):
         ranking = top_k(score[:, :n], K)[0]
-        known = ndcg(ranking, csr_array(came[:, :n]), K)[np.diff(window.held_out.indptr) > 0]
+        known = ndcg(ranking, csr_array(came[:, :n]), K)[np.diff(window.held_out.indptr)[genuine] > 0]
         print(f"oracle over {name}: all N@10 {ndcg(ranking, came, K).mean():.4f}", end="")
         print(f", known N@10 {known.mean():.4f}" if n < len(ids) or not outside else "")
 

@@ -13,6 +13,7 @@ from tests.conftest import EXAMPLES, SHOP, example
 
 def project(folder, **changes):
     content = yaml.safe_load(SHOP.read_text())
+    content["ingest"]["fakes"]["share"] = 0
     content["ingest"] = {**content["ingest"], **changes} if "source" not in changes else changes
     (folder / "params.yaml").write_text(yaml.safe_dump(content))
     (folder / "raw").mkdir(exist_ok=True)

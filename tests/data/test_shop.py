@@ -5,11 +5,13 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from recgan.data.events import EVENTS, ITEMS, USERS
 from recgan.data.quarantine import with_sound_pictures
-from recgan.data.sources.shop import ShopSource, simulate_shop
+from recgan.data.sources.shop import ShopSource, simulate_shop, simulate_with_hidden
 from recgan.data.sources.shop_names import KINDS, brand_names, model_names
 from recgan.data.sources.shop_pictures import GLYPHS, picture
 from recgan.data.sources.shop_world import CATEGORIES, REFILL_DAYS, make_catalogue, with_shop_endings
@@ -18,9 +20,12 @@ END = datetime(2026, 1, 1, tzinfo=UTC)
 DAY = pd.Timedelta(days=1)
 
 
+FAKES = {"share": 0.03, "styles": ["push", "segment", "farm", "drip"], "labelled": 0.3}
+
+
 def source(**changes):
     settings = {"source": "shop", "path": Path("raw"), "seed": 7, "events": 60_000, "days": 180, "end": END}
-    return ShopSource(**(settings | changes))
+    return ShopSource(**(settings | {"fakes": FAKES | {"share": 0}} | changes))
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +41,7 @@ def events(tables):
 @pytest.fixture(scope="module")
 def clean(tables, events):
     users = tables.users.to_pandas()
-    genuine = events["user_id"].isin(users.loc[~users["fake"], "user_id"])
+    genuine = events["user_id"].isin(users["user_id"])
     priced = events["price"].isna() | (events["price"] > 0)
     return events[genuine & priced & ~(events["value"] <= 0) & ~events.duplicated()]
 
@@ -136,13 +141,11 @@ def test_an_end_without_a_zone_is_utc(tables):
 
 
 def test_dirty_rows_are_three_percent_and_of_the_announced_kinds(tables, events):
-    fake = set(tables.users.filter(tables.users["fake"])["user_id"].to_pylist())
     cancelled = (events["event"] == "purchase") & (events["value"] <= 0)
     dirt = {
         "null_user": events["user_id"].isna(),
         "cancellation": cancelled,
         "price": events["price"] <= 0,
-        "fake": events["user_id"].isin(fake),
         "duplicate": events.duplicated(),
     }
     for kind, rows in dirt.items():
@@ -154,11 +157,48 @@ def test_dirty_rows_are_three_percent_and_of_the_announced_kinds(tables, events)
     assert (events.loc[(events["event"] == "purchase") & ~cancelled, "value"] >= 1).all()
 
 
-def test_fake_accounts_hammer_few_products(tables, events):
-    fake = tables.users.filter(tables.users["fake"])["user_id"].to_pylist()
-    per_account = events[events["user_id"].isin(fake)].groupby("user_id")["item_id"]
-    assert per_account.nunique().max() <= 3
-    assert per_account.size().mean() > 20
+@pytest.fixture(scope="module")
+def attacked():
+    return simulate_with_hidden(source(events=20_000, fakes=FAKES))
+
+
+def test_fake_accounts_come_on_top_and_change_nothing_else(attacked):
+    tables, hidden = attacked
+    clean = simulate_shop(source(events=20_000))
+    planted = pa.array(hidden.planted.user_ids, pa.string())
+    for name in ("events", "users"):
+        table = getattr(tables, name)
+        fake = pc.fill_null(pc.is_in(table["user_id"], planted), False)
+        assert table.filter(pc.invert(fake)).equals(getattr(clean, name))
+        assert pc.any(fake).as_py()
+    assert tables.items.equals(clean.items)
+    other = simulate_shop(source(events=20_000, fakes={"share": 0.1, "styles": ["crowd"], "labelled": 0.3}))
+    assert other.users[: clean.users.num_rows].equals(clean.users)
+
+
+def test_the_share_the_styles_and_the_labels_are_as_asked(attacked):
+    tables, hidden = attacked
+    planted = hidden.planted
+    accounts = tables.users.num_rows
+    assert len(set(planted.user_ids)) == len(planted.user_ids) == round(0.03 * accounts)
+    assert list(planted.styles) == FAKES["styles"]
+    assert set(planted.campaign) == set(range(4))
+    label = dict(zip(*(tables.users[name].to_pylist() for name in ("user_id", "fake")), strict=True))
+    for user_id, judged in label.items():
+        assert judged in (None, user_id in planted.user_ids)
+    assert np.mean([judged is not None for judged in label.values()]) == pytest.approx(0.3, abs=0.08)
+
+
+def test_every_fake_account_pushes_a_target_of_its_campaign_at_the_shop_s_price(attacked):
+    tables, hidden = attacked
+    events, planted = tables.events.to_pandas(), hidden.planted
+    of_item = events[events["price"] > 0].groupby(["item_id", events["timestamp"].dt.date])
+    for number, targets in enumerate(planted.targets):
+        members = set(planted.user_ids[planted.campaign == number])
+        theirs = events[events["user_id"].isin(members)]
+        assert set(theirs.loc[theirs["item_id"].isin(targets), "user_id"]) == members
+        assert theirs.groupby("session_id")["user_id"].nunique().max() == 1
+    assert (of_item["price"].nunique() <= 2).all()  # two where a week of lower prices begins that day
 
 
 def test_a_cancellation_repeats_an_earlier_purchase(events):

@@ -23,6 +23,7 @@ BUCKET = "recgan"
 ADDRESS = f"s3://{BUCKET}/dvc"
 SMALL = {
     "ingest.events": 8000,
+    "ingest.fakes.share": 0,
     "validate.min_events": 500,
     "features.split": {"kind": "time", "validation_days": 30, "test_days": 30},
     "candidates": {

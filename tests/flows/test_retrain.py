@@ -38,6 +38,7 @@ def project(tmp_path_factory):
     run(root, "git", "init", "-q")
     run(root, sys.executable, "-m", "dvc", "init", "-q")
     change(root, "ingest.events", 8000)
+    change(root, "ingest.fakes.share", 0)
     change(root, "validate.min_events", 500)
     change(root, "features.split", {"kind": "time", "validation_days": 30, "test_days": 30})
     rcgan = yaml.safe_load(SHOP.read_text())["candidates"]["rcgan"] | {"epochs": 20, "evaluate_every": 10}

@@ -124,6 +124,11 @@ class KnownLog:
         mean = np.where(count > 0, total / np.maximum(count, 1), value.mean())
         return mean, float((value - mean[item]).std())
 
+    @cached_property
+    def _by_item(self) -> NDArray[np.int64]:
+        """Pairs sorted by product."""
+        return np.argsort(self.pair_item, kind="stable")
+
     def together(self, item: int) -> NDArray[np.int64]:
         """Return how many users of a product have each product, (items,)."""
         theirs = np.zeros(len(self.history), dtype=np.bool_)
@@ -174,7 +179,6 @@ class KnownLog:
 
         So no account is a copy of anybody. Days move by about one, and not before a product's first event.
         """
-        pair_order = np.argsort(self.pair_item, kind="stable")
         item_start = np.append(0, np.cumsum(self.buyers))
         user_start = np.append(0, np.cumsum(self.history))
         busy = np.flatnonzero(self.history >= min(4, self.history.max()))
@@ -182,7 +186,7 @@ class KnownLog:
         for account, shopper in enumerate(rng.choice(busy, accounts)):
             own = np.arange(user_start[shopper], user_start[shopper + 1])
             shared = self.pair_item[rng.choice(own)]
-            other = self.pair_user[pair_order[rng.integers(item_start[shared], item_start[shared + 1])]]
+            other = self.pair_user[self._by_item[rng.integers(item_start[shared], item_start[shared + 1])]]
             theirs = np.arange(user_start[other], user_start[other + 1])
             theirs = theirs[~np.isin(self.pair_item[theirs], self.pair_item[own])]
             taken = [rng.choice(part, (len(part) + 1) // 2, replace=False) for part in (own, theirs)]

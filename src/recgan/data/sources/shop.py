@@ -12,8 +12,8 @@ next days for an accessory, or when the product is used up. Some launches are hi
 and nothing in a product's content tells which.
 
 About 3 % of the rows are faulty in ways that cleaning is meant to catch. There are visits without a user,
-cancellations, prices of zero and below, exact duplicates, and labelled fake accounts that push a few
-products.
+cancellations, prices of zero and below, and exact duplicates. Fake accounts push products on top of that, and
+somebody has labelled some of them (shop_fakes.py). All else is the same whatever they do.
 """
 
 from dataclasses import dataclass
@@ -31,19 +31,10 @@ from recgan.core.sections import Instant, Seed
 from recgan.data.events import EVENTS, ITEMS, USERS, Tables
 from recgan.data.settings import EVENT_KINDS, Source
 from recgan.data.sources.shop_choice import World
+from recgan.data.sources.shop_fakes import Drawn, Fakes, Planted, draw_fakes, judged
 from recgan.data.sources.shop_names import named
 from recgan.data.sources.shop_pictures import pictured
-from recgan.data.sources.shop_visits import (
-    CART,
-    PURCHASE,
-    RATING,
-    VIEW,
-    Generation,
-    Log,
-    concatenate,
-    genuine,
-    take,
-)
+from recgan.data.sources.shop_visits import PURCHASE, Generation, Log, concatenate, genuine, take
 from recgan.data.sources.shop_world import (
     CATEGORIES,
     DAY,
@@ -61,29 +52,24 @@ class ShopSource(Source):
     source: Literal["shop"]
     seed: Seed
     events: Annotated[int, Field(ge=1000)]
-    """Rows to simulate, the dirty ones included."""
+    """Rows to simulate, the dirty ones included; those of fake accounts come on top."""
     days: Annotated[int, Field(ge=7)]
     end: Instant
     """The instant (UTC) at which the simulated log ends."""
+    fakes: Fakes
 
 
 # Shares of all rows.
 _NULL_USER = 0.008
 
 
-_CANCELLED = 0.006
+_CANCELLED = 0.009
 
 
 _BAD_PRICE = 0.004
 
 
-_DUPLICATED = 0.006
-
-
-_FAKE = 0.006
-
-
-_EVENTS_PER_FAKE = 40
+_DUPLICATED = 0.009
 
 
 def read(params: ShopSource, folder: Path) -> Tables:
@@ -103,34 +89,28 @@ class Hidden:
     """(users,) "" for who never came."""
     item_ids: NDArray[np.object_]
     """(items,)."""
+    planted: Planted
 
 
 def simulate_shop(params: ShopSource) -> Tables:
     """Simulate the shop's log; equal parameters give equal tables.
 
     Args:
-        params: `events` is the exact number of rows; shoppers grow with it (about 60 rows each), products
-            more slowly (about 1,000 at 120,000 rows, 28,000 at 10 million).
+        params: `events` is the exact number of rows without the fake accounts'; shoppers grow with it (about
+            60 rows each), products more slowly (about 1,000 at 120,000 rows, 28,000 at 10 million).
     """
     return _simulate(params, None)[0]
 
 
 def simulate_with_hidden(params: ShopSource) -> tuple[Tables, Hidden]:
     """Simulate the same log, and keep what the tables do not tell: for measuring what can be known at all."""
-    generations: list[Generation] = []
-    tables, world, first_visits, users = _simulate(params, generations)
-    user_ids = np.full(len(world.shoppers.activity), "", dtype=object)
-    genuine_users = users < len(user_ids)
-    user_ids[users[genuine_users]] = tables.users["user_id"].to_numpy(zero_copy_only=False)[genuine_users]
-    item_ids = tables.items["item_id"].to_numpy(zero_copy_only=False)[world.catalogue.number]
-    return tables, Hidden(world, generations, first_visits, user_ids, item_ids)
+    return _simulate(params, [])
 
 
-def _simulate(
-    params: ShopSource, watched: list[Generation] | None
-) -> tuple[Tables, World, int, NDArray[np.int64]]:
-    """Return the tables, the world, how many first visits are in them, and the number of each user."""
+def _simulate(params: ShopSource, watched: list[Generation] | None) -> tuple[Tables, Hidden]:
+    """Simulate the log; the generations of visits are kept where a list for them is given."""
     rng = np.random.default_rng(params.seed)
+    fakes_rng, labels_rng = rng.spawn(2)  # what they draw leaves the shop as it is
     n_users = round((params.events + 8000) / 60)
     n_items = max(40, round(1000 * (params.events / 120_000) ** 0.75))
     catalogue = make_catalogue(n_items, params.days, rng)
@@ -138,25 +118,29 @@ def _simulate(
     persona_cells = make_personas(number_of_personas(n_users), catalogue, rng)
     world = World(catalogue, shoppers, persona_cells, params.days)
 
-    n_cancelled, n_duplicated, n_fake = (
-        round(share * params.events) for share in (_CANCELLED, _DUPLICATED, _FAKE)
+    n_cancelled, n_duplicated = (round(share * params.events) for share in (_CANCELLED, _DUPLICATED))
+    n_genuine = params.events - n_cancelled - n_duplicated
+    clean, n_first_visits = genuine(n_genuine, params, world, rng, watched)
+    log = _with_dirt(clean, n_cancelled, n_duplicated, params, rng)
+    drawn = draw_fakes(params.fakes, clean, catalogue, params.days, n_users, fakes_rng)
+    tables, users = _tables(log, drawn, catalogue, params, labels_rng)
+
+    ids = tables.users["user_id"].to_numpy(zero_copy_only=False)
+    n_shoppers = len(ids) - len(drawn.campaign)
+    user_ids = np.full(n_users, "", dtype=object)
+    user_ids[users[:n_shoppers]] = ids[:n_shoppers]
+    item_ids = tables.items["item_id"].to_numpy(zero_copy_only=False)[catalogue.number]
+    planted = Planted(
+        user_ids=ids[n_shoppers:][np.argsort(users[n_shoppers:])],
+        campaign=drawn.campaign,
+        styles=drawn.styles,
+        targets=tuple(tuple(item_ids[pushed]) for pushed in drawn.targets),
     )
-    n_genuine = params.events - n_cancelled - n_duplicated - n_fake
-    log, n_first_visits = genuine(n_genuine, params, world, rng, watched)
-    log = _with_dirt(log, n_cancelled, n_duplicated, n_fake, n_users, params, catalogue, rng)
-    tables, users = _tables(log, catalogue, n_users, params)
-    return tables, world, n_first_visits, users
+    return tables, Hidden(world, watched or [], n_first_visits, user_ids, item_ids, planted)
 
 
 def _with_dirt(
-    log: Log,
-    n_cancelled: int,
-    n_duplicated: int,
-    n_fake: int,
-    n_users: int,
-    params: ShopSource,
-    catalogue: Catalogue,
-    rng: np.random.Generator,
+    log: Log, n_cancelled: int, n_duplicated: int, params: ShopSource, rng: np.random.Generator
 ) -> Log:
     """Add and spoil rows, and sort all by time."""
     end = params.days * DAY
@@ -171,26 +155,6 @@ def _with_dirt(
     sooner = cancelled.time + (rng.random(n_cancelled) * (end - cancelled.time)).astype(np.int64)
     cancelled = cancelled.with_columns(time=np.where(later < end, later, sooner), value=-cancelled.value)
 
-    # Each fake account pushes three unpopular products within three days, one visit a day.
-    n_accounts = max(1, round(n_fake / _EVENTS_PER_FAKE))
-    there = np.flatnonzero(catalogue.arrival < 0)
-    unpopular = there[np.argsort(catalogue.popularity[there])][: max(3, len(there) // 2)]
-    targets = rng.choice(unpopular, (n_accounts, 3))
-    first_day = rng.integers(0, max(1, params.days - 3), n_accounts)
-    account = np.arange(n_fake) % n_accounts
-    item = targets[account, rng.integers(3, size=n_fake)]
-    kind = rng.choice(np.array([VIEW, CART, PURCHASE, RATING], np.int8), n_fake, p=[0.5, 0.1, 0.2, 0.2])
-    day = first_day[account] + rng.integers(3, size=n_fake)
-    fake = Log(
-        user=n_users + account,
-        item=item,
-        kind=kind,
-        time=day * DAY + rng.integers(0, DAY, n_fake),
-        value=np.select([kind == PURCHASE, kind == RATING], [1.0, 5.0], np.nan),
-        price=np.where(kind == RATING, np.nan, catalogue.price[item]),
-        session=n_sessions + account * params.days + day,
-    )
-
     priced = rng.choice(
         np.flatnonzero(~np.isnan(log.price)), round(_BAD_PRICE * params.events), replace=False
     )
@@ -198,31 +162,34 @@ def _with_dirt(
     price[priced] = np.where(rng.random(len(priced)) < 0.8, 0.0, -price[priced])
     log = log.with_columns(price=price)
 
-    log = concatenate([log, cancelled, fake])
+    log = concatenate([log, cancelled])
     log = concatenate([log, log.rows(rng.choice(len(log), n_duplicated, replace=False))])
     return log.rows(np.argsort(log.time, kind="stable"))
 
 
 def _tables(
-    log: Log, catalogue: Catalogue, n_users: int, params: ShopSource
+    shop: Log, drawn: Drawn, catalogue: Catalogue, params: ShopSource, rng: np.random.Generator
 ) -> tuple[Tables, NDArray[np.int64]]:
+    """Return the tables, and the number of each user in them."""
     end = params.end.replace(tzinfo=UTC) if params.end.tzinfo is None else params.end
     start_ms = round((end - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds() * 1000) - params.days * DAY
-    timestamps = pa.array((start_ms + log.time) * 1000).cast(pa.timestamp("us", tz="UTC"))
 
     # Numbers of shoppers and visits are dense and in the order of appearance, as a shop would count them.
-    present, first_row, row_user = np.unique(log.user, return_index=True, return_inverse=True)
-    by_appearance = np.argsort(first_row, kind="stable")
-    by_appearance = by_appearance[present[by_appearance] >= 0]
-    number = np.full(len(present), -1)
-    number[by_appearance] = np.arange(len(by_appearance))
-    row_number = number[row_user]
-    user_ids = _ids("u", np.arange(1, len(by_appearance) + 1), 6)
-    _, first_row, row_session = np.unique(log.session, return_index=True, return_inverse=True)
-    session_number = np.empty(len(first_row), dtype=np.int64)
-    session_number[np.argsort(first_row, kind="stable")] = np.arange(len(first_row))
-    session_ids = _ids("s", np.arange(1, len(first_row) + 1), 8)
+    # Fake accounts are counted after all shoppers, so that nobody's id depends on them: no detector may read
+    # ids.
+    users, shop_user = _by_appearance(shop.user)
+    fakes, fake_user = _by_appearance(drawn.log.user)
+    sessions, shop_session = _by_appearance(shop.session)
+    more_sessions, fake_session = _by_appearance(drawn.log.session)
+    user_ids = _ids("u", np.arange(1, len(users) + len(fakes) + 1), 6)
+    session_ids = _ids("s", np.arange(1, len(sessions) + len(more_sessions) + 1), 8)
     item_ids = _ids("i", catalogue.number + 1, 5)
+    log = concatenate([shop, drawn.log])
+    row_number = np.concatenate([shop_user, len(users) + fake_user])
+    row_session = np.concatenate([shop_session, len(sessions) + fake_session])
+    order = np.argsort(log.time, kind="stable")
+    log, row_number, row_session = log.rows(order), row_number[order], row_session[order]
+    timestamps = pa.array((start_ms + log.time) * 1000).cast(pa.timestamp("us", tz="UTC"))
 
     events = pa.table(
         {
@@ -232,7 +199,7 @@ def _tables(
             "timestamp": timestamps,
             "value": pa.array(log.value, mask=np.isnan(log.value)),
             "price": pa.array(log.price, mask=np.isnan(log.price)),
-            "session_id": take(session_ids, session_number[row_session]),
+            "session_id": take(session_ids, row_session),
             "split": pa.nulls(len(log), pa.string()),
         },
         schema=EVENTS,
@@ -250,8 +217,24 @@ def _tables(
         },
         schema=ITEMS,
     ).take(pa.array(np.argsort(catalogue.number)))
-    users = pa.table({"user_id": user_ids, "fake": pa.array(present[by_appearance] >= n_users)}, schema=USERS)
-    return Tables(events, items, users), present[by_appearance]
+    numbers = np.concatenate([users, fakes])
+    fake = np.arange(len(numbers)) >= len(users)
+    labels = judged(fake, params.fakes, rng)
+    return Tables(events, items, pa.table({"user_id": user_ids, "fake": labels}, schema=USERS)), numbers
+
+
+def _by_appearance(column: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Number the values of a column in the order in which they appear.
+
+    Returns:
+        The values, and each row's number; -1 is none.
+    """
+    present, first_row, row_value = np.unique(column, return_index=True, return_inverse=True)
+    by_appearance = np.argsort(first_row, kind="stable")
+    by_appearance = by_appearance[present[by_appearance] >= 0]
+    number = np.full(len(present), -1)
+    number[by_appearance] = np.arange(len(by_appearance))
+    return present[by_appearance], number[row_value]
 
 
 def _ids(prefix: str, numbers: NDArray[np.int64], width: int) -> pa.Array:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from recgan.data.settings import EVENT_KINDS
 from recgan.data.sources.shop_choice import Seen, Views, World, look
 from recgan.data.sources.shop_occasions import Causes, Sort, Visits, causes_of, first_visits, together
-from recgan.data.sources.shop_world import DAY, rank_within
+from recgan.data.sources.shop_world import DAY, Catalogue, rank_within
 
 if TYPE_CHECKING:
     from recgan.data.sources.shop import ShopSource
@@ -135,7 +135,7 @@ def funnel(
     catalogue, shoppers = world.catalogue, world.shoppers
     user, item, time, visit = views.user, views.item, views.time, views.visit
     discount = _discount(item, time)
-    price = np.round(catalogue.price[item] * (1 - discount), 2)
+    price = discounted(catalogue, item, time)
     off_level = catalogue.price_level[item] - shoppers.price_level[user] - 2 * discount
     wish = 0.7 * catalogue.quality[item] - shoppers.price_sensitivity[user] * np.maximum(off_level, 0)
     wish += np.where(views.step == 0, visits.wish[visit], 0)
@@ -193,6 +193,11 @@ def _follow(
         value=value[which].astype(np.float64),
         price=price[which],
     )
+
+
+def discounted(catalogue: Catalogue, item: NDArray[np.int64], time: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the price of a product at a time."""
+    return np.round(catalogue.price[item] * (1 - _discount(item, time)), 2)
 
 
 def _discount(item: NDArray[np.int64], time: NDArray[np.int64]) -> NDArray[np.float64]:
