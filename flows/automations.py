@@ -8,13 +8,17 @@ notifications are posted as JSON {"text": …}, which Slack, Mattermost and most
 is notified.
 """
 
-import os
-import sys
-from contextlib import suppress
-from pathlib import Path
-from uuid import UUID
+from recgan.core.stopped import one_line_for_ctrl_c
 
-from recgan.core.environment import configure
+one_line_for_ctrl_c()  # before what takes long to import
+
+import os  # noqa: E402
+import sys  # noqa: E402
+from contextlib import suppress  # noqa: E402
+from pathlib import Path  # noqa: E402
+from uuid import UUID  # noqa: E402
+
+from recgan.core.environment import configure  # noqa: E402
 
 configure()  # before Prefect reads its settings
 

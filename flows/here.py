@@ -22,6 +22,7 @@ from prefect.states import State
 
 from flows.temporary_server import temporary_server
 from recgan.core.errors import RecganError, Unavailable
+from recgan.core.stopped import EXIT_CODE, STOPPED
 
 T = TypeVar("T")
 
@@ -61,8 +62,8 @@ def run_here(
         sys.stderr.write(f"\nerror: {error}\n")
         return 1
     except KeyboardInterrupt:
-        sys.stderr.write("\nstopped; what was finished is kept\n")
-        return 130
+        sys.stderr.write(f"\n{STOPPED}\n")
+        return EXIT_CODE
     sys.stdout.write(closing(result))
     return 0
 

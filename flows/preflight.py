@@ -3,22 +3,26 @@
 prepare(__name__ == "__main__")      first in a module with a flow
 """
 
-import os
-import subprocess
-import sys
-import tempfile
-import tomllib
-from collections.abc import Iterator
-from contextlib import suppress
-from importlib import import_module
-from pathlib import Path
+from recgan.core.stopped import one_line_for_ctrl_c
 
-from recgan.core import layout
-from recgan.core.environment import configure
-from recgan.core.errors import RecganError
-from recgan.core.redact import clean
-from recgan.core.temporary import sweep
-from recgan.registry.reachable import check_registry
+one_line_for_ctrl_c()  # before what takes long to import
+
+import os  # noqa: E402
+import subprocess  # noqa: E402
+import sys  # noqa: E402
+import tempfile  # noqa: E402
+import tomllib  # noqa: E402
+from collections.abc import Iterator  # noqa: E402
+from contextlib import suppress  # noqa: E402
+from importlib import import_module  # noqa: E402
+from pathlib import Path  # noqa: E402
+
+from recgan.core import layout  # noqa: E402
+from recgan.core.environment import configure  # noqa: E402
+from recgan.core.errors import RecganError  # noqa: E402
+from recgan.core.redact import clean  # noqa: E402
+from recgan.core.temporary import sweep  # noqa: E402
+from recgan.registry.reachable import check_registry  # noqa: E402
 
 PREFECT_HOME = Path(".recgan/prefect")
 _CHOSEN = ("PREFECT_API_URL", "PREFECT_HOME", "PREFECT_PROFILE", "PREFECT_PROFILES_PATH")

@@ -25,6 +25,7 @@ import psutil
 from recgan.core import layout
 from recgan.core.environment import configure
 from recgan.core.errors import RecganError
+from recgan.core.stopped import one_line_for_ctrl_c
 
 HOST = os.environ.get("RECGAN_HOST", "127.0.0.1")
 PORTS = {
@@ -105,13 +106,11 @@ def up(root: Path) -> None:
     environment = os.environ | place.environment
     pool = ["work-pool", "create", "recgan", "--type", "process", "--overwrite"]
     for arguments in (pool, ["--no-prompt", "deploy", "--all"]):
-        done = subprocess.run(
-            [*command, *arguments], cwd=root, env=environment, capture_output=True, text=True, check=False
-        )
+        call = [*command, *arguments]
+        done = subprocess.run(call, cwd=root, env=environment, capture_output=True, text=True, check=False)
         if done.returncode:
-            raise RecganError(
-                f"`prefect {' '.join(arguments)}` failed:\n{(done.stdout + done.stderr)[-2000:]}"
-            )
+            said = (done.stdout + done.stderr)[-2000:]
+            raise RecganError(f"`prefect {' '.join(arguments)}` failed:\n{said}")
     subprocess.run([sys.executable, "-m", "flows.automations"], cwd=root, env=environment, check=True)
     start(place, "worker", ["-m", "prefect", "worker", "start", "--pool", "recgan"], place.environment, None)
     write_environment(place)
@@ -280,6 +279,7 @@ def write_environment(place: Place) -> None:
 
 def main() -> int:
     """Do what the command line says."""
+    one_line_for_ctrl_c()
     configure()
     # The user's own Prefect settings may be of any version and content.
     os.environ.setdefault("PREFECT_HOME", str(Path(".recgan/prefect").resolve()))

@@ -1,20 +1,24 @@
 """The command line: one subcommand per stage and per tool. Imports stay lazy: --help takes 0.3 s."""
 
-import logging
-import sys
-import traceback
-from pathlib import Path
-from typing import Annotated
+from recgan.core.stopped import EXIT_CODE, STOPPED, one_line_for_ctrl_c
 
-import typer
+one_line_for_ctrl_c()  # before what takes long to import
 
-from recgan.adopt.command import adopt
-from recgan.core.environment import configure
-from recgan.core.errors import RecganError
-from recgan.core.options import By, Reason, Version
-from recgan.core.processes import end_with_dvc
-from recgan.core.redact import clean
-from recgan.images.commands import images
+import logging  # noqa: E402
+import sys  # noqa: E402
+import traceback  # noqa: E402
+from pathlib import Path  # noqa: E402
+from typing import Annotated  # noqa: E402
+
+import typer  # noqa: E402
+
+from recgan.adopt.command import adopt  # noqa: E402
+from recgan.core.environment import configure  # noqa: E402
+from recgan.core.errors import RecganError  # noqa: E402
+from recgan.core.options import By, Reason, Version  # noqa: E402
+from recgan.core.processes import end_with_dvc  # noqa: E402
+from recgan.core.redact import clean  # noqa: E402
+from recgan.images.commands import images  # noqa: E402
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 
@@ -255,6 +259,10 @@ def main() -> None:
     logging.getLogger("recgan").setLevel(logging.INFO)
     try:
         app()
+    except SystemExit as end:
+        if end.code == EXIT_CODE:  # typer makes it of a KeyboardInterrupt, without a word
+            print(f"\n{STOPPED}", file=sys.stderr)
+        raise
     except RecganError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)

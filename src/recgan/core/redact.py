@@ -12,7 +12,7 @@ import re
 import sys
 import threading
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
@@ -90,7 +90,7 @@ def install() -> None:
     """Clean every log record of this process, of whatever library, and every uncaught error."""
     if isinstance(sys.excepthook, _Uncaught):
         return
-    sys.excepthook = _Uncaught()
+    sys.excepthook = _Uncaught(sys.excepthook)
     threading.excepthook = _uncaught_in_thread
     make = logging.getLogRecordFactory()
 
@@ -117,7 +117,13 @@ def _printed(text: str, kept: str = "") -> str:
 
 
 class _Uncaught:
+    def __init__(self, before: Callable[..., object]) -> None:
+        self._before = before
+
     def __call__(self, kind: type[BaseException], error: BaseException, where: TracebackType | None) -> None:
+        if issubclass(kind, KeyboardInterrupt):  # no fault, and a program may have a line for it
+            self._before(kind, error, where)
+            return
         sys.stderr.write(clean("".join(traceback.format_exception(kind, error, where))))
 
 
