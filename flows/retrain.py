@@ -26,8 +26,10 @@ from flows.promotion import judge, promote, register  # noqa: E402
 from flows.stages import push_cache, run_in_order, run_stage, stage_order  # noqa: E402
 from recgan.core.alone import alone  # noqa: E402
 from recgan.core.errors import RecganError, Unavailable  # noqa: E402
+from recgan.core.files import read_json  # noqa: E402
 from recgan.data.freshness import check_freshness  # noqa: E402
 from recgan.data.sources.catalogue import check_source  # noqa: E402
+from recgan.evaluation.settings import period_of  # noqa: E402
 from recgan.package.store import Recommenders, retraining  # noqa: E402
 from recgan.package.verdict import write_verdict  # noqa: E402
 from recgan.recommenders.catalogue import TRAINED  # noqa: E402
@@ -39,11 +41,14 @@ from recgan.settings import Params, load_params  # noqa: E402
 
 @task(cache_policy=NO_CACHE)  # DVC's is the only cache
 def bring_up_to_date(stage: str, root: Path, params: Params) -> State[str]:
-    """Run one DVC stage, or find it unchanged; an unchanged log may have grown too old by itself."""
+    """Run one DVC stage, or find it unchanged; an unchanged log may be too old by now, or too short."""
     try:
         outcome = run_stage(stage, root, get_run_logger().info)
         if stage == "validate":
             check_freshness(root, params.validate_)
+        if stage == "features":  # each training would say it for itself, and be left out
+            built = read_json(root / layout.FEATURES_METRICS)
+            params.evaluate.check_windows(params.features.split, *period_of(built))
     finally:
         # Wanted most where the events broke an expectation, after which no later task runs.
         if stage == "validate" and (root / layout.VALIDATION_METRICS).exists():

@@ -157,6 +157,10 @@ class Params(Section):
                 f"evaluate.windows is {self.evaluate.windows}, but a split of kind {split.kind} has no "
                 "earlier window; set evaluate.windows to 1, or features.split.kind to time"
             )
+        days = getattr(self.ingest, "days", None)  # of the simulated shop; other logs must be read first
+        if days is not None and split.kind == "time":
+            found = f"ingest.days {days} hold {{most}} at most"
+            faults += filter(None, [self.evaluate.too_many_windows(split, days, found)])
         faults += self._faults_of_candidates()
         gate, samples = self.register_.gate, self.evaluate.bootstrap_samples
         comparisons = len(gate.must_beat) + 2  # popularity and the champion

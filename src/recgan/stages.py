@@ -77,14 +77,18 @@ def features(root: Path = Path()) -> None:
     """Turn data/kept into data/features and metrics/features.json.
 
     Raises:
-        RecganError: the kept tables are missing, or the parameters leave a window or the vocabulary empty.
+        RecganError: the kept tables are missing, the parameters leave a window or the vocabulary empty, or
+            the log is too short for evaluate.windows.
         Unavailable: another run replaced the kept tables meanwhile.
     """
+    from recgan.data.events import period_of
     from recgan.features.build import features_of
     from recgan.features.matrices import write_features
 
-    settings = load_params(root / layout.PARAMS).features
+    params = load_params(root / layout.PARAMS)
+    settings = params.features
     with unchanged(root / layout.KEPT):
+        params.evaluate.check_windows(settings.split, *period_of(root / layout.KEPT / "events.parquet"))
         built = features_of(root / layout.KEPT, settings)
     with replacing(root / layout.FEATURES) as folder:
         folder.mkdir()
@@ -107,6 +111,7 @@ def train(name: str, root: Path = Path()) -> None:
         RecganError: there is no such candidate, the features are missing, or the log is too short for
             evaluate.windows, which `replicate` would say only after the trainings.
     """
+    from recgan.evaluation.settings import period_of
     from recgan.features.matrices import read_features
     from recgan.recommenders.fit import FAULTS, fit, reason_of
 
@@ -115,7 +120,7 @@ def train(name: str, root: Path = Path()) -> None:
     if name not in candidates:
         raise RecganError(f"no candidate {name!r} in {layout.PARAMS}; choose among {', '.join(candidates)}")
     features = read_features(root / layout.FEATURES)
-    params.evaluate.check_windows(params.features.split, features.summary)
+    params.evaluate.check_windows(params.features.split, *period_of(features.summary))
     checkpoints = root / layout.CHECKPOINTS
     try:
         fitted, unfinished = fit(candidates[name], features, params.evaluate.primary_k, checkpoints)

@@ -186,10 +186,10 @@ def test_a_stage_that_was_stopped_goes_on(project, fitted, monkeypatch):
     assert len(fitted) == trained > 0
 
 
-@pytest.mark.parametrize("stage_of", [replicate, lambda root: train("popularity", root)])
-def test_more_windows_than_the_log_has_are_refused_before_anything_is_trained(project, fitted, stage_of):
-    change(project, evaluate={"windows": 50})
-    with pytest.raises(RecganError, match=r"windows is 50, but the log holds (\d+) at most") as caught:
+@pytest.mark.parametrize("stage_of", [features, replicate, lambda root: train("popularity", root)])
+def test_more_windows_than_the_log_has_are_refused_before_anything_is_built(project, fitted, stage_of):
+    change(project, evaluate={"windows": 40})  # the parameters of the simulated shop name a longer log
+    with pytest.raises(RecganError, match=r"windows is 40, but the log holds (\d+) at most") as caught:
         stage_of(root=project)
     assert not fitted
     most = int(str(caught.value).split("the log holds ")[1].split()[0])
@@ -197,6 +197,16 @@ def test_more_windows_than_the_log_has_are_refused_before_anything_is_trained(pr
     assert earlier(project / "data/kept", split, today, most - 1).train.nnz
     with pytest.raises(RecganError):
         earlier(project / "data/kept", split, today, most)
+
+
+def test_the_simulated_shops_parameters_say_how_many_windows_it_holds(project):
+    change(
+        project, evaluate={"windows": 43}
+    )  # of 4 days; 8 more for validation and train
+    load_params(project / "params.yaml")
+    change(project, evaluate={"windows": 44})
+    with pytest.raises(RecganError, match=r"windows is 44, but ingest.days 180 hold 43 at most"):
+        load_params(project / "params.yaml")
 
 
 def test_an_empty_request_loads_nothing_heavy(project):

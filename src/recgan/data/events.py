@@ -1,6 +1,7 @@
 """The typed tables that every source is turned into: events, items, users."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import pyarrow as pa
@@ -106,6 +107,20 @@ def check_table(path: Path, schema: pa.Schema) -> None:
         raise RecganError(f"{path} is not readable Parquet ({error}); delete it and run dvc repro") from None
     if not found.equals(schema):
         raise RecganError(f"{path} has the columns\n{found}\nbut these are needed\n{schema}\nrun dvc repro")
+
+
+def period_of(path: Path) -> tuple[datetime | None, datetime | None]:
+    """Return the first and the last instant of an events table, which its file says without its rows.
+
+    Raises:
+        RecganError: the file is missing, is not readable Parquet, or has another schema.
+    """
+    check_table(path, EVENTS)
+    whole = pq.read_metadata(path)
+    place = EVENTS.get_field_index("timestamp")
+    found = [whole.row_group(number).column(place).statistics for number in range(whole.num_row_groups)]
+    known = [one for one in found if one is not None and one.has_min_max]
+    return min((one.min for one in known), default=None), max((one.max for one in known), default=None)
 
 
 def describe(tables: Tables) -> str:

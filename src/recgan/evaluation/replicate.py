@@ -15,7 +15,7 @@ from recgan.core import layout
 from recgan.core.errors import RecganError
 from recgan.core.files import replacing, write_json
 from recgan.evaluation.replications import Replication, read_users
-from recgan.evaluation.settings import EvaluateParams
+from recgan.evaluation.settings import EvaluateParams, period_of
 from recgan.features.build import features_of
 from recgan.features.matrices import Features, read_features
 from recgan.features.settings import FeaturesParams
@@ -58,7 +58,7 @@ def replicate(
         RecganError: the log is too short for so many windows, or an input is missing.
     """
     today = read_features(root / layout.FEATURES)
-    asked.check_windows(params.split, today.summary)
+    asked.check_windows(params.split, *period_of(today.summary))
     found: list[Replication] = []
     for window in reversed(range(asked.windows)):  # the earliest first, which has the least to learn from
         tasks = list(tasks_of(window, candidates, asked))

@@ -37,31 +37,49 @@ class EvaluateParams(Section):
         """Whether more is asked for than one training of each candidate on today's window."""
         return self.windows > 1 or self.seeds > 1 or self.ablation
 
-    def check_windows(self, split: Split, summary: Mapping[str, Any]) -> None:
-        """Check that the log holds the windows, before anything is trained.
+    def check_windows(self, split: Split, start: datetime | None, end: datetime | None) -> None:
+        """Check that a log holds the windows, before anything slow starts.
 
         Args:
             split: of today's window.
-            summary: of the features, which has the log's start and end.
+            start: of the log; None where nothing has a time.
+            end: of the log.
 
         Raises:
             RecganError: it is too short.
         """
-        if self.windows == 1 or not isinstance(split, TimeSplit):
+        if not isinstance(split, TimeSplit) or start is None or end is None:
             return
-        start, end = (datetime.fromisoformat(summary["log"][name]) for name in ("start", "end"))
         days = (end - start) / timedelta(days=1)
+        found = f"the log holds {{most}} at most: it has {days:.4g} days, {start:%Y-%m-%d} to {end:%Y-%m-%d}"
+        if fault := self.too_many_windows(split, days, found):
+            raise RecganError(fault)
+
+    def too_many_windows(self, split: TimeSplit, days: float, found: str) -> str | None:
+        """Say that so many days do not hold the windows; None where they do.
+
+        Args:
+            split: of today's window.
+            days: that the log has.
+            found: words about them, with {most} in the place of the windows that they hold.
+        """
         most = split.windows_in(days)
-        if self.windows > most:
-            raise RecganError(
-                f"evaluate.windows is {self.windows}, but the log holds {most} at most: it has {days:.4g} "
-                f"days, {start:%Y-%m-%d} to {end:%Y-%m-%d}, each window takes features.split.test_days "
-                f"{split.test_days:g}, and before the earliest come validation_days "
-                f"{split.validation_days:g} and train; lower evaluate.windows, or shorten test_days"
-            )
+        if self.windows == 1 or self.windows <= most:
+            return None
+        return (
+            f"evaluate.windows is {self.windows}, but {found.format(most=most)}, each window takes "
+            f"features.split.test_days {split.test_days:g}, and before the earliest come validation_days "
+            f"{split.validation_days:g} and train; lower evaluate.windows, or shorten test_days"
+        )
 
     @model_validator(mode="after")
     def _primary_k_is_measured(self) -> "EvaluateParams":
         if self.primary_k not in self.k:
             raise ValueError(f"primary_k is {self.primary_k}, which is not in k {list(self.k)}; add it there")
         return self
+
+
+def period_of(summary: Mapping[str, Any]) -> tuple[datetime | None, datetime | None]:
+    """Return the first and the last instant of the log that metrics/features.json tells of."""
+    start, end = (summary["log"][name] for name in ("start", "end"))
+    return start and datetime.fromisoformat(start), end and datetime.fromisoformat(end)
