@@ -67,17 +67,34 @@ def test_one_command_makes_an_example_that_the_pipeline_takes(project, capsys):
         adopt([project / "raw/orders.csv"], ask=False)
 
 
-def test_where_the_check_fails_the_file_stays_to_be_mended(project, monkeypatch):
+def test_where_the_check_fails_the_same_command_goes_on_until_somebody_edits_the_file(project, monkeypatch):
     def features(folder):
         raise RecganError("no item has 3 users; lower features.min_item_users")
 
     for stage in ("ingest", "validate"):
         monkeypatch.setattr(f"recgan.adopt.written.{stage}", lambda folder: None)
     monkeypatch.setattr("recgan.adopt.written.features", features)
-    (project / "orders.csv").write_text(orders(shoppers=2))
-    with pytest.raises(RecganError, match=r"will not do yet.*\nno item has 3 users"):
-        adopt([project / "orders.csv"], ask=False, out=project / "mine.yaml", name="mine")
-    assert read_yaml(project / "mine.yaml")["base"] == "examples/own-files.yaml"
+    export, mine = project / "orders.csv", project / "mine.yaml"
+
+    def attempt():
+        adopt([export], ask=False, out=mine, name="mine")
+
+    for shoppers in (2, 3):  # the export is mended, though not enough
+        export.write_text(orders(shoppers))
+        with pytest.raises(RecganError, match=r"will not do yet.*\nno item has 3 users"):
+            attempt()
+        assert read_yaml(mine)["base"] == "examples/own-files.yaml"
+        assert read_yaml(mine)["validate"]["min_events"] == 5 * shoppers  # of the export as it is now
+
+    mine.write_text(f"# my words\n{mine.read_text()}")
+    with pytest.raises(RecganError, match="is there already"):
+        attempt()
+
+    mine.write_text(mine.read_text().removeprefix("# my words\n"))
+    monkeypatch.setattr("recgan.adopt.written.check", lambda content: {"test": {"users": 100}})
+    attempt()
+    with pytest.raises(RecganError, match="is there already"):  # a finished one is nobody's to replace
+        attempt()
 
 
 @pytest.mark.parametrize("name", ["../evil", "sp ace", "a/b"])

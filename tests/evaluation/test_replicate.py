@@ -200,9 +200,7 @@ def test_more_windows_than_the_log_has_are_refused_before_anything_is_built(proj
 
 
 def test_the_simulated_shops_parameters_say_how_many_windows_it_holds(project):
-    change(
-        project, evaluate={"windows": 43}
-    )  # of 4 days; 8 more for validation and train
+    change(project, evaluate={"windows": 43})  # of 4 days; 8 more for validation and train
     load_params(project / "params.yaml")
     change(project, evaluate={"windows": 44})
     with pytest.raises(RecganError, match=r"windows is 44, but ingest.days 180 hold 43 at most"):

@@ -59,7 +59,6 @@ def adopt(
     from recgan.adopt.proposal import propose
     from recgan.adopt.sample import look
     from recgan.adopt.sizes import enough
-    from recgan.core.files import write_text
     from recgan.settings import check_params, read_with_base
     from recgan.use import EXAMPLES
 
@@ -84,7 +83,7 @@ def adopt(
             "give another one, or its path with --out"
         )
     target, run = written.place(called, out, root)
-    if target.exists() and not force:
+    if target.exists() and not force and not written.unfinished(target, root):
         raise RecganError(f"{target} is there already; give another --name, or --force to replace it")
     asks = sys.stdin.isatty() if ask is None else ask
     with at_level(logging.WARNING, "recgan"):
@@ -106,11 +105,11 @@ def adopt(
         else:
             fault = None
     text = written.example(*whole, written.path_from(target, chosen, root), export.path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    write_text(target, text)
+    written.keep(target, text, root, finished=fault is None)
     if fault is not None:
         raise RecganError(
-            f"{target} is written, but will not do yet. Mend it, or the export, as its check says:\n{fault}"
+            f"{target} is written, but will not do yet. Mend it, or mend the export and run the same command, "
+            f"as its check says:\n{fault}"
         )
     shoppers = figures["test"]["users"]
     print(f"  it holds: {shoppers:,} shoppers in the test window")

@@ -126,13 +126,9 @@ def no_products(tables: Tables, given: Given) -> dict[str, str]:
 
 
 def _says_no_product(text: str) -> bool:
-    bare = re.sub(r"[^a-z0-9]+", " ", _without_accents(text)).strip()
+    bare = words(text).strip()
     rest = _NO_PRODUCT.sub(" ", bare)
     return rest != bare and not _BESIDE.sub(" ", rest).strip()
-
-
-def _without_accents(text: str) -> str:
-    return text.lower().replace("ü", "u").replace("ö", "o").replace("ä", "a")
 
 
 def _always_free(tables: Tables) -> set[str]:

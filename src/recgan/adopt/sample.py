@@ -21,6 +21,9 @@ from recgan.data.sources.parts import find_parts
 
 _ROWS = 5000  # of the sample
 _BLOCK = 1 << 20  # bytes
+_LEAST = 3  # columns of an event: who, what, when
+_BEFORE_HEADER = 30  # lines at most
+_NUMBER = re.compile(r"-?\d+([.,]\d+)?")
 _MAGIC = {
     b"\x89PNG": "a picture (PNG)",
     b"\xff\xd8\xff": "a picture (JPEG)",
@@ -76,7 +79,7 @@ def look(paths: Sequence[Path], delimiter: str | None = None, encoding: str | No
     else:
         name = encoding or _encoding(files)
         header, read, mark = _csv_rows(first, name, delimiter)
-        if value := next((cell for cell in header if re.fullmatch(r"-?\d+([.,]\d+)?", cell.strip())), None):
+        if value := next((cell for cell in header if _NUMBER.fullmatch(cell.strip())), None):
             raise RecganError(
                 f"{first} has no header: its first line has {value} in the place of a name; add a line "
                 "with the columns' names on top"
@@ -90,7 +93,7 @@ def look(paths: Sequence[Path], delimiter: str | None = None, encoding: str | No
         }
     columns = [*columns, *(key for key in keys if key not in columns)]
     rows = {**rows, **{key: [value] for key, value in keys.items() if key not in rows}}
-    if len(columns) < 3:
+    if len(columns) < _LEAST:
         raise RecganError(
             f"{first} has {len(columns)} column(s): {shown(', '.join(columns)[:80])}; an event needs "
             "three: a customer or visitor, a product, a time. Export those, or say with --delimiter what "
@@ -196,24 +199,46 @@ def _decodes(path: Path, encoding: str) -> bool:
 def _csv_rows(path: Path, encoding: str, delimiter: str | None) -> tuple[list[str], list[list[str]], str]:
     """Read the header and the first rows with the delimiter that gives the most rows of one width."""
     name = "utf-8-sig" if encoding == "utf-8" else encoding
-    best: tuple[tuple[int, int], list[str], list[list[str]], str] | None = None
+    best: tuple[tuple[int, int], int, list[tuple[int, list[str]]], str] | None = None
     for mark in [delimiter] if delimiter else DELIMITERS:
         try:
             with _opened(path) as file, io.TextIOWrapper(file, encoding=name, newline="") as text:
                 reader = csv.reader(text, delimiter=mark)
-                header = next((row for row in reader if row), [])
-                rows = [row for row, _ in zip((row for row in reader if row), range(_ROWS), strict=False)]
+                found = ((reader.line_num, row) for row in reader if row)
+                rows = [row for row, _ in zip(found, range(_ROWS + 1), strict=False)]
         except (csv.Error, UnicodeError, LookupError, OSError, EOFError):
             continue
-        alike = sum(len(row) == len(header) for row in rows)
+        start = _place_of_header([row for _, row in rows])
+        header = rows[start][1] if rows else []
+        alike = sum(len(row) == len(header) for _, row in rows[start + 1 :])
         score = (len(header) > 1 and alike, len(header))
         if best is None or score > best[0]:
-            best = (score, header, rows, mark)
+            best = (score, start, rows, mark)
     if best is None:
         raise RecganError(
             f"{path} is no CSV in {encoding}; export it as CSV in UTF-8, or name its --encoding"
         )
-    return best[1], best[2], best[3]
+    _, start, rows, mark = best
+    if start:
+        (first, before), (line, header) = rows[0], rows[start]
+        raise RecganError(
+            f"{path}, line {first}: '{shown(mark.join(before).rstrip(mark)[:60])}' is no header of an export. "
+            f"Line {line} is the first with three values: '{shown(mark.join(header)[:60])}'. If it is the "
+            "header, delete the lines before it"
+        )
+    return (rows[0][1] if rows else []), [row for _, row in rows[1:]], mark
+
+
+def _place_of_header(rows: Sequence[Sequence[str]]) -> int:
+    """Return the place of the first row with enough words to name an event's columns; 0 without one.
+
+    Some exports begin with a title or a date, and some of these fill such a line up with delimiters.
+    """
+    for place, row in enumerate(rows[:_BEFORE_HEADER]):
+        filled = [cell for cell in row if cell.strip()]
+        if len(filled) >= _LEAST:
+            return 0 if any(_NUMBER.fullmatch(cell.strip()) for cell in filled) else place
+    return 0
 
 
 def _parquet_rows(path: Path) -> tuple[list[str], dict[str, list[str | None]]]:

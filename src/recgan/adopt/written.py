@@ -14,6 +14,8 @@ from recgan.stages import features, ingest, validate
 from recgan.use import EXAMPLES, whole
 
 BASE = "own-files.yaml"
+_UNFINISHED = layout.STATE / "adopt"
+"""Copies of the examples whose check failed."""
 
 _LARGE = ("large-catalogue.yaml", 20_000)
 """The base, and the number of products from which EASE's dense matrices take minutes."""
@@ -105,6 +107,24 @@ def place(name: str, out: Path | None, root: Path) -> tuple[Path, str]:
     target = root / EXAMPLES / f"{name}.yaml" if out is None else out
     inside = target.parent.resolve() == (root / EXAMPLES).resolve()
     return target, target.stem if inside else str(target)
+
+
+def unfinished(target: Path, root: Path) -> bool:
+    """Tell whether an example is one whose check failed, as it was written: nobody has edited it since."""
+    kept = root / _UNFINISHED / target.name
+    return kept.is_file() and kept.read_bytes() == target.read_bytes()
+
+
+def keep(target: Path, content: str, root: Path, *, finished: bool) -> None:
+    """Write an example; of an unfinished one a copy stays, by which the next attempt knows it."""
+    kept = root / _UNFINISHED / target.name
+    if finished:
+        kept.unlink(missing_ok=True)
+    else:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        write_text(kept, content)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    write_text(target, content)
 
 
 def path_from(target: Path, base: str, root: Path) -> str:
