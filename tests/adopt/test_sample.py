@@ -55,7 +55,7 @@ def test_a_blank_is_nothing_and_a_short_row_too(tmp_path):
 def test_lines_before_the_header_are_named(tmp_path, filled_up):
     path = written(tmp_path, f"Exported on 2024-05-01{filled_up}\n\nby me{filled_up}\n{ROWS}")
     assert complaint(path) == (
-        f"{path}, line 1: 'Exported on 2024-05-01' is no header of an export. Line 4 is the first with three "
+        f"{path}, line 1: 'Exported on 2024-05-01' is no header of an export; line 4 is the first with three "
         "values: 'kunde;artikel;datum;preis'. If it is the header, delete the lines before it"
     )
     assert look([written(tmp_path, f"\n\n{ROWS}")]).columns[0] == "kunde"  # nothing is lost with blank lines

@@ -230,6 +230,25 @@ def test_a_list_that_is_not_there_leaves_no_empty_column(shop, watched, monkeypa
         watched.check()
 
 
+def test_nothing_is_called_live_where_nothing_is(address, watched):
+    def unpromoted(route):
+        answer = route.fetch().json()
+        answer["champion"] |= {"version": None, "state": "none", "message": "the gate refused version 2"}
+        route.fulfill(json=answer)
+
+    page = watched.page
+    page.route("**/explorer/api/lists", unpromoted)
+    page.goto(f"{address}/explorer#user=user-7")
+    expect(rows(page, "challenger")).to_have_count(10)
+    expect(page.locator("#notes li")).to_have_text(["Nothing is live yet: the gate refused version 2"])
+    expect(page.locator("h1")).to_have_text("What shoppers would be shown")
+    page.get_by_text("How to read this page").click()
+    shown = page.locator(".reading").inner_text()
+    assert "Candidate is the newest version that is not live" in shown
+    assert "Live now" not in shown
+    assert "not live now" not in shown
+
+
 def test_everything_is_reached_by_keyboard(address, watched):
     page = watched.page
     page.goto(f"{address}/explorer#user=user-7")

@@ -108,7 +108,7 @@ def adopt(
     written.keep(target, text, root, finished=fault is None)
     if fault is not None:
         raise RecganError(
-            f"{target} is written, but will not do yet. Mend it, or mend the export and run the same command, "
+            f"{target} is written, but will not do yet. Mend it, or the export and then run this again, "
             f"as its check says:\n{fault}"
         )
     shoppers = figures["test"]["users"]

@@ -222,9 +222,9 @@ def _csv_rows(path: Path, encoding: str, delimiter: str | None) -> tuple[list[st
     if start:
         (first, before), (line, header) = rows[0], rows[start]
         raise RecganError(
-            f"{path}, line {first}: '{shown(mark.join(before).rstrip(mark)[:60])}' is no header of an export. "
-            f"Line {line} is the first with three values: '{shown(mark.join(header)[:60])}'. If it is the "
-            "header, delete the lines before it"
+            f"{path}, line {first}: '{shown(mark.join(before).rstrip(mark)[:60])}' is no header of an "
+            f"export; line {line} is the first with three values: '{shown(mark.join(header)[:60])}'. If "
+            "it is the header, delete the lines before it"
         )
     return (rows[0][1] if rows else []), [row for _, row in rows[1:]], mark
 

@@ -243,7 +243,8 @@ def _long(
     items = answers["item_ids"].flatten().dictionary_encode()
     _, kept = np.unique(shoppers * len(items.dictionary) + items.indices.to_numpy(), return_index=True)
     if len(kept) < len(shoppers):
-        log.warning("version %s repeats items in its lists: %s left out", version, len(shoppers) - len(kept))
+        left_out = f"{len(shoppers) - len(kept):,}"
+        log.warning("version %s repeats items in its lists: %s left out", version, left_out)
     kept.sort()
     shoppers = shoppers[kept]
     item_ids = answers["item_ids"].flatten().take(pa.array(kept))

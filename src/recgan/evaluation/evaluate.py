@@ -74,7 +74,7 @@ def evaluate(
     came = features.test.came()
     held = np.flatnonzero(np.diff(came.indptr))
     left_out = came.shape[0] - held.size
-    _log.info("%d test users, %d left out because nothing is held out", held.size, left_out)
+    _log.info("%s test users, %s left out because nothing is held out", f"{held.size:,}", f"{left_out:,}")
     if held.size == 0:
         raise RecganError(
             "no test user has anything held out: every test event is of an unknown or already seen item; "

@@ -73,8 +73,8 @@ def read_rankings(path: Path, features: Features, longest: int) -> Rankings:
     for name, ranking in rankings.items():
         if ranking.shape[0] != n_users or ranking.max(initial=-1) >= n_items:
             raise RecganError(
-                f"{path} ranks {ranking.shape[0]} users with {name}, but the features have {n_users} "
-                f"test users and {n_items} items; run dvc repro evaluate"
+                f"{path} ranks {ranking.shape[0]:,} users with {name}, but the features have {n_users:,} "
+                f"test users and {n_items:,} items; run dvc repro evaluate"
             )
         if ranking.shape[1] < min(longest, n_items):
             raise RecganError(

@@ -109,7 +109,8 @@ def build_features(
     log = describe(events, params)
     if until is not None:
         log = replace(log, end=until)
-    logger.info("%d events count, %d are left out (weight 0 or below min_rating)", log.events, log.left_out)
+    counted = f"{log.events:,} events count, {log.left_out:,} are left out"
+    logger.info("%s (weight 0 or below min_rating)", counted)
     cuts = _cuts(events, params, log)
     pairs = code_pairs(pair_events(events, params, log, cuts).to_pyarrow())
     windows = assign_windows(pairs, params.split)
@@ -150,11 +151,10 @@ def build_features(
         cold_test=cold_test,
     )
     logger.info(
-        "train: %d users, %d items, %d interactions; held out: %d users in validation, %d in test",
-        *train.shape,
-        train.nnz,
-        0 if validation is None else len(validation.user_ids),
-        len(test.user_ids),
+        "train: %s users, %s items, %s interactions; held out: %s users in validation, %s in test",
+        *(f"{size:,}" for size in (*train.shape, train.nnz)),
+        f"{0 if validation is None else len(validation.user_ids):,}",
+        f"{len(test.user_ids):,}",
     )
     return replace(built, summary=summary_of(built, pairs, wide, core, params, log, cuts))
 
@@ -216,8 +216,8 @@ def _train_core(pairs: Pairs, windows: NDArray[np.int8], params: FeaturesParams)
     core[in_train] = k_core(users, items, params.min_user_items, params.min_item_users)
     if not core.any():
         raise RecganError(
-            f"nothing is left of the train window: it has {len(np.unique(users))} users, "
-            f"{len(np.unique(items))} items and {len(users)} interactions, but no users with at least "
+            f"nothing is left of the train window: it has {len(np.unique(users)):,} users, "
+            f"{len(np.unique(items)):,} items and {len(users):,} interactions, but no users with at least "
             f"{params.min_user_items} of the items that have {params.min_item_users} of them or more; "
             "lower features.min_user_items or features.min_item_users"
         )
@@ -232,9 +232,9 @@ def _hold_out(
     asked = inside if params.repeat_purchases else inside & (cells.first_windows == window)
     if not asked.any():
         raise RecganError(
-            f"nothing is held out in the {WINDOWS[window]} window: of its {(cells.windows == window).sum()} "
-            f"interactions {inside.sum()} are with items of the vocabulary, and "
-            f"{(inside & ~asked).sum()} of these with items the user had seen; "
+            f"nothing is held out in the {WINDOWS[window]} window: of its "
+            f"{(cells.windows == window).sum():,} interactions {inside.sum():,} are with items of the "
+            f"vocabulary, and {(inside & ~asked).sum():,} of these with items the user had seen; "
             f"{_remedy(params.split, window)}"
         )
     others = (cells.windows == window) & ~cells.known

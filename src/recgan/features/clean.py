@@ -50,7 +50,7 @@ def describe(events: ibis.Table, params: FeaturesParams) -> Log:
     kinds = events.group_by("event").aggregate(n=ibis._.count()).order_by("event").to_pyarrow().to_pylist()
     n_all = sum(kind["n"] for kind in kinds)
     if found["events"] == 0:
-        has = ", ".join(f"{kind['n']} {kind['event']}" for kind in kinds) or "no event at all"
+        has = ", ".join(f"{kind['n']:,} {kind['event']}" for kind in kinds) or "no event at all"
         raise RecganError(
             f"no event is left for the features: the log has {has}, features.weights is {params.weights} and "
             f"features.min_rating is {params.min_rating}; "

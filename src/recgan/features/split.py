@@ -35,8 +35,8 @@ def time_cuts(split: TimeSplit, log: Log) -> Cuts:
     """
     if log.start is None or log.end is None or log.without_time:
         raise RecganError(
-            f"features.split.kind is time, but {log.without_time} of {log.events} events have no timestamp; "
-            "let validate drop them (null_timestamp), or take features.split.kind: random"
+            f"features.split.kind is time, but {log.without_time:,} of {log.events:,} events have no "
+            "timestamp; let validate drop them (null_timestamp), or take features.split.kind: random"
         )
     days = (log.end - log.start) / timedelta(days=1)
     if split.windows_in(days) < 1:
@@ -59,7 +59,7 @@ def check_order(split: LeaveLastOutSplit, log: Log) -> None:
     """
     if log.without_time:
         raise RecganError(
-            f"features.split.kind is {split.kind}, but {log.without_time} of {log.events} events have no "
+            f"features.split.kind is {split.kind}, but {log.without_time:,} of {log.events:,} events have no "
             "timestamp, so no item is a user's last; take features.split.kind: random"
         )
 
@@ -77,7 +77,7 @@ def check_published(events: ibis.Table, log: Log) -> None:
     if known < log.events:
         raise RecganError(
             f"features.split.kind is published, but the column split says neither train nor test in "
-            f"{log.events - known} of {log.events} events; {remedy}"
+            f"{log.events - known:,} of {log.events:,} events; {remedy}"
         )
 
 

@@ -145,7 +145,7 @@ def what_is_wrong(
     """
     item_ids, scores = found["item_ids"], found["scores"]
     if len(item_ids) != len(asked):
-        return f"{len(item_ids)} answers to {len(asked)} histories"
+        return f"{len(item_ids):,} answers to {len(asked):,} histories"
     for ids, values in zip(item_ids, scores, strict=True):
         if len(ids) != len(values) or len(ids) > k:
             return f"{len(ids)} items and {len(values)} scores for k = {k}"

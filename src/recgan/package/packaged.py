@@ -107,8 +107,8 @@ class PackagedRecommender:
         self.positions = {item_id: position for position, item_id in enumerate(item_ids)}
         if len(self.positions) < len(item_ids):  # a list of theirs could name one item twice
             raise RecganError(
-                f"the package names {len(item_ids)} items by {len(self.positions)} ids, so some stand twice; "
-                "it is damaged: register the training again (make run)"
+                f"the package names {len(item_ids):,} items by {len(self.positions):,} ids, so some "
+                "stand twice; it is damaged: register the training again (make run)"
             )
 
     @classmethod

@@ -97,10 +97,9 @@ def train(settings: TrainParams, features: Features, k: int, checkpoints: Path) 
         RecganError: the accelerator is not there, or training diverged.
     """
     log.info(
-        "training %s on %d users x %d items, %d interactions",
+        "training %s on %s users x %s items, %s interactions",
         settings.recommender,
-        *features.train.shape,
-        features.train.nnz,
+        *(f"{size:,}" for size in (*features.train.shape, features.train.nnz)),
     )
     chosen = fit_and_choose(settings, features, k, checkpoints)
     recommender, fitted_on = chosen, features.train

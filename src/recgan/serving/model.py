@@ -207,8 +207,8 @@ class ServedModel:
         if scores.shape != user_items.shape or not np.isfinite(scores).all():
             n_rows, n_items = user_items.shape
             raise RecganError(
-                f"the scores of version {self.model.version} are not {n_items} numbers for each of "
-                f"{n_rows} histories"
+                f"the scores of version {self.model.version} are not {n_items:,} numbers for each of "
+                f"{n_rows:,} histories"
             )
         return scores
 

@@ -48,7 +48,7 @@ def gather_evidence(
         classes = images.classes if params.train.conditional else ()
         return ask(f"models:/{name}/{version}", classes, gate.draws, gate.samples)
 
-    log.info("asking challenger %s for %d draws of %d images", version, gate.draws, gate.samples)
+    log.info("asking challenger %s for %d draws of %s images", version, gate.draws, f"{gate.samples:,}")
     draws, error = draw(version)
     first: Measures | None = None
     others: tuple[float, ...] = ()

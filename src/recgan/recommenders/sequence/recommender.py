@@ -77,7 +77,7 @@ class Sequence(GANRecommender[SequenceParams]):
             raise RecganError(_NO_ORDER)
         if not (np.diff(user_items.indptr) > 1).any():
             raise RecganError(
-                f"sequence learns what comes next, but none of {user_items.shape[0]} histories has two "
+                f"sequence learns what comes next, but none of {user_items.shape[0]:,} histories has two "
                 "items; lengthen the train window, or remove this candidate"
             )
         settings = self.settings

@@ -227,6 +227,8 @@ function showLists(state, answer) {
     $(name).hidden = note !== null;
     document.querySelector(`[data-show=${name}]`).hidden = note !== null;
   }
+  for (const part of document.querySelectorAll("[data-of]")) part.hidden = $(part.dataset.of).hidden;
+  $("what").textContent = `What shoppers ${$("champion").hidden ? "would be" : "are"} shown`;
   const said = notes.filter(([, note]) => note !== null).map(([, note]) => note);
   if ($("notes").textContent !== said.join("")) $("notes").replaceChildren(...said.map((note) => make("li", {}, note)));
   for (const name of Object.keys(NAMES)) {
