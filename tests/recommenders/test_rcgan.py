@@ -12,6 +12,7 @@ from recgan.core.errors import RecganError
 from recgan.recommenders.ages import aged
 from recgan.recommenders.loading import load_recommender
 from recgan.recommenders.protocol import recommend
+from recgan.recommenders.rcgan import game as rcgan_game
 from recgan.recommenders.rcgan.game import RCGANGame, column, normalised, user_weights
 from recgan.recommenders.rcgan.recommender import RCGAN
 from recgan.recommenders.rcgan.settings import RCGANParams
@@ -131,6 +132,42 @@ def test_losses_equal_the_formula_written_out(graded, power):
             strict=True,
         ):
             torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(("graded", "power"), [(False, 0), (True, 0.5)])
+def test_losses_by_gramians_equal_those_written_out(graded, power):
+    """With their gradients, for two hidden layers as well, and with what an epoch measures."""
+    deep = {**SIDE, "hidden": [10, 6]}
+    played = game(confidences() if graded else histories(), user_weight_power=power, generator=deep)
+    for player, view in (("discriminator", played.items), ("generator", played.users)):
+        learning, resting, _ = played._sides(player)
+        played.begin_turn(player)
+        batch = whole(view)
+        fixed = column(resting, batch.rows, played._hidden)
+        if player == "discriminator":
+            both = (played.critic_loss(batch, fixed),), (played.critic_loss_by_gramians(batch),)
+        else:
+            both = played.generator_losses(batch, fixed), played.generator_losses_by_gramians(batch)
+        for losses in zip(*both, strict=True):
+            torch.testing.assert_close(*losses)
+            own = list(learning.parameters())
+            gradients = (torch.autograd.grad(one, own, retain_graph=True) for one in losses)
+            for a, b in zip(*gradients, strict=True):
+                torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
+
+
+def test_a_training_with_batches_above_the_hidden_layers_takes_gramians_to_the_same_weights(monkeypatch):
+    taken = []
+    forms = rcgan_game.forms
+    monkeypatch.setattr(rcgan_game, "forms", lambda *given: taken.append(given) or forms(*given))
+    side = {"hidden": [6], "dropout": 0.2, "learning_rate": 0.01, "weight_decay": 0.1, "batch_size": 9}
+    fitted = [RCGAN(settings(generator=side, critic=side)).fit(histories())]
+    assert taken
+    monkeypatch.setattr(rcgan_game, "pays", lambda *sizes: False)
+    fitted.append(RCGAN(settings(generator=side, critic=side)).fit(histories()))
+    np.testing.assert_allclose(*(one.score(histories()) for one in fitted), rtol=1e-3, atol=1e-5)
+    for ours, theirs in zip(*(one.training.curves for one in fitted), strict=True):
+        assert ours == pytest.approx(theirs, rel=1e-3)
 
 
 def test_a_user_weighs_a_power_of_the_number_of_items():

@@ -40,10 +40,13 @@ class SparseBatch(NamedTuple):
 
     def cells(self, width: int) -> Tensor:
         """Return (entries,) positions of the entries in a flat (batch, width) array."""
+        return self.places() * width + self.by_row.indices
+
+    def places(self) -> Tensor:
+        """Return (entries,) the row of each entry, counted within the batch."""
         ends = torch.cat([self.by_row.offsets[1:], self.entries.new_tensor([len(self.entries)])])
         places = torch.arange(len(self.rows), device=self.rows.device)
-        places = places.repeat_interleave(ends - self.by_row.offsets, output_size=len(self.entries))
-        return places * width + self.by_row.indices
+        return places.repeat_interleave(ends - self.by_row.offsets, output_size=len(self.entries))
 
 
 class SparseRows:

@@ -21,6 +21,9 @@ of it. In the generator's loss a user of n items therefore counts n^-a (`user_we
 
 Graded confidences c are read by the networks as they are, and weigh: w = η + (1 - η) c, while x stays 1 where
 there is one (Hu et al. 2008).
+
+Each batch's loss is computed in the cheaper of two ways that differ by rounding alone: with all its outputs
+written out, or by Gramians, once the batch is larger than the hidden layers (recgan.adversarial.gramian).
 """
 
 from collections.abc import Iterator
@@ -32,6 +35,7 @@ from torch import Tensor, nn
 
 from recgan.adversarial.diagnostics import Means
 from recgan.adversarial.game import Player
+from recgan.adversarial.gramian import Held, Linear, Resting, forms, pays
 from recgan.adversarial.kernels import dense
 from recgan.adversarial.networks import Perceptron, adamw
 from recgan.adversarial.share import ALONE, Share
@@ -129,10 +133,19 @@ class RCGANGame:
 
     def loss(self, player: Player, batch: SparseBatch) -> Tensor:
         """Return a player's loss on rows of its view."""
+        learning, resting, _ = self._sides(player)
+        widths = learning.output.in_features, resting.output.in_features
+        # A product that autocast asks for in another precision would round the Gramians' sums.
+        written_out = torch.is_autocast_enabled(batch.rows.device.type) or not pays(len(batch.rows), *widths)
         if player == "discriminator":
-            return self.critic_loss(batch, column(self.generator, batch.rows, self._hidden))
-        residual = column(self.discriminator, batch.rows, self._hidden)
-        adversarial, reconstruction = self.generator_losses(batch, residual)
+            if written_out:
+                return self.critic_loss(batch, column(self.generator, batch.rows, self._hidden))
+            return self.critic_loss_by_gramians(batch)
+        if written_out:
+            residual = column(self.discriminator, batch.rows, self._hidden)
+            adversarial, reconstruction = self.generator_losses(batch, residual)
+        else:
+            adversarial, reconstruction = self.generator_losses_by_gramians(batch)
         self._means.add("adversarial", adversarial)
         self._means.add("reconstruction", reconstruction)
         return reconstruction + self.settings.adversarial * adversarial
@@ -171,6 +184,41 @@ class RCGANGame:
         if users is not None:
             weights = weights * users[cells // scores.shape[1]]
         return adversarial / n_rows, (squares + weights.sum() / 2) / n_rows
+
+    def critic_loss_by_gramians(self, batch: SparseBatch) -> Tensor:
+        """Return what `critic_loss` does, beside the generator as it rests."""
+        square, cross, pull = (each / batch.mean_over for each in self._forms("discriminator", batch))
+        self._means.add("d_fake", cross)
+        self._means.add("d_real", pull)
+        return cross - pull + self.settings.gradient_penalty / 2 * square
+
+    def generator_losses_by_gramians(self, batch: SparseBatch) -> tuple[Tensor, Tensor]:
+        """Return what `generator_losses` does, beside the critic as it rests."""
+        users = None if self.user_weights is None else self.user_weights[batch.rows]
+        square, cross, pull = self._forms("generator", batch, users)
+        weights = self.users.weights[batch.entries]
+        if users is not None:
+            weights = weights * users[batch.places()]
+        return -cross / batch.mean_over, (square / 2 - pull + weights.sum() / 2) / batch.mean_over
+
+    def _forms(
+        self, player: Player, batch: SparseBatch, rows: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return ⟨v, v⟩_w, ⟨f, v⟩_w and ⟨x, v⟩_w of a player's outputs v and the resting one's f."""
+        learning, resting, view = self._sides(player)
+        return forms(
+            Linear(learning.last_hidden(batch), learning.output.weight, learning.output.bias),
+            Resting(self._hidden, *(one.detach()[batch.rows] for one in resting.output.parameters())),
+            Held(batch.places(), batch.by_row.indices, view.weights[batch.entries]),
+            view.base,
+            rows,
+        )
+
+    def _sides(self, player: Player) -> tuple[Perceptron, Perceptron, View]:
+        """Return who learns, who rests, and the view that is read."""
+        if player == "discriminator":
+            return self.discriminator, self.generator, self.items
+        return self.generator, self.discriminator, self.users
 
     def measured(self) -> dict[str, Tensor]:
         """Return the epoch's mean D(c, x), D(c, y), -D(c, y) as the generator met it, and ½ ‖y - x‖²_w."""
