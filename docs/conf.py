@@ -15,7 +15,6 @@ source_suffix = {".md": "markdown"}
 exclude_patterns = ["_site"]
 myst_heading_anchors = 4  # links to headings are checked as GitHub names them
 myst_enable_extensions = ["html_image"]
-suppress_warnings = ["misc.highlighting_failure"]  # Mermaid is drawn by GitHub, shown as text here
 html_theme = "furo"
 html_title = "recgan"
 html_static_path: list[str] = []

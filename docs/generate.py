@@ -44,8 +44,19 @@ def parameters() -> str:
     return "\n".join(lines) + "\n"
 
 
-def _section(kind: type[Section], place: str, of: str, values: list[Any], level: int) -> Iterator[str]:
-    """Yield a section's table and then those of the sections in it."""
+def _section(
+    kind: type[Section], place: str, of: str, values: list[Any], level: int, told_by: str | None = None
+) -> Iterator[str]:
+    """Yield a section's table and then those of the sections in it.
+
+    Args:
+        kind: of the section.
+        place: its full name.
+        of: what is said behind that name.
+        values: what params files have there.
+        level: of its heading.
+        told_by: the field that tells it from other kinds in its place; None where there are none.
+    """
     meaning, rows, below = meanings(kind), [], []
     for field, info in kind.model_fields.items():
         name = info.alias or field
@@ -62,19 +73,20 @@ def _section(kind: type[Section], place: str, of: str, values: list[Any], level:
         for one in kinds:
             fitting = [value for value in given if tag is None or _is_of(value, one, tag)]
             of = f", {tag}: {get_args(one.model_fields[tag].annotation)[0]}" if tag is not None else ""
-            below.append((one, full, of, fitting))
+            below.append((one, full, of, fitting, tag))
         if not kinds:
             shown = json.dumps(given[0], ensure_ascii=False) if given else ""
             what = "a candidate's section" if embedded else _type(info.annotation)
-            about = (what, _code(shown), meaning.get(field, ""))
+            said = meaning.get(field, "") or ("what the section is" if name == told_by else "")
+            about = (what, _code(shown), said)
             rows.append(f"| `{full}` | {_cell(about[0])} | {about[1]} | {_cell(about[2])} |")
     words = _cell(inspect.getdoc(kind) or "")
     if place or rows:
         yield from ("", f"{'#' * min(level, 5)} {place or 'top'}{of}", "", words)
     if rows:
         yield from ("", "| parameter | type | value | meaning |", "|---|---|---|---|", *rows)
-    for one, full, of, fitting in below:
-        yield from _section(one, full, of, fitting, level + (1 if place else 0))
+    for one, full, of, fitting, tag in below:
+        yield from _section(one, full, of, fitting, level + (1 if place else 0), tag)
 
 
 def _is_of(value: Any, kind: type[Section], tag: str) -> bool:

@@ -17,7 +17,7 @@ from prefect.states import Completed, State  # noqa: E402
 from flows import summary  # noqa: E402
 from flows.here import run_here  # noqa: E402
 from flows.names import named  # noqa: E402
-from flows.promotion import judge, promote, register  # noqa: E402
+from flows.promotion import through_the_gate  # noqa: E402
 from flows.retrain import push  # noqa: E402
 from flows.stages import run_in_order, run_stage, stage_order  # noqa: E402
 from recgan.core.alone import alone  # noqa: E402
@@ -76,10 +76,7 @@ def images(root: Path = Path()) -> State[Promotion]:
 
         done = run_in_order(stage_order(root, STAGES), run)
         picture_taste(root, params, wait_for=done)
-        domain = Generators(root, params)
-        registered = register(domain, wait_for=done)
-        judgement = judge(domain, registered.version, wait_for=[registered])
-        promotion = promote(domain, registered.version, judgement)
+        promotion = through_the_gate(Generators(root, params), done)
         push(root, wait_for=[promotion])
         publish(root, params, promotion)
     return Completed(

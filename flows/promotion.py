@@ -1,5 +1,7 @@
 """The tasks that take any domain's training to its champion: register, judge, promote."""
 
+from collections.abc import Iterable
+
 from prefect import task
 from prefect.runtime import flow_run
 
@@ -28,3 +30,15 @@ def judge(domain: Domain, version: str) -> promotion.Judgement:
 def promote(domain: Domain, version: str, judgement: promotion.Judgement) -> promotion.Promotion:
     """Move the aliases as the gate decided."""
     return promotion.promote(domain, version, judgement)
+
+
+def through_the_gate(domain: Domain, after: Iterable[object]) -> promotion.Promotion:
+    """Register a training, let the gate judge it, and promote it if it passes.
+
+    Args:
+        domain: with the training.
+        after: states and results of what came before, for Prefect's graph.
+    """
+    registered = register(domain, wait_for=after)
+    judgement = judge(domain, registered.version, wait_for=[registered])
+    return promote(domain, registered.version, judgement)

@@ -1,7 +1,6 @@
 """Retrain: every stage, then register, the gate, promotion, and what people read about it."""
 
 import sys
-from collections.abc import Iterable
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +21,7 @@ from flows import summary, workplace  # noqa: E402
 from flows.here import run_here  # noqa: E402
 from flows.names import named  # noqa: E402
 from flows.outside import OUTSIDE, told_cleanly  # noqa: E402
-from flows.promotion import judge, promote, register  # noqa: E402
+from flows.promotion import through_the_gate  # noqa: E402
 from flows.stages import push_cache, run_in_order, run_stage, stage_order  # noqa: E402
 from recgan.core.alone import alone  # noqa: E402
 from recgan.core.errors import RecganError, Unavailable  # noqa: E402
@@ -119,18 +118,6 @@ def run_stages(place: Path, params: Params, timeout: float) -> list[State[str]]:
         return task(stage, place, params, return_state=True, wait_for=after)
 
     return run_in_order(stage_order(place), run)
-
-
-def through_the_gate(domain: Recommenders, after: Iterable[object]) -> Promotion:
-    """Register a candidate, let the gate judge it, and promote it if it passes.
-
-    Args:
-        domain: with the candidate.
-        after: states and results of what came before, for Prefect's graph.
-    """
-    registered = register(domain, wait_for=after)
-    judgement = judge(domain, registered.version, wait_for=[registered])
-    return promote(domain, registered.version, judgement)
 
 
 def both(refreshed: Promotion | None, challenged: Promotion) -> Promotion:

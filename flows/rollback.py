@@ -19,8 +19,10 @@ from flows.here import run_here  # noqa: E402
 from flows.names import named  # noqa: E402
 from flows.outside import OUTSIDE, told_cleanly  # noqa: E402
 from recgan.daily.recommendations import live_now  # noqa: E402
+from recgan.evaluation.plain_words import Change  # noqa: E402
 from recgan.package.store import Recommenders  # noqa: E402
-from recgan.registry.rollback import Rollback, this_user  # noqa: E402
+from recgan.package.verdict import tell_of_change  # noqa: E402
+from recgan.registry.rollback import Rollback, sentence, this_user  # noqa: E402
 from recgan.registry.rollback import rollback as put_previous_back  # noqa: E402
 from recgan.settings import Params, load_params  # noqa: E402
 
@@ -29,7 +31,9 @@ from recgan.settings import Params, load_params  # noqa: E402
 @told_cleanly
 def put_back(root: Path, params: Params, reason: str, by: str | None) -> Rollback:
     """Make the version with the alias `previous` the champion."""
-    return put_previous_back(Recommenders(root, params), reason, by or f"flow run {flow_run.get_id()}")
+    done = put_previous_back(Recommenders(root, params), reason, by or f"flow run {flow_run.get_id()}")
+    tell_of_change(root, done.name, Change(done.champion, sentence(done)))
+    return done
 
 
 @task(task_run_name="show", cache_policy=NO_CACHE)

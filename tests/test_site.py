@@ -75,6 +75,12 @@ def fields(kind: type[Section]) -> set[str]:
     return names
 
 
+def test_every_parameter_has_a_meaning(generated):
+    rows = re.findall(r"^\| `([\w.…]+)` \|.*\|(.*)\|$", generated["parameters"], re.MULTILINE)
+    assert len(rows) > 400
+    assert [name for name, meaning in rows if not meaning.strip()] == []
+
+
 @pytest.mark.parametrize("whole", [Params, ImagesParams])
 def test_every_parameter_is_in_the_reference(generated, whole):
     told = set(re.findall(r"^\| `(?:[\w.…]+\.)?([\w…]+)` \|", generated["parameters"], re.MULTILINE))

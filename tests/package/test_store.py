@@ -15,11 +15,12 @@ from scipy.sparse import csr_array
 
 from recgan.core.errors import RecganError, Unavailable
 from recgan.evaluation.evaluate import measure
+from recgan.evaluation.plain_words import Change
 from recgan.features.matrices import write_features
 from recgan.package.asking import QUESTIONS, ask
 from recgan.package.gate import FLOOR
 from recgan.package.store import Recommenders, load_champion, retraining
-from recgan.package.verdict import write_verdict
+from recgan.package.verdict import tell_of_change, write_verdict
 from recgan.recommenders.loading import load_recommender
 from recgan.recommenders.protocol import recommend
 from recgan.recommenders.ranking import window_ndcg
@@ -178,6 +179,23 @@ def test_the_gate_from_the_first_champion_to_a_poor_challenger(client, named, tm
     assert (poor / "reports" / "verdict.html").read_text() == shown
     write_verdict(poor, named, replace(promotion, decision=Decision(False, ("✗ Another reason.",))))
     assert "✗ Another reason." in (poor / "reports" / "verdict.html").read_text()
+
+    # What it says is live is no longer so after a promotion by hand or a rollback.
+    page = poor / "reports" / "verdict.html"
+    before = page.read_text()
+    tell_of_change(poor, "another model", Change("3", "Live now: another model."))
+    assert page.read_text() == before
+    tell_of_change(poor, named.register_.name, Change("3", "Live now: version 3, by hand."))
+    assert "Live by hand: cfgan, " in page.read_text()
+    assert "Live now: version 3, by hand. Version 3 is the candidate cfgan" in page.read_text()
+    assert "✗ Another reason." in page.read_text()
+    assert "stays live" not in page.read_text()
+    write_verdict(poor, named, replace(promotion, promoted=True, champion="3", previous="2"))
+    tell_of_change(poor, named.register_.name, Change("2", "Live now: version 2 again."))
+    assert "No longer live: cfgan, " in page.read_text()
+    page.unlink()
+    tell_of_change(poor, named.register_.name, Change("2", "Live now: version 2."))
+    assert not page.exists()  # an evaluation since then has removed it
 
     # The same data and champion: the decision stands without asking anyone; another gate asks anew.
     again = judge(Recommenders(poor, named), third.version)

@@ -14,9 +14,11 @@ class NetworkParams(Section):
     hidden: Annotated[tuple[Count, ...], Field(min_length=1)]
     """Width of each hidden layer."""
     learning_rate: Positive
+    """Step of the optimiser."""
     l2: NonNegative
     """Coefficient of half the squared norm of all weights in the loss."""
     batch_size: Count
+    """Rows in a batch."""
     steps: Count
     """Passes over the rows in one epoch."""
 
@@ -71,6 +73,7 @@ class TrainerParams(Section):
     """Where and how a training runs: what Lightning's Trainer is given."""
 
     accelerator: Literal["auto", "cpu", "gpu"]
+    """auto takes a GPU where there is one."""
     devices: Count | Literal["auto"]
     """Devices of each machine."""
     num_nodes: Count

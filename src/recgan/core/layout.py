@@ -42,6 +42,8 @@ EVALUATION_TEXT = REPORTS / "evaluation.md"
 EVALUATION_PAGE = REPORTS / "evaluation.html"
 VERDICT_PAGE = REPORTS / "verdict.html"
 """The evaluation's page with the gate's decision; no output of a stage."""
+VERDICT = Path(".recgan/verdict.json")
+"""What that page was drawn of, for drawing it anew."""
 MONITOR_REPORT = REPORTS / "monitor.json"
 MONITOR_TEXT = REPORTS / "monitor.md"
 

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from recgan.data.events import EVENTS, Tables
-from recgan.data.settings import EVENT_KINDS, Reason, ValidateParams, ValueRange
+from recgan.data.settings import EVENT_KINDS, PICTURE, PICTURE_LENGTH, Reason, ValidateParams, ValueRange
 
 REASONS: tuple[Reason, ...] = get_args(Reason)
 """In the order in which a row's reason is chosen, behind the expected ones."""
@@ -160,11 +160,6 @@ def with_sound_prices(items: pa.Table, params: ValidateParams) -> tuple[pa.Table
     return items.set_column(index, items.schema.field(index), cleaned), cleaned.null_count - price.null_count
 
 
-_PICTURE = r"^(https://|data:image/(avif|gif|jpeg|png|svg\+xml|webp)[;,])\S"
-_PICTURE_LENGTH = 8192
-"""Characters of an address: it is kept with each item, wherever items go."""
-
-
 def with_sound_pictures(items: pa.Table) -> tuple[pa.Table, int]:
     """Return the items with null for an image_url that no page may show, and how many that were.
 
@@ -172,7 +167,7 @@ def with_sound_pictures(items: pa.Table) -> tuple[pa.Table, int]:
     """
     url = pc.utf8_trim_whitespace(items["image_url"])
     sound = pc.and_(
-        pc.match_substring_regex(url, _PICTURE), pc.less_equal(pc.utf8_length(url), _PICTURE_LENGTH)
+        pc.match_substring_regex(url, PICTURE), pc.less_equal(pc.utf8_length(url), PICTURE_LENGTH)
     )
     index = items.schema.get_field_index("image_url")
     cleaned = pc.if_else(sound, url, pa.scalar(None, pa.string()))

@@ -11,6 +11,12 @@ EventKind = Literal["view", "cart", "purchase", "rating"]
 EVENT_KINDS: tuple[EventKind, ...] = get_args(EventKind)
 
 
+PICTURE = r"^(https://|data:image/(avif|gif|jpeg|png|svg\+xml|webp)[;,])\S"
+"""How the address of a picture begins that a page may show."""
+PICTURE_LENGTH = 8192
+"""Characters of it at most: it is kept with each item, wherever items go."""
+
+
 # --- validate -------------------------------------------------------------------------------------------
 
 Reason = Literal[
@@ -34,7 +40,9 @@ class ValueRange(Section):
     """Closed range of `value` for one kind of event."""
 
     low: float
+    """The least value that is no fault."""
     high: float
+    """The largest value that is no fault."""
 
 
 class ValidateParams(Section):
@@ -43,6 +51,7 @@ class ValidateParams(Section):
     period_start: Instant | None
     """The declared period of the log; null leaves that side open."""
     period_end: Instant | None
+    """Its other end."""
     values: dict[EventKind, ValueRange]
     """Range of `value` by event kind; a kind not named here is not checked."""
     price: ValueRange | None
@@ -58,6 +67,7 @@ class ValidateParams(Section):
     max_quarantined_share: Share
     """The largest share of faulty rows among those that are judged, which leaves out the expected ones."""
     min_events: Count
+    """Fewer kept events stop the pipeline, as of an export that was cut off."""
     max_age_days: Positive | None
     """Freshness: how old the newest event may be, in days before now; null for a historical log."""
     max_user_share: Share

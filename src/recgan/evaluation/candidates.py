@@ -9,7 +9,7 @@ from typing import Any
 from recgan.core import layout
 from recgan.core.errors import RecganError
 from recgan.core.files import read_json
-from recgan.recommenders.catalogue import CLASSICAL, TRAINED
+from recgan.recommenders.catalogue import CLASSICAL, settings_of
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Candidate:
     @property
     def adversarial(self) -> bool:
         """Whether an adversary takes part in its training."""
-        return self.kind in TRAINED and self.kind not in ("sequence", "averaged")
+        return settings_of(self.kind).has_adversary
 
     @property
     def classical(self) -> bool:

@@ -24,6 +24,16 @@ class Champion:
 
 
 @dataclass(frozen=True)
+class Change:
+    """A rollback or a promotion by hand since the gate decided."""
+
+    live: str
+    """The version that is live by it."""
+    words: str
+    """Who made it so, when and why."""
+
+
+@dataclass(frozen=True)
 class Verdict:
     """What is known only after the stage: the gate's decision, and where the version comes from."""
 
@@ -43,10 +53,15 @@ class Verdict:
     champion: Champion | None = None
     """What it was compared with; None without a champion, or where the two could not be compared."""
     lineage: Mapping[str, str] = field(default_factory=dict)
+    change: Change | None = None
 
     @property
     def state(self) -> str:
         """What became of it."""
+        if self.change is not None and self.change.live == self.version:
+            return "Live by hand"
+        if self.change is not None and self.live == self.version:
+            return "No longer live"
         if self.promoted:
             return "Promoted"
         return "Live already" if self.live == self.version else "Not promoted"
@@ -54,6 +69,8 @@ class Verdict:
     @property
     def outcome(self) -> str:
         """What is live now, in a sentence."""
+        if self.change is not None:
+            return self.change.words
         version = f"{self.model} version {self.version}"
         if self.promoted:
             return f"{version} is live now{_in_place_of(self.previous)}."

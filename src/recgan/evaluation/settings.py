@@ -15,11 +15,15 @@ class EvaluateParams(Section):
     """Offline evaluation on the test window."""
 
     k: tuple[Count, ...]
+    """Lengths of lists that are measured."""
     primary_k: Count
     """The k at which validation chooses, the table shows and the gate compares."""
     bootstrap_samples: Annotated[int, Field(ge=100)]
+    """Draws of users with replacement, from which intervals and p come."""
     confidence: Annotated[float, Field(gt=0, lt=1)]
+    """Level of the intervals."""
     seed: Seed
+    """Of the bootstrap."""
     head_share: Annotated[float, Field(gt=0, lt=1)]
     """The most popular share of the items is the head, the rest the tail."""
     new_item_days: Positive

@@ -1,15 +1,16 @@
 """The lists of one candidate as the page shows them: products by title, and what was taken of a list."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from recgan.core.redact import shown
+from recgan.data.settings import PICTURE, PICTURE_LENGTH
 from recgan.evaluation.lists import MISSED
 
 _TITLE = 90
 """Characters of a title that are shown."""
-_PICTURES = ("https://", "data:image/")
 
 
 @dataclass(frozen=True)
@@ -103,4 +104,4 @@ def _shopper(one: Mapping[str, Any], name: str, product: Any) -> Shopper:
 def _picture(address: Any) -> str | None:
     """Return a picture's address where a page may show it, as the stage `validate` has it."""
     text = str(address or "")
-    return text if text.startswith(_PICTURES) else None
+    return text if re.match(PICTURE, text) and len(text) <= PICTURE_LENGTH else None

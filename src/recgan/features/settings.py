@@ -16,7 +16,9 @@ class TimeSplit(Section):
 
     kind: Literal["time"]
     validation_days: Positive
+    """Length of the validation window, just before the test window."""
     test_days: Positive
+    """Length of the test window, which ends with the log."""
 
     def windows_in(self, days: float) -> int:
         """Return how many test windows, one before the other, a log of so many days holds.
@@ -31,8 +33,11 @@ class RandomSplit(Section):
 
     kind: Literal["random"]
     validation_share: Annotated[float, Field(ge=0, lt=1)]
+    """Share of the interactions for validation; 0 for none at all."""
     test_share: Annotated[float, Field(gt=0, lt=1)]
+    """Share of the interactions for test."""
     seed: Seed
+    """Of the draw, which is a hash: an interaction stays where it is when others come."""
 
     @model_validator(mode="after")
     def _something_is_left_for_train(self) -> "RandomSplit":
@@ -57,6 +62,7 @@ class PublishedSplit(Section):
     validation_share: Annotated[float, Field(ge=0, lt=1)]
     """0 for no validation at all: nothing can then be chosen, and early stopping must be off."""
     seed: Seed
+    """Of the draw of validation."""
 
 
 Split = Annotated[TimeSplit | RandomSplit | LeaveLastOutSplit | PublishedSplit, Field(discriminator="kind")]

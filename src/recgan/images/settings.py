@@ -35,18 +35,24 @@ class IngestImagesParams(Section):
     test_share: Annotated[float, Field(gt=0, lt=1)]
     """Share of each class held out for the test where the source has no test images of its own (digits)."""
     seed: Seed
+    """Of what is kept by `limit` and held out by `test_share`."""
 
 
 class ClassifyParams(Section):
     """The small classifier in whose features everything generated is measured."""
 
     seed: Seed
+    """Of the first weights and of everything that training draws."""
     channels: tuple[Count, Count]
+    """Of its two convolutions."""
     features: Count
     """Width of the layer before the last: the space of the Fréchet distance, precision and recall."""
     learning_rate: Positive
+    """Step of the optimiser."""
     batch_size: Count
+    """Images in a batch."""
     epochs: Count
+    """Passes over the training images."""
 
 
 class PlayerParams(AdamParams):
@@ -55,23 +61,28 @@ class PlayerParams(AdamParams):
     hidden: tuple[Count, ...]
     """Dense: width of each hidden layer. DCGAN: channels (generator 3, discriminator 2 of them)."""
     learning_rate: Positive
+    """Step of the optimiser."""
 
 
 class DiscriminatorParams(PlayerParams):
     """The discriminator."""
 
     dropout: Annotated[float, Field(ge=0, lt=1)]
+    """Share of its activations that a training step does not see."""
 
 
 class TrainImagesParams(TrainSection):
     """The adversarial training."""
 
     network: Literal["dense", "dcgan"]
+    """dense: layers of all pixels; dcgan: convolutions (Radford et al. 2016)."""
     conditional: bool
     """True conditions both players on the class."""
     seed: Seed
+    """Of the first weights and of everything that training draws."""
     trainer: TrainerParams
     loss: Literal["non_saturating", "saturating", "least_squares", "wasserstein", "hinge", "relativistic"]
+    """The adversarial loss."""
     label_smoothing: Annotated[float, Field(ge=0, lt=0.5)]
     """How far below 1 the discriminator's target for real images is."""
     noise: Count
@@ -84,6 +95,7 @@ class TrainImagesParams(TrainSection):
     ema: Annotated[float, Field(gt=0, lt=1)] | None
     """Decay per step of the average of the generator's weights, which is then what is looked at and kept."""
     batch_size: Annotated[int, Field(ge=2)]
+    """Images in a batch."""
     epochs: Count
     """One epoch is a generator step for each batch of the training images."""
     evaluate_every: Count
@@ -127,6 +139,7 @@ class EvaluateImagesParams(Section):
     copy_quantile: Annotated[float, Field(gt=0, lt=1)]
     """An image nearer to a training image than all but this share of the test images is called a copy."""
     seed: Seed
+    """Of the noise, and of which real images are taken."""
 
 
 class TasteParams(Section):
@@ -141,6 +154,7 @@ class TasteParams(Section):
     k: Count
     """Recommendations of each."""
     seed: Seed
+    """Of which shoppers are taken, and of the images' noise."""
 
 
 class ImagesGateParams(Section):

@@ -17,12 +17,10 @@ from numpy.typing import NDArray
 from pydantic import Field
 from scipy.sparse import csr_array
 
-from recgan.core.sections import Section
-
 if TYPE_CHECKING:
     from recgan.recommenders.averaged.settings import AveragedParams
     from recgan.recommenders.classical import Classical
-    from recgan.recommenders.settings import ClassicalGrid, TrainingParams
+    from recgan.recommenders.settings import CandidateSection, ClassicalGrid, TrainingParams
     from recgan.recommenders.student.settings import StudentParams
     from recgan.recommenders.trained import Trained
     from recgan.recommenders.two_stage.settings import TwoStageParams
@@ -37,7 +35,7 @@ TRAINED: Mapping[str, str] = {
     "two_stage": "TwoStage",
     "averaged": "Averaged",
 }
-"""What is trained by epochs, adversarially but for the sequence model: name → class."""
+"""What is trained by epochs: name → class. Whether an adversary takes part, its section says."""
 
 CLASSICAL: Mapping[str, str] = {
     "popularity": "Popularity",
@@ -55,11 +53,11 @@ Grid = Mapping[str, Sequence[Any]]
 Fitted = Callable[[Grid, csr_array, int, "NDArray[Any] | None"], "Iterator[tuple[Settings, Classical]]"]
 
 
-def settings_of(name: str) -> type[Section]:
+def settings_of(name: str) -> "type[CandidateSection]":
     """Return the class of a recommender's section of params.yaml."""
     class_name = f"{TRAINED[name]}Params" if name in TRAINED else f"{CLASSICAL[name]}Grid"
     found = getattr(import_module(f"{_FOLDER}.{name}.settings"), class_name)
-    return cast("type[Section]", found)
+    return cast("type[CandidateSection]", found)
 
 
 def trained_class(name: str) -> "type[Trained]":

@@ -57,11 +57,15 @@ class CandidateSection(Section):
     recommender: str
     """Which kind; the candidate's own name is free."""
 
+    has_adversary: ClassVar[bool] = False
+    """Whether an adversary takes part in its training."""
+
 
 class TrainingParams(CandidateSection, TrainSection):
     """What the training of every GAN recommender has."""
 
     seed: Seed
+    """Of the first weights and of everything that training draws."""
     trainer: TrainerParams
     epochs: Count
     """The most epochs; CFGAN's is `steps` passes of each network (the original counts generator passes)."""
@@ -72,6 +76,7 @@ class TrainingParams(CandidateSection, TrainSection):
     refit: bool
     """True trains anew on train + validation for the number of epochs that validation chose."""
 
+    has_adversary: ClassVar[bool] = True
     shares_rows: ClassVar[bool] = False
     """Whether several devices can train it."""
 

@@ -51,9 +51,11 @@ class ShopSource(Source):
 
     source: Literal["shop"]
     seed: Seed
+    """Of everything that is drawn."""
     events: Annotated[int, Field(ge=1000)]
     """Rows to simulate, the dirty ones included; those of fake accounts come on top."""
     days: Annotated[int, Field(ge=7)]
+    """Length of the simulated log."""
     end: Instant
     """The instant (UTC) at which the simulated log ends."""
     fakes: Fakes

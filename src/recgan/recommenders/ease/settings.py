@@ -16,7 +16,9 @@ class EASEGrid(ClassicalGrid):
 
     recommender: Literal["ease"]
     l2: tuple[Positive, ...]
+    """Ridge λ: the larger, the smaller the weights between items."""
     half_life_days: HalfLives
+    """Days after which an event of a history counts half when it is scored; null weighs none."""
 
     def needs(self, n_items: int) -> Iterator[Need]:
         """Yield what the dense matrices take."""

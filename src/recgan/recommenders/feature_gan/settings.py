@@ -54,6 +54,7 @@ class FeatureGANParams(TrainingParams):
     noise: Count
     """Dimensions of z."""
     loss: Literal["non_saturating", "saturating", "least_squares", "wasserstein", "hinge", "relativistic"]
+    """The adversarial loss."""
     adversarial: NonNegative
     """Coefficient of the adversarial loss of the vectors drawn with noise."""
     mode_seeking: NonNegative

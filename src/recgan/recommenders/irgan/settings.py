@@ -14,6 +14,7 @@ class PretrainingParams(Section):
     epochs: Annotated[int, Field(ge=0)]
     """The first of `epochs`, so as many or more leave no adversarial ones; patience counts them too."""
     learning_rate: Positive
+    """Step of the optimiser."""
     l2: NonNegative
     """Coefficient of half the squared norm of all the generator's weights in the loss."""
 
@@ -22,7 +23,9 @@ class FactorsParams(Section):
     """One of IRGAN's players: factors of users and items, and its Adam."""
 
     factors: Count
+    """Dimensions of a user and of an item."""
     learning_rate: Positive
+    """Step of the optimiser."""
     l2: NonNegative
     """Coefficient of half the squared norm of all weights in the loss."""
     batch_size: Count

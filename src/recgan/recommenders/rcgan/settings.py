@@ -21,9 +21,11 @@ class ViewParams(Section):
     dropout: Annotated[float, Field(ge=0, lt=1)]
     """Share of the condition's entries that a training step does not see."""
     learning_rate: Positive
+    """Step of the optimiser."""
     weight_decay: NonNegative
     """Decoupled: each step takes learning_rate · weight_decay off every weight."""
     batch_size: Count
+    """Rows in a batch: users of the generator, items of the critic."""
 
 
 class RCGANParams(TrainingParams):

@@ -13,9 +13,13 @@ class RP3betaGrid(ClassicalGrid):
 
     recommender: Literal["rp3beta"]
     neighbours: tuple[Count, ...]
+    """Most similar items that each item keeps."""
     alpha: tuple[NonNegative, ...]
+    """Power of each step's probability on the walk from item to user to item."""
     beta: tuple[NonNegative, ...]
+    """Power of an item's popularity by which its score is divided."""
     half_life_days: HalfLives
+    """Days after which an event of a history counts half when it is scored; null weighs none."""
 
     def needs(self, n_items: int) -> Iterator[Need]:
         """Yield what the kept neighbours take."""

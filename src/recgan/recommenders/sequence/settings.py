@@ -1,7 +1,7 @@
 """The train section of the sequence model."""
 
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -16,13 +16,17 @@ HEAD = 32
 class SequenceParams(TrainingParams):
     """Causal self-attention over a history in its order, trained to tell the next item."""
 
+    has_adversary: ClassVar[bool] = False
+
     recommender: Literal["sequence"]
     width: Annotated[int, Field(ge=HEAD, multiple_of=HEAD)]
     """Dimensions of an item; a head of attention has 32 of them."""
     layers: Count
+    """Blocks of attention, one on the other."""
     max_length: Annotated[int, Field(ge=2)]
     """Items of a history that are read, the newest."""
     dropout: Annotated[float, Field(ge=0, lt=1)]
+    """Share of the network's activations that a training step does not see."""
     tied: bool
     """True has one table of items for what is read and what is foretold, false one for each."""
     temperature: Positive

@@ -19,10 +19,12 @@ class SparseEASEGrid(ClassicalGrid):
 
     recommender: Literal["sparse_ease"]
     l2: tuple[Positive, ...]
+    """Ridge λ: the larger, the smaller the weights between items."""
     density: tuple[Annotated[float, Field(gt=0, le=1)], ...]
     """Share of all pairs of items that get a weight: of 40,000 items .0025 keeps 100 weights for each. Time
     grows with its square, and from some hundred weights on with its cube. 1 is EASE, which is faster."""
     half_life_days: HalfLives
+    """Days after which an event of a history counts half when it is scored; null weighs none."""
 
     def needs(self, n_items: int) -> Iterator[Need]:
         """Yield what the kept weights take, and the systems that are solved for them."""

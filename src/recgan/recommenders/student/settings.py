@@ -1,7 +1,7 @@
 """The train section of the student."""
 
 from collections.abc import Iterator
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -19,6 +19,8 @@ SCORE = 4
 
 class StudentParams(CandidateSection):
     """The student: a linear recommender in closed form, on real rows and on those that RC-GANs generate."""
+
+    has_adversary: ClassVar[bool] = True
 
     recommender: Literal["student"]
     teacher: RCGANParams

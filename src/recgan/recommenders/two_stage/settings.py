@@ -1,7 +1,7 @@
 """The section of a candidate in two stages."""
 
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
 
@@ -20,6 +20,8 @@ def _grid(section: CandidateSection) -> CandidateSection:
 
 class TwoStageParams(CandidateSection):
     """A generator proposes its best items, and a discriminator trained on such proposals ranks them."""
+
+    has_adversary: ClassVar[bool] = True
 
     recommender: Literal["two_stage"]
     seed: Seed
