@@ -2,6 +2,7 @@
 
 import sys
 from contextlib import nullcontext
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from recgan.core.alone import alone  # noqa: E402
 from recgan.images import taste  # noqa: E402
 from recgan.images.evaluate import REPORT  # noqa: E402
 from recgan.images.package.store import Generators  # noqa: E402
+from recgan.images.page import PAGE, write_page  # noqa: E402
 from recgan.images.settings import ImagesParams, load_images_params  # noqa: E402
 from recgan.registry.live import followed  # noqa: E402
 from recgan.registry.promotion import Promotion  # noqa: E402
@@ -51,12 +53,13 @@ def picture_taste(root: Path, params: ImagesParams) -> State[str]:
 
 @task(task_run_name="publish", cache_policy=NO_CACHE)
 def publish(root: Path, params: ImagesParams, promotion: Promotion) -> None:
-    """Show the measures and the decision as artifacts."""
+    """Show the measures and the decision: as artifacts, and as a page with the images of each class."""
     report = (root / REPORT).read_text(encoding="utf-8")
     create_markdown_artifact(report, key="images", description="The generated images, measured")
     create_markdown_artifact(
         summary.decision(params, promotion), key="images-gate", description="The gate's decision"
     )
+    write_page(root, params, promotion, datetime.now(UTC).date())
 
 
 @flow(name="images", flow_run_name=named("images", load_images_params))
@@ -104,6 +107,7 @@ def closing(root: Path, params: ImagesParams, promotion: Promotion) -> str:
         *(f"  {reason}" for reason in promotion.decision.reasons),
         "",
         "Where to look:",
+        f"  {PAGE}  each class, real images beside drawn ones, and the decision",
         "  images/reports/samples/     a grid of samples for each look in training",
         "  images/reports/nearest.png  the most copied-looking images above their nearest training image",
         *([f"  {taste.PAGE}   a shopper's taste, pictured"] if (root / taste.PAGE).exists() else []),

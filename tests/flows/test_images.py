@@ -52,6 +52,7 @@ def test_from_digits_to_a_decision_and_again_without_work(project):
     shown = artifacts(state)
     assert "| class Gaussians |" in shown["images"]
     assert "tiny-digits version 1 was not promoted" in shown["images-gate"]
+    assert "Not promoted: tiny-digits version 1" in Path("images/reports/images.html").read_text()
     client = MlflowClient("sqlite:///mlflow.db")
     assert str(current(client, "tiny-digits", "challenger").version) == "1"
     metrics = {path.name: path.read_bytes() for path in Path("images/metrics").iterdir()}

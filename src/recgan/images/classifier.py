@@ -33,6 +33,8 @@ class Seen:
     """(images, features)."""
     classes: NDArray[np.int64]
     """(images,) the likeliest class of each."""
+    certainty: NDArray[np.float64]
+    """(images,) the probability that it gives to that class."""
 
 
 class Network(nn.Module):
@@ -102,13 +104,22 @@ class Classifier:
                 f"the classifier sees images of {self.side} x {self.side}, not {pixels.shape[1]} x "
                 f"{pixels.shape[2]}; give register.name in images/params.yaml a name for each source"
             )
-        features, classes = [], []
+        features, classes, certainty = [], [], []
         with torch.no_grad():
             for block in torch.split(torch.as_tensor(pixels), _BLOCK):
                 described: Tensor = self.network.body(_unit(block.numpy()))
                 features.append(described)
-                classes.append(self.network.output(described).argmax(dim=1))
-        return Seen(torch.cat(features).double().numpy(), torch.cat(classes).numpy())
+                likeliest = self.network.output(described).softmax(dim=1).max(dim=1)
+                classes.append(likeliest.indices)
+                certainty.append(likeliest.values)
+        if not features:
+            none = np.zeros(0)
+            return Seen(np.zeros((0, self.settings.features)), none.astype(np.int64), none)
+        return Seen(
+            torch.cat(features).double().numpy(),
+            torch.cat(classes).numpy(),
+            torch.cat(certainty).double().numpy(),
+        )
 
     def save(self, folder: Path) -> None:
         """Write weights.safetensors and classifier.json into an existing folder; no pickle."""
