@@ -31,7 +31,14 @@ def kept_tables(n_events: int, days: int) -> Tables:
     end = datetime(2026, 1, 1, tzinfo=UTC)
     fakes = Fakes(share=0, styles=("push",), labelled=0)
     source = ShopSource(
-        source="shop", path=Path("raw"), seed=7, events=n_events, days=days, end=end, fakes=fakes
+        source="shop",
+        path=Path("raw"),
+        seed=7,
+        events=n_events,
+        days=days,
+        end=end,
+        pictures=None,
+        fakes=fakes,
     )
     tables = simulate_shop(source)
     events = tables.events.filter(pc.is_valid(tables.events["user_id"]))

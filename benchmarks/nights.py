@@ -60,6 +60,7 @@ def write_days(folder: Path, events: int, days: int) -> list[Path]:
         events=events,
         days=days,
         end=datetime(2026, 1, 1, tzinfo=UTC),
+        pictures=None,
         fakes=Fakes(share=0, styles=("push",), labelled=0),
     )
     tables = simulate_shop(shop)

@@ -172,7 +172,8 @@ def test_items_and_users_have_files_of_their_own(tmp_path):
 
 def test_a_shop_written_as_csv_comes_back_as_it_was(tmp_path):
     fakes = {"share": 0.03, "styles": ["push"], "labelled": 0.5}
-    shop = ShopSource(source="shop", path=tmp_path, seed=1, events=2000, days=60, end=NOON, fakes=fakes)
+    settings = {"source": "shop", "path": tmp_path, "seed": 1, "events": 2000, "days": 60, "end": NOON}
+    shop = ShopSource(**settings, pictures=None, fakes=fakes)
     tables = simulate_shop(shop)
     for name in ("events", "items", "users"):
         table = getattr(tables, name)

@@ -1,3 +1,9 @@
+import base64
+import gzip
+import hashlib
+import io
+import struct
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import unquote
@@ -8,10 +14,13 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
+from PIL import Image
 
+from recgan.core.errors import RecganError
+from recgan.data import idx
 from recgan.data.events import EVENTS, ITEMS, USERS
 from recgan.data.quarantine import with_sound_pictures
-from recgan.data.sources.shop import ShopSource, simulate_shop, simulate_with_hidden
+from recgan.data.sources.shop import ShopSource, check_files, simulate_shop, simulate_with_hidden
 from recgan.data.sources.shop_names import KINDS, brand_names, model_names
 from recgan.data.sources.shop_pictures import GLYPHS, picture
 from recgan.data.sources.shop_world import CATEGORIES, REFILL_DAYS, make_catalogue, with_shop_endings
@@ -25,7 +34,7 @@ FAKES = {"share": 0.03, "styles": ["push", "segment", "farm", "drip"], "labelled
 
 def source(**changes):
     settings = {"source": "shop", "path": Path("raw"), "seed": 7, "events": 60_000, "days": 180, "end": END}
-    return ShopSource(**(settings | {"fakes": FAKES | {"share": 0}} | changes))
+    return ShopSource(**(settings | {"pictures": None} | {"fakes": FAKES | {"share": 0}} | changes))
 
 
 @pytest.fixture(scope="module")
@@ -115,6 +124,50 @@ def test_each_category_has_names_and_a_picture_of_its_own():
     assert len(set(kinds)) == len(kinds)
     for names in (brand_names(1200, seed=1), model_names(40_000, seed=1)):
         assert len(set(names)) == len(names)
+
+
+@pytest.fixture
+def fashion(tmp_path, monkeypatch):
+    """Fashion-MNIST's training files, made up: an image of class c has the value 10 c, and its number."""
+    labels = np.repeat(np.arange(10, dtype=np.uint8), 200)
+    pixels = np.repeat(10 * labels, 28 * 28).reshape(-1, 28, 28)
+    pixels[:, 0, 0] = np.arange(len(labels)) % 200
+    address = idx._ADDRESSES["fashion-mnist"]
+    files = dict(address.files)
+    for kind, array in (("images", pixels), ("labels", labels)):
+        content = struct.pack(f">BBBB{array.ndim}I", 0, 0, 8, array.ndim, *array.shape) + array.tobytes()
+        file = files[f"train {kind}"]
+        (tmp_path / file.name).write_bytes(gzip.compress(content))
+        md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
+        files[f"train {kind}"] = replace(file, md5=md5)
+    monkeypatch.setitem(idx._ADDRESSES, "fashion-mnist", replace(address, files=files))
+    return tmp_path
+
+
+def test_fashion_mnist_pictures_what_it_has(fashion):
+    drawn, taken = (simulate_shop(source(events=20_000, pictures=at)) for at in (None, fashion))
+    assert taken.events.equals(drawn.events)
+    before, items = (tables.items.to_pandas() for tables in (drawn, taken))
+    clothes = items["category"].isin(["shoes", "bags", "shirts", "dresses", "trousers", "jackets"])
+    photos = items["image_url"].str.startswith("data:image/png;base64,")
+    assert (photos == clothes | items["title"].str.contains("pacer shoes|running vest|singlet")).all()
+    assert items["image_url"][~photos].equals(before["image_url"][~photos])
+    assert with_sound_pictures(taken.items) == (taken.items, 0)
+    assert items["image_url"][photos].is_unique
+    for title, label in (("ankle boots", 9), ("loafers", 7), ("tote", 8), ("wrap dress", 3), ("polo", 0)):
+        for address in items["image_url"][items["title"].str.endswith(title)]:
+            with Image.open(io.BytesIO(base64.b64decode(address.split(",")[1]))) as image:
+                assert image.getpixel((5, 5)) == 255 - 10 * label
+    assert simulate_shop(source(events=20_000, pictures=fashion)).items.equals(taken.items)
+
+
+def test_missing_files_of_pictures_are_known_before_anything_is_simulated(fashion):
+    settings = source(pictures=fashion)
+    check_files(settings, Path())
+    next(fashion.glob("*labels*")).unlink()
+    for look in (lambda: check_files(settings, Path()), lambda: simulate_shop(settings)):
+        with pytest.raises(RecganError, match=r"no train-labels.*give ingest.pictures the folder"):
+            look()
 
 
 def test_a_picture_is_svg_in_its_own_address(tables):

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from recgan.core.errors import RecganError
-from recgan.images import sources
+from recgan.data import idx as data_idx
+from recgan.data.idx import read_idx
 from recgan.images.labelled import read_images, write_images
 from recgan.images.settings import IngestImagesParams
-from recgan.images.sources import read_idx, read_source, stratified
+from recgan.images.sources import read_source, stratified
 from tests.images.data import CONTENT, source
 
 
@@ -35,7 +36,7 @@ def made_up(n, seed):
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """Four idx files, two of them gzipped, whose md5 stand in place of MNIST's."""
-    address = sources._ADDRESSES["mnist"]
+    address = data_idx._ADDRESSES["mnist"]
     files = dict(address.files)
     for number, part in enumerate(("train", "test")):
         pixels, labels = made_up((200, 40)[number], number)
@@ -47,7 +48,7 @@ def folder(tmp_path, monkeypatch):
                 (tmp_path / name.removesuffix(".gz")).write_bytes(content)
             md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
             files[f"{part} {kind}"] = replace(files[f"{part} {kind}"], md5=md5)
-    monkeypatch.setitem(sources._ADDRESSES, "mnist", replace(address, files=files))
+    monkeypatch.setitem(data_idx._ADDRESSES, "mnist", replace(address, files=files))
     return tmp_path
 
 
@@ -87,20 +88,20 @@ def test_a_limit_keeps_an_even_sample_of_the_classes(folder):
 
 
 def test_another_content_is_refused(folder):
-    name = sources._ADDRESSES["mnist"].files["train labels"].name.removesuffix(".gz")
+    name = data_idx._ADDRESSES["mnist"].files["train labels"].name.removesuffix(".gz")
     (folder / name).write_bytes(idx(np.zeros(200, dtype=np.uint8)))
     with pytest.raises(RecganError, match="is not mnist's train labels: its md5 is not"):
         read_source(settings(source="mnist", path=folder))
 
 
 def test_a_missing_file_is_named_with_the_remedy(folder):
-    (folder / sources._ADDRESSES["mnist"].files["test images"].name).unlink()
+    (folder / data_idx._ADDRESSES["mnist"].files["test images"].name).unlink()
     with pytest.raises(RecganError, match=r"no t10k-images-idx3-ubyte.gz .*set ingest.path"):
         read_source(settings(source="mnist", path=folder))
 
 
 def test_a_damaged_gzip_file_is_named(folder):
-    path = folder / sources._ADDRESSES["mnist"].files["train images"].name
+    path = folder / data_idx._ADDRESSES["mnist"].files["train images"].name
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(RecganError, match="damaged gzip file"):
         read_source(settings(source="mnist", path=folder))
@@ -108,8 +109,8 @@ def test_a_damaged_gzip_file_is_named(folder):
 
 def test_without_a_network_the_error_says_where_to_put_the_files(tmp_path, monkeypatch):
     monkeypatch.setenv("RECGAN_CACHE", str(tmp_path))
-    address = replace(sources._ADDRESSES["mnist"], base="http://127.0.0.1:9/")
-    monkeypatch.setitem(sources._ADDRESSES, "mnist", address)
+    address = replace(data_idx._ADDRESSES["mnist"], base="http://127.0.0.1:9/")
+    monkeypatch.setitem(data_idx._ADDRESSES, "mnist", address)
     with pytest.raises(RecganError, match=r"cannot download .*set ingest.path in images/params.yaml"):
         read_source(settings(source="mnist", path=None))
 

@@ -1,4 +1,4 @@
-"""What a generator draws, class by class beside real images, under the decision: one page that needs no other.
+"""What a generator draws, class by class beside real images, and the gate's decision, on one page.
 
 The images are drawn one after the other from one seed, and none is picked. Those of a generator without
 classes are put where the classifier sees them.

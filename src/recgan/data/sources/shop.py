@@ -32,6 +32,7 @@ from recgan.data.events import EVENTS, ITEMS, USERS, Tables
 from recgan.data.settings import EVENT_KINDS, Source
 from recgan.data.sources.shop_choice import World
 from recgan.data.sources.shop_fakes import Drawn, Fakes, Planted, draw_fakes, judged
+from recgan.data.sources.shop_fashion import check_fashion
 from recgan.data.sources.shop_names import named
 from recgan.data.sources.shop_pictures import pictured
 from recgan.data.sources.shop_visits import PURCHASE, Generation, Log, concatenate, genuine, take
@@ -58,6 +59,9 @@ class ShopSource(Source):
     """Length of the simulated log."""
     end: Instant
     """The instant (UTC) at which the simulated log ends."""
+    pictures: Path | None
+    """Folder of Fashion-MNIST's four idx files, whose images then show the clothes, shoes and bags; null
+    draws all pictures by code."""
     fakes: Fakes
 
 
@@ -77,6 +81,12 @@ _DUPLICATED = 0.009
 def read(params: ShopSource, folder: Path) -> Tables:
     """Simulate the shop; no folder is read."""
     return simulate_shop(params)
+
+
+def check_files(params: ShopSource, folder: Path) -> None:
+    """Raise a RecganError where a file of the pictures is missing; nothing is read."""
+    if params.pictures is not None:
+        check_fashion(params.pictures)
 
 
 @dataclass(frozen=True)
@@ -215,7 +225,7 @@ def _tables(
             "category": take(pa.array(CATEGORIES), catalogue.category),
             "brand": brands,
             "price": pa.array(catalogue.price),
-            "image_url": pictured(catalogue),
+            "image_url": pictured(catalogue, params.pictures),
         },
         schema=ITEMS,
     ).take(pa.array(np.argsort(catalogue.number)))

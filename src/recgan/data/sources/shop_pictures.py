@@ -5,10 +5,12 @@ apart a little; it comes from the product's number, which says nothing of taste.
 """
 
 from colorsys import hls_to_rgb
+from pathlib import Path
 from urllib.parse import quote
 
 import pyarrow as pa
 
+from recgan.data.sources.shop_fashion import fashion_pictures
 from recgan.data.sources.shop_world import CATEGORIES, Catalogue
 
 _LINE = "fill='none'"
@@ -85,13 +87,22 @@ def picture(category: str, brand: int, number: int) -> str:
     return "data:image/svg+xml," + quote(drawn, safe=" '/:=,.")
 
 
-def pictured(catalogue: Catalogue) -> pa.Array:
-    """Return (items,) addresses of pictures, in the order of the catalogue."""
+def pictured(catalogue: Catalogue, folder: Path | None) -> pa.Array:
+    """Return (items,) addresses of pictures, in the order of the catalogue.
+
+    Args:
+        catalogue: of the shop.
+        folder: of Fashion-MNIST's idx files, whose images come in place of drawings where they fit; None
+            draws all.
+    """
+    taken = {} if folder is None else fashion_pictures(catalogue, folder)
     columns = (catalogue.category, catalogue.brand, catalogue.number)
     return pa.array(
         [
-            picture(CATEGORIES[category], brand, number)
-            for category, brand, number in zip(*(column.tolist() for column in columns), strict=True)
+            taken.get(place) or picture(CATEGORIES[category], brand, number)
+            for place, (category, brand, number) in enumerate(
+                zip(*(column.tolist() for column in columns), strict=True)
+            )
         ],
         pa.string(),
     )
