@@ -39,6 +39,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from recgan.core import layout
+from recgan.data.screened import read_quarantined
 from recgan.evaluation.significance import compare
 from recgan.features.build import features_of
 from recgan.newcomers import estimate
@@ -268,9 +269,10 @@ def main() -> None:
     torch.set_num_threads(1)
     params = load_params(arguments.root / layout.PARAMS)
     section, kept = params.candidates[arguments.candidate], arguments.root / layout.KEPT
-    whole = features_of(kept, params.features)
+    left_out = read_quarantined(arguments.root / layout.SCREENED)
+    whole = features_of(kept, left_out, params.features)
     test_start = datetime.fromisoformat(whole.summary["cuts"]["test_start"])
-    earlier = features_of(kept, params.features, test_start)
+    earlier = features_of(kept, left_out, params.features, test_start)
     weights = {str(kind): weight for kind, weight in params.features.weights.items()}
     log = read_log(kept, Confidence(weights, True, params.features.min_rating, None))
     ends = (micro(test_start), int(log.times[-1]) + 1)

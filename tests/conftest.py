@@ -7,6 +7,7 @@ import socket
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from recgan.core.environment import configure
@@ -23,6 +24,20 @@ SHOP = ROOT / "examples" / "shop.yaml"
 def example(name: str) -> dict[str, Any]:
     """Return what an example holds together with its bases."""
     return read_with_base(ROOT / "examples" / f"{name}.yaml")
+
+
+def screen_out(root: Path, *accounts: str) -> Path:
+    """Write data/screened of a project, with these accounts left out; return the folder."""
+    from recgan.accounts.tables import ACCOUNTS, GROUPS, Screened, write_screened
+
+    rows = [
+        {"user_id": one, "score": 1.0, "quarantined": True, "suspect": False, "reasons": []}
+        for one in accounts
+    ]
+    folder = root / "data/screened"
+    folder.mkdir(parents=True, exist_ok=True)
+    write_screened(Screened(pa.Table.from_pylist(rows, ACCOUNTS), GROUPS.empty_table()), folder)
+    return folder
 
 
 @pytest.fixture(autouse=True)

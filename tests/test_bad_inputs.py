@@ -20,7 +20,7 @@ from recgan.__main__ import main
 from recgan.use import whole
 from tests.conftest import ROOT
 
-STAGES = ("ingest", "validate", "features")
+STAGES = ("ingest", "validate", "screen", "features")
 
 
 @pytest.fixture(scope="module")

@@ -48,6 +48,14 @@ def validate() -> None:
 
 
 @app.command()
+def screen() -> None:
+    """Find accounts that act together, and leave the surest of them out of what is learned from."""
+    from recgan.stages import screen as stage
+
+    stage()
+
+
+@app.command()
 def features() -> None:
     """Split the kept events in time and build the matrices."""
     from recgan.stages import features as stage

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
+from recgan.accounts.settings import ScreenParams
 from recgan.core.differences import BASE, merged_layers, read_layers
 from recgan.core.errors import RecganError
 from recgan.core.sections import Count, Positive, Section, Share, check_section, load_section
@@ -107,6 +108,7 @@ class Params(Section):
 
     ingest: IngestParams
     validate_: ValidateParams = Field(alias="validate")  # pydantic owns the plain name
+    screen: ScreenParams
     features: FeaturesParams
     candidates: Annotated[dict[CandidateName, CandidateParams], Field(min_length=1)]
     """What is trained each night: name → recommender with its settings. The best on validation challenges the

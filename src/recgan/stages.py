@@ -73,8 +73,37 @@ def validate(root: Path = Path(), now: datetime | None = None) -> None:
     log.info("all critical expectations hold: %s", layout.VALIDATION_PAGE)
 
 
+def screen(root: Path = Path()) -> None:
+    """Find the accounts of data/kept that look fake; say why, and which are left out from here on.
+
+    Writes data/screened (accounts, groups), metrics/screening.json and reports/screening.html. The rows of
+    accounts that are left out stay in data/kept; whatever learns from it reads data/screened as well.
+
+    Raises:
+        RecganError: more accounts would be left out than the section screen allows, or an input is missing;
+            nothing is written then.
+        Unavailable: another run replaced the kept tables meanwhile.
+    """
+    from recgan.accounts.log import read_labels, read_log
+    from recgan.accounts.page import page
+    from recgan.accounts.screen import screen, tell
+    from recgan.accounts.tables import write_screened
+
+    settings = load_params(root / layout.PARAMS).screen
+    with unchanged(root / layout.KEPT):
+        pairs = read_log(root / layout.KEPT)
+        labels = read_labels(root / layout.KEPT, pairs)
+    screening = screen(pairs, labels, settings)
+    with replacing(root / layout.SCREENED) as folder:
+        folder.mkdir()
+        write_screened(screening.tables, folder)
+    write_json(root / layout.SCREENING_METRICS, screening.summary)
+    write_text(root / layout.SCREENING_PAGE, page(screening))
+    tell(screening, pairs, settings)
+
+
 def features(root: Path = Path()) -> None:
-    """Turn data/kept into data/features and metrics/features.json.
+    """Turn data/kept into data/features and metrics/features.json, without accounts that the screen left out.
 
     Raises:
         RecganError: the kept tables are missing, the parameters leave a window or the vocabulary empty, or
@@ -82,6 +111,7 @@ def features(root: Path = Path()) -> None:
         Unavailable: another run replaced the kept tables meanwhile.
     """
     from recgan.data.events import period_of
+    from recgan.data.screened import read_quarantined
     from recgan.features.build import features_of
     from recgan.features.matrices import write_features
 
@@ -89,7 +119,8 @@ def features(root: Path = Path()) -> None:
     settings = params.features
     with unchanged(root / layout.KEPT):
         params.evaluate.check_windows(settings.split, *period_of(root / layout.KEPT / "events.parquet"))
-        built = features_of(root / layout.KEPT, settings)
+        left_out = read_quarantined(root / layout.SCREENED)
+        built = features_of(root / layout.KEPT, left_out, settings)
     with replacing(root / layout.FEATURES) as folder:
         folder.mkdir()
         write_features(built, folder)

@@ -71,7 +71,7 @@ def test_where_the_check_fails_the_same_command_goes_on_until_somebody_edits_the
     def features(folder):
         raise RecganError("no item has 3 users; lower features.min_item_users")
 
-    for stage in ("ingest", "validate"):
+    for stage in ("ingest", "validate", "screen"):
         monkeypatch.setattr(f"recgan.adopt.written.{stage}", lambda folder: None)
     monkeypatch.setattr("recgan.adopt.written.features", features)
     export, mine = project / "orders.csv", project / "mine.yaml"

@@ -30,7 +30,9 @@ from recgan.recommenders.student.settings import StudentParams
 from recgan.settings import load_params
 from recgan.stages import features, replicate, train
 from tests.adversarial.laws import TRAINER
-from tests.conftest import SHOP, example
+from tests.conftest import SHOP, example, screen_out
+
+NOBODY = pa.array([], pa.string())
 
 START = datetime(2025, 1, 1, tzinfo=UTC)
 DAYS = 40
@@ -57,6 +59,7 @@ def project(tmp_path):
     catalogue = pa.Table.from_pylist([{"item_id": f"i{one}"} for one in range(20)], ITEMS)
     write_tables(Tables(table, catalogue, USERS.empty_table()), kept)
     pq.write_table(QUARANTINE.empty_table(), kept / "quarantine.parquet")
+    screen_out(tmp_path)
     content = yaml.safe_load(SHOP.read_text())
     gan = content["candidates"]["rcgan"]
     gan |= {"trainer": TRAINER, "epochs": 2, "evaluate_every": 1, "patience": 2, "critic_shares": [0.5]}
@@ -155,7 +158,7 @@ def test_a_window_is_the_log_as_it_was_and_its_users_are_ranked_as_evaluate_does
     events = pq.read_table(kept / "events.parquet")
     past = pc.less(events["timestamp"], pa.scalar(test_start, events["timestamp"].type))
     pq.write_table(events.filter(past), kept / "events.parquet")
-    window = features_of(kept, load_params(project / "params.yaml").features, test_start)
+    window = features_of(kept, NOBODY, load_params(project / "params.yaml").features, test_start)
     user_ids, ndcg = user_ndcg(Popularity().fit(window.train_validation), window.test, 10, True)
     assert list(found.user_ids) == list(user_ids)
     assert found.ndcg == pytest.approx(ndcg)
@@ -194,9 +197,9 @@ def test_more_windows_than_the_log_has_are_refused_before_anything_is_built(proj
     assert not fitted
     most = int(str(caught.value).split("the log holds ")[1].split()[0])
     today, split = read_features(project / "data/features"), load_params(project / "params.yaml").features
-    assert earlier(project / "data/kept", split, today, most - 1).train.nnz
+    assert earlier(project / "data/kept", NOBODY, split, today, most - 1).train.nnz
     with pytest.raises(RecganError):
-        earlier(project / "data/kept", split, today, most)
+        earlier(project / "data/kept", NOBODY, split, today, most)
 
 
 def test_the_simulated_shops_parameters_say_how_many_windows_it_holds(project):

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from recgan.data.codes import encode
 from recgan.features.draw import draws, pair_hashes
 from recgan.features.settings import PublishedSplit, RandomSplit
 from recgan.features.split import (
@@ -19,7 +20,7 @@ from recgan.features.split import (
     published_windows,
     random_windows,
 )
-from recgan.features.vocabulary import encode, k_core
+from recgan.features.vocabulary import k_core
 
 sizes = st.lists(st.integers(1, 12), min_size=1, max_size=8)
 SPLIT = RandomSplit(kind="random", validation_share=0.1, test_share=0.2, seed=0)

@@ -9,6 +9,7 @@ import threading
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 import yaml
@@ -19,7 +20,7 @@ from recgan.data.events import ITEMS, USERS, Tables, write_tables
 from recgan.data.quarantine import QUARANTINE
 from recgan.features.matrices import content_md5, read_features
 from recgan.stages import features
-from tests.conftest import SHOP
+from tests.conftest import SHOP, screen_out
 
 
 @pytest.fixture
@@ -38,6 +39,7 @@ def project(tmp_path, random_log):
     tables = Tables(random_log(7, events=3000), pa.Table.from_pylist(items, ITEMS), USERS.empty_table())
     write_tables(tables, kept)
     pq.write_table(QUARANTINE.empty_table(), kept / "quarantine.parquet")
+    screen_out(tmp_path)
     return tmp_path
 
 
@@ -93,6 +95,35 @@ def test_missing_or_foreign_events_are_named(project):
         features(root=project)
 
 
+def test_accounts_that_the_screen_left_out_are_as_if_they_had_never_come(project):
+    kept = project / "data/kept"
+    events = pq.read_table(kept / "events.parquet")
+    left_out = ["u1", "u5", "u17"]
+    genuine = events.filter(pc.invert(pc.is_in(events["user_id"], pa.array(left_out))))
+    screen_out(project, *left_out)
+    features(root=project)
+    screened = read_json(project / "metrics/features.json")
+    before = _md5s(project / "data/features")
+    assert screened["log"]["screened_out"] == {"events": len(events) - len(genuine), "accounts": 3}
+    assert screened["log"]["events"] + screened["log"]["events_left_out"] == len(genuine)
+
+    screen_out(project)
+    pq.write_table(genuine, kept / "events.parquet")
+    features(root=project)
+    plain = read_json(project / "metrics/features.json")
+    assert plain["log"]["screened_out"] == {"events": 0, "accounts": 0}
+    after = _md5s(project / "data/features")
+    # What nobody genuine had come to before is no new product, whoever came to it.
+    differ = {name for name in before if before[name] != after[name]}
+    assert differ <= {"summary.json", "manifest.json"} | {name for name in before if name.startswith("cold")}
+
+
+def test_without_a_screen_nothing_is_built(project):
+    shutil.rmtree(project / "data/screened")
+    with pytest.raises(RecganError, match=r"no file .*screened/accounts.parquet.*dvc repro screen"):
+        features(root=project)
+
+
 # --- one version, or none -------------------------------------------------------------------------------
 
 
@@ -102,6 +133,7 @@ def _other(project):
     first = project / "data" / "features"
     kept = project / "other" / "data" / "kept"
     shutil.copytree(project / "data" / "kept", kept)
+    screen_out(kept.parents[1])
     shutil.copy(project / "params.yaml", kept.parents[1])
     events = pq.read_table(kept / "events.parquet")
     pq.write_table(events.slice(0, len(events) - 100), kept / "events.parquet")

@@ -52,8 +52,8 @@ def test_the_order_follows_the_dependencies(project):
 def test_the_order_of_the_project_is_the_path_of_the_data():
     order = list(stage_order(ROOT))
     names = read_yaml(ROOT / "params.yaml")["candidates"]
-    assert order[:3] == ["ingest", "validate", "features"]
-    assert sorted(order[3:-1]) == sorted(["replicate", *(f"train@{name}" for name in names)])
+    assert order[:4] == ["ingest", "validate", "screen", "features"]
+    assert sorted(order[4:-1]) == sorted(["replicate", *(f"train@{name}" for name in names)])
     assert order[-1] == "evaluate"
 
 

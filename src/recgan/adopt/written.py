@@ -10,7 +10,7 @@ from recgan.core import layout
 from recgan.core.errors import RecganError
 from recgan.core.files import read_json, write_text
 from recgan.core.temporary import temporary_folder
-from recgan.stages import features, ingest, validate
+from recgan.stages import features, ingest, screen, validate
 from recgan.use import EXAMPLES, whole
 
 BASE = "own-files.yaml"
@@ -148,7 +148,7 @@ def check(content: str) -> dict[str, Any]:
         written = folder / "example.yaml"
         write_text(written, content)
         (folder / layout.PARAMS).write_bytes(whole(written)[0])
-        for stage in (ingest, validate, features):
+        for stage in (ingest, validate, screen, features):
             stage(folder)
         figures: dict[str, Any] = read_json(folder / layout.FEATURES_METRICS)
         return figures

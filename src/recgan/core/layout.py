@@ -9,6 +9,8 @@ LOCK = Path("dvc.lock")
 
 INGESTED = Path("data/ingested")
 KEPT = Path("data/kept")
+SCREENED = Path("data/screened")
+"""Which accounts of the kept events look fake, why, and which are left out."""
 FEATURES = Path("data/features")
 REPLICATIONS = Path("data/replications")
 """Each user's NDCG of a training on another window or with another seed."""
@@ -25,6 +27,7 @@ CHECKPOINTS = Path("checkpoints")
 
 METRICS = Path("metrics")
 VALIDATION_METRICS = METRICS / "validation.json"
+SCREENING_METRICS = METRICS / "screening.json"
 FEATURES_METRICS = METRICS / "features.json"
 CANDIDATE_METRICS = METRICS / "candidates"
 """A file for each candidate."""
@@ -34,6 +37,7 @@ HEADLINE = METRICS / "headline.json"
 
 REPORTS = Path("reports")
 VALIDATION_PAGE = REPORTS / "validation.html"
+SCREENING_PAGE = REPORTS / "screening.html"
 CURVES = REPORTS / "curves.csv"
 """The challenger's."""
 CANDIDATE_CURVES = REPORTS / "curves"

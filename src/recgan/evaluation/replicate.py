@@ -9,11 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from recgan.core import layout
 from recgan.core.errors import RecganError
 from recgan.core.files import replacing, write_json
+from recgan.data.screened import read_quarantined
 from recgan.evaluation.replications import Replication, read_users
 from recgan.evaluation.settings import EvaluateParams, period_of
 from recgan.features.build import features_of
@@ -58,12 +60,15 @@ def replicate(
         RecganError: the log is too short for so many windows, or an input is missing.
     """
     today = read_features(root / layout.FEATURES)
+    left_out = read_quarantined(root / layout.SCREENED)
     asked.check_windows(params.split, *period_of(today.summary))
     found: list[Replication] = []
     for window in reversed(range(asked.windows)):  # the earliest first, which has the least to learn from
         tasks = list(tasks_of(window, candidates, asked))
         if tasks:
-            features = today if window == 0 else earlier(root / layout.KEPT, params, today, window)
+            features = today
+            if window > 0:
+                features = earlier(root / layout.KEPT, left_out, params, today, window)
             found += [_result(root, task, window, features, asked.primary_k) for task in tasks]
     found.reverse()
     with replacing(root / layout.REPLICATIONS) as folder:
@@ -99,11 +104,12 @@ def end_of(today: Features, params: FeaturesParams, window: int) -> datetime:
     return datetime.fromisoformat(today.summary["log"]["end"]) - timedelta(days=days * window)
 
 
-def earlier(kept: Path, params: FeaturesParams, today: Features, window: int) -> Features:
+def earlier(kept: Path, left_out: pa.Array, params: FeaturesParams, today: Features, window: int) -> Features:
     """Build the features of an earlier window: nothing at its end or later is read.
 
     Args:
         kept: folder of the kept tables.
+        left_out: ids of accounts that are not learned from.
         params: the features section.
         today: the features of today's window.
         window: 1 for the one before.
@@ -112,7 +118,7 @@ def earlier(kept: Path, params: FeaturesParams, today: Features, window: int) ->
         RecganError: the log is too short, or the window or its vocabulary is empty.
     """
     try:
-        return features_of(kept, params, end_of(today, params, window))
+        return features_of(kept, left_out, params, end_of(today, params, window))
     except (RecganError, OverflowError) as error:
         raise RecganError(
             f"test window {window + 1} of evaluate.windows cannot be built: {error}; "

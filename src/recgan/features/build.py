@@ -1,13 +1,14 @@
 """Split the kept events in windows and build the matrices."""
 
 import logging
-from dataclasses import replace
+from dataclasses import astuple, replace
 from datetime import datetime
 from pathlib import Path
 
 import ibis
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from recgan.core import memory
@@ -25,7 +26,7 @@ from recgan.features.cells import (
     times_of,
     widened,
 )
-from recgan.features.clean import Log, counting_events, describe
+from recgan.features.clean import Log, counting_events, describe, without_accounts
 from recgan.features.cold import first_events, new_items
 from recgan.features.confidence import Pairs, code_pairs, pair_events
 from recgan.features.draw import pair_draws
@@ -40,9 +41,11 @@ from recgan.features.split import (
     Cuts,
     check_order,
     check_published,
+    check_windows,
     leave_last_out_windows,
     published_windows,
     random_windows,
+    remedy,
     time_cuts,
 )
 from recgan.features.summary import summary_of
@@ -51,11 +54,14 @@ from recgan.features.vocabulary import k_core
 logger = logging.getLogger(__name__)
 
 
-def features_of(kept: Path, params: FeaturesParams, until: datetime | None = None) -> Features:
+def features_of(
+    kept: Path, left_out: pa.Array, params: FeaturesParams, until: datetime | None = None
+) -> Features:
     """Build the features of the kept tables, as `build_features` does, in DuckDB.
 
     Args:
         kept: folder of events.parquet, quarantine.parquet and items.parquet.
+        left_out: ids of accounts that are not learned from.
         params: the features section.
         until: an aware instant at which the log is taken to end; None takes all of it.
 
@@ -75,7 +81,7 @@ def features_of(kept: Path, params: FeaturesParams, until: datetime | None = Non
             events, quarantined = (
                 connection.read_parquet(kept / f"{name}.parquet") for name in ("events", "quarantine")
             )
-            return build_features(events, items, params, quarantined, until)
+            return build_features(events, items, params, quarantined, until, left_out)
         finally:
             connection.disconnect()
 
@@ -86,6 +92,7 @@ def build_features(
     params: FeaturesParams,
     quarantined: ibis.Table | None = None,
     until: datetime | None = None,
+    left_out: pa.Array | None = None,
 ) -> Features:
     """Build everything that features writes; nothing depends on the order of the events.
 
@@ -98,6 +105,8 @@ def build_features(
         until: an aware instant, at which the log is taken to end. No event at it, after it or without a time
             is read. Windows count back from it. The items table is of today all the same. None takes the
             whole log.
+        left_out: ids of accounts that are not learned from. Nothing of theirs counts in any window, but a
+            product that they came to is no new one afterwards. None is nobody.
 
     Raises:
         RecganError: no event counts, a window or the k-core is empty, or the split lacks what it needs.
@@ -106,15 +115,20 @@ def build_features(
         events = events.filter(events.timestamp < ibis.literal(until))
         if quarantined is not None:
             quarantined = quarantined.filter(quarantined.timestamp < ibis.literal(until))
-    log = describe(events, params)
+    every = events
+    events, screened_out = without_accounts(events, left_out)
+    log = replace(describe(events, params), screened_out=screened_out)
     if until is not None:
         log = replace(log, end=until)
     counted = f"{log.events:,} events count, {log.left_out:,} are left out"
     logger.info("%s (weight 0 or below min_rating)", counted)
+    if screened_out.events:
+        told = (f"{n:,}" for n in astuple(screened_out))
+        logger.info("%s events of %s accounts are left out by the screen", *told)
     cuts = _cuts(events, params, log)
     pairs = code_pairs(pair_events(events, params, log, cuts).to_pyarrow())
     windows = assign_windows(pairs, params.split)
-    _check_windows(windows, params.split, cuts)
+    check_windows(windows, params.split, cuts)
     core = _train_core(pairs, windows, params)
     cells = cells_of(pairs, windows, core, params, cuts)
 
@@ -134,7 +148,7 @@ def build_features(
     test = _hold_out(wide, pairs, TEST, params, log, log.end if cuts is None else cuts.test_start)
     cold_validation, cold_test = None, None
     if cuts is not None:
-        first = first_events(events, quarantined)
+        first = first_events(every, quarantined)
         cold_validation = _cold_start(cells, pairs, VALIDATION, cuts.validation_start, first, items)
         cold_test = _cold_start(wide, pairs, TEST, cuts.test_start, first, items)
     built = Features(
@@ -183,31 +197,6 @@ def _cuts(events: ibis.Table, params: FeaturesParams, log: Log) -> Cuts | None:
     return None
 
 
-def _check_windows(windows: NDArray[np.int8], split: Split, cuts: Cuts | None) -> None:
-    if cuts is not None and not (windows == VALIDATION).any():
-        raise RecganError(
-            f"no event from {cuts.validation_start:%Y-%m-%d %H:%M} to {cuts.test_start:%Y-%m-%d %H:%M}, the "
-            "validation window; lengthen features.split.validation_days"
-        )
-    wanted = {TEST: True, VALIDATION: getattr(split, "validation_share", 1) > 0}
-    for window in (TEST, VALIDATION):
-        if wanted[window] and not (windows == window).any():
-            drawn = split.kind == "random" or (split.kind == "published" and window == VALIDATION)
-            why = "none of the interactions is drawn" if drawn else "no user has an item to spare"
-            raise RecganError(
-                f"the {WINDOWS[window]} window of the {split.kind} split is empty: {why} for it; "
-                f"{_remedy(split, window)}"
-            )
-
-
-def _remedy(split: Split, window: int) -> str:
-    if split.kind == "time":
-        return f"lengthen features.split.{WINDOWS[window]}_days or lower features.min_item_users"
-    if split.kind == "random" or (split.kind == "published" and window == VALIDATION):
-        return f"raise features.split.{WINDOWS[window]}_share or lower features.min_item_users"
-    return "lower features.min_item_users or take another features.split.kind"
-
-
 def _train_core(pairs: Pairs, windows: NDArray[np.int8], params: FeaturesParams) -> NDArray[np.bool_]:
     """Find the pairs of the train window that the k-core keeps."""
     in_train = windows == TRAIN
@@ -235,7 +224,7 @@ def _hold_out(
             f"nothing is held out in the {WINDOWS[window]} window: of its "
             f"{(cells.windows == window).sum():,} interactions {inside.sum():,} are with items of the "
             f"vocabulary, and {(inside & ~asked).sum():,} of these with items the user had seen; "
-            f"{_remedy(params.split, window)}"
+            f"{remedy(params.split, window)}"
         )
     others = (cells.windows == window) & ~cells.known
     others &= params.repeat_purchases | (cells.first_windows == window)

@@ -5,9 +5,18 @@ from datetime import UTC, datetime
 from typing import Any
 
 import ibis
+import pyarrow as pa
 
 from recgan.core.errors import RecganError
 from recgan.features.settings import FeaturesParams
+
+
+@dataclass(frozen=True)
+class ScreenedOut:
+    """What the screen left out of the events."""
+
+    events: int
+    accounts: int
 
 
 @dataclass(frozen=True)
@@ -22,6 +31,7 @@ class Log:
     end: datetime | None
     without_time: int
     """Events without a timestamp."""
+    screened_out: ScreenedOut = ScreenedOut(0, 0)
 
 
 def counting_events(events: ibis.Table, params: FeaturesParams) -> ibis.Table:
@@ -31,6 +41,19 @@ def counting_events(events: ibis.Table, params: FeaturesParams) -> ibis.Table:
     if params.min_rating is not None:
         counts &= (events.event != "rating") | (events.value >= params.min_rating)
     return events.filter(counts)
+
+
+def without_accounts(events: ibis.Table, accounts: pa.Array | None) -> tuple[ibis.Table, ScreenedOut]:
+    """Leave out all events of some accounts, and count them."""
+    if accounts is None or not len(accounts):
+        return events, ScreenedOut(0, 0)
+    theirs = ibis.memtable(pa.table({"user_id": accounts}))
+    found = _first_row(
+        events.semi_join(theirs, "user_id").aggregate(
+            events=ibis._.count(), accounts=ibis._.user_id.nunique()
+        )
+    )
+    return events.anti_join(theirs, "user_id"), ScreenedOut(**found)
 
 
 def describe(events: ibis.Table, params: FeaturesParams) -> Log:

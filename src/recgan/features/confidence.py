@@ -13,10 +13,10 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from recgan.data.codes import encode
 from recgan.features.clean import Log, counting_events
 from recgan.features.settings import FeaturesParams
 from recgan.features.split import WINDOWS, Cuts, event_window
-from recgan.features.vocabulary import encode
 
 FIXED_POINT = 10_000
 """Prices and ratings are summed in whole ten-thousandths."""

@@ -170,3 +170,34 @@ def _windows_by_rank(
     in_test = rank < n_test[users]
     in_validation = ~in_test & (rank < (n_test + n_validation)[users])
     return np.where(in_test, TEST, np.where(in_validation, VALIDATION, TRAIN)).astype(np.int8)
+
+
+def check_windows(windows: NDArray[np.int8], split: Split, cuts: Cuts | None) -> None:
+    """Check that no window that is wanted is empty.
+
+    Raises:
+        RecganError: one is.
+    """
+    if cuts is not None and not (windows == VALIDATION).any():
+        raise RecganError(
+            f"no event from {cuts.validation_start:%Y-%m-%d %H:%M} to {cuts.test_start:%Y-%m-%d %H:%M}, the "
+            "validation window; lengthen features.split.validation_days"
+        )
+    wanted = {TEST: True, VALIDATION: getattr(split, "validation_share", 1) > 0}
+    for window in (TEST, VALIDATION):
+        if wanted[window] and not (windows == window).any():
+            drawn = split.kind == "random" or (split.kind == "published" and window == VALIDATION)
+            why = "none of the interactions is drawn" if drawn else "no user has an item to spare"
+            raise RecganError(
+                f"the {WINDOWS[window]} window of the {split.kind} split is empty: {why} for it; "
+                f"{remedy(split, window)}"
+            )
+
+
+def remedy(split: Split, window: int) -> str:
+    """Say what fills an empty window."""
+    if split.kind == "time":
+        return f"lengthen features.split.{WINDOWS[window]}_days or lower features.min_item_users"
+    if split.kind == "random" or (split.kind == "published" and window == VALIDATION):
+        return f"raise features.split.{WINDOWS[window]}_share or lower features.min_item_users"
+    return "lower features.min_item_users or take another features.split.kind"

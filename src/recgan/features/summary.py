@@ -41,6 +41,7 @@ def summary_of(
         "log": {
             "events": log.events,
             "events_left_out": log.left_out,
+            "screened_out": asdict(log.screened_out),
             "start": None if log.start is None else log.start.isoformat(),
             "end": None if log.end is None else log.end.isoformat(),
         },

@@ -13,6 +13,7 @@ from scipy.sparse import csr_array
 
 from recgan.core.errors import RecganError
 from recgan.core.files import read_whole
+from recgan.data.codes import encode
 from recgan.data.events import EVENTS, ITEMS, check_table, read_table
 from recgan.features.matrices import beside
 from recgan.package.packaged import Confidence
@@ -85,20 +86,10 @@ def _read(folder: Path, confidence: Confidence | None) -> Log:
         )
     times = table["timestamp"].cast(pa.int64()).to_numpy()
     order = np.argsort(times, kind="stable")
-    user_ids, users = _coded(table["user_id"])
-    item_ids, items = _coded(table["item_id"])
+    user_ids, users = encode(table["user_id"])
+    item_ids, items = encode(table["item_id"])
     described: pd.DataFrame = read_table(folder / "items.parquet", ITEMS).to_pandas()
     return Log(user_ids, item_ids, users[order], items[order], times[order], worth[order], described)
-
-
-def _coded(ids: pa.ChunkedArray) -> tuple[NDArray[np.object_], NDArray[np.int32]]:
-    """Return the different ids, sorted, and each row's place among them."""
-    coded = ids.combine_chunks().dictionary_encode()
-    names = coded.dictionary.to_numpy(zero_copy_only=False).astype(object)
-    order = np.argsort(names)
-    place = np.empty(len(order), dtype=np.int32)
-    place[order] = np.arange(len(order), dtype=np.int32)
-    return names[order], place[coded.indices.to_numpy()]
 
 
 def positions_in(log: Log, vocabulary: dict[str, int]) -> NDArray[np.int32]:

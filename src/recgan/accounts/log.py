@@ -1,0 +1,137 @@
+"""The kept events as pairs of account and item: what every detector reads."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import ibis
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from recgan.core import memory
+from recgan.core.temporary import temporary_folder
+from recgan.data.codes import encode
+from recgan.data.events import EVENTS, USERS, check_table, read_table
+from recgan.data.settings import EVENT_KINDS
+
+DAY = 86_400_000_000
+"""Microseconds."""
+_FIXED_POINT = 10_000  # stars are summed in whole ten-thousandths, so that no sum depends on threads
+_HUGE = 1e9
+
+
+@dataclass(frozen=True)
+class Log:
+    """The distinct pairs of account and item, sorted by account and then by item."""
+
+    user_ids: NDArray[np.object_]
+    """Sorted; `user` counts into it."""
+    item_ids: NDArray[np.object_]
+    """Sorted; `item` counts into it."""
+    user: NDArray[np.int32]
+    """(pairs,)"""
+    item: NDArray[np.int32]
+    """(pairs,)"""
+    first: NDArray[np.float64] | None
+    """(pairs,) days from the log's start to the pair's first event; None where an event has no time."""
+    events: NDArray[np.int32]
+    """(pairs,) how many there are of the pair."""
+    kinds: NDArray[np.uint8]
+    """(pairs,) a bit for each kind that is among them, in the order of EVENT_KINDS."""
+    stars: NDArray[np.float32]
+    """(pairs,) mean of the ratings; NaN without one."""
+    start: datetime | None
+    """Of the log (UTC)."""
+    end: float
+    """Days from the log's start to its last event; 0 without times."""
+
+
+def read_log(kept: Path) -> Log:
+    """Read the pairs of the kept events.
+
+    Args:
+        kept: folder of events.parquet.
+
+    Raises:
+        RecganError: the table is missing or has other columns.
+    """
+    check_table(kept / "events.parquet", EVENTS)
+    with temporary_folder() as spill:
+        connection = ibis.duckdb.connect(
+            memory_limit=f"{memory.total() // 2**21}MiB",  # half; what is more spills to disk
+            temp_directory=str(spill),
+            preserve_insertion_order=False,
+        )
+        try:
+            return log_of(connection.read_parquet(kept / "events.parquet"))
+        finally:
+            connection.disconnect()
+
+
+def log_of(events: ibis.Table) -> Log:
+    """Sum up events to pairs, on any backend of Ibis; nothing depends on their order."""
+    rated = (events.event == "rating") & ~events.value.isnan() & events.value.between(-_HUGE, _HUGE)
+    kinds: Any = sum(
+        ((events.event == kind).any().cast("int8") * 2**place for place, kind in enumerate(EVENT_KINDS)),
+        start=ibis.literal(0, "int8"),
+    )
+    pairs = events.group_by("user_id", "item_id").aggregate(
+        first=events.timestamp.min(),
+        last=events.timestamp.max(),
+        undated=events.timestamp.isnull().any(),
+        events=events.count().cast("int32"),
+        kinds=kinds.cast("int8"),
+        stars=(rated.ifelse(events.value, None) * float(_FIXED_POINT)).round().cast("int64").sum(),
+        ratings=events.count(where=rated).cast("int32"),
+    )
+    return _coded(pairs.to_pyarrow())
+
+
+def read_labels(kept: Path, log: Log) -> NDArray[np.int8]:
+    """Return the label of each account of a log: 1 fake, 0 genuine, -1 none.
+
+    Args:
+        kept: folder of users.parquet.
+        log: of the same folder.
+
+    Raises:
+        RecganError: the table is missing or has other columns.
+    """
+    users = read_table(kept / "users.parquet", USERS)
+    place = pc.index_in(pa.array(log.user_ids, pa.string()), value_set=users["user_id"].combine_chunks())
+    fake = users["fake"].combine_chunks().take(place).cast(pa.int8())
+    labels: NDArray[np.int8] = pc.fill_null(fake, pa.scalar(-1, pa.int8())).to_numpy()
+    return labels
+
+
+def _coded(pairs: pa.Table) -> Log:
+    user_ids, users = encode(pairs["user_id"])
+    item_ids, items = encode(pairs["item_id"])
+    order = np.argsort(users.astype(np.int64) * len(item_ids) + items)
+    first, start, end = None, None, 0.0
+    if len(pairs) and not pairs["undated"].to_numpy().any():
+        instants = pairs["first"].to_numpy().astype("datetime64[us]").astype(np.int64)[order]
+        last = pairs["last"].to_numpy().astype("datetime64[us]").astype(np.int64).max()
+        first = (instants - instants.min()) / DAY
+        start = datetime.fromtimestamp(instants.min() / 1e6, UTC)
+        end = float((last - instants.min()) / DAY)
+    ratings = pairs["ratings"].to_numpy()[order]
+    sums = pairs["stars"].to_pandas().fillna(0).to_numpy(np.float64)[order]
+    stars = np.divide(
+        sums / _FIXED_POINT, ratings, out=np.full(len(ratings), np.nan), where=ratings > 0
+    ).astype(np.float32)
+    return Log(
+        user_ids,
+        item_ids,
+        users[order],
+        items[order],
+        first,
+        pairs["events"].to_numpy()[order],
+        pairs["kinds"].to_numpy()[order].astype(np.uint8),
+        stars,
+        start,
+        end,
+    )

@@ -1,0 +1,160 @@
+"""The screen: what the detectors say of each account, put together with what a person said."""
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from recgan.accounts.groups import groups_of
+from recgan.accounts.lockstep import Lockstep, lockstep
+from recgan.accounts.log import Log
+from recgan.accounts.settings import ScreenParams
+from recgan.accounts.tables import ACCOUNTS, DETECTORS, Screened
+from recgan.core.errors import RecganError
+from recgan.core.redact import shown
+
+logger = logging.getLogger(__name__)
+
+_REASONS = 3
+"""Crowds that are told of an account."""
+
+
+@dataclass(frozen=True)
+class Screening:
+    """What is known of all accounts of a log."""
+
+    tables: Screened
+    summary: dict[str, Any]
+    """The figures of metrics/screening.json."""
+
+
+def screen(log: Log, labels: NDArray[np.int8], params: ScreenParams) -> Screening:
+    """Judge every account of a log.
+
+    Without times nobody is left out but by a person's word: no detector is sure enough without them.
+
+    Args:
+        log: the pairs of the kept events.
+        labels: (users,) 1 for a labelled fake, 0 for one labelled genuine, -1 for the others.
+        params: the screen section.
+
+    Raises:
+        RecganError: the detectors would leave out more accounts than the section allows.
+    """
+    n_users = len(log.user_ids)
+    figures: dict[str, NDArray[np.float64]] = {}
+    by_detector = np.zeros(n_users, dtype=bool)
+    found: Lockstep | None = None
+    score = np.zeros(n_users)
+    if params.enabled and log.first is not None and n_users:
+        found = lockstep(log, params.windows_days, params.least_accounts)
+        figures |= {"lock_max": found.lock_max, "lock_mean": found.lock_mean}
+        by_detector |= (found.lock_max > params.min_crowd) & (found.lock_mean > params.min_mean_crowd)
+        score = _margin(found, params)
+    cleared, condemned = (_named(log, getattr(params, verdict)) for verdict in ("cleared", "condemned"))
+    by_detector &= ~cleared
+    groups, group_id = groups_of(log, found, by_detector)
+    _check_share(by_detector & ~condemned, groups, params)
+    quarantined = by_detector | condemned
+    score = np.where(condemned, 1.0, np.where(cleared, 0.0, score))
+    suspect = np.zeros(n_users, dtype=bool)
+    reasons = _reasons(log, found, by_detector)
+    for one in np.flatnonzero(condemned):
+        reasons[one].insert(0, "condemned by a person")
+    order = np.lexsort((np.arange(n_users), -score, ~quarantined))
+    absent = pa.nulls(n_users, pa.float64())
+    accounts = pa.table(
+        {
+            "user_id": pa.array(log.user_ids[order], pa.string()),
+            "score": score[order],
+            **{name: figures[name][order] if name in figures else absent for name in DETECTORS},
+            "quarantined": quarantined[order],
+            "suspect": suspect[order],
+            "reasons": pa.array([reasons[one] for one in order], pa.list_(pa.string())),
+            "group_id": pa.array(group_id[order], pa.int32(), mask=group_id[order] < 0),
+            "verdict": pa.array(
+                np.where(cleared, "cleared", np.where(condemned, "condemned", ""))[order],
+                pa.string(),
+                mask=~(cleared | condemned)[order],
+            ),
+        },
+        schema=ACCOUNTS,
+    )
+    summary = {
+        "accounts": n_users,
+        "times": log.first is not None,
+        "quarantined": int(quarantined.sum()),
+        "quarantined_share": round(float(quarantined.mean()), 6) if n_users else 0.0,
+        "quarantined_by": {"lockstep": int(by_detector.sum()), "condemned": int(condemned.sum())},
+        "quarantined_events": int(log.events[quarantined[log.user]].sum()),
+        "suspects": int(suspect.sum()),
+        "groups": groups.num_rows,
+    }
+    return Screening(Screened(accounts, groups), summary)
+
+
+def _margin(found: Lockstep, params: ScreenParams) -> NDArray[np.float64]:
+    """Return how far accounts are from both limits, in [0, 1): above .5 beyond both."""
+    limits = np.maximum([params.min_crowd, params.min_mean_crowd], 1e-9)
+    margin = np.minimum(found.lock_max / limits[0], found.lock_mean / limits[1])
+    return np.asarray(margin / (1 + margin))
+
+
+def _named(log: Log, ids: tuple[str, ...]) -> NDArray[np.bool_]:
+    return np.isin(log.user_ids, np.array(ids, dtype=object))
+
+
+def tell(screening: Screening, log: Log, params: ScreenParams) -> None:
+    """Log what became of the accounts; warn of ids that a person judged and no event has."""
+    summary = screening.summary
+    logger.info(
+        "%s of %s accounts are left out of what is learned from, %s more are suspect",
+        f"{summary['quarantined']:,}", f"{summary['accounts']:,}", f"{summary['suspects']:,}",
+    )  # fmt: skip
+    if params.enabled and log.first is None:
+        logger.info("an event has no time, so no account is left out but by a person's word")
+    for verdict in ("cleared", "condemned"):
+        if unknown := set(getattr(params, verdict)) - set(log.user_ids):
+            logger.warning(
+                "screen.%s names %s account(s) that no event has, such as %s; see to their spelling",
+                verdict, f"{len(unknown):,}", shown(min(unknown)),
+            )  # fmt: skip
+
+
+def _check_share(by_detector: NDArray[np.bool_], groups: pa.Table, params: ScreenParams) -> None:
+    share = by_detector.mean() if len(by_detector) else 0.0
+    if share <= params.max_quarantined_share:
+        return
+    worst = [f"  group {row['group_id']}: {row['reason']}" for row in groups.slice(0, 3).to_pylist()]
+    raise RecganError(
+        "\n".join(
+            [
+                f"{by_detector.sum():,} of {len(by_detector):,} accounts ({100 * share:.3g} %) act in "
+                "lockstep, more than screen.max_quarantined_share "
+                f"({100 * params.max_quarantined_share:g} %) lets be left out:",
+                *worst,
+                "if they are fake, raise screen.max_quarantined_share; if they are genuine, as on the day of "
+                "a sale, raise screen.min_crowd, or set screen.enabled to false (params.yaml)",
+                "data/screened stays as it was",
+            ]
+        )
+    )
+
+
+def _reasons(log: Log, found: Lockstep | None, told: NDArray[np.bool_]) -> list[list[str]]:
+    """Tell the crowds of some accounts in words, the largest first."""
+    reasons: list[list[str]] = [[] for _ in log.user_ids]
+    if found is None:
+        return reasons
+    pairs = np.flatnonzero(told[log.user] & (found.days > 0))
+    for pair in pairs[np.argsort(-found.crowds[pairs], kind="stable")]:
+        own = reasons[log.user[pair]]
+        if len(own) < _REASONS:
+            own.append(
+                f"with {found.accounts[pair] - 1:,} others on {log.item_ids[log.item[pair]]} within "
+                f"{found.days[pair]:g} days, {found.ratio[pair]:.3g} times its rate"
+            )
+    return reasons

@@ -1,0 +1,108 @@
+"""The stage: who is left out, who is not, and what a person says of them."""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+from recgan.accounts.tables import read_screened
+from recgan.core.errors import RecganError
+from recgan.core.files import read_json
+from recgan.data.events import ITEMS, USERS, Tables, write_tables
+from recgan.data.screened import read_quarantined
+from recgan.stages import screen
+from tests.conftest import SHOP
+
+
+@pytest.fixture
+def project(tmp_path, events):
+    """400 shoppers over 90 days, 16 of whose accounts came to five products within a day each."""
+    rng = np.random.default_rng(2)
+    rows = [
+        (f"u{u:03}", f"i{i}", d)
+        for u, i, d in zip(
+            rng.integers(400, size=6000), rng.integers(5, 300, 6000), rng.uniform(0, 90, 6000), strict=True
+        )
+    ]
+    rows += [(f"f{u:02}", f"i{i}", 40 + i / 5 + u / 50) for u in range(16) for i in range(5)]
+    kept = tmp_path / "data/kept"
+    kept.mkdir(parents=True)
+    write_tables(Tables(events(rows), ITEMS.empty_table(), USERS.empty_table()), kept)
+    (tmp_path / "params.yaml").write_bytes(SHOP.read_bytes())
+    return tmp_path
+
+
+def change(root, **values):
+    content = yaml.safe_load((root / "params.yaml").read_text())
+    content["screen"] |= values
+    (root / "params.yaml").write_text(yaml.safe_dump(content))
+
+
+def quarantined(root):
+    return read_quarantined(root / "data/screened").to_pylist()
+
+
+FAKES = [f"f{n:02}" for n in range(16)]
+
+
+def test_a_campaign_is_left_out_with_its_reason_and_nobody_else_is(project):
+    screen(root=project)
+    assert quarantined(project) == FAKES
+    accounts = read_screened(project / "data/screened").accounts.to_pylist()
+    assert len(accounts) == len({row["user_id"] for row in accounts}) == 416
+    assert {row["user_id"] for row in accounts[:16]} == set(FAKES)
+    assert all(row["reasons"][0].startswith("with 15 others on i") for row in accounts[:16])
+    assert all(row["score"] > 0.5 for row in accounts[:16])
+    assert all(row["score"] <= 0.5 for row in accounts[16:])
+    summary = read_json(project / "metrics/screening.json")
+    assert summary["quarantined"] == 16
+    assert summary["quarantined_events"] == 80
+    assert "i0" in (project / "reports/screening.html").read_text()
+
+
+def test_a_persons_word_overrides_and_one_that_names_nobody_is_told(project, caplog):
+    change(project, cleared=["f03", "nobody"], condemned=["u007"])
+    screen(root=project)
+    assert quarantined(project) == sorted({*FAKES, "u007"} - {"f03"})
+    verdicts = {
+        row["user_id"]: row["verdict"]
+        for row in read_screened(project / "data/screened").accounts.to_pylist()
+        if row["verdict"]
+    }
+    assert verdicts == {"f03": "cleared", "u007": "condemned"}
+    assert "screen.cleared names 1 account(s) that no event has, such as nobody" in caplog.text
+
+
+def test_too_many_stop_the_stage_and_nothing_is_replaced(project):
+    screen(root=project)
+    files = [project / "metrics/screening.json", *(project / "data/screened").iterdir()]
+    before = [file.read_bytes() for file in files]
+    change(project, max_quarantined_share=0.01)
+    with pytest.raises(RecganError, match=r"16 of 416 accounts \(3.85 %\).*max_quarantined_share \(1 %\)"):
+        screen(root=project)
+    assert [file.read_bytes() for file in files] == before
+
+
+def test_switched_off_or_without_times_a_persons_word_alone_counts(project):
+    change(project, condemned=["u007"], enabled=False)
+    screen(root=project)
+    assert quarantined(project) == ["u007"]
+    change(project, enabled=True)
+    path = project / "data/kept/events.parquet"
+    table = pq.read_table(path)
+    undated = pa.nulls(len(table), table["timestamp"].type)
+    pq.write_table(table.set_column(table.column_names.index("timestamp"), "timestamp", undated), path)
+    screen(root=project)
+    assert quarantined(project) == ["u007"]
+
+
+def test_the_order_of_the_events_changes_nothing(project):
+    screen(root=project)
+    folder = project / "data/screened"
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    path = project / "data/kept/events.parquet"
+    table = pq.read_table(path)
+    pq.write_table(table.take(np.random.default_rng(1).permutation(len(table))), path, row_group_size=500)
+    screen(root=project)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
