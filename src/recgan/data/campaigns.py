@@ -14,13 +14,17 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from recgan.data.known_log import FakeEvents, KnownLog
+from recgan.data.known_log import FakeEvents, KnownLog, concatenate
 from recgan.data.settings import EVENT_KINDS
 
 Style = Literal["push", "bot", "average", "segment", "bandwagon", "crowd", "farm", "drip"]
 
 
 STYLES: tuple[Style, ...] = get_args(Style)
+
+
+LASTING: tuple[Style, ...] = ("crowd", "drip")
+"""Those that are spread over months, so that few accounts meet in a week."""
 
 
 _TAKES_PART = 0.8
@@ -132,13 +136,8 @@ def campaign(
         end=begins + length,
         rng=rng,
     )
-    parts = _PARTS[style](plan)
-    day = None if log.day is None else np.concatenate([part.day for part in parts if part.day is not None])
-    account, item, kind, value = (
-        np.concatenate([getattr(part, name) for part in parts])
-        for name in ("account", "item", "kind", "value")
-    )
-    return Campaign(FakeEvents(account, item, kind, day, value), plan.targets, plan.start, plan.end)
+    events = concatenate(_PARTS[style](plan))
+    return Campaign(events, plan.targets, plan.start, plan.end)
 
 
 def _push(plan: _Plan) -> list[FakeEvents]:

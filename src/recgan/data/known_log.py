@@ -1,5 +1,6 @@
 """What an attacker knows of a log, and the ways in which his accounts imitate it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -31,6 +32,16 @@ class FakeEvents:
         """Return some of the events."""
         day = None if self.day is None else self.day[which]
         return FakeEvents(self.account[which], self.item[which], self.kind[which], day, self.value[which])
+
+
+def concatenate(parts: Sequence[FakeEvents]) -> FakeEvents:
+    """Return events one after the other."""
+    account, item, kind, value = (
+        np.concatenate([getattr(part, name) for part in parts])
+        for name in ("account", "item", "kind", "value")
+    )
+    days = [part.day for part in parts if part.day is not None]
+    return FakeEvents(account, item, kind, np.concatenate(days) if days else None, value)
 
 
 @dataclass(frozen=True)
