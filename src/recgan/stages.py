@@ -84,6 +84,7 @@ def screen(root: Path = Path()) -> None:
             nothing is written then.
         Unavailable: another run replaced the kept tables meanwhile.
     """
+    from recgan.accounts.canaries import canaries
     from recgan.accounts.log import read_labels, read_log
     from recgan.accounts.page import page
     from recgan.accounts.screen import screen, tell
@@ -94,10 +95,11 @@ def screen(root: Path = Path()) -> None:
         pairs = read_log(root / layout.KEPT)
         labels = read_labels(root / layout.KEPT, pairs)
     screening = screen(pairs, labels, settings)
+    summary = screening.summary | {"canaries": canaries(pairs, settings)}
     with replacing(root / layout.SCREENED) as folder:
         folder.mkdir()
         write_screened(screening.tables, folder)
-    write_json(root / layout.SCREENING_METRICS, screening.summary)
+    write_json(root / layout.SCREENING_METRICS, summary)
     write_text(root / layout.SCREENING_PAGE, page(screening))
     tell(screening, pairs, settings)
 

@@ -50,9 +50,8 @@ def screen(log: Log, labels: NDArray[np.int8], params: ScreenParams) -> Screenin
     found: Lockstep | None = None
     score = np.zeros(n_users)
     if params.enabled and log.first is not None and n_users:
-        found = lockstep(log, params.windows_days, params.least_accounts)
+        found, by_detector = in_lockstep(log, params)
         figures |= {"lock_max": found.lock_max, "lock_mean": found.lock_mean}
-        by_detector |= (found.lock_max > params.min_crowd) & (found.lock_mean > params.min_mean_crowd)
         score = _margin(found, params)
     cleared, condemned = (_named(log, getattr(params, verdict)) for verdict in ("cleared", "condemned"))
     by_detector &= ~cleared
@@ -94,6 +93,12 @@ def screen(log: Log, labels: NDArray[np.int8], params: ScreenParams) -> Screenin
         "groups": groups.num_rows,
     }
     return Screening(Screened(accounts, groups), summary)
+
+
+def in_lockstep(log: Log, params: ScreenParams) -> tuple[Lockstep, NDArray[np.bool_]]:
+    """Return the crowds of a log with times, and which accounts they are reason to leave out, (users,)."""
+    found = lockstep(log, params.windows_days, params.least_accounts)
+    return found, (found.lock_max > params.min_crowd) & (found.lock_mean > params.min_mean_crowd)
 
 
 def _margin(found: Lockstep, params: ScreenParams) -> NDArray[np.float64]:

@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from recgan.core.sections import Count, NonNegative, Positive, Section, Seed, Share
+from recgan.data.campaigns import Style
 
 
 class LabelParams(Section):
@@ -21,12 +22,12 @@ class CanaryParams(Section):
 
     seed: Seed
     share: Annotated[float, Field(gt=0, lt=1)]
-    """Accounts of each campaign, of those of the log."""
+    """Simulated accounts of each style, of the accounts of the log; 200 at most, 20 to a campaign."""
     days: Positive
-    """How long a campaign lasts."""
-    styles: tuple[str, ...]
-    """Kinds of campaign that are tried."""
-    watched: tuple[str, ...]
+    """How long a campaign lasts, or each joint push of a farm; a crowd and a drip last for months."""
+    styles: tuple[Style, ...]
+    """Kinds of campaign that are tried, each alone."""
+    watched: tuple[Style, ...]
     """Those of them that monitor warns of when they are no longer found."""
 
     @model_validator(mode="after")
