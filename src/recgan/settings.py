@@ -94,6 +94,12 @@ class MonitorParams(Section):
     """Share of the newest shoppers without an event in the champion's training data."""
     min_coverage: Share
     """Floor of the share of the champion's catalogue that the published lists reach."""
+    min_recall: Share
+    """Floor of the share of simulated fake accounts that the screen finds, in each style that
+    `screen.canaries.watched` names; below it the monitor warns."""
+    max_quarantined_growth: Annotated[float, Field(gt=1)]
+    """The monitor warns once the share of accounts that the screen leaves out is so many times that of the
+    night in which the champion was registered."""
 
 
 CandidateName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]

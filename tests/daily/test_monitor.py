@@ -14,6 +14,7 @@ from recgan.core.files import read_json, write_json
 from recgan.daily.monitor import Observation, Report, as_markdown, decide, monitor, outcome
 from recgan.daily.publish import METADATA
 from recgan.daily.recommendations import SCHEMA, target_path
+from recgan.daily.screened import Screened
 from recgan.data.events import EVENTS, ITEMS, USERS, Tables, write_tables
 from recgan.package.reference import describe_training
 from recgan.package.store import Recommenders
@@ -33,6 +34,8 @@ LIMITS = MonitorParams(
     max_unknown_items=0.3,
     max_unknown_shoppers=0.5,
     min_coverage=0.05,
+    min_recall=0.9,
+    max_quarantined_growth=3,
 )
 
 
@@ -91,10 +94,17 @@ def publish(root, name, version, item_ids):
     pq.write_table(arrow(rows, schema), target)
 
 
+def screening(share, **recall):
+    """What a stage wrote of a night."""
+    return {"quarantined_share": share, "canaries": {style: {"recall": of} for style, of in recall.items()}}
+
+
 @pytest.fixture
 def named(params, request):
     register = params.register_.model_copy(update={"name": request.node.name})
-    return params.model_copy(update={"register_": register, "monitor": LIMITS})
+    canaries = params.screen.canaries.model_copy(update={"watched": ("push", "segment")})
+    screen = params.screen.model_copy(update={"canaries": canaries})
+    return params.model_copy(update={"register_": register, "monitor": LIMITS, "screen": screen})
 
 
 @pytest.fixture
@@ -107,6 +117,7 @@ def shop(store_env, named, before, tmp_path):
     """A champion that was trained on 60 days and evaluated: each item once in its lists."""
     root = make_project(tmp_path / "project", named, good_tastes=TASTES)
     keep(root, before)
+    write_json(root / "metrics/screening.json", screening(0.01, push=1.0, segment=1.0, farm=0.2))
     summary = root / "data/features/summary.json"
     write_json(summary, {**read_json(summary), "cuts": {"test_start": CUT.isoformat()}})
     np.savez(root / "data/evaluation/rankings.npz", cfgan=np.arange(N_ITEMS, dtype=np.int32)[:, None])
@@ -177,6 +188,53 @@ def test_from_steady_to_drifted(shop, named, before):
     )
 
 
+def test_a_screen_that_finds_less_or_leaves_out_much_more_is_a_warning(shop, named):
+    path, name = shop / "metrics/screening.json", named.register_.name
+    calm = monitor(shop, named)
+    assert calm.observation.screened == Screened(0.01, 0.01, {"push": 1.0, "segment": 1.0})
+    assert calm.warnings == ()
+
+    write_json(path, screening(0.04, push=0.95, segment=0.85, farm=0.0))
+    warned = monitor(shop, named)
+    assert (warned.retrain, outcome(warned)) == (False, "Warned")  # no retraining mends it
+    segment, growth = warned.warnings
+    assert segment == "simulated accounts found, style segment: 85.0% is below 90.0%"
+    assert growth.startswith("accounts left out as fake: 4.00%, at least 3 times the 1.00% of the night")
+    text = (shop / "reports/monitor.md").read_text()
+    assert f"- **{segment}**" in text
+    assert "| simulated accounts found, style push: 95.0% |" in text
+    figures = connect().get_run(warned.observation.run_id).data.metrics
+    assert figures["monitor/recall.segment"] == 0.85
+    assert figures["monitor/quarantined_share"] == 0.04
+
+    # What is not known is said, and is no warning: a log without times, no screening yet.
+    write_json(path, {"quarantined_share": 0.0})
+    untimed = monitor(shop, named)
+    assert untimed.warnings == ()
+    assert any("no canaries of push, segment were screened" in note for note in untimed.observation.notes)
+    path.unlink()
+    before = monitor(shop, named)
+    assert (before.observation.screened, before.warnings) == (None, ())
+    assert any("there is no metrics/screening.json" in note for note in before.observation.notes)
+
+    # A champion from before the screen.
+    write_json(path, screening(0.04, push=1.0, segment=1.0))
+    client, run_id = connect(), str(current(connect(), name).run_id)
+    listed = type(client).list_artifacts
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            type(client),
+            "list_artifacts",
+            lambda self, run, folder=None: [
+                file for file in listed(self, run, folder) if run != run_id or "screening" not in file.path
+            ],
+        )
+        old = monitor(shop, named)
+    assert old.observation.screened == Screened(0.04, None, {"push": 1.0, "segment": 1.0})
+    assert old.warnings == ()
+    assert any("registered before accounts were screened" in note for note in old.observation.notes)
+
+
 def test_the_reference_holds_the_events_of_training_and_no_shopper(shop, named, before):
     features = shop_features()
     features.summary["cuts"] = {"test_start": (CUT - pd.Timedelta(days=30)).isoformat()}
@@ -218,13 +276,30 @@ STEADY = Observation(
     events=1000,
     drift={"events.kind": {"psi": 0.25, "jensen_shannon": 0.2}},
     shares={"unknown_items": 0.3, "unknown_shoppers": 0.5, "coverage": 0.05},
+    screened=Screened(0.0299, 0.01, {"push": 0.9}),
     notes=(),
 )
 
 
 def test_a_limit_that_is_reached_is_not_passed():
-    assert decide(STEADY, LIMITS) == Report(STEADY, False, ("Nothing is beyond its limit.",))
+    assert decide(STEADY, LIMITS) == Report(STEADY, False, ("Nothing is beyond its limit.",), ())
     assert not decide(replace(STEADY, drift={}, shares={}), LIMITS).retrain
+
+
+@pytest.mark.parametrize(
+    ("screened", "warnings"),
+    [
+        (Screened(0.0299, 0.01, {"push": 0.9}), 0),
+        (Screened(0.03, 0.01, {"push": 0.899, "bot": float("nan")}), 3),
+        (Screened(0.0029, 0.0, {}), 0),  # next to nothing before: one account more is no jump
+        (Screened(0.003, 0.0, {}), 1),
+        (None, 0),
+    ],
+)
+def test_warnings_make_no_retraining_due(screened, warnings):
+    found = decide(replace(STEADY, screened=screened), LIMITS)
+    assert len(found.warnings) == warnings
+    assert not found.retrain
 
 
 @pytest.mark.parametrize(

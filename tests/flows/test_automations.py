@@ -33,7 +33,8 @@ def test_automations_are_there_once_and_notify_only_where_somebody_listens(monke
     monkeypatch.setenv("RECGAN_ALERT_WEBHOOK", "http://127.0.0.1:1/hook")
     for _ in range(2):
         assert main() == 0
-    assert names() == [crashed, "recgan: notify of a refusal", "recgan: notify of failure"]
+    notifying = [f"recgan: notify of {what}" for what in ("a refusal", "failure", "fake accounts")]
+    assert names() == [crashed, *notifying]
     monkeypatch.delenv("RECGAN_ALERT_WEBHOOK")
     assert main() == 0
     assert names() == [crashed]
@@ -87,7 +88,7 @@ def test_every_state_a_flow_ends_in_is_a_sign_of_life():
         for promoted, already in ((True, False), (False, True), (False, False))
     }
     written = "".join(path.read_text() for path in Path(ROOT, "src/recgan/daily").glob("*.py"))
-    others = {"Published", "Unchanged", "Steady", "Drifted", "NotCompared"}
+    others = {"Published", "Unchanged", "Steady", "Drifted", "NotCompared", "Warned"}
     assert all(f'"{name}"' in written for name in others)
     content = yaml.safe_load(FILE.read_text())["automations"][0]
     seen = {event.removeprefix("prefect.flow-run.") for event in content["trigger"]["expect"]}

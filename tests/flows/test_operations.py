@@ -26,6 +26,7 @@ SEEN = watch.Observation(
     events=1000,
     drift={"events.kind": {"psi": 0.7, "jensen_shannon": 0.3}},
     shares={"coverage": 0.4},
+    screened=None,
     notes=(),
 )
 
@@ -57,7 +58,7 @@ def run_monitor(monkeypatch, due, **options):
     from flows.monitor import monitor
 
     reasons = ("events.kind: PSI 0.700 is above 0.25",) if due else ("Nothing is beyond its limit.",)
-    report = watch.Report(SEEN, due, reasons)
+    report = watch.Report(SEEN, due, reasons, ())
     monkeypatch.setattr(watch, "monitor", lambda root, params: report)
     return monitor(root=ROOT, return_state=True, **options)
 

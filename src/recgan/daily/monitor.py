@@ -5,23 +5,22 @@ import time
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
-import mlflow
 import pandas as pd
 from mlflow import MlflowClient
 from mlflow.entities import Metric
 from mlflow.entities.model_registry import ModelVersion
 
 from recgan.core import layout
-from recgan.core.errors import RecganError, Unavailable
-from recgan.core.files import read_json, read_whole, write_json, write_text
-from recgan.core.temporary import temporary_folder
+from recgan.core.files import read_whole, write_json, write_text
+from recgan.daily import screened as screen
 from recgan.daily.drift import jensen_shannon, psi
 from recgan.daily.newcomers import newcomers_for
 from recgan.daily.publish import about
 from recgan.daily.published import published_items
 from recgan.daily.recommendations import target_path
+from recgan.daily.reference import read_reference
+from recgan.daily.screened import Screened
 from recgan.evaluation.profile import (
     Bins,
     Histogram,
@@ -29,7 +28,7 @@ from recgan.evaluation.profile import (
     event_histograms,
     item_histograms,
 )
-from recgan.package.reference import REFERENCE, after, read_kept
+from recgan.package.reference import after, read_kept
 from recgan.registry.outage import outside
 from recgan.registry.tracking import connect
 from recgan.registry.versions import identify, the_champion
@@ -58,6 +57,8 @@ class Observation:
     """events.kind, recommended.category, … → psi and jensen_shannon against the reference."""
     shares: dict[str, float]
     """unknown_items and unknown_shoppers of the newest events, coverage of the published lists."""
+    screened: Screened | None
+    """Of fake accounts; None before the first screening."""
     notes: tuple[str, ...]
     """What could not be looked at, and why."""
 
@@ -69,7 +70,9 @@ class Report:
     observation: Observation
     retrain: bool
     reasons: tuple[str, ...]
-    """Everything that is beyond its limit."""
+    """Everything that is beyond its limit and calls for a retraining."""
+    warnings: tuple[str, ...]
+    """What a person should look at: no retraining mends it."""
 
 
 # --- the observation ------------------------------------------------------------------------------------
@@ -97,8 +100,10 @@ def monitor(root: Path, params: Params) -> Report:
 
 def observe(root: Path, params: Params, champion: ModelVersion) -> Observation:
     """Look at the events after the champion's training and at the published recommendations."""
-    name, version, notes = params.register_.name, str(champion.version), []
-    reference, vocabulary = _read_reference(connect(root), champion)
+    name, version, client = params.register_.name, str(champion.version), connect(root)
+    screened, unseen = screen.look(root, client, champion, params.screen.canaries.watched)
+    notes = list(unseen)
+    reference, vocabulary = read_reference(client, champion)
     until = datetime.fromisoformat(reference["until"])
     bins = Bins(tuple(reference["bins"]["categories"]), tuple(reference["bins"]["price_edges"]))
     events, items = read_whole(root / layout.KEPT, read_kept)
@@ -143,29 +148,9 @@ def observe(root: Path, params: Params, champion: ModelVersion) -> Observation:
         events=len(newest),
         drift=drift,
         shares=shares,
+        screened=screened,
         notes=tuple(notes),
     )
-
-
-def _read_reference(client: MlflowClient, champion: ModelVersion) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Fetch the champion's reference, and its vocabulary with the popularity of each item."""
-    name, version, run_id = champion.name, champion.version, str(champion.run_id)
-    if REFERENCE not in [file.path for file in client.list_artifacts(run_id, str(Path(REFERENCE).parent))]:
-        if not client.list_artifacts(run_id):  # every run of a registered version has files
-            raise Unavailable(
-                f"the files of the champion (version {version} of {name}) are not in the artifact store; see "
-                "that the store is there, then run this again"
-            )
-        raise RecganError(
-            f"the champion (version {version} of {name}) was registered without a reference, so there is "
-            "nothing to compare with; the next version that is promoted has one: make run"
-        )
-    with temporary_folder() as folder:
-        reference, items = (
-            mlflow.artifacts.download_artifacts(uri, dst_path=str(folder))
-            for uri in (f"runs:/{run_id}/{REFERENCE}", f"models:/{name}/{version}/artifacts/items.json")
-        )
-        return read_json(Path(reference)), read_json(Path(items))
 
 
 def _newcomers(root: Path, name: str, champion: ModelVersion) -> list[str]:
@@ -207,7 +192,8 @@ def decide(observation: Observation, limits: MonitorParams) -> Report:
     coverage = observation.shares.get("coverage")
     if coverage is not None and not coverage >= limits.min_coverage:
         reasons.append(f"{_NAMES['coverage']}: {coverage:.1%} is below {limits.min_coverage:.1%}")
-    return Report(observation, bool(reasons), tuple(reasons) or (_nothing(observation),))
+    told = screen.warnings(observation.screened, limits)
+    return Report(observation, bool(reasons), tuple(reasons) or (_nothing(observation),), told)
 
 
 def _nothing(observation: Observation) -> str:
@@ -242,17 +228,30 @@ def as_rows(report: Report, limits: MonitorParams) -> list[dict[str, str]]:
         "unknown_shoppers": f"{limits.max_unknown_shoppers:.1%}",
         "coverage": f"at least {limits.min_coverage:.1%}",
     }
+    others = {
+        f"{_NAMES[share]}: {value:.1%}": bounds[share] for share, value in report.observation.shares.items()
+    }
+    others |= screen.figures(report.observation.screened, limits)
     return rows + [
-        {"what": f"{_NAMES[share]}: {value:.1%}", "PSI": "", "Jensen-Shannon": "", "limit": bounds[share]}
-        for share, value in report.observation.shares.items()
+        {"what": what, "PSI": "", "Jensen-Shannon": "", "limit": limit} for what, limit in others.items()
     ]
 
 
-_TITLES = {"Drifted": "retrain", "Steady": "no drift", "NotCompared": "drift was not measured"}
+_TITLES = {
+    "Warned": "somebody should look at fake accounts",
+    "Drifted": "retrain",
+    "Steady": "no drift",
+    "NotCompared": "drift was not measured",
+}
 
 
 def outcome(report: Report) -> str:
-    """Name what follows; NotCompared where no two distributions could be compared."""
+    """Name what follows; NotCompared where no two distributions could be compared.
+
+    A warning comes first: a person must hear of it, while a retraining starts by itself.
+    """
+    if report.warnings:
+        return "Warned"
     if report.retrain:
         return "Drifted"
     return "Steady" if report.observation.drift else "NotCompared"
@@ -262,7 +261,7 @@ def sentence(report: Report) -> str:
     """Say in one sentence what follows."""
     seen = report.observation
     follows = "retraining is due" if report.retrain else "no retraining is due"
-    return f"{seen.name} version {seen.version}: {follows}; {'; '.join(report.reasons)}"
+    return f"{seen.name} version {seen.version}: {follows}; {'; '.join((*report.reasons, *report.warnings))}"
 
 
 def as_markdown(report: Report, limits: MonitorParams) -> str:
@@ -272,6 +271,7 @@ def as_markdown(report: Report, limits: MonitorParams) -> str:
     lines = [
         f"# {seen.name} version {seen.version}: {_TITLES[outcome(report)]}",
         "",
+        *(f"- **{warning}**" for warning in report.warnings),
         *(f"- {reason}" for reason in report.reasons),
         "",
         f"{seen.events:,} newest events, {seen.newest_from} to {seen.newest_until}, against the champion's "
@@ -290,7 +290,7 @@ def _log_metrics(client: MlflowClient, report: Report) -> None:
     age = datetime.fromisoformat(seen.newest_until) - datetime.fromisoformat(seen.trained_until)
     # One measure of each place: a run with hundreds of metrics is not looked at. The report has both.
     values = {f"{place}.psi": of["psi"] for place, of in seen.drift.items()}
-    values |= seen.shares | {"retrain": float(report.retrain)}
+    values |= seen.shares | screen.metrics(seen.screened) | {"retrain": float(report.retrain)}
     metrics = [Metric(f"monitor/{key}", value, now, age.days) for key, value in values.items()]
     client.log_batch(seen.run_id, metrics=metrics)
     when = datetime.now(UTC).isoformat(timespec="seconds")
