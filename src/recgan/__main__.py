@@ -12,6 +12,7 @@ from typing import Annotated  # noqa: E402
 
 import typer  # noqa: E402
 
+from recgan.accounts.command import accounts  # noqa: E402
 from recgan.adopt.command import adopt  # noqa: E402
 from recgan.core.environment import configure  # noqa: E402
 from recgan.core.errors import RecganError  # noqa: E402
@@ -23,6 +24,7 @@ from recgan.images.commands import images  # noqa: E402
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 
 app.add_typer(images, name="images")
+app.command()(accounts)
 app.command()(adopt)
 
 

@@ -1,0 +1,73 @@
+"""The command `recgan accounts`: every detector on a labelled file of somebody's own."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from recgan.core.errors import RecganError
+
+if TYPE_CHECKING:
+    from recgan.accounts.trial import Measured
+
+
+def accounts(
+    file: Annotated[
+        Path, typer.Argument(help="`user item rating [time]`, one a line; or a folder such as data/ingested.")
+    ],
+    labels: Annotated[
+        Path | None,
+        typer.Option(help="`user label`, one a line; 1 is fake, 0 genuine. A folder has its own."),
+    ] = None,
+    share: Annotated[
+        list[float] | None,
+        typer.Option(help="Of the labels that detectors learn from; several times for several. [.05 .2 .5]"),
+    ] = None,
+    thin: Annotated[
+        float | None, typer.Option(help="Leave fakes out until so large a share of accounts is fake.")
+    ] = None,
+    clip: Annotated[
+        float | None, typer.Option(help="Cut ratings down to this, where higher ones give the fakes away.")
+    ] = None,
+    repetitions: Annotated[int, typer.Option(min=1, help="Draws of the labels that are given.")] = 5,
+    seed: Annotated[int, typer.Option(min=0, help="Of the draws.")] = 0,
+    separator: Annotated[
+        str | None, typer.Option(help="Between the columns; guessed when not given.")
+    ] = None,
+) -> None:
+    """Measure how well each detector of fake accounts ranks those of a labelled file."""
+    from recgan.accounts.labelled_set import read_folder, read_ratings, read_user_labels
+    from recgan.accounts.trial import measure
+
+    shares = share or [0.05, 0.2, 0.5]
+    for name, one in [*(("--share", one) for one in shares), ("--thin", 0.5 if thin is None else thin)]:
+        if not 0 < one < 1:
+            raise RecganError(f"{name} {one:g}: give a share between 0 and 1, such as 0.05")
+    mark = {"\\t": "\t", "tab": "\t"}.get(separator or "", separator)
+    if file.is_dir():
+        log, told = read_folder(file)
+    elif labels is None:
+        raise RecganError(f"which accounts of {file} are fake? Give a file of `user label` with --labels")
+    else:
+        log = read_ratings(file, mark, clip)
+        told = read_user_labels(labels, log, mark)
+    print(
+        f"{len(log.user_ids):,} accounts, {len(log.item_ids):,} items, {len(log.user):,} pairs of them"
+        f"{'' if log.first is not None else ', no times'}; {(told == 1).sum():,} accounts are labelled fake, "
+        f"{(told == 0).sum():,} genuine\n"
+        f"average precision on the accounts whose label was not given: mean ± 95 % interval of "
+        f"{repetitions} repetition(s)\n",
+        flush=True,
+    )
+    print("\n".join(_table(measure(log, told, shares, repetitions, seed, thin), shares)))
+
+
+def _table(found: "dict[str, list[Measured]]", shares: list[float]) -> list[str]:
+    """Return a table in Markdown."""
+    heads = ["labels given", *(f"{100 * share:g} %" for share in shares)]
+    rows = [[name, *(f"{one.mean:.3f} ± {one.half:.3f}" for one in by)] for name, by in found.items()]
+    return [_line(heads), "|" + "---|" * len(heads), *map(_line, rows)]
+
+
+def _line(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"
