@@ -77,7 +77,7 @@ def images(root: Path = Path()) -> State[Promotion]:
             task = bring_up_to_date.with_options(name=stage, task_run_name=stage)
             return task(stage, root, params, return_state=True, wait_for=after)
 
-        done = run_in_order(stage_order(root, STAGES), run)
+        done = run_in_order(stage_order(root, STAGES), run)[-1:]  # it waited for all the others
         picture_taste(root, params, wait_for=done)
         promotion = through_the_gate(Generators(root, params), done)
         push(root, wait_for=[promotion])

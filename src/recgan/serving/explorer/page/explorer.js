@@ -294,6 +294,7 @@ function searching(input, list, path, contents, choose) {
       } }, ...contents(one)))));
     if (!found.length) list.append(make("li", { class: "soft" }, "Nothing found."));
     list.hidden = false;
+    list.scrollIntoView({ block: "nearest" }); // a phone's keyboard covers what is below the field
     $("said").textContent = found.length ? `${found.length} found; the arrow keys go through them` : "Nothing found";
   });
   input.addEventListener("input", search);
