@@ -16,6 +16,7 @@ LEAST = 3
 def by_definition(log):
     """The largest crowd of each pair, by going through all windows of all items."""
     crowds = np.zeros(len(log.user))
+    ordinary = len(log.user) / len(log.item_ids) / log.end
     for item in range(len(log.item_ids)):
         of_item = [pair for pair in range(len(log.user)) if log.item[pair] == item]
         launched = min(log.first[pair] for pair in of_item)
@@ -25,7 +26,8 @@ def by_definition(log):
                 inside = [pair for pair in of_item if start <= log.first[pair] < start + width - 1e-9]
                 n = len(inside)
                 active = max(log.end - launched, 1)
-                expected = max(len(of_item) - n, 0.5) / max(active - width, width) * width
+                elsewhere, days = len(of_item) - n, max(active - width, 0)
+                expected = (elsewhere + 7 * ordinary) / (days + 7) * width  # a week of an ordinary product
                 if n < LEAST or n <= expected:
                     continue
                 measure = (n * math.log(n / expected) - (n - expected)) / math.sqrt(n)
@@ -70,3 +72,12 @@ def test_a_log_of_one_instant_has_no_crowds_to_tell(events):
     found = lockstep(log_of(ibis.memtable(events([("a", "i", 0), ("b", "i", 0)]))), WINDOWS, LEAST)
     assert not found.crowds.any()
     assert not found.days.any()
+
+
+def test_a_launch_in_the_last_days_is_no_crowd_of_fakes(events):
+    """Nothing of such a product lies outside the window, so it has no rate of its own."""
+    rows = [(f"u{n % 60}", f"i{n % 37}", n * 90 / 2000) for n in range(2000)]
+    rows += [(f"u{n}", "launch", 86.5 + n / 6) for n in range(18)]
+    log = log_of(ibis.memtable(events(rows)))
+    found = lockstep(log, WINDOWS, LEAST)
+    assert 0 < found.crowds[log.item == list(log.item_ids).index("launch")].max() < 8

@@ -1,11 +1,14 @@
 """The stage: who is left out, who is not, and what a person says of them."""
 
+import ibis
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from recgan.accounts.log import log_of
+from recgan.accounts.screen import in_lockstep
 from recgan.accounts.tables import read_screened
 from recgan.core.errors import RecganError
 from recgan.core.files import read_json
@@ -106,3 +109,17 @@ def test_the_order_of_the_events_changes_nothing(project):
     pq.write_table(table.take(np.random.default_rng(1).permutation(len(table))), path, row_group_size=500)
     screen(root=project)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_who_meets_a_campaigns_products_in_its_days_stays(events, params):
+    rng = np.random.default_rng(3)
+    rows = [(f"u{n % 300:03}", f"i{rng.integers(300)}", n * 90 / 6000) for n in range(6000)]
+    rows += [(f"f{u:02}", f"i{i}", 40 + rng.uniform(0, 5)) for u in range(60) for i in range(10)]
+    rows += [("bystander", f"i{i}", 42 + i / 10) for i in range(2)]
+    rows += [("bystander", f"i{i}", i / 10) for i in range(100, 110)]
+    log = log_of(ibis.memtable(events(rows)))
+    found, taken = in_lockstep(log, params())
+    place = log.user_ids.tolist().index("bystander")
+    assert found.lock_max[place] > params().min_crowd
+    assert found.lock_mean[place] > params().min_mean_crowd
+    assert log.user_ids[taken].tolist() == [f"f{u:02}" for u in range(60)]

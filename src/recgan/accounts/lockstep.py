@@ -1,9 +1,10 @@
 """Lockstep: accounts that come to the same products at the same time, far above those products' own rates.
 
-A window of a product holds n distinct accounts, where its rate elsewhere lets m be expected. The measure of
-such a crowd is the Poisson log likelihood ratio n ln(n / m) - (n - m), as in scan statistics (Kulldorff,
-"A spatial scan statistic", 1997), divided by √n: so it grows with the ratio and, slowly, with the crowd. That
-fraud shows in time where profiles hide it: Beutel et al., "CopyCatch" (WWW 2013).
+A window of a product holds n distinct accounts, where its rate elsewhere lets m be expected. That rate is
+drawn towards the one of an ordinary product, as in DuMouchel, "Bayesian data mining in large frequency
+tables" (1999). The measure of such a crowd is the Poisson log likelihood ratio n ln(n / m) - (n - m), as in
+scan statistics (Kulldorff, "A spatial scan statistic", 1997), divided by √n: so it grows with the ratio and,
+slowly, with the crowd. That fraud shows in time where profiles hide it: Beutel et al., "CopyCatch" (2013).
 """
 
 from collections.abc import Sequence
@@ -16,8 +17,9 @@ from recgan.accounts.log import Log
 
 _MS = 86_400_000
 """In a day. Whole milliseconds: a log of dates alone has many events exactly one window apart."""
-_LEAST = 0.5
-"""Accounts that a rate elsewhere is based on at least: a product that nobody else came to has a rate too."""
+_PRIOR_DAYS = 7.0
+"""Days at the rate of an ordinary product that each rate elsewhere is based on too: a product that was
+launched in the log's last days has no elsewhere, and one that nobody else came to has no rate."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,7 @@ def lockstep(log: Log, windows_days: Sequence[float], least_accounts: int) -> Lo
     starts = np.searchsorted(item, np.arange(len(log.item_ids) + 1))
     begin, size = starts[item], np.diff(starts)[item]
     active = np.maximum(log.end - first[begin], 1.0)  # days since it was first sold
+    ordinary = n_pairs / max(len(log.item_ids), 1) / max(log.end, 1.0)  # accounts of a product and day
     # One axis for all items, on which no window reaches into the next one.
     axis = np.rint((first + item * np.ceil(log.end + max(windows_days) + 1)) * _MS).astype(np.int64)
     place = np.arange(n_pairs)
@@ -68,7 +71,7 @@ def lockstep(log: Log, windows_days: Sequence[float], least_accounts: int) -> Lo
     for width in windows_days:
         reach = round(width * _MS)
         inside = np.searchsorted(axis, axis + reach) - place  # accounts from each pair's first event on
-        elsewhere = np.maximum(size - inside, _LEAST) / np.maximum(active - width, width)
+        elsewhere = (size - inside + _PRIOR_DAYS * ordinary) / (np.maximum(active - width, 0) + _PRIOR_DAYS)
         expected = elsewhere * width
         measure = np.where(
             (inside >= least_accounts) & (inside > expected),

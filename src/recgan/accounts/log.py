@@ -1,6 +1,6 @@
 """The kept events as pairs of account and item: what every detector reads."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,19 @@ class Log:
     """Of the log (UTC)."""
     end: float
     """Days from the log's start to its last event; 0 without times."""
+
+    def without(self, out: NDArray[np.bool_]) -> "Log":
+        """Return the log without the pairs of some accounts, (users,); ids, positions and the end stay."""
+        stay = ~out[self.user]
+        return replace(
+            self,
+            user=self.user[stay],
+            item=self.item[stay],
+            first=None if self.first is None else self.first[stay],
+            events=self.events[stay],
+            kinds=self.kinds[stay],
+            stars=self.stars[stay],
+        )
 
 
 def read_log(kept: Path) -> Log:

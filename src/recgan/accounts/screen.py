@@ -20,6 +20,9 @@ logger = logging.getLogger(__name__)
 
 _REASONS = 3
 """Crowds that are told of an account."""
+_SUREST = 0.3
+"""Of the largest `lock_mean` beyond the limits: who has as much is taken before the others are measured anew.
+A bystander has crowds in a small part of his products."""
 
 
 @dataclass(frozen=True)
@@ -96,9 +99,29 @@ def screen(log: Log, labels: NDArray[np.int8], params: ScreenParams) -> Screenin
 
 
 def in_lockstep(log: Log, params: ScreenParams) -> tuple[Lockstep, NDArray[np.bool_]]:
-    """Return the crowds of a log with times, and which accounts they are reason to leave out, (users,)."""
+    """Find the accounts that act in lockstep.
+
+    Who meets a campaign's products in its days is in its crowds without being of it. So the surest accounts
+    are taken first, and the others are measured anew without them, until nobody is beyond both limits.
+
+    Args:
+        log: with times.
+        params: the screen section.
+
+    Returns:
+        The crowds of the whole log; and (users,) who acts in lockstep.
+
+    Raises:
+        ValueError: the log has no times.
+    """
     found = lockstep(log, params.windows_days, params.least_accounts)
-    return found, (found.lock_max > params.min_crowd) & (found.lock_mean > params.min_mean_crowd)
+    taken, left = np.zeros(len(log.user_ids), dtype=bool), found
+    while True:
+        beyond = (left.lock_max > params.min_crowd) & (left.lock_mean > params.min_mean_crowd)
+        if not beyond.any():
+            return found, taken
+        taken |= beyond & (left.lock_mean >= _SUREST * left.lock_mean[beyond].max())
+        left = lockstep(log.without(taken), params.windows_days, params.least_accounts)
 
 
 def _margin(found: Lockstep, params: ScreenParams) -> NDArray[np.float64]:
