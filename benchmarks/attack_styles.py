@@ -21,7 +21,7 @@ import ibis
 import numpy as np
 from sklearn.metrics import average_precision_score
 
-from recgan.accounts.canaries import CAMPAIGN, campaigns, known_log, with_accounts
+from recgan.accounts.canaries import campaigns, known_log, with_accounts
 from recgan.accounts.log import Log, log_of
 from recgan.accounts.screen import screen
 from recgan.accounts.settings import ScreenParams
@@ -61,7 +61,7 @@ def main() -> None:
     parser.add_argument("--styles", nargs="+", choices=STYLES, default=STYLES)
     parser.add_argument("--shares", nargs="+", type=float, default=[0.01, 0.03, 0.1])
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--campaign", type=int, default=CAMPAIGN, help="accounts of a campaign, about")
+    parser.add_argument("--campaign", type=int, default=20, help="accounts of a campaign, about")
     parser.add_argument("--params", type=Path, default=Path("examples/shop.yaml"))
     options = parser.parse_args()
     params = load_with_base(options.params)
@@ -78,8 +78,10 @@ def main() -> None:
             for share in options.shares:
                 accounts = max(1, round(share / (1 - share) * genuine))
                 rng = np.random.default_rng([seed, STYLES.index(style)])
-                events = campaigns(style, known, accounts, None, rng, options.campaign)
-                found = judged(with_accounts(log, events, accounts), section, genuine)
+                number = max(1, round(accounts / options.campaign))
+                each = round(accounts / number)
+                events = campaigns(style, known, number, each, None, rng)
+                found = judged(with_accounts(log, events, number * each), section, genuine)
                 rows.setdefault((style, share), []).append(found)
     print("| style | " + " | ".join(f"{100 * share:g} %" for share in options.shares) + " |")
     print("|---|" + "---|" * len(options.shares))

@@ -209,8 +209,10 @@ def test_the_head_is_the_examples_and_one_blank_line_parts_sections(tmp_path):
     text = whole(tmp_path / "mine.yaml")[0].decode()
     expected = SHOP.read_text().split("\n\n")
     expected[0] = "# Mine.\n\n# Of two parts."
-    expected[5] = expected[5].replace("  seed: 0\n", "\n  # tossed\n  seed: 5 # five\n")
-    expected[7] = "# few\nrecommend:\n  k: 3"
+    place = {section.partition(":")[0]: number for number, section in enumerate(expected)}
+    evaluate = expected[place["evaluate"]]
+    expected[place["evaluate"]] = evaluate.replace("  seed: 0\n", "\n  # tossed\n  seed: 5 # five\n")
+    expected[place["recommend"]] = "# few\nrecommend:\n  k: 3"
     expected[-1] = expected[-1].rstrip("\n") + "\n\n# end\n"
     assert text == "\n\n".join(expected)
 

@@ -17,10 +17,10 @@ from recgan.data.campaigns import LASTING, STYLES, Style, campaign
 from recgan.data.known_log import FakeEvents, KnownLog, concatenate
 from recgan.data.settings import EVENT_KINDS
 
-MOST_ACCOUNTS = 200
-"""Of one style: so many tell a recall of .9 to within .04."""
-CAMPAIGN = 20
-"""About how many accounts a campaign has."""
+CAMPAIGNS = 5
+"""Of each style: a campaign is found as a whole or hardly, so that one alone tells little."""
+ACCOUNTS = 40
+"""Of each campaign; fewer where the share is less."""
 MOST_PAIRS = 1_000_000
 """Of a longer log the last days are taken that have no more: rates of products and crowds stay true."""
 _AFTER_ALL = "\U0010ffff"
@@ -34,7 +34,7 @@ class Recall(TypedDict):
     found: int
     recall: float
     genuine: int
-    """Accounts of the log that are left out beside these canaries, and not without them."""
+    """Accounts of the log that are left out beside some of these canaries, and not without them."""
 
 
 def canaries(log: Log, params: ScreenParams) -> dict[Style, Recall]:
@@ -52,48 +52,45 @@ def canaries(log: Log, params: ScreenParams) -> dict[Style, Recall]:
     log = last_days(log)
     known, n_users = known_log(log), len(log.user_ids)
     _, before = in_lockstep(log, params)
-    accounts = min(max(1, round(params.canaries.share * np.count_nonzero(known.history))), MOST_ACCOUNTS)
+    allowed = max(1, round(params.canaries.share * np.count_nonzero(known.history)))
+    accounts = min(ACCOUNTS, allowed)
     recalls: dict[Style, Recall] = {}
     for style in params.canaries.styles:
         rng = np.random.default_rng([params.canaries.seed, STYLES.index(style)])
         days = None if style in LASTING else params.canaries.days
-        events = campaigns(style, known, accounts, days, rng)
-        _, left_out = in_lockstep(with_accounts(log, events, accounts), params)
-        found = int(left_out[n_users:].sum())
+        found, genuine = 0, np.zeros(n_users, dtype=np.bool_)
+        for first in range(0, CAMPAIGNS, allowed // accounts):
+            number = min(allowed // accounts, CAMPAIGNS - first)
+            events = campaigns(style, known, number, accounts, days, rng)
+            _, left_out = in_lockstep(with_accounts(log, events, number * accounts), params)
+            found += int(left_out[n_users:].sum())
+            genuine |= left_out[:n_users] & ~before
         recalls[style] = {
-            "accounts": accounts,
+            "accounts": CAMPAIGNS * accounts,
             "found": found,
-            "recall": round(found / accounts, 4),
-            "genuine": int((left_out[:n_users] & ~before).sum()),
+            "recall": round(found / (CAMPAIGNS * accounts), 4),
+            "genuine": int(genuine.sum()),
         }
     return recalls
 
 
 def campaigns(
-    style: Style,
-    known: KnownLog,
-    accounts: int,
-    days: float | None,
-    rng: np.random.Generator,
-    size: int = CAMPAIGN,
+    style: Style, known: KnownLog, number: int, accounts: int, days: float | None, rng: np.random.Generator
 ) -> FakeEvents:
     """Draw campaigns, each of which pushes one product.
 
     Args:
         style: of all of them.
         known: what the attackers know.
-        accounts: of all campaigns together.
+        number: of campaigns.
+        accounts: of each.
         days: how long each lasts; None for what is usual in the style.
         rng: where all chance comes from.
-        size: about how many accounts each has.
     """
-    number = max(1, round(accounts / size))
-    parts, first = [], 0
-    for own in (accounts // number + (np.arange(number) < accounts % number)).tolist():
-        drawn = campaign(style, known, own, days, rng).events
-        parts.append(replace(drawn, account=drawn.account + first))
-        first += own
-    return concatenate(parts)
+    drawn = [campaign(style, known, accounts, days, rng).events for _ in range(number)]
+    return concatenate(
+        [replace(one, account=one.account + place * accounts) for place, one in enumerate(drawn)]
+    )
 
 
 def known_log(log: Log) -> KnownLog:

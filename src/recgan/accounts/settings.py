@@ -22,7 +22,8 @@ class CanaryParams(Section):
 
     seed: Seed
     share: Annotated[float, Field(gt=0, lt=1)]
-    """Simulated accounts of each style, of the accounts of the log; 200 at most, 20 to a campaign."""
+    """Simulated accounts that may be in a copy of the log at once, of its accounts. Each style has five
+    campaigns of 40 accounts; where that is more, they are tried one after the other, or made smaller."""
     days: Positive
     """How long a campaign lasts, or each joint push of a farm; a crowd and a drip last for months."""
     styles: tuple[Style, ...]
