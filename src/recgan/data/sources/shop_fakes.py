@@ -14,8 +14,8 @@ from recgan.data.known_log import FakeEvents, KnownLog
 from recgan.data.sources.shop_visits import MOST_OF_ONE_USER, RATING, Log, concatenate, discounted
 from recgan.data.sources.shop_world import DAY, Catalogue, rank_within
 
-_ACCOUNTS = 20
-"""About how many accounts a campaign has."""
+_ACCOUNTS = 40
+"""About how many accounts a campaign has, where the fakes are enough for one of each style."""
 
 
 _TARGETS: dict[Style, int] = {"push": 3, "crowd": 3, "farm": 3}
@@ -28,7 +28,7 @@ class Fakes(Section):
     share: Annotated[float, Field(ge=0, lt=1)]
     """Of all accounts, before labels; 0 for a shop without any. Their rows come on top of `events`."""
     styles: Annotated[tuple[Style, ...], Field(min_length=1)]
-    """Of the campaigns, in turn; each has about 20 accounts."""
+    """Of the campaigns, in turn; of about 40 accounts each, where there are as many."""
     labelled: Share
     """The share of accounts, genuine ones too, that somebody has judged: `fake` is true or false in
     users.parquet, and null for the others."""
