@@ -85,7 +85,7 @@ def screen(root: Path = Path()) -> None:
         Unavailable: another run replaced the kept tables meanwhile.
     """
     from recgan.accounts.canaries import canaries
-    from recgan.accounts.log import read_labels, read_log
+    from recgan.accounts.log import read_labels, read_log, read_taught
     from recgan.accounts.page import page
     from recgan.accounts.screen import screen, tell
     from recgan.accounts.tables import write_screened
@@ -94,7 +94,8 @@ def screen(root: Path = Path()) -> None:
     with unchanged(root / layout.KEPT):
         pairs = read_log(root / layout.KEPT)
         labels = read_labels(root / layout.KEPT, pairs)
-    screening = screen(pairs, labels, settings)
+        taught = read_taught(root / layout.KEPT)
+    screening = screen(pairs, labels, settings, taught)
     summary = screening.summary | {"canaries": canaries(pairs, settings)}
     with replacing(root / layout.SCREENED) as folder:
         folder.mkdir()

@@ -19,8 +19,8 @@ def log_of_sets(histories, stars=None, first=None) -> Log:
     told = [np.nan if stars is None else stars[pair] for pair in pairs]
     days = None if first is None else np.array([first[pair] for pair in pairs], float)
     return Log(
-        user_ids=np.array([f"u{user}" for user in range(len(histories))], object),
-        item_ids=np.array([f"i{item}" for item in range(n_items)], object),
+        user_ids=np.array([f"u{user:03}" for user in range(len(histories))], object),
+        item_ids=np.array([f"i{item:03}" for item in range(n_items)], object),
         user=users,
         item=items,
         first=days,

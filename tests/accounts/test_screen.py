@@ -13,6 +13,7 @@ from recgan.accounts.tables import read_screened
 from recgan.core.errors import RecganError
 from recgan.core.files import read_json
 from recgan.data.events import ITEMS, USERS, Tables, write_tables
+from recgan.data.quarantine import QUARANTINE
 from recgan.data.screened import read_quarantined
 from recgan.stages import screen
 from tests.conftest import SHOP
@@ -32,6 +33,7 @@ def project(tmp_path, events):
     kept = tmp_path / "data/kept"
     kept.mkdir(parents=True)
     write_tables(Tables(events(rows), ITEMS.empty_table(), USERS.empty_table()), kept)
+    pq.write_table(QUARANTINE.empty_table(), kept / "quarantine.parquet")
     (tmp_path / "params.yaml").write_bytes(SHOP.read_bytes())
     return tmp_path
 

@@ -4,6 +4,8 @@ No input holds an id, a place in the file, or how long before the log's end an a
 labelled set was made rather than what a fake account does.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
@@ -15,8 +17,6 @@ from recgan.accounts.profiles import mean_popularity, pca_varselect, sizes_of
 from recgan.accounts.propagation import graph, signed
 from recgan.data.settings import EVENT_KINDS
 
-_WINDOWS = (1.0, 3.0, 7.0)
-_LEAST_ACCOUNTS = 3
 _PRIOR = 2.0
 """Labelled accounts whose mean share of fakes each node is given beforehand."""
 
@@ -24,10 +24,15 @@ Figures = dict[str, NDArray[np.float64]]
 """Name → (users,)."""
 
 
-def figures(log: Log) -> Figures:
+def figures(log: Log, windows_days: Sequence[float] = (1, 3, 7), least_accounts: int = 3) -> Figures:
     """Return the figures of the detectors that need no label, the higher the more suspect.
 
     They are raw: not yet compared with accounts of the same size.
+
+    Args:
+        log: the pairs.
+        windows_days: of lockstep, as `least_accounts`.
+        least_accounts: fewer are no crowd.
     """
     found = {
         "overlap": overlap(log).figure,
@@ -35,7 +40,7 @@ def figures(log: Log) -> Figures:
         "pca": -np.log(np.maximum(pca_varselect(log), 1e-12)),
     }
     if log.first is not None:
-        step = lockstep(log, _WINDOWS, _LEAST_ACCOUNTS)
+        step = lockstep(log, windows_days, least_accounts)
         found |= {"lock_max": step.lock_max, "lock_mean": step.lock_mean}
     return found
 
@@ -109,7 +114,7 @@ def _spread(log: Log, values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _popularity(log: Log, sizes: NDArray[np.int64]) -> list[NDArray[np.float64]]:
     """Return spread, least and most popularity of an account's products, and the share of rare ones."""
-    popularity = np.log(np.bincount(log.item, minlength=len(log.item_ids)))[log.item]
+    popularity = np.log(np.bincount(log.item, minlength=len(log.item_ids))[log.item])
     order = np.lexsort((popularity, log.user))
     there = np.flatnonzero(sizes)
     starts = _starts(sizes)[there]

@@ -15,6 +15,7 @@ from recgan.core import memory
 from recgan.core.temporary import temporary_folder
 from recgan.data.codes import encode
 from recgan.data.events import EVENTS, USERS, check_table, read_table
+from recgan.data.quarantine import QUARANTINE
 from recgan.data.settings import EVENT_KINDS
 
 DAY = 86_400_000_000
@@ -71,17 +72,26 @@ def read_log(kept: Path) -> Log:
     Raises:
         RecganError: the table is missing or has other columns.
     """
-    check_table(kept / "events.parquet", EVENTS)
-    with temporary_folder() as spill:
-        connection = ibis.duckdb.connect(
-            memory_limit=f"{memory.total() // 2**21}MiB",  # half; what is more spills to disk
-            temp_directory=str(spill),
-            preserve_insertion_order=False,
-        )
-        try:
-            return log_of(connection.read_parquet(kept / "events.parquet"))
-        finally:
-            connection.disconnect()
+    return _read(kept, EVENTS.empty_table())
+
+
+def read_taught(kept: Path) -> tuple[Log, NDArray[np.int8]] | None:
+    """Read the kept events with those of labelled fakes, which validate left out, and the labels of all.
+
+    Returns:
+        None where no labelled fake was left out.
+
+    Raises:
+        RecganError: a table is missing or has other columns.
+    """
+    out = read_table(kept / "quarantine.parquet", QUARANTINE)
+    fakes = out.filter(pc.equal(out["reason"], "fake_account")).select(EVENTS.names)
+    if not len(fakes):
+        return None
+    log = _read(kept, fakes)
+    left_out = pc.is_in(pa.array(log.user_ids, pa.string()), value_set=fakes["user_id"].combine_chunks())
+    labels = np.where(left_out.to_numpy(zero_copy_only=False), 1, read_labels(kept, log))
+    return log, labels.astype(np.int8)
 
 
 def log_of(events: ibis.Table) -> Log:
@@ -101,6 +111,22 @@ def log_of(events: ibis.Table) -> Log:
         ratings=events.count(where=rated).cast("int32"),
     )
     return _coded(pairs.to_pyarrow())
+
+
+def _read(kept: Path, more: pa.Table) -> Log:
+    """Sum up the kept events and some more."""
+    check_table(kept / "events.parquet", EVENTS)
+    with temporary_folder() as spill:
+        connection = ibis.duckdb.connect(
+            memory_limit=f"{memory.total() // 2**21}MiB",  # half; what is more spills to disk
+            temp_directory=str(spill),
+            preserve_insertion_order=False,
+        )
+        try:
+            events = connection.read_parquet(kept / "events.parquet")
+            return log_of(events.union(ibis.memtable(more)) if len(more) else events)
+        finally:
+            connection.disconnect()
 
 
 def read_labels(kept: Path, log: Log) -> NDArray[np.int8]:

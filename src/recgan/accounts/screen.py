@@ -9,6 +9,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from recgan.accounts.groups import groups_of
+from recgan.accounts.listed import listed
 from recgan.accounts.lockstep import Lockstep, lockstep
 from recgan.accounts.log import Log
 from recgan.accounts.settings import ScreenParams
@@ -34,15 +35,23 @@ class Screening:
     """The figures of metrics/screening.json."""
 
 
-def screen(log: Log, labels: NDArray[np.int8], params: ScreenParams) -> Screening:
+def screen(
+    log: Log,
+    labels: NDArray[np.int8],
+    params: ScreenParams,
+    taught: tuple[Log, NDArray[np.int8]] | None = None,
+) -> Screening:
     """Judge every account of a log.
 
-    Without times nobody is left out but by a person's word: no detector is sure enough without them.
+    Without times nobody is left out but by a person's word or by what labels taught: no other detector is
+    sure enough without them.
 
     Args:
         log: the pairs of the kept events.
         labels: (users,) 1 for a labelled fake, 0 for one labelled genuine, -1 for the others.
         params: the screen section.
+        taught: a log with its labels to learn from, which has all accounts of this one, and labelled fakes
+            besides; None for this log.
 
     Raises:
         RecganError: the detectors would leave out more accounts than the section allows.
@@ -56,14 +65,24 @@ def screen(log: Log, labels: NDArray[np.int8], params: ScreenParams) -> Screenin
         found, by_detector = in_lockstep(log, params)
         figures |= {"lock_max": found.lock_max, "lock_mean": found.lock_mean}
         score = _margin(found, params)
+    in_crowds = by_detector
+    others = listed(log, labels, taught, params) if params.enabled and n_users else None
+    if others is not None:
+        figures |= others.figures
+        by_detector = by_detector | others.left_out
+        score = np.maximum(score, others.score)
     cleared, condemned = (_named(log, getattr(params, verdict)) for verdict in ("cleared", "condemned"))
-    by_detector &= ~cleared
+    by_detector = by_detector & ~cleared
     groups, group_id = groups_of(log, found, by_detector)
     _check_share(by_detector & ~condemned, groups, params)
     quarantined = by_detector | condemned
     score = np.where(condemned, 1.0, np.where(cleared, 0.0, score))
     suspect = np.zeros(n_users, dtype=bool)
     reasons = _reasons(log, found, by_detector)
+    if others is not None:
+        suspect = others.suspect & ~quarantined & ~cleared
+        for own, more in zip(reasons, others.reasons, strict=True):
+            own += more
     for one in np.flatnonzero(condemned):
         reasons[one].insert(0, "condemned by a person")
     order = np.lexsort((np.arange(n_users), -score, ~quarantined))
@@ -72,7 +91,10 @@ def screen(log: Log, labels: NDArray[np.int8], params: ScreenParams) -> Screenin
         {
             "user_id": pa.array(log.user_ids[order], pa.string()),
             "score": score[order],
-            **{name: figures[name][order] if name in figures else absent for name in DETECTORS},
+            **{
+                name: pa.array(figures[name][order], from_pandas=True) if name in figures else absent
+                for name in DETECTORS
+            },
             "quarantined": quarantined[order],
             "suspect": suspect[order],
             "reasons": pa.array([reasons[one] for one in order], pa.list_(pa.string())),
@@ -90,7 +112,12 @@ def screen(log: Log, labels: NDArray[np.int8], params: ScreenParams) -> Screenin
         "times": log.first is not None,
         "quarantined": int(quarantined.sum()),
         "quarantined_share": round(float(quarantined.mean()), 6) if n_users else 0.0,
-        "quarantined_by": {"lockstep": int(by_detector.sum()), "condemned": int(condemned.sum())},
+        "quarantined_by": {
+            "lockstep": int((in_crowds & by_detector).sum()),
+            "labels": 0 if others is None else int((others.left_out & by_detector).sum()),
+            "condemned": int(condemned.sum()),
+        },
+        "detectors": {} if others is None else others.summary,
         "quarantined_events": int(log.events[quarantined[log.user]].sum()),
         "suspects": int(suspect.sum()),
         "groups": groups.num_rows,
@@ -143,7 +170,7 @@ def tell(screening: Screening, log: Log, params: ScreenParams) -> None:
         f"{summary['quarantined']:,}", f"{summary['accounts']:,}", f"{summary['suspects']:,}",
     )  # fmt: skip
     if params.enabled and log.first is None:
-        logger.info("an event has no time, so no account is left out but by a person's word")
+        logger.info("an event has no time: nothing but labels and a person's word leaves an account out")
     for verdict in ("cleared", "condemned"):
         if unknown := set(getattr(params, verdict)) - set(log.user_ids):
             logger.warning(
@@ -160,8 +187,8 @@ def _check_share(by_detector: NDArray[np.bool_], groups: pa.Table, params: Scree
     raise RecganError(
         "\n".join(
             [
-                f"{by_detector.sum():,} of {len(by_detector):,} accounts ({100 * share:.3g} %) act in "
-                "lockstep, more than screen.max_quarantined_share "
+                f"{by_detector.sum():,} of {len(by_detector):,} accounts ({100 * share:.3g} %) look "
+                "fake, more than screen.max_quarantined_share "
                 f"({100 * params.max_quarantined_share:g} %) lets be left out:",
                 *worst,
                 "if they are fake, raise screen.max_quarantined_share; if they are genuine, as on the day of "
