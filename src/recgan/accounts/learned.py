@@ -93,8 +93,8 @@ def boosting(inputs: NDArray[np.float64], labels: NDArray[np.int8]) -> Any:
 
     with threadpool_limits(1 if len(labels) < _WORTH_THREADS else None):
         return HistGradientBoostingClassifier(
-            learning_rate=0.1,
-            max_iter=100,
+            learning_rate=0.05,
+            max_iter=200,
             max_leaf_nodes=15,
             min_samples_leaf=2,
             max_features=0.3,
