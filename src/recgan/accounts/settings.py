@@ -21,6 +21,7 @@ class CanaryParams(Section):
     """Simulated campaigns in a copy of the log, which tell what the screen would find."""
 
     seed: Seed
+    """Of the accounts, products and times that are simulated."""
     share: Annotated[float, Field(gt=0, lt=1)]
     """Simulated accounts that may be in a copy of the log at once, of its accounts. Each style has five
     campaigns of 40 accounts; where that is more, they are tried one after the other, or made smaller."""
@@ -54,6 +55,7 @@ class ScreenParams(Section):
     `min_mean_crowd` on average over its products. The measure of a crowd is a likelihood ratio divided by the
     square root of its accounts (accounts/lockstep.py)."""
     min_mean_crowd: NonNegative
+    """What the mean of an account's crowds over its products must exceed as well, in the same measure."""
     max_quarantined_share: Share
     """The largest share of all accounts that detectors may leave out; more of them stop the stage."""
     cleared: tuple[str, ...]
