@@ -2,9 +2,9 @@
 
     python benchmarks/behaviour.py --kept FOLDER [--days 7] [--width 32] [--epochs 8] [--seed 0]
 
-FOLDER is the data/kept that the pipeline makes. Each arm is fitted and calibrated as `recgan behaviour` does
-it. It is measured on the last window but one (validation) and on the last one (test). What is known of a
-shopper at a cut is
+FOLDER is the data/kept that the pipeline makes, beside data/screened. Each arm is fitted and calibrated as
+`recgan behaviour` does it. It is measured on the last window but one (validation) and on the last one (test).
+What is known of a shopper at a cut is
 
 - rfm: recency, frequency and value, as today;
 - hidden: what the encoder makes of the history at the cut, and the days since its last event;
@@ -42,6 +42,7 @@ from recgan.daily.behaviour import (
     quality,
 )
 from recgan.data.events import read_tables
+from recgan.data.screened import read_quarantined, without
 from recgan.evaluation.significance import compare
 from recgan.recommenders.sequence.recommender import Sequence
 from recgan.recommenders.sequence.settings import SequenceParams
@@ -142,7 +143,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     given, started = parser.parse_args(), time.process_time()
     torch.set_num_threads(1)
-    table = read_tables(given.kept).events
+    table = without(read_tables(given.kept).events, read_quarantined(given.kept.parent / "screened"))
     events = events_of(table)
     histories = Histories(
         table.select(["user_id", "item_id", "event", "timestamp"]).to_pandas(), events.user_ids

@@ -17,6 +17,7 @@ from pathlib import Path
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from recgan.accounts.tables import ACCOUNTS, GROUPS, Screened, write_screened
 from recgan.core.files import read_json
 from recgan.core.yaml12 import read_yaml
 from recgan.data.events import Tables, write_tables
@@ -60,6 +61,9 @@ def main() -> None:
         (root / "data" / "kept").mkdir(parents=True)
         write_tables(kept_tables(options.events, options.days), root / "data" / "kept")
         pq.write_table(QUARANTINE.empty_table(), root / "data" / "kept" / "quarantine.parquet")
+        nobody = Screened(ACCOUNTS.empty_table(), GROUPS.empty_table())
+        (root / "data" / "screened").mkdir()
+        write_screened(nobody, root / "data" / "screened")
         start = time.perf_counter()
         subprocess.run([sys.executable, "-m", "recgan", "features"], cwd=root, check=True)
         seconds = time.perf_counter() - start

@@ -274,7 +274,7 @@ def main() -> None:
     test_start = datetime.fromisoformat(whole.summary["cuts"]["test_start"])
     earlier = features_of(kept, left_out, params.features, test_start)
     weights = {str(kind): weight for kind, weight in params.features.weights.items()}
-    log = read_log(kept, Confidence(weights, True, params.features.min_rating, None))
+    log = read_log(kept, left_out, Confidence(weights, True, params.features.min_rating, None))
     ends = (micro(test_start), int(log.times[-1]) + 1)
     found: dict[str, list[Figures]] = {}
     for seed in range(arguments.seeds):

@@ -15,6 +15,7 @@ from recgan.daily.behaviour import Events, behaviour, events_of, forecast, input
 from recgan.daily.foretold import days_of, foretold_for
 from recgan.data.events import EVENTS, Tables, write_tables
 from recgan.data.sources.shop import ShopSource, simulate_shop
+from tests.conftest import screen_out
 
 END = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -126,6 +127,7 @@ def test_quality_agrees_with_values_by_hand():
 def put(tables, root, events=None):
     (root / KEPT).mkdir(parents=True)
     write_tables(Tables(tables.events if events is None else events, tables.items, tables.users), root / KEPT)
+    screen_out(root)
     return root
 
 
@@ -156,12 +158,29 @@ def test_lists_get_the_columns_of_the_events_they_are_made_from_and_of_no_others
         of_first, of_second = table[column][:2].cast(pa.float32()).to_pylist()
         assert found[column].to_pylist() == [of_second, of_second, None, of_first]
         assert found[column].type == pa.float32()
+    screen_out(tmp_path, first)
+    assert foretold_for(tmp_path) is None
+    screen_out(tmp_path)
+    assert foretold_for(tmp_path) is not None
     write_tables(Tables(tables.events[:-1], tables.items, tables.users), tmp_path / KEPT)  # the log went on
     assert foretold_for(tmp_path) is None
     assert "behaviour.parquet is not of today's events" in caplog.text
     pq.write_table(pa.table({"user_id": ["a"], "p_return": [0.5]}), tmp_path / BEHAVIOUR)  # made before
     assert foretold_for(tmp_path) is None
     assert days_of(tmp_path) is None
+
+
+def test_nothing_is_foretold_of_who_is_left_out_nor_learned_from_it(tables, tmp_path):
+    user_ids = sorted(set(tables.events["user_id"].drop_null().to_pylist()))
+    left_out, kind = user_ids[::3], tables.events["user_id"]
+    screen_out(put(tables, tmp_path / "screened"), *left_out)
+    genuine = tables.events.filter(pc.invert(pc.is_in(kind, pa.array(left_out))))
+    put(tables, tmp_path / "genuine", genuine)
+    for name in ("screened", "genuine"):
+        behaviour(tmp_path / name, 7)
+    found, expected = (pq.read_table(tmp_path / name / BEHAVIOUR) for name in ("screened", "genuine"))
+    assert found.equals(expected)
+    assert not set(found["user_id"].to_pylist()) & set(left_out)
 
 
 def test_a_log_without_carts_has_no_such_column(tables, tmp_path):

@@ -21,6 +21,7 @@ from recgan.package.store import Recommenders
 from recgan.registry.enrol import enrol
 from recgan.registry.tracking import connect, current
 from recgan.settings import MonitorParams
+from tests.conftest import screen_out
 from tests.package.conftest import ITEMS as N_ITEMS
 from tests.package.conftest import TASTES, make_project, shop_features, write_lock
 from tests.package.conftest import USERS as N_USERS
@@ -64,8 +65,8 @@ def arrow(frame, schema):
     return pa.table(columns, schema=schema)
 
 
-def keep(root, frame):
-    """Write data/kept."""
+def keep(root, frame, left_out=()):
+    """Write data/kept, and which accounts are left out."""
     items = pd.DataFrame(
         {
             "item_id": [f"item-{item}" for item in range(2 * N_ITEMS)],
@@ -78,6 +79,7 @@ def keep(root, frame):
     )
     users = pd.DataFrame({"user_id": frame["user_id"].unique(), "fake": False})
     (root / "data/kept").mkdir(exist_ok=True)
+    screen_out(root, *left_out)
     tables = (arrow(table, schema) for table, schema in ((frame, EVENTS), (items, ITEMS), (users, USERS)))
     write_tables(Tables(*tables), root / "data/kept")
 
@@ -152,6 +154,13 @@ def test_from_steady_to_drifted(shop, named, before):
         *(f"recommended.{of}" for of in ("category", "popularity", "price")),
     }
     assert max(figures["psi"] for figures in seen.drift.values()) < 0.1
+
+    # A campaign that the screen left out is no drift.
+    pushed = events(rng, CUT + pd.Timedelta(days=9), 1, 1000, 1).assign(user_id="fake")
+    keep(shop, pd.concat([same, pushed]), left_out=["fake"])
+    assert monitor(shop, named).observation == seen
+    keep(shop, pd.concat([same, pushed]))
+    assert monitor(shop, named).retrain
 
     # Other items, other shoppers, other kinds: each is named, in the report, on the run and on the version.
     other = events(rng, CUT + pd.Timedelta(days=20), 10, 1000, 2 * N_ITEMS, 4 * N_USERS, (0.1, 0.1, 0.8))

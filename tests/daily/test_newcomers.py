@@ -15,6 +15,7 @@ from recgan.package.store import Recommenders, load_champion
 from recgan.registry.enrol import enrol
 from recgan.registry.tracking import connect
 from recgan.registry.versions import VersionId
+from tests.conftest import screen_out
 from tests.newcomers.shop import write_kept
 from tests.package.conftest import TASTES, USERS, make_project
 
@@ -62,6 +63,12 @@ def test_lists_hold_new_products_and_say_so(shop, named):
     assert recommend(shop, named, k=5).unchanged
     target_path(shop, name).unlink()
     assert not recommend(shop, named, k=5).unchanged
+
+
+def test_a_product_that_only_accounts_left_out_came_to_is_not_pushed(shop, named):
+    assert update_newcomers(shop, named).newcomers.item_ids == ["new"]
+    screen_out(shop, *BUYERS)
+    assert update_newcomers(shop, named).newcomers.item_ids == []
 
 
 def test_a_file_for_another_package_is_refused(shop, named, caplog):

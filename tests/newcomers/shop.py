@@ -6,6 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from recgan.data.events import EVENTS, ITEMS
+from tests.conftest import screen_out
 from tests.package.conftest import ITEMS as N_ITEMS
 from tests.package.conftest import TASTES, USERS, shop_features
 
@@ -39,6 +40,7 @@ def write_kept(folder, new=(), more=()):
         "price": [1.0 + place for place in range(len(described))],
     }
     folder.mkdir(parents=True, exist_ok=True)
+    screen_out(folder.parents[1])
     for name, table, schema in (("events", events, EVENTS), ("items", items, ITEMS)):
         length = len(table["item_id"])
         columns = [pa.array(table.get(field.name, [None] * length), field.type) for field in schema]

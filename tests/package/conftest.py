@@ -184,6 +184,7 @@ def write_lock(root, **train):
         stage: [{"path": path, "md5": folder_md5(root / path)}]
         for stage, path in (
             ("validate", "data/kept"),
+            ("screen", "data/screened"),
             ("features", "data/features"),
             ("train@cfgan", "models/cfgan"),
         )

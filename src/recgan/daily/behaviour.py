@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 from recgan.core import layout
 from recgan.core.errors import RecganError
 from recgan.core.files import unchanged, write_json
-from recgan.daily.foretold import md5_of_file, write_foretold
+from recgan.daily.foretold import md5_of_events, write_foretold
 from recgan.data.events import read_tables
+from recgan.data.screened import read_quarantined, without
 
 _log = logging.getLogger(__name__)
 
@@ -247,14 +248,16 @@ def behaviour(root: Path, days: float) -> dict[str, Any]:
         The measures.
 
     Raises:
-        RecganError: the kept tables are missing, an event has no timestamp, or the log is too short.
+        RecganError: the kept or screened tables are missing, an event has no timestamp, or the log is too
+            short.
         Unavailable: another run replaced the kept tables meanwhile.
     """
     if not days > 0:
         raise RecganError(f"days is {days:g}; look ahead by more than 0 days")
     with unchanged(root / layout.KEPT):
-        events = events_of(read_tables(root / layout.KEPT).events)
-        md5 = md5_of_file(root / layout.KEPT / "events.parquet")
+        left_out = read_quarantined(root / layout.SCREENED)
+        events = events_of(without(read_tables(root / layout.KEPT).events, left_out))
+        md5 = md5_of_events(root)
     end = float(events.time.max(initial=0))
     if end < (_LEAST_CUTS + 2) * days:
         raise RecganError(

@@ -47,7 +47,7 @@ def write_foretold(table: pa.Table, root: Path, days: float, events_md5: str) ->
         table: user_id and a column for each outcome.
         root: the project.
         days: how far ahead it looks.
-        events_md5: of the events that it was made from.
+        events_md5: of the events that it was made from, by `md5_of_events`.
     """
     about = {METADATA: json.dumps({"days": days, "events_md5": events_md5})}
     with replacing(root / layout.BEHAVIOUR) as file:
@@ -66,11 +66,11 @@ def foretold_for(root: Path) -> Foretold | None:
     Args:
         root: the project.
     """
-    path, events = root / layout.BEHAVIOUR, root / layout.KEPT / "events.parquet"
+    path = root / layout.BEHAVIOUR
     if not path.exists():
         return None
     about = _about(path)
-    if about is None or not events.exists() or about["events_md5"] != md5_of_file(events):
+    if about is None or about["events_md5"] != md5_of_events(root):
         log.warning(
             "%s is not of today's events: lists go out without its columns; run `recgan behaviour` before",
             path,
@@ -81,6 +81,14 @@ def foretold_for(root: Path) -> Foretold | None:
         [found.schema.field(0), *(pa.field(name, pa.float32()) for name in found.column_names[1:])]
     )
     return Foretold(found.cast(schema), md5_of_file(path))
+
+
+def md5_of_events(root: Path) -> str | None:
+    """Return a checksum of the kept events and of who is left out of them; None where either is missing."""
+    files = (root / layout.KEPT / "events.parquet", root / layout.SCREENED / "accounts.parquet")
+    if not all(file.exists() for file in files):
+        return None
+    return " ".join(md5_of_file(file) for file in files)
 
 
 def md5_of_file(path: Path) -> str:

@@ -12,7 +12,7 @@ from mlflow.entities import Metric
 from mlflow.entities.model_registry import ModelVersion
 
 from recgan.core import layout
-from recgan.core.files import read_whole, write_json, write_text
+from recgan.core.files import write_json, write_text
 from recgan.daily import screened as screen
 from recgan.daily.drift import jensen_shannon, psi
 from recgan.daily.newcomers import newcomers_for
@@ -28,7 +28,7 @@ from recgan.evaluation.profile import (
     event_histograms,
     item_histograms,
 )
-from recgan.package.reference import after, read_kept
+from recgan.package.reference import after, read_population
 from recgan.registry.outage import outside
 from recgan.registry.tracking import connect
 from recgan.registry.versions import identify, the_champion
@@ -86,7 +86,8 @@ def monitor(root: Path, params: Params) -> Report:
     step is the champion's age in days.
 
     Raises:
-        RecganError: there is no champion, it was registered without a reference, or data/kept is missing.
+        RecganError: there is no champion, it was registered without a reference, or data/kept or
+            data/screened is missing.
         Unavailable: the registry or its files do not answer.
     """
     client, name = connect(root), params.register_.name
@@ -106,7 +107,7 @@ def observe(root: Path, params: Params, champion: ModelVersion) -> Observation:
     reference, vocabulary = read_reference(client, champion)
     until = datetime.fromisoformat(reference["until"])
     bins = Bins(tuple(reference["bins"]["categories"]), tuple(reference["bins"]["price_edges"]))
-    events, items = read_whole(root / layout.KEPT, read_kept)
+    events, items = read_population(root)
     known = catalogue(items, vocabulary["item_ids"], vocabulary["popularity"])
     end = until if events.empty else max(until, after(events["timestamp"].max()))
     start = max(until, end - timedelta(days=params.monitor.days))

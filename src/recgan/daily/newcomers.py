@@ -7,6 +7,7 @@ from pathlib import Path
 
 from recgan.core import layout
 from recgan.core.errors import RecganError
+from recgan.data.screened import read_quarantined
 from recgan.newcomers.file import read_newcomers, target_path, write_newcomers
 from recgan.newcomers.log import UndatedError
 from recgan.newcomers.make import Asked, make
@@ -38,11 +39,11 @@ def update_newcomers(root: Path, params: Params) -> Updated:
     then name the products of the package alone.
 
     Args:
-        root: the project, with data/kept.
+        root: the project, with data/kept and data/screened.
         params: of the project.
 
     Raises:
-        RecganError: there is no champion, its package cannot be read, or data/kept is missing.
+        RecganError: there is no champion, its package cannot be read, or a table is missing.
         Unavailable: the registry does not answer.
     """
     name, path = params.register_.name, target_path(root, params.register_.name)
@@ -56,9 +57,9 @@ def update_newcomers(root: Path, params: Params) -> Updated:
         not params.features.repeat_purchases,
         None if until is None else datetime.fromisoformat(until),
     )
-    kept = root / layout.KEPT
+    kept, left_out = root / layout.KEPT, read_quarantined(root / layout.SCREENED)
     try:
-        found = make(champion.packaged, name, champion.identity, kept, params.newcomers, asked)
+        found = make(champion.packaged, name, champion.identity, kept, left_out, params.newcomers, asked)
     except UndatedError as undated:
         return _without(path, str(undated))
     write_newcomers(found, path)

@@ -15,6 +15,7 @@ from recgan.core.errors import RecganError
 from recgan.core.files import read_whole
 from recgan.data.codes import encode
 from recgan.data.events import EVENTS, ITEMS, check_table, read_table
+from recgan.data.screened import without
 from recgan.features.matrices import beside
 from recgan.package.packaged import Confidence
 
@@ -48,11 +49,12 @@ class Log:
         return int(np.searchsorted(self.times, instant))
 
 
-def read_log(kept: Path, confidence: Confidence | None) -> Log:
+def read_log(kept: Path, left_out: pa.Array, confidence: Confidence | None) -> Log:
     """Read the kept events and items.
 
     Args:
         kept: folder of the kept tables.
+        left_out: ids of accounts that nothing is learned from.
         confidence: which events count, and how much; None takes each for 1.
 
     Raises:
@@ -60,15 +62,15 @@ def read_log(kept: Path, confidence: Confidence | None) -> Log:
         RecganError: a table is missing.
         Unavailable: the folder was replaced again and again meanwhile.
     """
-    return read_whole(kept, lambda folder: _read(folder, confidence))
+    return read_whole(kept, lambda folder: _read(folder, left_out, confidence))
 
 
-def _read(folder: Path, confidence: Confidence | None) -> Log:
+def _read(folder: Path, left_out: pa.Array, confidence: Confidence | None) -> Log:
     check_table(folder / "events.parquet", EVENTS)
     table = pq.read_table(
         folder / "events.parquet", columns=["user_id", "item_id", "event", "timestamp", "value"]
     )
-    table = table.filter(pc.is_valid(table["timestamp"]))
+    table = without(table.filter(pc.is_valid(table["timestamp"])), left_out)
     worth = np.ones(table.num_rows)
     if confidence is not None:
         kinds = table["event"].combine_chunks().dictionary_encode()

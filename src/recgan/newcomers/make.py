@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pyarrow as pa
+
 from recgan.newcomers.estimate import Estimator
 from recgan.newcomers.log import DAY, read_log
 from recgan.newcomers.replay import DAYS, choose_lift
@@ -33,6 +35,7 @@ def make(
     name: str,
     champion: tuple[str, str],
     kept: Path,
+    left_out: pa.Array,
     params: NewcomersParams,
     asked: Asked,
 ) -> Newcomers:
@@ -43,6 +46,7 @@ def make(
         name: of the registered model.
         champion: the package's version and its run.
         kept: folder of the kept tables.
+        left_out: ids of accounts that nothing is learned from.
         params: the newcomers section.
         asked: the lists.
 
@@ -50,7 +54,7 @@ def make(
         RecganError: a table is missing or no event has a timestamp; or whatever the recommender raises.
         Unavailable: the tables were replaced again and again meanwhile.
     """
-    events = read_log(kept, packaged.confidence)
+    events = read_log(kept, left_out, packaged.confidence)
     until = int(events.times[-1]) + 1  # the first instant after the newest event
     first = int(events.times[0])
     trained = until if asked.trained_until is None else (asked.trained_until - _EPOCH) // _MICROSECOND

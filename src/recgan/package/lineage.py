@@ -53,14 +53,14 @@ def lineage(root: Path, candidate: str, settings: str, flow_run_id: str | None =
 
 
 def check_outputs(root: Path, candidate: str) -> None:
-    """Refuse features, candidate or kept events that are not those of dvc.lock.
+    """Refuse features, candidate, kept events or a screening that are not those of dvc.lock.
 
     Raises:
         RecganError: a folder is missing, or was written by something else than dvc repro.
     """
     outputs = [("features", layout.FEATURES), (stage_of(candidate), layout.MODELS / candidate)]
     if (root / layout.KEPT).is_dir():  # a model alone can come from the cache
-        outputs.append(("validate", layout.KEPT))
+        outputs += [("validate", layout.KEPT), ("screen", layout.SCREENED)]
     check_locked(root, root, outputs)
 
 

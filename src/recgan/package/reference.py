@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from recgan.core import layout
 from recgan.core.files import read_whole
 from recgan.data.events import EVENTS, ITEMS, check_table, read_table
+from recgan.data.screened import read_quarantined, without
 from recgan.evaluation.profile import catalogue, event_histograms, fix_bins, item_histograms
 from recgan.features.matrices import Features
 
@@ -37,7 +39,7 @@ def describe_training(root: Path, features: Features, candidate: str, depth: int
     """
     if not (root / layout.KEPT).is_dir():
         return None
-    events, items = read_whole(root / layout.KEPT, read_kept)
+    events, items = read_population(root)
     cuts = features.summary.get("cuts")
     if events.empty:
         return None
@@ -63,12 +65,22 @@ def describe_training(root: Path, features: Features, candidate: str, depth: int
     return content
 
 
-def read_kept(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Read the kept events that have a timestamp, and the items; for `read_whole`."""
+def read_population(root: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Read the events that are learned from and have a timestamp, and the items.
+
+    Raises:
+        RecganError: data/kept or data/screened is missing.
+        Unavailable: the kept tables were replaced again and again meanwhile.
+    """
+    left_out = read_quarantined(root / layout.SCREENED)
+    return read_whole(root / layout.KEPT, lambda folder: _read(folder, left_out))
+
+
+def _read(folder: Path, left_out: pa.Array) -> tuple[pd.DataFrame, pd.DataFrame]:
     path = folder / "events.parquet"
     check_table(path, EVENTS)
     columns = ["user_id", "item_id", "event", "timestamp", "price"]
-    events: pd.DataFrame = pq.read_table(path, columns=columns).to_pandas()
+    events: pd.DataFrame = without(pq.read_table(path, columns=columns), left_out).to_pandas()
     items: pd.DataFrame = read_table(folder / "items.parquet", ITEMS).to_pandas()
     return events[events["timestamp"].notna()], items
 
