@@ -33,7 +33,7 @@ def log(events, rows):
 def test_canaries_are_found_by_style_and_leave_the_night_as_it_is(log, params):
     settings = params()
     settings = params(canaries=settings.canaries.model_dump() | {"share": 0.1, "styles": ["push", "crowd"]}
-                      | {"watched": []})  # fmt: skip
+                      | {"watched": [], "days": 2})  # fmt: skip
     labels = np.full(len(log.user_ids), -1, np.int8)
     before = screen(log, labels, settings)
     found = canaries(log, settings)
@@ -41,7 +41,7 @@ def test_canaries_are_found_by_style_and_leave_the_night_as_it_is(log, params):
     for one in found.values():
         assert one["accounts"] == 5 * 15
         assert one["recall"] == pytest.approx(one["found"] / 75, abs=1e-4)
-    assert found["push"]["recall"] > 0.9  # fifteen on one product within days
+    assert found["push"]["recall"] > 0.7  # fifteen on one product within days
     assert found["crowd"]["recall"] < 0.5  # each at a time of its own
     after = screen(log, labels, settings)
     assert after.tables.accounts.equals(before.tables.accounts)
@@ -57,15 +57,15 @@ def test_no_canaries_where_nobody_would_be_left_out(log, events, params):
 
 
 def test_a_shopper_who_is_left_out_because_of_canaries_is_counted(events, params):
-    """Ten met in time, and were too few to be left out; canaries at the same product make them a crowd."""
-    rows = [(f"u{u}", f"i{i}", 5.0 * u + i) for u in range(6) for i in range(4)]
+    """Two meet in time, too few to be left out; canaries at the same product make them a crowd."""
+    rows = [(f"u{n % 101}", f"i{n * 7 % 31}", n / 5) for n in range(1000)]
     log = log_of(ibis.memtable(events(rows)))
     settings = params()
     settings = params(
         min_crowd=0.1,
-        min_mean_crowd=0.1,
+        min_mean_crowd=0,
         canaries=settings.canaries.model_dump()
-        | {"share": 0.9, "styles": ["segment"], "watched": [], "days": 25},
+        | {"share": 0.9, "styles": ["segment"], "watched": [], "days": 5},
     )
     (found,) = canaries(log, settings).values()
     assert found["genuine"] > 0

@@ -1,5 +1,7 @@
 """The stage: who is left out, who is not, and what a person says of them."""
 
+from datetime import timedelta
+
 import ibis
 import numpy as np
 import pyarrow as pa
@@ -7,8 +9,10 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from recgan.accounts.lockstep import lockstep
 from recgan.accounts.log import log_of
 from recgan.accounts.screen import in_lockstep
+from recgan.accounts.screen import screen as screened
 from recgan.accounts.tables import read_screened
 from recgan.core.errors import RecganError
 from recgan.core.files import read_json
@@ -16,6 +20,7 @@ from recgan.data.events import ITEMS, USERS, Tables, write_tables
 from recgan.data.quarantine import QUARANTINE
 from recgan.data.screened import read_quarantined
 from recgan.stages import screen
+from tests.accounts.conftest import START
 from tests.conftest import SHOP
 
 
@@ -63,7 +68,7 @@ def test_a_campaign_is_left_out_with_its_reason_and_nobody_else_is(project):
     summary = read_json(project / "metrics/screening.json")
     assert summary["quarantined"] == 16
     assert summary["quarantined_events"] == 80
-    assert "i0" in (project / "reports/screening.html").read_text()
+    assert "times its rate" in (project / "reports/screening.html").read_text()
 
 
 def test_a_persons_word_overrides_and_one_that_names_nobody_is_told(project, caplog):
@@ -115,13 +120,37 @@ def test_the_order_of_the_events_changes_nothing(project):
 
 def test_who_meets_a_campaigns_products_in_its_days_stays(events, params):
     rng = np.random.default_rng(3)
-    rows = [(f"u{n % 300:03}", f"i{rng.integers(300)}", n * 90 / 6000) for n in range(6000)]
-    rows += [(f"f{u:02}", f"i{i}", 40 + rng.uniform(0, 5)) for u in range(60) for i in range(10)]
-    rows += [("bystander", f"i{i}", 42 + i / 10) for i in range(2)]
+    rows = [
+        # In the campaign's days the bystander alone meets its products.
+        (f"u{n % 900:03}", f"i{rng.integers(31 if 30 < n / 200 < 55 else 0, 900)}", n / 200)
+        for n in range(18_000)
+    ]
+    rows += [(f"f{u:02}", "i0", 40 + rng.uniform(0, 5)) for u in range(60)]
+    rows += [(f"f{u:02}", f"i{i}", 40 + rng.uniform(0, 5)) for u in range(60) for i in rng.integers(1, 21, 8)]
+    rows += [("bystander", f"i{i}", 42 + i / 10) for i in range(1, 4)]
     rows += [("bystander", f"i{i}", i / 10) for i in range(100, 110)]
-    log = log_of(ibis.memtable(events(rows)))
-    found, taken = in_lockstep(log, params())
+    log, settings = log_of(ibis.memtable(events(rows))), params(min_crowd=3)
     place = log.user_ids.tolist().index("bystander")
-    assert found.lock_max[place] > params().min_crowd
-    assert found.lock_mean[place] > params().min_mean_crowd
+    together = lockstep(log, settings.windows_days, settings.least_accounts)
+    assert together.lock_max[place] > settings.min_crowd
+    assert together.lock_mean[place] > settings.min_mean_crowd
+    found, taken = in_lockstep(log, settings)
     assert log.user_ids[taken].tolist() == [f"f{u:02}" for u in range(60)]
+    assert found.lock_max[place] < settings.min_crowd
+    assert (found.lock_max[taken] == together.lock_max[taken]).all()
+
+
+def test_groups_are_campaigns_and_tell_what_they_share(events, params):
+    rng = np.random.default_rng(4)
+    rows = [(f"u{n % 900:03}", f"i{rng.integers(10, 900)}", n * 90 / 18_000) for n in range(18_000)]
+    rows += [(f"f{u:02}", f"i{i}", 40 + rng.uniform(0, 2)) for u in range(30) for i in (1, 2)]
+    rows += [(f"g{u:02}", "i9", 70 + rng.uniform(0, 2)) for u in range(20)]
+    log = log_of(ibis.memtable(events(rows)))
+    found = screened(log, np.full(len(log.user_ids), -1, np.int8), params(max_quarantined_share=1))
+    first, second = found.tables.groups.to_pylist()
+    assert (first["group_id"], first["accounts"], set(first["items"])) == (1, 30, {"i1", "i2"})
+    assert (second["group_id"], second["accounts"], second["items"]) == (2, 20, ["i9"])
+    assert START + timedelta(days=70) <= second["first"] < second["last"] < START + timedelta(days=72)
+    assert second["reason"].startswith("20 accounts came to i9 within ")
+    groups = {row["user_id"][0]: row["group_id"] for row in found.tables.accounts.to_pylist()}
+    assert groups == {"f": 1, "g": 2, "u": None}

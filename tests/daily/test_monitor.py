@@ -11,7 +11,7 @@ import pytest
 
 from recgan.core.errors import RecganError
 from recgan.core.files import read_json, write_json
-from recgan.daily.monitor import Observation, Report, as_markdown, decide, monitor, outcome
+from recgan.daily.monitor import Observation, Report, as_markdown, decide, monitor, observe, outcome
 from recgan.daily.publish import METADATA
 from recgan.daily.recommendations import SCHEMA, target_path
 from recgan.daily.screened import Screened
@@ -20,6 +20,7 @@ from recgan.package.reference import describe_training
 from recgan.package.store import Recommenders
 from recgan.registry.enrol import enrol
 from recgan.registry.tracking import connect, current
+from recgan.registry.versions import the_champion
 from recgan.settings import MonitorParams
 from tests.conftest import screen_out
 from tests.package.conftest import ITEMS as N_ITEMS
@@ -158,9 +159,10 @@ def test_from_steady_to_drifted(shop, named, before):
     # A campaign that the screen left out is no drift.
     pushed = events(rng, CUT + pd.Timedelta(days=9), 1, 1000, 1).assign(user_id="fake")
     keep(shop, pd.concat([same, pushed]), left_out=["fake"])
-    assert monitor(shop, named).observation == seen
+    champion = the_champion(client, name)
+    assert observe(shop, named, champion) == seen
     keep(shop, pd.concat([same, pushed]))
-    assert monitor(shop, named).retrain
+    assert observe(shop, named, champion).drift != seen.drift
 
     # Other items, other shoppers, other kinds: each is named, in the report, on the run and on the version.
     other = events(rng, CUT + pd.Timedelta(days=20), 10, 1000, 2 * N_ITEMS, 4 * N_USERS, (0.1, 0.1, 0.8))

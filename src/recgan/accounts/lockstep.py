@@ -1,14 +1,17 @@
 """Lockstep: accounts that come to the same products at the same time, far above those products' own rates.
 
-A window of a product holds n distinct accounts, where its rate elsewhere lets m be expected. That rate is
-drawn towards the one of an ordinary product, as in DuMouchel, "Bayesian data mining in large frequency
-tables" (1999). The measure of such a crowd is the Poisson log likelihood ratio n ln(n / m) - (n - m), as in
-scan statistics (Kulldorff, "A spatial scan statistic", 1997), divided by √n: so it grows with the ratio and,
-slowly, with the crowd. That fraud shows in time where profiles hide it: Beutel et al., "CopyCatch" (2013).
+A window of a product holds n distinct accounts, where m are to be expected. The measure of such a crowd is
+the Poisson log likelihood ratio of n against t·m, n ln(n / tm) - (n - tm), as in scan statistics (Kulldorff,
+"A spatial scan statistic", 1997), divided by √n: so it grows with the ratio and, slowly, with the crowd. The
+tolerance t is what products do by themselves. What is expected is counted by how much goes on in the whole
+log, as epidemiology counts cases by the people there: on the day of a sale everybody comes. A product's own
+rate is the higher one of two outside the window, of all its time and of the weeks around: products have
+seasons. Each is drawn towards that of an ordinary product, as in DuMouchel, "Bayesian data mining in large
+frequency tables" (1999). That fraud shows in time where profiles hide it: Beutel et al., "CopyCatch" (2013).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +21,17 @@ from recgan.accounts.log import Log
 _MS = 86_400_000
 """In a day. Whole milliseconds: a log of dates alone has many events exactly one window apart."""
 _PRIOR_DAYS = 7.0
-"""Days at the rate of an ordinary product that each rate elsewhere is based on too: a product that was
-launched in the log's last days has no elsewhere, and one that nobody else came to has no rate."""
+"""Days at the rate of an ordinary product that each rate is based on too: a product that was launched in the
+log's last days has no other time, and one that nobody else came to has no rate."""
+_AROUND_DAYS = 21.0
+"""Before and after a window: its season."""
+_TOLERANCE = 3.0
+"""So many times the expected accounts are nothing yet: an advertisement, a cold week."""
+_LAUNCH_TOLERANCE = 15.0
+"""The same in the first week of a product that the log saw coming: a hit fades."""
+_LAUNCH_DAYS = 7.0
+_QUIET = 0.25
+"""Of a window's length it counts as at least, however little goes on in the log then."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +53,25 @@ class Lockstep:
     ratio: NDArray[np.float64]
     """(pairs,) by how much they exceed what was to be expected."""
 
+    def renewed(self, later: "Lockstep", stay: NDArray[np.bool_], left: NDArray[np.bool_]) -> "Lockstep":
+        """Take over what was found without some accounts.
+
+        Args:
+            later: of a log with fewer pairs.
+            stay: (pairs,) those it had.
+            left: (users,) whose they are.
+        """
+        places = np.flatnonzero(stay)
+        pairs = {name: getattr(self, name).copy() for name in ("crowds", "head", "days", "accounts", "ratio")}
+        for name, own in pairs.items():
+            own[places] = places[later.head] if name == "head" else getattr(later, name)
+        return replace(
+            self,
+            lock_max=np.where(left, later.lock_max, self.lock_max),
+            lock_mean=np.where(left, later.lock_mean, self.lock_mean),
+            **pairs,
+        )
+
 
 def lockstep(log: Log, windows_days: Sequence[float], least_accounts: int) -> Lockstep:
     """Measure the crowds that each account was part of.
@@ -60,10 +91,25 @@ def lockstep(log: Log, windows_days: Sequence[float], least_accounts: int) -> Lo
     item, first = log.item[order], log.first[order]
     starts = np.searchsorted(item, np.arange(len(log.item_ids) + 1))
     begin, size = starts[item], np.diff(starts)[item]
-    active = np.maximum(log.end - first[begin], 1.0)  # days since it was first sold
-    ordinary = n_pairs / max(len(log.item_ids), 1) / max(log.end, 1.0)  # accounts of a product and day
-    # One axis for all items, on which no window reaches into the next one.
-    axis = np.rint((first + item * np.ceil(log.end + max(windows_days) + 1)) * _MS).astype(np.int64)
+    launched = first[begin]
+    end, arrivals = max(log.end, 1.0), np.sort(log.first)
+
+    def passed(since: NDArray[np.float64], until: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return how many mean days go on between instants: as large a share of all first events."""
+        between = np.searchsorted(arrivals, until) - np.searchsorted(arrivals, since)
+        return np.asarray(np.maximum(between, 0) * (end / max(n_pairs, 1)))
+
+    sold = int((np.diff(starts) > 0).sum())
+    prior = _PRIOR_DAYS * n_pairs / max(sold, 1) / end
+    active = passed(launched, np.full(n_pairs, np.inf))
+    # One axis for all items, on which no window and no weeks around one reach into the next item.
+    gap = np.ceil(log.end + max(windows_days) + _AROUND_DAYS + 1)
+    axis = np.rint((first + item * gap) * _MS).astype(np.int64)
+    around = round(_AROUND_DAYS * _MS)
+    earlier = np.searchsorted(axis, axis - around)
+    tolerance = np.where(
+        (first - launched < _LAUNCH_DAYS) & (launched > _LAUNCH_DAYS), _LAUNCH_TOLERANCE, _TOLERANCE
+    )
     place = np.arange(n_pairs)
     best = np.zeros(n_pairs)
     head, days = place.copy(), np.zeros(n_pairs)
@@ -71,13 +117,17 @@ def lockstep(log: Log, windows_days: Sequence[float], least_accounts: int) -> Lo
     for width in windows_days:
         reach = round(width * _MS)
         inside = np.searchsorted(axis, axis + reach) - place  # accounts from each pair's first event on
-        elsewhere = (size - inside + _PRIOR_DAYS * ordinary) / (np.maximum(active - width, 0) + _PRIOR_DAYS)
-        expected = elsewhere * width
-        measure = np.where(
-            (inside >= least_accounts) & (inside > expected),
-            (inside * np.log(inside / expected) - (inside - expected)) / np.sqrt(inside),
-            0.0,
+        length = np.maximum(passed(first, first + width), _QUIET * width)
+        near = np.searchsorted(axis, axis + reach + around) - earlier - inside
+        season = passed(np.maximum(first - _AROUND_DAYS, launched), first + width + _AROUND_DAYS) - length
+        rate = np.maximum(
+            (size - inside + prior) / (np.maximum(active - length, 0) + _PRIOR_DAYS),
+            (near + prior) / (np.maximum(season, 0) + _PRIOR_DAYS),
         )
+        expected = rate * length
+        least = tolerance * expected
+        crowd = (inside >= least_accounts) & (inside > least)
+        measure = np.where(crowd, (inside * np.log(inside / least) - (inside - least)) / np.sqrt(inside), 0.0)
         opening = np.searchsorted(axis, axis - reach, side="right")  # the earliest window that holds the pair
         top = _argmax_between(measure, opening, place)
         better = measure[top] > best

@@ -21,9 +21,10 @@ logger = logging.getLogger(__name__)
 
 _REASONS = 3
 """Crowds that are told of an account."""
-_SUREST = 0.3
-"""Of the largest `lock_mean` beyond the limits: who has as much is taken before the others are measured anew.
-A bystander has crowds in a small part of his products."""
+_NEAR = 0.75
+"""Of `min_crowd`: an account that was in a crowd of this size is listed, and such crowds are told."""
+_SUREST = 0.5
+"""Of the largest crowd: who was in one of this size is taken before the others are measured anew."""
 
 
 @dataclass(frozen=True)
@@ -60,11 +61,12 @@ def screen(
     figures: dict[str, NDArray[np.float64]] = {}
     by_detector = np.zeros(n_users, dtype=bool)
     found: Lockstep | None = None
-    score = np.zeros(n_users)
+    score, near = np.zeros(n_users), np.zeros(n_users, dtype=bool)
     if params.enabled and log.first is not None and n_users:
         found, by_detector = in_lockstep(log, params)
         figures |= {"lock_max": found.lock_max, "lock_mean": found.lock_mean}
         score = _margin(found, params)
+        near = found.lock_max > params.min_crowd * _NEAR
     in_crowds = by_detector
     others = listed(log, labels, taught, params) if params.enabled and n_users else None
     if others is not None:
@@ -73,14 +75,13 @@ def screen(
         score = np.maximum(score, others.score)
     cleared, condemned = (_named(log, getattr(params, verdict)) for verdict in ("cleared", "condemned"))
     by_detector = by_detector & ~cleared
-    groups, group_id = groups_of(log, found, by_detector)
+    groups, group_id = groups_of(log, found, by_detector, params.min_crowd)
     _check_share(by_detector & ~condemned, groups, params)
     quarantined = by_detector | condemned
     score = np.where(condemned, 1.0, np.where(cleared, 0.0, score))
-    suspect = np.zeros(n_users, dtype=bool)
-    reasons = _reasons(log, found, by_detector)
+    suspect = (near if others is None else near | others.suspect) & ~quarantined & ~cleared
+    reasons = _reasons(log, found, quarantined | suspect, params.min_crowd * _NEAR)
     if others is not None:
-        suspect = others.suspect & ~quarantined & ~cleared
         for own, more in zip(reasons, others.reasons, strict=True):
             own += more
     for one in np.flatnonzero(condemned):
@@ -128,27 +129,30 @@ def screen(
 def in_lockstep(log: Log, params: ScreenParams) -> tuple[Lockstep, NDArray[np.bool_]]:
     """Find the accounts that act in lockstep.
 
-    Who meets a campaign's products in its days is in its crowds without being of it. So the surest accounts
-    are taken first, and the others are measured anew without them, until nobody is beyond both limits.
+    Who meets a campaign's products in its days is in its crowds without being of it. So the accounts of the
+    largest crowds are taken first, and the others are measured anew without them, until nobody is beyond
+    both limits.
 
     Args:
         log: with times.
         params: the screen section.
 
     Returns:
-        The crowds of the whole log; and (users,) who acts in lockstep.
+        The crowds, of each account as they were when it was taken or as they are without all that were; and
+        (users,) who acts in lockstep.
 
     Raises:
         ValueError: the log has no times.
     """
     found = lockstep(log, params.windows_days, params.least_accounts)
-    taken, left = np.zeros(len(log.user_ids), dtype=bool), found
+    taken = np.zeros(len(log.user_ids), dtype=bool)
     while True:
-        beyond = (left.lock_max > params.min_crowd) & (left.lock_mean > params.min_mean_crowd)
+        beyond = (found.lock_max > params.min_crowd) & (found.lock_mean > params.min_mean_crowd) & ~taken
         if not beyond.any():
             return found, taken
-        taken |= beyond & (left.lock_mean >= _SUREST * left.lock_mean[beyond].max())
+        taken |= beyond & (found.lock_max >= _SUREST * found.lock_max[beyond].max())
         left = lockstep(log.without(taken), params.windows_days, params.least_accounts)
+        found = found.renewed(left, ~taken[log.user], ~taken)
 
 
 def _margin(found: Lockstep, params: ScreenParams) -> NDArray[np.float64]:
@@ -199,12 +203,12 @@ def _check_share(by_detector: NDArray[np.bool_], groups: pa.Table, params: Scree
     )
 
 
-def _reasons(log: Log, found: Lockstep | None, told: NDArray[np.bool_]) -> list[list[str]]:
+def _reasons(log: Log, found: Lockstep | None, told: NDArray[np.bool_], least: float) -> list[list[str]]:
     """Tell the crowds of some accounts in words, the largest first."""
     reasons: list[list[str]] = [[] for _ in log.user_ids]
     if found is None:
         return reasons
-    pairs = np.flatnonzero(told[log.user] & (found.days > 0))
+    pairs = np.flatnonzero(told[log.user] & (found.crowds > least))
     for pair in pairs[np.argsort(-found.crowds[pairs], kind="stable")]:
         own = reasons[log.user[pair]]
         if len(own) < _REASONS:

@@ -40,7 +40,7 @@ class Foretold:
         return lists
 
 
-def write_foretold(table: pa.Table, root: Path, days: float, events_md5: str) -> None:
+def write_foretold(table: pa.Table, root: Path, days: float, events_md5: str | None) -> None:
     """Write recommendations/behaviour.parquet, one row a shopper.
 
     Args:
