@@ -39,8 +39,8 @@ def test_canaries_are_found_by_style_and_leave_the_night_as_it_is(log, params):
     found = canaries(log, settings)
     assert set(found) == {"push", "crowd"}
     for one in found.values():
-        assert one["accounts"] == 5 * 15
-        assert one["recall"] == pytest.approx(one["found"] / 75, abs=1e-4)
+        assert one["accounts"] == 10 * 15
+        assert one["recall"] == pytest.approx(one["found"] / 150, abs=1e-4)
     assert found["push"]["recall"] > 0.7  # fifteen on one product within days
     assert found["crowd"]["recall"] < 0.5  # each at a time of its own
     after = screen(log, labels, settings)

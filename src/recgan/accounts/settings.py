@@ -23,7 +23,7 @@ class CanaryParams(Section):
     seed: Seed
     """Of the accounts, products and times that are simulated."""
     share: Annotated[float, Field(gt=0, lt=1)]
-    """Simulated accounts that may be in a copy of the log at once, of its accounts. Each style has five
+    """Simulated accounts that may be in a copy of the log at once, of its accounts. Each style has ten
     campaigns of 40 accounts; where that is more, they are tried one after the other, or made smaller."""
     days: Positive
     """How long a campaign lasts, or each joint push of a farm; a crowd and a drip last for months."""
