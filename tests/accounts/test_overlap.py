@@ -31,6 +31,16 @@ def test_three_alike_accounts_are_no_group_yet():
     assert found.figure[60:].max() < 3
 
 
+def test_a_ring_finds_alike_histories_among_products_that_all_hold(monkeypatch):
+    """Where no product is rare enough to be counted, MinHash is what is left."""
+    monkeypatch.setattr("recgan.accounts.overlap._COUNTS", 0)
+    rng = np.random.default_rng(0)
+    farm = set(range(0, 30, 2))
+    found = overlap(log_of_sets([*others(rng, 100, 30, 8), *[farm] * 20]))
+    assert (found.shared[100:] == 15).all()
+    assert found.figure[100:].min() > 0
+
+
 def test_nobody_shares_in_a_log_without_common_products():
     found = overlap(log_of_sets([{0, 1}, {2, 3}, {4}]))
     assert (found.figure == 0).all()

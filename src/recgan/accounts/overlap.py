@@ -1,7 +1,8 @@
 """Overlap: accounts whose products are those of other accounts, far more than popularity lets expect.
 
-Partners of an account are looked for by the products that few hold: each pair of accounts that shares some of
-these is counted.
+Partners of an account are looked for in two ways. One is the products that few hold: each pair of accounts
+that shares some of these is counted. The other is near-duplicate histories among the popular products, by
+MinHash (Broder, "On the resemblance and containment of documents", 1997) and locality-sensitive hashing.
 
 Two accounts share k products where their sizes and the popularity of their products let m be expected. The
 measure is that of lockstep, without time: k ln(k / m) - (k - m), divided by √k. An account's figure is its
@@ -10,6 +11,7 @@ third largest measure. A couple that shares an account's taste is no campaign, f
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,13 +20,17 @@ from scipy.sparse import csr_array
 from recgan.accounts.log import Log
 
 _NEAREST = 8
-"""Partners of each account that are looked at."""
+"""Partners of each account that are looked at in either way."""
 _COUNTED = 3
 """The partner whose measure is the account's figure."""
 _COUNTS = 40_000_000
 """Pairs of accounts, summed over products, that may be counted: what bounds the cost."""
 _BLOCK = 2_000_000
 """Of these at once."""
+_LEAST_ITEMS = 5
+"""Products of an account whose history is compared as a whole."""
+_PERMUTATIONS, _ALIKE = 64, 0.5
+"""Of MinHash, and the Jaccard similarity from which on two histories are probably found."""
 _ROWS = 50_000
 
 
@@ -50,7 +56,7 @@ def overlap(log: Log) -> Overlap:
     """Measure how much each account shares with the accounts nearest to it."""
     matrix = held(log)
     n_users = matrix.shape[0]
-    found = _by_rare_items(matrix)
+    found = np.concatenate([_by_rare_items(matrix), _by_minhash(matrix)])
     one, other = np.divmod(np.unique(np.concatenate([found, _turned(found, n_users)])), max(n_users, 1))
     shared = _shared(matrix, one, other)
     sizes = np.diff(matrix.indptr).astype(np.float64)
@@ -98,6 +104,35 @@ def _by_rare_items(matrix: csr_array) -> NDArray[np.int64]:
         nearest = np.arange(len(one)) - np.searchsorted(one, one) < _NEAREST
         pairs.append(one[nearest] * n_users + other[nearest])
     return np.concatenate([np.empty(0, dtype=np.int64), *pairs])
+
+
+def _by_minhash(matrix: csr_array) -> NDArray[np.int64]:
+    """Return pairs of accounts, coded, whose histories are probably alike.
+
+    Accounts of one bucket are a ring, in which each is paired with those next to it. So a farm of ten
+    thousand equal accounts costs no more than as many others.
+    """
+    from datasketch import MinHash, MinHashLSH
+
+    n_users = matrix.shape[0]
+    users = np.flatnonzero(np.diff(matrix.indptr) >= _LEAST_ITEMS)
+    histories = (matrix.indices[matrix.indptr[user] : matrix.indptr[user + 1]].tolist() for user in users)
+    index: Any = MinHashLSH(threshold=_ALIKE, num_perm=_PERMUTATIONS)
+    hashes = MinHash.generator(histories, num_perm=_PERMUTATIONS, hashfunc=_itself)
+    for user, minhash in zip(users.tolist(), hashes, strict=True):
+        index.insert(user, minhash, check_duplication=False)
+    one, other = [], []
+    for table in index.hashtables:
+        for bucket in table:
+            if len(members := sorted(table.get(bucket))) > 1:
+                for step in range(1, min(_NEAREST // 2, len(members) - 1) + 1):
+                    one += members
+                    other += members[step:] + members[:step]
+    return np.asarray(one, dtype=np.int64) * n_users + np.asarray(other, dtype=np.int64)
+
+
+def _itself(number: int) -> int:
+    return number
 
 
 def _turned(pairs: NDArray[np.int64], n_users: int) -> NDArray[np.int64]:
