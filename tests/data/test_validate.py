@@ -194,23 +194,6 @@ BROKEN = {
         ["null_user", "quarantined_share"],
     ),
     "one shopper": ([event(i, user_id="u1") for i in range(200)], {}, ["kept_users", "kept_user_share"]),
-    "one item": ([event(i, item_id="i1") for i in range(200)], {}, ["kept_items"]),
-    "a shopper with too many": (
-        [event(i, user_id="u1" if i % 2 else f"u{i % 10}") for i in range(200)],
-        {},
-        ["kept_user_share"],
-    ),
-    "from the future": ([*CLEAN, event(9, timestamp=NOW + timedelta(days=1))], {}, ["future_timestamp"]),
-    "an unknown kind": ([*CLEAN, event(9, event="refund")], {}, ["unknown_event"]),
-    "no kind": ([*CLEAN, event(9, event=None)], {}, ["null_event"]),
-    "no time": ([*CLEAN, event(9, timestamp=None)], {}, ["null_timestamp"]),
-    "before the period": (CLEAN, {"period_start": "2025-12-01T00:03:00Z"}, ["outside_period"]),
-    "a cancellation": ([*CLEAN, event(9, value=-1.0)], {}, ["cancellation"]),
-    "too large a purchase": ([*CLEAN, event(9, value=101.0)], {}, ["purchase_value_out_of_range"]),
-    "too many stars": ([*CLEAN, event(9, event="rating", value=6.0)], {}, ["rating_value_out_of_range"]),
-    "no stars": ([*CLEAN, event(9, event="rating", value=None)], {}, ["rating_without_value"]),
-    "a price of zero": ([*CLEAN, event(9, price=0.0)], {}, ["price_out_of_range"]),
-    "an unknown item": ([*CLEAN, event(9, item_id="hat")], {}, ["unknown_item"]),
     "all are guests, as expected": (
         [event(i, user_id=None) for i in range(200)],
         {"expected": ["null_user"], "max_quarantined_share": 0},
@@ -224,15 +207,16 @@ BROKEN = {
         {"expected": ["null_user"], "drop": ["price_out_of_range"], "max_quarantined_share": 0.2},
         ["quarantined_share"],
     ),
-    "a duplicate that must not be": ([*CLEAN, event(9)], {"drop": []}, ["duplicate"]),
-    "too few": (CLEAN[:99], {}, ["kept_volume"]),
-    "too old": (CLEAN, {"max_age_days": 3}, ["kept_freshness"]),
+    "one item, too few, too old, and a strange split": (
+        [event(i, item_id="i1", split="valid" if i == 9 else None) for i in range(99)],
+        {"max_age_days": 3},
+        ["kept_volume", "kept_items", "kept_split", "kept_freshness"],
+    ),
     "no times but freshness": (
         [event(i, timestamp=None, split="train") for i in range(200)],
         {"max_age_days": 3},
         ["kept_freshness"],
     ),
-    "a strange split": ([*CLEAN, event(9, split="valid")], {}, ["kept_split"]),
 }
 
 
@@ -248,6 +232,32 @@ def test_what_cannot_be_trusted_stops_the_stage(tmp_path, case):
     assert not found["success"]
     assert found["kept"] + found["quarantined"] == found["raw"] == len(rows)
     assert 'Validation <span class="bad">failed' in (root / "reports" / "validation.html").read_text("utf-8")
+
+
+FAULTS = {
+    "null_event": {"event": None},
+    "unknown_event": {"event": "refund"},
+    "null_timestamp": {"timestamp": None},
+    "future_timestamp": {"timestamp": NOW + timedelta(days=1)},
+    "cancellation": {"value": -1.0},
+    "outside_period": {"timestamp": START - timedelta(seconds=1)},
+    "purchase_value_out_of_range": {"value": 101.0},
+    "rating_value_out_of_range": {"event": "rating", "value": 6.0},
+    "rating_without_value": {"event": "rating", "value": None},
+    "price_out_of_range": {"price": 0.0},
+    "unknown_item": {"item_id": "hat"},
+    "duplicate": {},
+}
+"""Expectation → what of one row breaks it, and no other."""
+
+
+def test_each_rule_of_a_row_finds_the_row_that_breaks_it_and_no_other(tmp_path):
+    rows = CLEAN + [event(i, **change) for i, change in enumerate(FAULTS.values())]
+    root = project(tmp_path, tables(rows), drop=[], period_start=START.isoformat())
+    assert named(complaint(root)) == list(FAULTS)
+    found = metrics(root)["expectations"]
+    broken = {name: one["unexpected"] for name, one in found.items() if not one["success"]}
+    assert broken == dict.fromkeys(FAULTS, 1)
 
 
 @pytest.mark.parametrize(
@@ -320,8 +330,9 @@ def test_shuffled_columns_give_the_same_and_inputs_stay(tmp_path):
     given = tables([*CLEAN, event(5), event(7, user_id=None)])
     shuffled = Tables(given.events.select(EVENTS.names[::-1]), given.items, given.users)
     copy = tables([*CLEAN, event(5), event(7, user_id=None)])
-    assert summarise(check(shuffled, params, NOW)) == summarise(check(given, params, NOW))
-    assert check(shuffled, params, NOW).kept.events.equals(check(given, params, NOW).kept.events)
+    found, expected = (check(one, params, NOW) for one in (shuffled, given))
+    assert summarise(found) == summarise(expected)
+    assert found.kept.events.equals(expected.kept.events)
     assert given.events.equals(copy.events)
     assert given.users.equals(copy.users)
 
