@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -97,20 +98,23 @@ def line_of(section):
     return yaml.safe_dump(section, default_flow_style=True, sort_keys=False, width=200).strip()
 
 
+SMALL = {
+    "epochs": "4",
+    "evaluate_every": "2",
+    "hidden": "[8]",
+    "trainer": line_of(TRAINER),
+    "batch_size": "16",
+}
+
+
+@cache
 def tiny(text):
     """Shorten a params file's training by hand, its comments kept."""
     lines = []
     for line in text.splitlines():
         name = line.strip().split(":")[0]
-        small = {
-            "epochs": "4",
-            "evaluate_every": "2",
-            "hidden": "[8]",
-            "trainer": line_of(TRAINER),
-            "batch_size": "16",
-        }
         indent = line[: len(line) - len(line.lstrip())]
-        lines.append(f"{indent}{name}: {small[name]}" if name in small else line)
+        lines.append(f"{indent}{name}: {SMALL[name]}" if name in SMALL else line)
     return "\n".join(lines) + "\n"
 
 
@@ -492,7 +496,7 @@ def test_a_gans_winner_is_written_where_it_stood(project, params):
     before, n = re.subn(r"(?m)^(    adversarial: \d+)$", r"\1   # lambda", path.read_text())
     assert n == 1
     path.write_text(before)
-    found = search("rcgan", trials=2, root=root)
+    found = search("rcgan", trials=1, root=root)
     settings = {
         **found.space.present,
         "generator.hidden": [12],
