@@ -16,7 +16,6 @@ from recgan.adversarial.networks import Perceptron
 from recgan.features.matrices import Features, HeldOut, write_features
 from recgan.recommenders.cfgan.recommender import CFGAN
 from recgan.registry.lineage import folder_md5
-from recgan.registry.tracking import connect
 from recgan.settings import check_params
 from tests.conftest import SHOP, example
 
@@ -48,16 +47,6 @@ def params():
 def named_so(params, name):
     """Return the params with another name of the registered model."""
     return params.model_copy(update={"register_": params.register_.model_copy(update={"name": name})})
-
-
-@pytest.fixture(scope="session")
-def empty_database(tmp_path_factory):
-    """MLflow's empty tables, to be copied: making them takes seconds."""
-    path = tmp_path_factory.mktemp("empty") / "mlflow.db"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{path}")
-        connect()
-    return path
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 
 import pytest
 from mlflow import MlflowClient
@@ -11,6 +12,14 @@ from recgan.adversarial.follow import follower
 from recgan.registry.live import PLACE, followed
 from recgan.registry.tracking import connect
 from tests.adversarial.test_module import Duel, watched
+
+
+@pytest.fixture
+def store(tmp_path, empty_database, monkeypatch):
+    """The project's folder with an empty store."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")
+    shutil.copy(empty_database, tmp_path / "mlflow.db")
+    return tmp_path
 
 
 def runs(root, status=None):
@@ -25,25 +34,24 @@ def enter(monkeypatch, variables):
         monkeypatch.setenv(name, value)
 
 
-def test_curves_are_in_the_store_while_the_training_goes_on(tmp_path, monkeypatch):
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")
+def test_curves_are_in_the_store_while_the_training_goes_on(store, monkeypatch):
     seen = []
 
     def validate():
-        (run,) = runs(tmp_path)
+        (run,) = runs(store)
         history = MlflowClient().get_metric_history(run.info.run_id, "d_loss")
         seen.append((run.info.status, run.info.run_name, sorted(point.step for point in history)))
         return float(len(seen))
 
-    with followed(tmp_path, "duel") as variables:
+    with followed(store, "duel") as variables:
         enter(monkeypatch, variables)
         watched(Duel(), epochs=40, validate=validate, evaluate_every=20, label="train")
     assert [status for status, _, _ in seen] == ["RUNNING", "RUNNING"]
     assert seen[1][1] == "train"
     assert seen[1][2][:10] == list(range(1, 11))  # the last ones may still be on their way
-    (run,) = runs(tmp_path)
-    assert (run.info.status, run.data.tags[PLACE]) == ("FINISHED", str(tmp_path.resolve()))
-    client = connect(tmp_path)
+    (run,) = runs(store)
+    assert (run.info.status, run.data.tags[PLACE]) == ("FINISHED", str(store.resolve()))
+    client = connect(store)
     assert [point.step for point in client.get_metric_history(run.info.run_id, "d_loss")] == list(
         range(1, 41)
     )
@@ -69,11 +77,10 @@ def test_a_store_that_does_not_answer_ends_no_training(tmp_path, monkeypatch, ca
 
 
 @pytest.mark.parametrize("when", ["before", "within"])
-def test_a_run_that_was_killed_gets_its_end(tmp_path, monkeypatch, when):
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")
-    with followed(tmp_path, "duel") as variables:
+def test_a_run_that_was_killed_gets_its_end(store, when):
+    with followed(store, "duel") as variables:
         tags = json.loads(variables["MLFLOW_RUN_CONTEXT"])
-    client = connect(tmp_path)
+    client = connect(store)
     experiment = client.get_experiment_by_name("duel").experiment_id
     other = client.create_run(experiment, tags={PLACE: "elsewhere"})
 
@@ -82,11 +89,11 @@ def test_a_run_that_was_killed_gets_its_end(tmp_path, monkeypatch, when):
 
     if when == "before":
         dies()
-    with followed(tmp_path, "duel"):
+    with followed(store, "duel"):
         if when == "within":
             dies()
-    assert [run.info.run_id for run in runs(tmp_path, "RUNNING")] == [other.info.run_id]
-    assert len(runs(tmp_path, "KILLED")) == 1
+    assert [run.info.run_id for run in runs(store, "RUNNING")] == [other.info.run_id]
+    assert len(runs(store, "KILLED")) == 1
 
 
 def test_a_server_that_does_not_answer_is_given_up_soon(monkeypatch, caplog):

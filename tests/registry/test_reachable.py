@@ -35,12 +35,9 @@ def test_a_missing_and_an_empty_database_will_be_made(database):
     assert database.stat().st_size == 0
 
 
-def test_the_database_that_mlflow_makes_is_one(tmp_path, monkeypatch):
-    from recgan.registry.tracking import connect
-
+def test_the_database_that_mlflow_makes_is_one(empty_database, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")
-    connect(tmp_path)
-    check_registry(tmp_path)
+    check_registry(empty_database.parent)
 
 
 @pytest.mark.parametrize("content", [b"not a database at all" * 500, b"SQLite format 3\0" + b"\xff" * 4000])

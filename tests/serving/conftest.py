@@ -14,7 +14,6 @@ from recgan.serving.app import create_app
 from tests.package.conftest import (  # noqa: F401  (fixtures)
     ITEMS,
     TASTES,
-    empty_database,
     make_project,
     named_so,
     params,
