@@ -34,9 +34,10 @@ tune: $(INSTALLED)  ## search settings on validation (CANDIDATE=rcgan TRIALS=30 
 	@$(BIN)/python -m recgan tune $(if $(CANDIDATE),--candidate $(CANDIDATE)) $(if $(TRIALS),--trials $(TRIALS)) \
 	  $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(WRITE),--write)
 
-test: $(INSTALLED)  ## every test, and the checks
-	@$(MAKE) --no-print-directory check
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+test: $(INSTALLED)  ## every test, and the checks beside them, which speak last
+	@said=$$(mktemp); $(MAKE) --no-print-directory check > $$said 2>&1 & checks=$$!; \
+	  OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder; tests=$$?; \
+	  wait $$checks; checks=$$?; cat $$said; rm $$said; exit $$((tests || checks))
 
 test-fast: $(INSTALLED)  ## the tests without the slow ones
 	$(BIN)/python -m pytest -m 'not slow'
