@@ -20,6 +20,7 @@ from fastapi.responses import RedirectResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
+from recgan.accounts.published import target_path as accounts_path
 from recgan.core.environment import configure
 from recgan.core.errors import RecganError
 from recgan.newcomers.file import VARIABLE as NEWCOMERS
@@ -119,7 +120,8 @@ def create_app(
         freeze: keep the garbage collector off what is there when the first request is taken: going through
             all of it stops every request for a fifth of a second.
         hosts: by which the server may be asked; None for any.
-        newcomers: the file of new products; None looks beside the published recommendations.
+        newcomers: the file of new products; None looks beside the published recommendations. That of accounts
+            that are left out of training stands beside it.
     """
     metrics = Metrics()
 
@@ -282,5 +284,6 @@ def create_app(
         return start_page(name)
 
     if exposure != "none":
-        app.include_router(explorer(champion, name, root, poll_seconds, exposure))
+        accounts = accounts_path((newcomers or target_path(root, name)).parent, name)
+        app.include_router(explorer(champion, name, root, poll_seconds, exposure, accounts))
     return app

@@ -11,6 +11,7 @@ from recgan.serving.explorer.schema import (
     Added,
     Column,
     Gone,
+    LeftOut,
     Lists,
     ListsRequest,
     Ranked,
@@ -37,7 +38,9 @@ class Standing:
     """Why there is no champion."""
 
 
-def lists(request: ListsRequest, standing: Standing, contender: Contender) -> Lists:
+def lists(
+    request: ListsRequest, standing: Standing, contender: Contender, left_out: LeftOut | None = None
+) -> Lists:
     """Answer a history by champion, challenger and popularity.
 
     A model's list is what /recommend answers if that version is the champion. So each takes the stored
@@ -78,6 +81,7 @@ def lists(request: ListsRequest, standing: Standing, contender: Contender) -> Li
         verdict=None
         if registered is None
         else Verdict(decision=registered.decision, reasons=list(registered.reasons)),
+        left_out=left_out,
     )
 
 

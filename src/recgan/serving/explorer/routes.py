@@ -12,8 +12,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 
+from recgan.accounts.published import target_path
+from recgan.core import layout
 from recgan.data.settings import EVENT_KINDS
 from recgan.serving.explorer.challenger import ChallengerWatch
+from recgan.serving.explorer.left_out import LeftOutWatch, left_out
 from recgan.serving.explorer.lists import Standing, edited_history, lists
 from recgan.serving.explorer.schema import (
     MAX_CATEGORIES_SHOWN,
@@ -23,6 +26,7 @@ from recgan.serving.explorer.schema import (
     ListsRequest,
     SearchRequest,
     Shopper,
+    ShoppersRequest,
     State,
     Why,
     WhyRequest,
@@ -52,6 +56,7 @@ def explorer(
     root: Path = Path(),
     poll_seconds: float = 5.0,
     exposure: Exposure = "local",
+    accounts: Path | None = None,
 ) -> APIRouter:
     """Make the routes.
 
@@ -61,8 +66,10 @@ def explorer(
         root: the project.
         poll_seconds: the registry is asked for a challenger no more often than this.
         exposure: to whom histories are shown.
+        accounts: the file of accounts that are left out of training; None looks beside the published lists.
     """
     indexes, challenger = Indexes(), ChallengerWatch(name, root, poll_seconds)
+    watch = LeftOutWatch(accounts or target_path(root / layout.RECOMMENDATIONS, name))
     page = {
         file.name: file.read_bytes()
         for file in files("recgan.serving.explorer").joinpath("page").iterdir()
@@ -118,11 +125,20 @@ def explorer(
             categories_left_out=left_out,
             prices=packaged.catalogue is not None
             and any(price is not None for price in packaged.catalogue.prices),
+            left_out=0 if (published := watch.look()) is None else len(published.accounts),
         )
 
     @api.get("/shoppers")
-    def shoppers(request: Annotated[SearchRequest, Query()]) -> list[Shopper]:
-        return indexes.of(shown()).shoppers(request.q, request.limit)
+    def shoppers(request: Annotated[ShoppersRequest, Query()]) -> list[Shopper]:
+        index, published = indexes.of(shown()), watch.look()
+        accounts = {} if published is None else published.accounts
+        # A package knows nobody who was left out when it was trained; they are found all the same.
+        of_package = [] if request.left_out else index.shoppers(request.q, request.limit)
+        ids = dict.fromkeys([*(one.user_id for one in of_package), *watch.find(request.q, request.limit)])
+        return [
+            index.shopper(user_id).model_copy(update={"left_out": user_id in accounts})
+            for user_id in list(ids)[: request.limit]
+        ]
 
     @api.get("/shoppers/random")
     def random_shopper() -> Shopper:
@@ -137,7 +153,8 @@ def explorer(
 
     @api.post("/lists")
     def three_lists(request: ListsRequest) -> Lists:
-        return lists(request, standing(), challenger.look())
+        now = standing()
+        return lists(request, now, challenger.look(), left_out(watch.look(), request.user_id, now.shown))
 
     @api.post("/why")
     def explain(request: WhyRequest) -> Why:

@@ -1,5 +1,6 @@
 """What the explorer's page asks and what it is answered, with every limit."""
 
+from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -12,6 +13,8 @@ MAX_FOUND = 20
 MAX_CATEGORIES_SHOWN = 500
 MAX_STORED_SHOWN = 1_000
 """Items of a stored history that are listed; all of them count."""
+MAX_MEMBERS_SHOWN = 200
+"""Accounts of a group that are named."""
 MAX_TRIED = 50
 """Items of a history that are tried one by one to explain a recommendation."""
 
@@ -23,6 +26,12 @@ class SearchRequest(BaseModel):
 
     q: Annotated[str, Field(max_length=256)] = ""
     limit: Annotated[int, Field(ge=1, le=MAX_FOUND)] = 10
+
+
+class ShoppersRequest(SearchRequest):
+    """Part of a shopper's id."""
+
+    left_out: Annotated[bool, Field(description="Only accounts that are left out of training.")] = False
 
 
 class ListsRequest(RecommendRequest):
@@ -68,13 +77,34 @@ class State(BaseModel):
     categories: list[str]
     categories_left_out: int
     prices: bool = Field(description="Whether there are prices to filter by.")
+    left_out: int = Field(description="Accounts that the last screening left out of training.")
 
 
 class Shopper(BaseModel):
     """A shopper that was found."""
 
     user_id: str
-    items: int
+    items: int = Field(description="Of the history that the package stores.")
+    left_out: bool = Field(False, description="True where the last screening left it out of training.")
+
+
+class Group(BaseModel):
+    """Accounts that acted together."""
+
+    reason: str
+    first: datetime | None
+    last: datetime | None
+    products: list[KnownItem] = Field(description="What they share, most telling first.")
+    accounts: int = Field(description="Those that are left out, this one among them.")
+    others: list[str] = Field(description="The others' ids, of very many the first.")
+
+
+class LeftOut(BaseModel):
+    """Why an account is left out of training."""
+
+    reasons: list[str]
+    until: datetime | None = Field(description="The last event of the log that was screened.")
+    group: Group | None
 
 
 class Stored(KnownItem):
@@ -142,6 +172,7 @@ class Lists(BaseModel):
     challenger: Column
     popularity: Column
     verdict: Verdict | None
+    left_out: LeftOut | None = Field(None, description="null where the shopper is not left out of training.")
 
 
 class Influence(BaseModel):

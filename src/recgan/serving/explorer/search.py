@@ -65,6 +65,12 @@ class Index:
         """Find shoppers by a part of their id."""
         return [self._shopper(row) for row in self._shoppers.find(q, limit)]
 
+    def shopper(self, user_id: str) -> Shopper:
+        """Return a shopper by the whole id; one that the package does not know has no items."""
+        shoppers = self.served.packaged.shoppers
+        row = None if shoppers is None else shoppers.rows.get(user_id)
+        return Shopper(user_id=user_id, items=0) if row is None else self._shopper(row)
+
     def anyone(self) -> Shopper | None:
         """Return a shopper at random, one with a history; None where there is none."""
         rows = np.flatnonzero(self._sizes)

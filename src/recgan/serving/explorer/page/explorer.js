@@ -1,6 +1,6 @@
 // The explorer's page. Its state is the address: whatever is clicked changes the hash, and the hash is shown.
 
-import { NAMES, addedRow, column, describe, explanation, make, missing, nameOf, notLoaded, picture, plural, showElsewhere, skeleton, storedRow } from "./view.js";
+import { NAMES, addedRow, column, describe, explanation, leftOut, make, missing, nameOf, notLoaded, picture, plural, showElsewhere, skeleton, storedRow } from "./view.js";
 
 /**
  * @typedef {{item_id: string, event: string, value: number|null}} Event
@@ -129,6 +129,7 @@ async function refresh() {
     if (turn !== latest) return;
     problem(null);
     keepingFocus(() => {
+      showLeftOut(state, answer);
       showHistory(state, answer);
       showLists(state, answer);
     });
@@ -174,7 +175,19 @@ async function showShop() {
   $("choices").replaceChildren(
     ...shop.categories.map((category) => make("label", {}, make("input", { type: "checkbox", value: category }), category)),
     shop.categories_left_out ? make("p", { class: "soft" }, `and ${plural(shop.categories_left_out, "smaller one")}`) : "");
+  $("left-out").hidden = shop.left_out === 0;
+  $("left-out").textContent = `Left out (${shop.left_out.toLocaleString("en")})`;
   showControls(read());
+}
+
+/** @param {State} state */
+function showLeftOut(state, answer) {
+  const text = answer.left_out === null ? "" : JSON.stringify([state.user, answer.model, answer.user_known, answer.left_out]);
+  if (shown.leftOut === text) return; // what is open in it stays open
+  shown.leftOut = text;
+  $("why-left-out").hidden = text === "";
+  $("why-left-out").replaceChildren(...(text === "" ? [] : leftOut(answer, state.user,
+    (user) => change({ user, removed: [], added: [] }))).filter(Boolean));
 }
 
 /** @param {State} state */
@@ -276,13 +289,15 @@ function add(item) {
  * @param {string} path
  * @param {(found: any) => (Node|string)[]} contents of a row
  * @param {(found: any) => void} choose
+ * @param {() => Object<string, string>} [besides] more of the question
+ * @returns {() => Promise<void>} the search
  */
-function searching(input, list, path, contents, choose) {
+function searching(input, list, path, contents, choose, besides = () => ({})) {
   let turn = 0;
   const close = () => { turn++; list.hidden = true; };
   const search = () => attempt(async () => {
     const own = ++turn;
-    const found = await ask(`${path}?${new URLSearchParams({ q: input.value, limit: "10" })}`);
+    const found = await ask(`${path}?${new URLSearchParams({ q: input.value, limit: "10", ...besides() })}`);
     if (own !== turn) return;
     problem(null);
     list.replaceChildren(...found.map((one) => make("li", {}, make("button", { type: "button",
@@ -313,11 +328,21 @@ function searching(input, list, path, contents, choose) {
   input.parentElement.addEventListener("focusout", (event) => {
     if (!input.parentElement.contains(event.relatedTarget)) close();
   });
+  return search;
 }
 
-searching($("shopper"), $("shoppers"), "shoppers",
-  (one) => [make("span", {}, one.user_id), make("span", { class: "soft" }, plural(one.items, "item"))],
-  (one) => change({ user: one.user_id, removed: [], added: [] }));
+/** Whether only accounts are searched that are left out of training. */
+const onlyLeftOut = () => $("left-out").getAttribute("aria-pressed") === "true";
+const searchShoppers = searching($("shopper"), $("shoppers"), "shoppers",
+  (one) => [make("span", {}, one.user_id), one.left_out && make("span", { class: "badge" }, "left out"),
+    one.items > 0 && make("span", { class: "soft" }, plural(one.items, "item"))].filter(Boolean),
+  (one) => change({ user: one.user_id, removed: [], added: [] }),
+  () => (onlyLeftOut() ? { left_out: "true" } : {}));
+$("left-out").addEventListener("click", () => {
+  $("left-out").setAttribute("aria-pressed", String(!onlyLeftOut()));
+  $("shopper").focus();
+  searchShoppers();
+});
 searching($("item"), $("items"), "items",
   (one) => [picture(one, pictures), make("span", {}, nameOf(one), make("span", { class: "meta" }, describe(one)))], add);
 

@@ -81,6 +81,55 @@ export function addedRow(added, number, counts, pictures, drop) {
       "data-key": `added ${number}`, click: drop }, "Remove"));
 }
 
+// --- left out of training --------------------------------------------------------------------------------
+
+/** Members of a group before "All". */
+const MEMBERS_SHOWN = 12;
+
+const PHONE = matchMedia("(max-width: 760px)");
+
+const DAY = new Intl.DateTimeFormat("en", { day: "numeric", month: "short", year: "numeric", timeZone: "UTC" });
+
+/** From the first to the last day of a group, in UTC. */
+const days = (group) => (group.first === null ? "" : `, ${DAY.formatRange(new Date(group.first), new Date(group.last))}`);
+
+/**
+ * Why a shopper is left out of training, and with whom.
+ * @param {any} answer of /explorer/api/lists
+ * @param {string} user
+ * @param {(user: string) => void} choose
+ */
+export function leftOut(answer, user, choose) {
+  const { reasons, group } = answer.left_out;
+  const version = `version ${answer.model.version}`;
+  const parts = [
+    make("h3", { id: "left-out-title" }, make("span", { class: "badge" }, "left out of training"), " ", make("span", { class: "id" }, user)),
+    make("ul", {}, ...reasons.map((reason) => make("li", {}, reason))),
+    make("p", { class: "meta" }, answer.user_known
+      ? `${version[0].toUpperCase()}${version.slice(1)} was trained before that, and still holds this history.`
+      : `${version[0].toUpperCase()}${version.slice(1)} was not trained on this account.`),
+  ];
+  if (group !== null) {
+    const members = group.others.map((other, place) => make("li", { hidden: place >= MEMBERS_SHOWN },
+      make("button", { type: "button", class: "small", "data-key": `member ${other}`, click: () => choose(other) }, other)));
+    const named = 1 + group.others.length < group.accounts ? ` The first ${group.others.length} are named.` : "";
+    parts.push(make("details", { open: !PHONE.matches },
+      make("summary", {}, `Its group: ${plural(group.accounts, "account")}${days(group)}`),
+      make("p", {}, `What they share:`),
+      make("ul", { class: "shared" }, ...group.products.map((item) => make("li", {},
+        make("b", {}, nameOf(item)), make("span", { class: "meta" }, describe(item, nameOf(item) === item.item_id ? null : `id ${item.item_id}`))))),
+      members.length > 0 && make("p", {}, `The other accounts:${named}`),
+      members.length > 0 && make("ul", { class: "members" }, ...members),
+      members.length > MEMBERS_SHOWN && make("button", { type: "button", class: "small", click: (event) => {
+        members.forEach((member) => { member.hidden = false; });
+        members[MEMBERS_SHOWN].firstElementChild.focus();
+        event.currentTarget.remove();
+      } }, `All ${members.length.toLocaleString("en")}`)));
+  }
+  parts.push(make("p", { class: "meta" }, "Is this a real shopper? Put the id into ", make("code", {}, "screen.cleared"), " of params.yaml; the next training takes it in."));
+  return parts;
+}
+
 // --- a list --------------------------------------------------------------------------------------------
 
 /** Rows of the height of real ones, so that nothing moves when these come. */
