@@ -87,21 +87,24 @@ def screen(root: Path = Path()) -> None:
     from recgan.accounts.canaries import canaries
     from recgan.accounts.log import read_labels, read_log, read_taught
     from recgan.accounts.page import page
-    from recgan.accounts.screen import screen, tell
+    from recgan.accounts.screen import Screening, screen, tell
     from recgan.accounts.tables import write_screened
+    from recgan.data.events import ITEMS, read_table
 
     settings = load_params(root / layout.PARAMS).screen
     with unchanged(root / layout.KEPT):
         pairs = read_log(root / layout.KEPT)
         labels = read_labels(root / layout.KEPT, pairs)
         taught = read_taught(root / layout.KEPT)
+        items = read_table(root / layout.KEPT / "items.parquet", ITEMS)
     screening = screen(pairs, labels, settings, taught)
     summary = screening.summary | {"canaries": canaries(pairs, settings)}
+    screening = Screening(screening.tables, summary)
     with replacing(root / layout.SCREENED) as folder:
         folder.mkdir()
         write_screened(screening.tables, folder)
     write_json(root / layout.SCREENING_METRICS, summary)
-    write_text(root / layout.SCREENING_PAGE, page(screening))
+    write_text(root / layout.SCREENING_PAGE, page(screening, pairs, items, settings))
     tell(screening, pairs, settings)
 
 

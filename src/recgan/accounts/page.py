@@ -1,31 +1,116 @@
-"""The page of the screen."""
+"""The page of the screen: who is left out, why, what would not be found, and what a person can do."""
 
-from html import escape
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
+from importlib.resources import files
+from typing import Any
 
+import jinja2
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from recgan.accounts.log import Log
 from recgan.accounts.screen import Screening
-from recgan.core.redact import shown
+from recgan.accounts.settings import ScreenParams
+from recgan.accounts.tables import DETECTORS
+from recgan.accounts.timeline import bar_words, days_between, drawn, said_of
+from recgan.accounts.words import DETECTOR_WORDS, NOT_FOUND, SETTINGS, STYLES, lead, title
+from recgan.accounts.worst import worst_groups
 
-_ROWS = 200
+_GROUPS = 12
+"""Groups that are told; three of them unfolded."""
+_SUSPECTS = 10
+"""Accounts that are listed for each detector."""
+_IDS = 200
+"""Ids of a group that are written out."""
 
 
-def page(screening: Screening) -> str:
-    """Return reports/screening.html: the accounts that are left out or suspect, the most suspect first."""
-    rows = screening.tables.accounts.slice(0, _ROWS).to_pylist()
-    lines = [
-        f"<tr><td>{escape(shown(row['user_id']))}</td>"
-        f"<td>{'left out' if row['quarantined'] else 'listed'}</td>"
-        f"<td>{escape('; '.join(row['reasons']))}</td></tr>"
-        for row in rows
-        if row["quarantined"] or row["suspect"]
-    ]
-    summary = screening.summary
-    return "\n".join(
-        [
-            '<!doctype html><html lang="en"><meta charset="utf-8"><title>Accounts</title>',
-            f"<h1>Accounts</h1><p>{summary['quarantined']:,} of {summary['accounts']:,} accounts are left "
-            f"out of what is learned from; {summary['suspects']:,} more are listed.</p>",
-            "<table><tr><th>account</th><th>what became of it</th><th>why</th></tr>",
-            *lines,
-            "</table></html>\n",
-        ]
+def page(
+    screening: Screening, log: Log, items: pa.Table, params: ScreenParams, refused: str | None = None
+) -> str:
+    """Return reports/screening.html, which needs nothing else.
+
+    Args:
+        screening: what was found.
+        log: that was screened.
+        items: of the kept tables, in the schema ITEMS.
+        params: the section screen.
+        refused: why the stage stopped; None where it did not.
+    """
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
+    environment.filters |= {"number": _number, "ids": _ids, "line": _line}
+    template = environment.from_string(
+        files("recgan.accounts").joinpath("screening.html.jinja").read_text(encoding="utf-8")
+    )
+    summary, accounts = screening.summary, screening.tables.accounts
+    groups = worst_groups(screening.tables, log, items, _GROUPS)
+    return template.render(
+        title=title(summary, params, refused),
+        lead=lead(summary, params),
+        refused=refused,
+        summary=summary,
+        events=int(log.events.sum()),
+        period=None if log.start is None else days_between(log.start, log.start + timedelta(days=log.end)),
+        groups=groups,
+        most_ids=_IDS,
+        days_between=days_between,
+        drawn=drawn,
+        bar_words=bar_words,
+        said_of=said_of,
+        canaries=summary.get("canaries"),
+        styles=STYLES,
+        not_found=NOT_FOUND,
+        suspects=_suspects(accounts),
+        detectors=DETECTOR_WORDS,
+        alone=_listed(accounts.filter(pc.and_(accounts["quarantined"], pc.is_null(accounts["group_id"])))),
+        params=params,
+        settings=[
+            (name, value, SETTINGS.get(name, ""))
+            for name, value in _flat(params.model_dump(mode="json", exclude={"cleared", "condemned"}))
+        ],
+    )
+
+
+def _suspects(accounts: pa.Table) -> dict[str, list[dict[str, Any]]]:
+    """Return for each detector that ran the suspects with its largest figures."""
+    listed = accounts.filter(accounts["suspect"])
+    found = {}
+    for detector in DETECTORS:
+        told = listed.filter(pc.is_valid(listed[detector]))
+        if len(told):
+            first = pc.select_k_unstable(
+                told, _SUSPECTS, [(detector, "descending"), ("user_id", "ascending")]
+            )
+            found[detector] = told.take(first).select(["user_id", detector, "reasons"]).to_pylist()
+    return found
+
+
+def _listed(accounts: pa.Table) -> list[dict[str, Any]]:
+    return list(accounts.slice(0, _SUSPECTS).select(["user_id", "reasons"]).to_pylist())
+
+
+def _flat(section: Mapping[str, Any], of: str = "") -> Iterator[tuple[str, str]]:
+    """Yield each setting by its name in the section, and its value as params.yaml has it."""
+    for name, value in section.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{of}{name}.")
+        else:
+            yield f"{of}{name}", re.sub(r"\.0\b", "", json.dumps(value)).replace('"', "")
+
+
+def _number(value: float) -> str:
+    """Write a figure with as many digits as it is worth."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.2g}" if value < 10 else f"{value:.0f}"
+
+
+def _ids(user_ids: Sequence[str]) -> str:
+    return ", ".join(user_ids[:_IDS])
+
+
+def _line(ids: Sequence[str], name: str) -> str:
+    """Return the line of params.yaml with these ids; JSON is YAML, whatever characters an id has."""
+    return f"  {name}: {json.dumps(list(ids), ensure_ascii=False)}"
