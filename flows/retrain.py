@@ -23,6 +23,7 @@ from flows.names import named  # noqa: E402
 from flows.outside import OUTSIDE, told_cleanly  # noqa: E402
 from flows.promotion import through_the_gate  # noqa: E402
 from flows.stages import push_cache, run_in_order, run_stage, stage_order  # noqa: E402
+from recgan.accounts.published import publish_accounts  # noqa: E402
 from recgan.core.alone import alone  # noqa: E402
 from recgan.core.errors import RecganError, Unavailable  # noqa: E402
 from recgan.core.files import read_json  # noqa: E402
@@ -54,6 +55,10 @@ def bring_up_to_date(stage: str, root: Path, params: Params) -> State[str]:
             create_markdown_artifact(
                 summary.data_quality(root), key="data-quality", description="Data quality"
             )
+    if stage == "screen":
+        create_markdown_artifact(
+            summary.screening(root), key="fake-accounts", description="Accounts that are left out as fake"
+        )
     return Completed(name=outcome.title(), message=f"{stage}: {outcome}", data=str(outcome))
 
 
@@ -87,13 +92,17 @@ def push(root: Path) -> State[str]:
 
 @task(task_run_name="publish", cache_policy=NO_CACHE)
 def publish(root: Path, params: Params, promotion: Promotion) -> None:
-    """Show the metrics of the candidates and the decision: as artifacts, and as one page."""
+    """Show the metrics and the decision, as artifacts and as one page; tell servers of fake accounts."""
     report = (root / layout.EVALUATION_TEXT).read_text(encoding="utf-8")
     create_markdown_artifact(report, key="metrics", description="The candidates on the test window")
     create_markdown_artifact(
         summary.decision(params, promotion), key="gate", description="The gate's decision"
     )
     write_verdict(root, params, promotion)
+    try:
+        publish_accounts(root, params.register_.name)
+    except RecganError as fault:  # the decision stands, and servers go on showing the screening before
+        get_run_logger().warning("servers are not told of fake accounts: %s", fault)
 
 
 @task(task_run_name="worktree", cache_policy=NO_CACHE)

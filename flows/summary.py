@@ -1,11 +1,14 @@
 """What people read about a flow run: artifacts in Prefect's pages and the closing lines in the terminal."""
 
+import re
 from pathlib import Path
 
+from recgan.accounts.tables import read_screened
 from recgan.core import layout
 from recgan.core.errors import RecganError
 from recgan.core.files import read_json
 from recgan.core.redact import clean
+from recgan.evaluation.plain_words import left_out
 from recgan.evaluation.report import evaluation_table
 from recgan.images.settings import ImagesParams
 from recgan.package.samples import samples
@@ -13,6 +16,9 @@ from recgan.recommenders.skipped import skipped
 from recgan.registry.promotion import Promotion
 from recgan.registry.tracking import tracking_uri
 from recgan.settings import Params
+
+WORST_GROUPS = 5
+"""Of fake accounts, that the artifact of a night tells."""
 
 
 def data_quality(root: Path) -> str:
@@ -38,6 +44,30 @@ def data_quality(root: Path) -> str:
         ),
     ]
     return "\n".join(lines)
+
+
+def screening(root: Path) -> str:
+    """Return who was left out as fake as Markdown: a sentence, and the worst groups where there are any."""
+    outcome = read_json(root / layout.SCREENING_METRICS)
+    groups = read_screened(root / layout.SCREENED).groups
+    worst = groups.filter(groups["quarantined"]).slice(0, WORST_GROUPS).to_pylist()
+    lines = [f"# {left_out(outcome)}"]
+    if worst:
+        lines += ["", "| accounts | days (UTC) | products | why |", "|---:|---|---|---|"]
+    for group in worst:
+        days = [] if group["first"] is None else [f"{group[end]:%Y-%m-%d}" for end in ("first", "last")]
+        products = ", ".join(group["items"][:3]) + (" …" if len(group["items"]) > 3 else "")
+        lines.append(
+            f"| {group['accounts']:,} | {' – '.join(dict.fromkeys(days))} | {_cell(products)} "
+            f"| {_cell(group['reason'])} |"
+        )
+    lines += ["", f"{layout.SCREENING_PAGE} shows all, and what a person can do."]
+    return "\n".join(lines)
+
+
+def _cell(text: str) -> str:
+    """Return a text that ends no cell of a table, and is no markup: ids come from outside."""
+    return re.sub(r"([|\\`*_<>\[\]])", r"\\\1", " ".join(text.split()))
 
 
 def decision(params: Params | ImagesParams, promotion: Promotion) -> str:
@@ -92,6 +122,7 @@ def closing(root: Path, params: Params, promotion: Promotion) -> str:
         f"  {decided if (root / decided).exists() else layout.EVALUATION_PAGE}".ljust(28)
         + "the decision, what shoppers would see, every figure (evaluation.md: as text)",
         "  reports/validation.html   the expectations and the quarantine",
+        "  reports/screening.html    the accounts that are left out as fake, and why",
         pages(root, name, 26),
         f"  make serve NAME={name}".ljust(27)
         + " http://127.0.0.1:8000/explorer: what shoppers would be shown"

@@ -594,3 +594,22 @@ def test_every_template_travels_with_the_package():
 def test_no_template_is_longer_than_anybody_reads():
     for path in (ROOT / "src/recgan").rglob("*.jinja"):
         assert len(path.read_text().splitlines()) <= 300, path
+
+
+@pytest.mark.parametrize(
+    ("out", "groups", "says"),
+    [
+        (27, 3, "27 of 2,100 accounts were left out as fake: 3 groups."),
+        (1, 0, "1 of 2,100 accounts was left out as fake."),
+        (0, 0, "No account of 2,100 was left out as fake."),
+        (None, 0, None),
+    ],
+)
+def test_a_line_tells_of_fake_accounts_and_leads_to_their_page(project, out, groups, says):
+    if out is not None:
+        screening = {"accounts": 2100, "quarantined": out, "groups": groups}
+        (project / "metrics/screening.json").write_text(json.dumps(screening))
+    found = tree(page(project))
+    links = found.findall(".//a[@href='screening.html']")
+    assert [words(one) for one in links] == ([] if says is None else ["reports/screening.html"])
+    assert says is None or says in words(found)

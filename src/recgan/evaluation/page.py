@@ -32,7 +32,7 @@ from recgan.evaluation.figures import (
     segment_figures,
     sortable,
 )
-from recgan.evaluation.plain_words import Verdict, besides, hit_rate, lead, luck, title, whole
+from recgan.evaluation.plain_words import Verdict, besides, hit_rate, lead, left_out, luck, title, whole
 from recgan.evaluation.plots import Row, bar_chart, figure
 from recgan.evaluation.second_stage import EARNED, earned_rows
 from recgan.evaluation.segments import FEW_USERS
@@ -45,7 +45,7 @@ def page(root: Path = Path(), verdict: Verdict | None = None) -> str:
     """Return the page of the last evaluation; the same files give the same bytes.
 
     Reads data/evaluation/summary.json and, where they are there, lists.json beside it, recommender.json of
-    the challenger, reports/curves.csv and metrics/validation.json.
+    the challenger, reports/curves.csv, metrics/validation.json and metrics/screening.json.
 
     Args:
         root: the project.
@@ -63,6 +63,7 @@ def page(root: Path = Path(), verdict: Verdict | None = None) -> str:
             recommender=_json(root / layout.MODELS / summary["challenger"] / "recommender.json"),
             curves=read_curves(root / layout.CURVES),
             validation=_json(root / layout.VALIDATION_METRICS),
+            screening=_json(root / layout.SCREENING_METRICS),
             lists=_json(root / layout.EVALUATION / "lists.json"),
             verdict=verdict,
         )
@@ -79,6 +80,7 @@ def render(
     validation: Mapping[str, Any] | None = None,
     lists: Mapping[str, Any] | None = None,
     verdict: Verdict | None = None,
+    screening: Mapping[str, Any] | None = None,
 ) -> str:
     """Return the page of a summary and of what is known of its recommender and its data.
 
@@ -89,6 +91,7 @@ def render(
         validation: of the stage `validate`; None where it is absent.
         lists: of lists.json, what the candidates show; None where it is absent.
         verdict: of the gate; None before it has decided.
+        screening: of the stage `screen`; None where it is absent.
     """
     k = summary["primary_k"]
     by_ndcg = sorted(
@@ -139,6 +142,7 @@ def render(
             if not outcome["success"]
         ],
         verdict=verdict,
+        accounts=None if screening is None else left_out(screening),
         quarantine=_quarantine(validation),
         curves=curve_figures(curves or {}, recommender or {}),
         mark=mark_of(curves or {}, recommender or {}),

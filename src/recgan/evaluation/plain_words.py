@@ -92,6 +92,15 @@ class Beside:
     p: float = math.nan
 
 
+def left_out(screening: Mapping[str, Any]) -> str:
+    """Say how many accounts nothing was learned from, by metrics/screening.json."""
+    out, groups = screening["quarantined"], screening["groups"]
+    if not out:
+        return f"No account of {screening['accounts']:,} was left out as fake."
+    said = f"{out:,} of {screening['accounts']:,} accounts {'was' if out == 1 else 'were'} left out as fake"
+    return f"{said}: {groups:,} {'group' if groups == 1 else 'groups'}." if groups else f"{said}."
+
+
 def title(summary: Mapping[str, Any], verdict: Verdict | None, last_day: date | None) -> str:
     """Return the verdict, the name and the date; before the gate the date is that of the last event."""
     if verdict is not None:
