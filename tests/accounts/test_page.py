@@ -36,7 +36,7 @@ SUMMARY = {
     "times": True,
     "quarantined": 6,
     "quarantined_share": 6 / 26,
-    "quarantined_by": {"lockstep": 6, "condemned": 0},
+    "quarantined_by": {"lockstep": 6, "labels": 2, "condemned": 0},
     "quarantined_events": 8,
     "suspects": 0,
     "groups": 1,
@@ -118,12 +118,13 @@ def test_the_page_tells_who_why_and_what_to_do(log, params):
     assert told.startswith("Fake accounts: 6 of 26 accounts are left out")
     for words in (
         "6 accounts in lockstep",
+        "2 of them for more than one reason.",
         "8 of 29 events (27.59%)",
-        '6 accounts on A "bargain" <i>',
+        '6 accounts on A "bargain" <i> and 1 more',
         "Group 7, 20–21 Feb 2024: 6 accounts within 1 day",
         "price 1,234.50",
         "push accounts that come for one product and little else 75% 6 of 8",
-        "A slow drip: accounts",
+        "A slow drip, or a crowd over months",
         "a history like 12 others",
         "least_accounts fewer accounts in a window are no crowd3",
     ):

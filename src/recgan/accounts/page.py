@@ -47,6 +47,7 @@ def page(
         files("recgan.accounts").joinpath("screening.html.jinja").read_text(encoding="utf-8")
     )
     summary, accounts = screening.summary, screening.tables.accounts
+    alone = accounts.filter(pc.and_(accounts["quarantined"], pc.is_null(accounts["group_id"])))
     groups = worst_groups(screening.tables, log, items, _GROUPS)
     return template.render(
         title=title(summary, params, refused),
@@ -66,7 +67,8 @@ def page(
         not_found=NOT_FOUND,
         suspects=_suspects(accounts),
         detectors=DETECTOR_WORDS,
-        alone=_listed(accounts.filter(pc.and_(accounts["quarantined"], pc.is_null(accounts["group_id"])))),
+        alone=_listed(alone),
+        alone_count=len(alone),
         params=params,
         settings=[
             (name, value, SETTINGS.get(name, ""))

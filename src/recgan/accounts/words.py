@@ -46,9 +46,9 @@ STYLES = {
 """What a style of campaign is."""
 
 NOT_FOUND = (
-    "A slow drip: accounts that come one after the other, over months. No window holds enough of them.",
-    "Accounts whose histories a generator made to be overlooked (adversarial), while they keep apart.",
-    "A single fake account, and fewer than {least} together.",
+    "A slow drip, or a crowd over months: accounts that come one by one. No window holds enough of them.",
+    "Accounts whose histories a generator made to be overlooked (adversarial): few of them are found.",
+    "A single fake account, nor every small campaign.",
 )
 """What the detectors do not find, whatever was found."""
 
@@ -86,8 +86,8 @@ def lead(summary: Mapping[str, Any], params: ScreenParams) -> list[str]:
         said = ["screen.enabled is false: no detector looked at an account."]
     elif not summary["times"]:
         said = [
-            "The events have no times. What accounts do together shows in time, so no detector leaves "
-            "anybody out; suspects are only listed."
+            "The events have no times. What accounts do together shows in time, so without labels no "
+            "detector leaves anybody out; suspects are only listed."
         ]
     elif summary["quarantined"]:
         said = []
@@ -97,10 +97,15 @@ def lead(summary: Mapping[str, Any], params: ScreenParams) -> list[str]:
             "ordinary rate."
         ]
     counts = {by: count for by, count in summary["quarantined_by"].items() if count}
-    return said + [
-        BY.get(by, f"{{accounts}} by {by}").format(
-            accounts=f"{count:,} {'account' if count == 1 else 'accounts'}"
-        )
-        + "."
-        for by, count in counts.items()
-    ]
+    both = sum(counts.values()) - summary["quarantined"]
+    return (
+        said
+        + [
+            BY.get(by, f"{{accounts}} by {by}").format(
+                accounts=f"{count:,} {'account' if count == 1 else 'accounts'}"
+            )
+            + "."
+            for by, count in counts.items()
+        ]
+        + [f"{both:,} of them for more than one reason."] * (both > 0)
+    )
