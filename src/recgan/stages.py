@@ -6,6 +6,7 @@ put in place in one step when it ends well, so a stage that fails leaves what wa
 
 import logging
 import shutil
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -80,14 +81,14 @@ def screen(root: Path = Path()) -> None:
     accounts that are left out stay in data/kept; whatever learns from it reads data/screened as well.
 
     Raises:
-        RecganError: more accounts would be left out than the section screen allows, or an input is missing;
-            nothing is written then.
+        RecganError: more accounts would be left out than the section screen allows, of which the page is
+            written alone; or an input is missing.
         Unavailable: another run replaced the kept tables meanwhile.
     """
     from recgan.accounts.canaries import canaries
     from recgan.accounts.log import read_labels, read_log, read_taught
     from recgan.accounts.page import page
-    from recgan.accounts.screen import Screening, screen, tell
+    from recgan.accounts.screen import screen, tell
     from recgan.accounts.tables import write_screened
     from recgan.data.events import ITEMS, read_table
 
@@ -98,8 +99,11 @@ def screen(root: Path = Path()) -> None:
         taught = read_taught(root / layout.KEPT)
         items = read_table(root / layout.KEPT / "items.parquet", ITEMS)
     screening = screen(pairs, labels, settings, taught)
+    if screening.refused is not None:
+        write_text(root / layout.SCREENING_PAGE, page(screening, pairs, items, settings))
+        raise RecganError(screening.refused)
     summary = screening.summary | {"canaries": canaries(pairs, settings)}
-    screening = Screening(screening.tables, summary)
+    screening = replace(screening, summary=summary)
     with replacing(root / layout.SCREENED) as folder:
         folder.mkdir()
         write_screened(screening.tables, folder)

@@ -158,7 +158,7 @@ def test_an_empty_page_says_so_in_words(log, params, summary, changes, says):
 
 
 def test_a_page_of_a_night_that_was_stopped_says_that_nothing_was_written(log, params):
-    told = text(page(Screening(tables(), SUMMARY), log, ITEMS_TABLE, params(), "23 % act in lockstep"))
+    told = text(page(Screening(tables(), SUMMARY, "23 % act in lockstep"), log, ITEMS_TABLE, params()))
     assert "The screen stopped: 6 of 26 accounts would be left out" in told
     assert "23 % act in lockstep" in told
 

@@ -68,7 +68,7 @@ def test_a_campaign_is_left_out_with_its_reason_and_nobody_else_is(project):
     summary = read_json(project / "metrics/screening.json")
     assert summary["quarantined"] == 16
     assert summary["quarantined_events"] == 80
-    assert "times its rate" in (project / "reports/screening.html").read_text()
+    assert "times the usual rate" in (project / "reports/screening.html").read_text()
 
 
 def test_a_persons_word_overrides_and_one_that_names_nobody_is_told(project, caplog):
@@ -92,6 +92,9 @@ def test_too_many_stop_the_stage_and_nothing_is_replaced(project):
     with pytest.raises(RecganError, match=r"16 of 416 accounts \(3.85 %\).*max_quarantined_share \(1 %\)"):
         screen(root=project)
     assert [file.read_bytes() for file in files] == before
+    told = (project / "reports/screening.html").read_text()
+    assert "more than screen.max_quarantined_share (1 %) lets be left out" in told
+    assert all(name in told for name in FAKES)
 
 
 def test_switched_off_or_without_times_a_persons_word_alone_counts(project):

@@ -27,9 +27,7 @@ _IDS = 200
 """Ids of a group that are written out."""
 
 
-def page(
-    screening: Screening, log: Log, items: pa.Table, params: ScreenParams, refused: str | None = None
-) -> str:
+def page(screening: Screening, log: Log, items: pa.Table, params: ScreenParams) -> str:
     """Return reports/screening.html, which needs nothing else.
 
     Args:
@@ -37,7 +35,6 @@ def page(
         log: that was screened.
         items: of the kept tables, in the schema ITEMS.
         params: the section screen.
-        refused: why the stage stopped; None where it did not.
     """
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -50,9 +47,9 @@ def page(
     alone = accounts.filter(pc.and_(accounts["quarantined"], pc.is_null(accounts["group_id"])))
     groups = worst_groups(screening.tables, log, items, _GROUPS)
     return template.render(
-        title=title(summary, params, refused),
+        title=title(summary, params, screening.refused),
         lead=lead(summary, params),
-        refused=refused,
+        refused=screening.refused,
         summary=summary,
         events=int(log.events.sum()),
         period=None if log.start is None else days_between(log.start, log.start + timedelta(days=log.end)),

@@ -14,7 +14,6 @@ from recgan.accounts.lockstep import Lockstep, lockstep
 from recgan.accounts.log import Log
 from recgan.accounts.settings import ScreenParams
 from recgan.accounts.tables import ACCOUNTS, DETECTORS, Screened
-from recgan.core.errors import RecganError
 from recgan.core.redact import shown
 
 logger = logging.getLogger(__name__)
@@ -34,6 +33,8 @@ class Screening:
     tables: Screened
     summary: dict[str, Any]
     """The figures of metrics/screening.json."""
+    refused: str | None = None
+    """Why nothing may be built on this: detectors would leave out more accounts than the section allows."""
 
 
 def screen(
@@ -53,9 +54,6 @@ def screen(
         params: the screen section.
         taught: a log with its labels to learn from, which has all accounts of this one, and labelled fakes
             besides; None for this log.
-
-    Raises:
-        RecganError: the detectors would leave out more accounts than the section allows.
     """
     n_users = len(log.user_ids)
     figures: dict[str, NDArray[np.float64]] = {}
@@ -76,7 +74,7 @@ def screen(
     cleared, condemned = (_named(log, getattr(params, verdict)) for verdict in ("cleared", "condemned"))
     by_detector = by_detector & ~cleared
     groups, group_id = groups_of(log, found, by_detector, params.min_crowd)
-    _check_share(by_detector & ~condemned, groups, params)
+    refused = _too_many(by_detector & ~condemned, groups, params)
     quarantined = by_detector | condemned
     score = np.where(condemned, 1.0, np.where(cleared, 0.0, score))
     suspect = (near if others is None else near | others.suspect) & ~quarantined & ~cleared
@@ -123,7 +121,7 @@ def screen(
         "suspects": int(suspect.sum()),
         "groups": groups.num_rows,
     }
-    return Screening(Screened(accounts, groups), summary)
+    return Screening(Screened(accounts, groups), summary, refused)
 
 
 def in_lockstep(log: Log, params: ScreenParams) -> tuple[Lockstep, NDArray[np.bool_]]:
@@ -183,23 +181,20 @@ def tell(screening: Screening, log: Log, params: ScreenParams) -> None:
             )  # fmt: skip
 
 
-def _check_share(by_detector: NDArray[np.bool_], groups: pa.Table, params: ScreenParams) -> None:
+def _too_many(by_detector: NDArray[np.bool_], groups: pa.Table, params: ScreenParams) -> str | None:
     share = by_detector.mean() if len(by_detector) else 0.0
     if share <= params.max_quarantined_share:
-        return
+        return None
     worst = [f"  group {row['group_id']}: {row['reason']}" for row in groups.slice(0, 3).to_pylist()]
-    raise RecganError(
-        "\n".join(
-            [
-                f"{by_detector.sum():,} of {len(by_detector):,} accounts ({100 * share:.3g} %) look "
-                "fake, more than screen.max_quarantined_share "
-                f"({100 * params.max_quarantined_share:g} %) lets be left out:",
-                *worst,
-                "if they are fake, raise screen.max_quarantined_share; if they are genuine, as on the day of "
-                "a sale, raise screen.min_crowd, or set screen.enabled to false (params.yaml)",
-                "data/screened stays as it was",
-            ]
-        )
+    return "\n".join(
+        [
+            f"{by_detector.sum():,} of {len(by_detector):,} accounts ({100 * share:.3g} %) look fake, more "
+            f"than screen.max_quarantined_share ({100 * params.max_quarantined_share:g} %) lets be left out:",
+            *worst,
+            "if they are fake, raise screen.max_quarantined_share; if they are genuine, as on the day of "
+            "a sale, raise screen.min_crowd, or set screen.enabled to false (params.yaml)",
+            "data/screened stays as it was; reports/screening.html shows the accounts",
+        ]
     )
 
 
