@@ -157,3 +157,22 @@ def test_groups_are_campaigns_and_tell_what_they_share(events, params):
     assert second["reason"].startswith("20 accounts came to i9 within ")
     groups = {row["user_id"][0]: row["group_id"] for row in found.tables.accounts.to_pylist()}
     assert groups == {"f": 1, "g": 2, "u": None}
+
+
+def test_a_log_of_one_day_has_no_day_to_compare_with(project, caplog):
+    path = project / "data/kept/events.parquet"
+    table = pq.read_table(path)
+    day = pa.array([START + timedelta(minutes=n % 600) for n in range(len(table))], table["timestamp"].type)
+    pq.write_table(table.set_column(table.column_names.index("timestamp"), "timestamp", day), path)
+    screen(root=project)
+    assert not quarantined(project)
+    assert "the log spans 0.42 days, less than twice the shortest of screen.windows_days" in caplog.text
+    assert "No other day is left to compare with" in (project / "reports/screening.html").read_text()
+
+
+def test_a_screen_that_leaves_nobody_stops_the_night(project):
+    users = pq.read_table(project / "data/kept/events.parquet")["user_id"].unique().to_pylist()
+    change(project, condemned=users, enabled=False)
+    with pytest.raises(RecganError, match=r"all 416 accounts are left out.*shorten screen\.condemned"):
+        screen(root=project)
+    assert not (project / "data/screened").exists()

@@ -78,7 +78,8 @@ def lockstep(log: Log, windows_days: Sequence[float], least_accounts: int) -> Lo
 
     Args:
         log: with times.
-        windows_days: lengths of the windows. A window opens at any pair's first event.
+        windows_days: lengths of the windows. A window opens at any pair's first event. One that takes more
+            than half of the log leaves too little to compare with, and is left out.
         least_accounts: fewer in a window are no crowd.
 
     Raises:
@@ -115,6 +116,8 @@ def lockstep(log: Log, windows_days: Sequence[float], least_accounts: int) -> Lo
     head, days = place.copy(), np.zeros(n_pairs)
     accounts, ratio = np.ones(n_pairs, np.int32), np.ones(n_pairs)
     for width in windows_days:
+        if 2 * width > log.end:
+            continue
         reach = round(width * _MS)
         inside = np.searchsorted(axis, axis + reach) - place  # accounts from each pair's first event on
         length = np.maximum(passed(first, first + width), _QUIET * width)

@@ -11,10 +11,11 @@ import jinja2
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from recgan.accounts.listed import OVERLAPPING
 from recgan.accounts.log import Log
-from recgan.accounts.screen import Screening
+from recgan.accounts.profiles import UNUSUAL
+from recgan.accounts.screen import NEAR, Screening
 from recgan.accounts.settings import ScreenParams
-from recgan.accounts.tables import DETECTORS
 from recgan.accounts.timeline import bar_words, days_between, drawn, said_of
 from recgan.accounts.words import DETECTOR_WORDS, NOT_FOUND, SETTINGS, STYLES, lead, title
 from recgan.accounts.worst import worst_groups
@@ -62,7 +63,7 @@ def page(screening: Screening, log: Log, items: pa.Table, params: ScreenParams) 
         canaries=summary.get("canaries"),
         styles=STYLES,
         not_found=NOT_FOUND,
-        suspects=_suspects(accounts),
+        suspects=_suspects(screening, params),
         detectors=DETECTOR_WORDS,
         alone=_listed(alone),
         alone_count=len(alone),
@@ -74,12 +75,22 @@ def page(screening: Screening, log: Log, items: pa.Table, params: ScreenParams) 
     )
 
 
-def _suspects(accounts: pa.Table) -> dict[str, list[dict[str, Any]]]:
-    """Return for each detector that ran the suspects with its largest figures."""
-    listed = accounts.filter(accounts["suspect"])
+def _suspects(screening: Screening, params: ScreenParams) -> dict[str, list[dict[str, Any]]]:
+    """Return for each detector the suspects that it lists, the largest figures first."""
+    listed = screening.tables.accounts.filter(screening.tables.accounts["suspect"])
+    learned = screening.summary.get("detectors", {}).get("labelled", {})
+    limits = {
+        "lock_max": NEAR * params.min_crowd,
+        "overlap": OVERLAPPING,
+        "popularity": UNUSUAL,
+        "pca": UNUSUAL,
+        "labelled": learned.get("threshold"),
+    }
     found = {}
-    for detector in DETECTORS:
-        told = listed.filter(pc.is_valid(listed[detector]))
+    for detector, limit in limits.items():
+        if limit is None:
+            continue
+        told = listed.filter(pc.fill_null(pc.greater_equal(listed[detector], limit), fill_value=False))
         if len(told):
             first = pc.select_k_unstable(
                 told, _SUSPECTS, [(detector, "descending"), ("user_id", "ascending")]

@@ -20,8 +20,9 @@ logger = logging.getLogger(__name__)
 
 _REASONS = 3
 """Crowds that are told of an account."""
-_NEAR = 0.75
+NEAR = 0.75
 """Of `min_crowd`: an account that was in a crowd of this size is listed, and such crowds are told."""
+_STAYS = "data/screened stays as it was; reports/screening.html shows the accounts"
 _SUREST = 0.5
 """Of the largest crowd: who was in one of this size is taken before the others are measured anew."""
 
@@ -64,7 +65,7 @@ def screen(
         found, by_detector = in_lockstep(log, params)
         figures |= {"lock_max": found.lock_max, "lock_mean": found.lock_mean}
         score = _margin(found, params)
-        near = found.lock_max > params.min_crowd * _NEAR
+        near = found.lock_max > params.min_crowd * NEAR
     in_crowds = by_detector
     others = listed(log, labels, taught, params) if params.enabled and n_users else None
     if others is not None:
@@ -74,11 +75,14 @@ def screen(
     cleared, condemned = (_named(log, getattr(params, verdict)) for verdict in ("cleared", "condemned"))
     by_detector = by_detector & ~cleared
     groups, group_id = groups_of(log, found, by_detector, params.min_crowd)
-    refused = _too_many(by_detector & ~condemned, groups, params)
     quarantined = by_detector | condemned
+    told = {"in lockstep": in_crowds & by_detector}
+    if others is not None:
+        told["like labelled fakes"] = others.left_out & by_detector & ~told["in lockstep"]
+    refused = _refused({why: out & ~condemned for why, out in told.items()}, quarantined, groups, params)
     score = np.where(condemned, 1.0, np.where(cleared, 0.0, score))
     suspect = (near if others is None else near | others.suspect) & ~quarantined & ~cleared
-    reasons = _reasons(log, found, quarantined | suspect, params.min_crowd * _NEAR)
+    reasons = _reasons(log, found, quarantined | suspect, params.min_crowd * NEAR)
     if others is not None:
         for own, more in zip(reasons, others.reasons, strict=True):
             own += more
@@ -109,6 +113,7 @@ def screen(
     summary = {
         "accounts": n_users,
         "times": log.first is not None,
+        "days": round(log.end, 3),
         "quarantined": int(quarantined.sum()),
         "quarantined_share": round(float(quarantined.mean()), 6) if n_users else 0.0,
         "quarantined_by": {
@@ -164,6 +169,11 @@ def _named(log: Log, ids: tuple[str, ...]) -> NDArray[np.bool_]:
     return np.isin(log.user_ids, np.array(ids, dtype=object))
 
 
+def too_short(times: bool, days: float, params: ScreenParams) -> bool:
+    """Say whether a log with times is too short for every window."""
+    return times and days < 2 * min(params.windows_days)
+
+
 def tell(screening: Screening, log: Log, params: ScreenParams) -> None:
     """Log what became of the accounts; warn of ids that a person judged and no event has."""
     summary = screening.summary
@@ -173,6 +183,12 @@ def tell(screening: Screening, log: Log, params: ScreenParams) -> None:
     )  # fmt: skip
     if params.enabled and log.first is None:
         logger.info("an event has no time: nothing but labels and a person's word leaves an account out")
+    if params.enabled and too_short(log.first is not None, log.end, params):
+        logger.warning(
+            "the log spans %.2g days, less than twice the shortest of screen.windows_days: no other day is "
+            "left to compare with, so nothing but labels and a person's word leaves an account out",
+            log.end,
+        )
     for verdict in ("cleared", "condemned"):
         if unknown := set(getattr(params, verdict)) - set(log.user_ids):
             logger.warning(
@@ -181,19 +197,40 @@ def tell(screening: Screening, log: Log, params: ScreenParams) -> None:
             )  # fmt: skip
 
 
-def _too_many(by_detector: NDArray[np.bool_], groups: pa.Table, params: ScreenParams) -> str | None:
-    share = by_detector.mean() if len(by_detector) else 0.0
-    if share <= params.max_quarantined_share:
-        return None
+def _refused(
+    told: dict[str, NDArray[np.bool_]], quarantined: NDArray[np.bool_], groups: pa.Table, params: ScreenParams
+) -> str | None:
+    """Say why nothing may be built on a screening, what makes it up, and what to do; None where it may.
+
+    Args:
+        told: why → (users,) whom detectors leave out for it, each account once.
+        quarantined: (users,) whom they or a person leave out.
+        groups: of them.
+        params: the screen section.
+    """
+    out, n_users = sum(int(each.sum()) for each in told.values()), len(quarantined)
+    if out <= params.max_quarantined_share * n_users:
+        if not n_users or not quarantined.all():
+            return None
+        return (
+            f"all {n_users:,} accounts are left out, so nothing is left to learn from; shorten "
+            f"screen.condemned (params.yaml)\n{_STAYS}"
+        )
+    causes = ", ".join(f"{each.sum():,} {why}" for why, each in told.items() if each.any())
     worst = [f"  group {row['group_id']}: {row['reason']}" for row in groups.slice(0, 3).to_pylist()]
+    remedies = {
+        "in lockstep": "raise screen.min_crowd where many came to a sale",
+        "like labelled fakes": "raise screen.labels.precision, or see to the labels",
+    }
+    genuine = "; ".join(remedy for why, remedy in remedies.items() if why in told and told[why].any())
     return "\n".join(
         [
-            f"{by_detector.sum():,} of {len(by_detector):,} accounts ({100 * share:.3g} %) look fake, more "
-            f"than screen.max_quarantined_share ({100 * params.max_quarantined_share:g} %) lets be left out:",
+            f"{out:,} of {n_users:,} accounts ({100 * out / n_users:.3g} %) look fake ({causes}), more than "
+            f"screen.max_quarantined_share ({100 * params.max_quarantined_share:g} %) lets be left out:",
             *worst,
-            "if they are fake, raise screen.max_quarantined_share; if they are genuine, as on the day of "
-            "a sale, raise screen.min_crowd, or set screen.enabled to false (params.yaml)",
-            "data/screened stays as it was; reports/screening.html shows the accounts",
+            "if they are fake, raise screen.max_quarantined_share; if they are genuine, name them in "
+            f"screen.cleared; {genuine}; or set screen.enabled to false (params.yaml)",
+            _STAYS,
         ]
     )
 

@@ -3,8 +3,6 @@
 from datetime import datetime, timedelta
 from html import escape
 
-import numpy as np
-
 from recgan.accounts.worst import Timeline
 
 _WIDTH, _HEIGHT = 460.0, 200.0
@@ -73,11 +71,9 @@ def bar_words(timeline: Timeline) -> str:
 
 def said_of(timeline: Timeline) -> str:
     """Say in a sentence what the chart shows."""
-    bars = np.flatnonzero(timeline.group)
-    span = days_between(_span(timeline, int(bars[0]))[0], _span(timeline, int(bars[-1]))[1])
     per_day = timeline.others.sum() / (len(timeline.others) * timeline.days)
     return (
-        f"{timeline.group.sum():,} accounts of the group came to it, {span}. Of all others "
+        f"{timeline.group.sum():,} accounts of the group came to it. Of all others "
         f"{timeline.others.sum():,} did in the whole log, {per_day:.2g} a day."
     )
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from recgan.accounts.screen import too_short
 from recgan.accounts.settings import ScreenParams
 
 BY = {
@@ -88,6 +89,11 @@ def lead(summary: Mapping[str, Any], params: ScreenParams) -> list[str]:
         said = [
             "The events have no times. What accounts do together shows in time, so without labels no "
             "detector leaves anybody out; suspects are only listed."
+        ]
+    elif too_short(summary["times"], summary["days"], params):
+        said = [
+            f"The log spans {summary['days']:.2g} days, less than twice the shortest window. No other day is "
+            "left to compare with, so without labels no detector leaves anybody out."
         ]
     elif summary["quarantined"]:
         said = []
