@@ -12,9 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from recgan.core.errors import RecganError, Unavailable
-from recgan.core.layout import KEPT
+from recgan.core.layout import KEPT, SCREENED
 from recgan.daily import recommendations
-from recgan.daily.foretold import md5_of_file, write_foretold
+from recgan.daily.foretold import md5_of_events, write_foretold
 from recgan.daily.recommendations import live_now, recommend, sentence
 from recgan.features.matrices import read_features, write_features
 from recgan.features.newest import newest_histories
@@ -126,13 +126,15 @@ def test_what_was_foretold_of_the_same_events_stands_in_every_row(versions, name
     assert pq.read_schema(plain.path).names == recommendations.SCHEMA.names
     (versions / KEPT).mkdir(parents=True, exist_ok=True)
     (versions / KEPT / "events.parquet").write_bytes(b"some events")
+    (versions / SCREENED).mkdir(parents=True, exist_ok=True)
+    (versions / SCREENED / "accounts.parquet").write_bytes(b"nobody left out")
     some = sorted(set(pq.read_table(plain.path)["user_id"].to_pylist()))[1:]
     p = np.linspace(0.125, 0.875, len(some))
     write_foretold(
         pa.table({"user_id": some, "p_purchase": p}),
         versions,
         7,
-        md5_of_file(versions / KEPT / "events.parquet"),
+        md5_of_events(versions),
     )
     published = recommend(versions, named, k=2, part_shoppers=40)
     assert not published.unchanged
@@ -141,7 +143,7 @@ def test_what_was_foretold_of_the_same_events_stands_in_every_row(versions, name
     assert found["p_purchase"][:2].isna().all()  # one who has no row there
     np.testing.assert_allclose(found["p_purchase"][2:], np.repeat(p, 2), 1e-6)
     assert recommend(versions, named, k=2).unchanged
-    (versions / KEPT / "events.parquet").write_bytes(b"other events")
+    (versions / SCREENED / "accounts.parquet").write_bytes(b"somebody left out")
     assert pq.read_schema(recommend(versions, named, k=2).path).names == recommendations.SCHEMA.names
 
 

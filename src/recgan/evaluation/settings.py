@@ -84,6 +84,6 @@ class EvaluateParams(Section):
 
 
 def period_of(summary: Mapping[str, Any]) -> tuple[datetime | None, datetime | None]:
-    """Return the first and the last instant of the log that metrics/features.json tells of."""
-    start, end = (summary["log"][name] for name in ("start", "end"))
+    """Return the first and the last instant of the log that metrics/features.json tells of; None without."""
+    start, end = (summary.get("log", {}).get(name) for name in ("start", "end"))
     return start and datetime.fromisoformat(start), end and datetime.fromisoformat(end)
