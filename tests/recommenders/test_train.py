@@ -3,8 +3,10 @@
 import csv
 import dataclasses
 import json
+import shutil
 import subprocess
 import sys
+from functools import cache, partial
 
 import numpy as np
 import pandas as pd
@@ -48,46 +50,60 @@ def features(validation=True):
     )
 
 
+def make_project(root, validation=True, gan="rcgan", **changes):
+    """Make a project whose one candidate trains for moments."""
+    content = yaml.safe_load(SHOP.read_text())
+    if gan in ("rcgan", "student"):
+        content["candidates"]["rcgan"]["critic_shares"] = [0.5]
+    else:
+        content["candidates"][gan] = example(EXAMPLES.get(gan, f"{gan}-ml100k"))["candidates"][gan]
+    if gan == "irgan":
+        content["candidates"]["irgan"]["pretraining"]["epochs"] = 3
+    section = content["candidates"]["rcgan" if gan == "student" else gan]
+    section |= {"epochs": 8, "evaluate_every": 2, "patience": 3, "trainer": TRAINER}
+    section |= {"refit": True, **changes}
+    if gan == "feature_gan":
+        section["vectors"]["factors"] = 6
+    for side in {"generator", "discriminator", "critic"} & set(section):
+        size = {"factors": 12} if gan == "irgan" else {"hidden": [12]}
+        section[side] = {**section[side], **size, "learning_rate": 0.01, "batch_size": 8}
+    if gan == "student":
+        lists = {
+            "generated_weights": [0, 4],
+            "row_exponents": [0, 0.5],
+            "temperatures": [None],
+            "l2": [5],
+        }
+        more = {"teachers": 2, "teacher_users": None, "neighbours": None, "block_items": None}
+        content["candidates"]["student"] = {
+            "recommender": "student",
+            "teacher": section,
+            **lists,
+            **more,
+        }
+    (root / "data/features").mkdir(parents=True)
+    write_features(features(validation), root / "data/features")
+    content["candidates"] = {"ours": content["candidates"][gan]}
+    (root / "params.yaml").write_text(yaml.safe_dump(content))
+    return root
+
+
 @pytest.fixture
 def project(tmp_path):
-    def make(name="project", validation=True, gan="rcgan", **changes):
-        root = tmp_path / name
-        content = yaml.safe_load(SHOP.read_text())
-        if gan in ("rcgan", "student"):
-            content["candidates"]["rcgan"]["critic_shares"] = [0.5]
-        else:
-            content["candidates"][gan] = example(EXAMPLES.get(gan, f"{gan}-ml100k"))["candidates"][gan]
-        if gan == "irgan":
-            content["candidates"]["irgan"]["pretraining"]["epochs"] = 3
-        section = content["candidates"]["rcgan" if gan == "student" else gan]
-        section |= {"epochs": 8, "evaluate_every": 2, "patience": 3, "trainer": TRAINER}
-        section |= {"refit": True, **changes}
-        if gan == "feature_gan":
-            section["vectors"]["factors"] = 6
-        for side in {"generator", "discriminator", "critic"} & set(section):
-            size = {"factors": 12} if gan == "irgan" else {"hidden": [12]}
-            section[side] = {**section[side], **size, "learning_rate": 0.01, "batch_size": 8}
-        if gan == "student":
-            lists = {
-                "generated_weights": [0, 4],
-                "row_exponents": [0, 0.5],
-                "temperatures": [None],
-                "l2": [5],
-            }
-            more = {"teachers": 2, "teacher_users": None, "neighbours": None, "block_items": None}
-            content["candidates"]["student"] = {
-                "recommender": "student",
-                "teacher": section,
-                **lists,
-                **more,
-            }
-        (root / "data/features").mkdir(parents=True)
-        write_features(features(validation), root / "data/features")
-        content["candidates"] = {"ours": content["candidates"][gan]}
-        (root / "params.yaml").write_text(yaml.safe_dump(content))
+    return partial(make_project, tmp_path / "project")
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """Return the project of a kind whose training nothing interrupted; each is trained once."""
+
+    @cache
+    def trained(gan):
+        root = make_project(tmp_path_factory.mktemp("whole") / "project", gan=gan)
+        train("ours", root=root)
         return root
 
-    return make
+    return trained
 
 
 OUTPUTS = ("models/ours/weights.safetensors", "models/ours/recommender.json")
@@ -141,11 +157,10 @@ def test_writes_the_recommender_its_curves_and_its_figures(project, gan, changes
 
 
 @pytest.mark.parametrize("gan", ["rcgan", "cfgan", "irgan", "feature_gan"])
-def test_twice_the_same_is_the_same_bytes(project, gan):
-    first, second = project("a", gan=gan), project("b", gan=gan)
-    train("ours", root=first)
-    train("ours", root=second)
-    assert outputs(first) == outputs(second)
+def test_twice_the_same_is_the_same_bytes(project, whole, gan):
+    root = project(gan=gan)
+    train("ours", root=root)
+    assert outputs(root) == outputs(whole(gan))
 
 
 def test_without_validation_all_epochs_are_trained_and_nothing_is_chosen(project):
@@ -164,9 +179,8 @@ def test_without_validation_patience_is_refused(project):
     assert "set its patience to null" in skipped(root, "ours")
 
 
-def test_a_student_writes_its_teachers_curves_and_its_own_figures(project):
-    root = project(gan="student")
-    train("ours", root=root)
+def test_a_student_writes_its_teachers_curves_and_its_own_figures(whole):
+    root = whole("student")
     figures = json.loads((root / "metrics/candidates/ours.json").read_text())
     assert list(figures) == [*FIGURES, "half_life_days"]
     assert figures["parameters"] == 24 * 24
@@ -178,16 +192,15 @@ def test_a_student_writes_its_teachers_curves_and_its_own_figures(project):
     assert student.training.epochs == figures["best_epoch"] == max(student.choice.epochs, default=0)
 
 
-def test_a_student_killed_while_refitting_ends_as_the_uninterrupted_one(project, monkeypatch):
-    whole, killed = project("whole", gan="student"), project("killed", gan="student")
-    train("ours", root=whole)
+def test_a_student_killed_while_refitting_ends_as_the_uninterrupted_one(project, whole, monkeypatch):
+    killed = project(gan="student")
     with monkeypatch.context() as patch:
         patch.setattr("recgan.stages.write_text", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             train("ours", root=killed)
     assert list((killed / "checkpoints").rglob("choose-teacher-2.ckpt"))
     train("ours", root=killed)
-    assert outputs(killed) == outputs(whole)
+    assert outputs(killed) == outputs(whole("student"))
 
 
 def test_without_refit_the_best_look_is_what_is_written(project):
@@ -202,9 +215,8 @@ def test_without_refit_the_best_look_is_what_is_written(project):
 
 
 @pytest.mark.parametrize("look", [3, 4])
-def test_a_training_killed_while_choosing_ends_as_the_uninterrupted_one(project, monkeypatch, look):
-    whole, killed = project("whole"), project("killed")
-    train("ours", root=whole)
+def test_a_training_killed_while_choosing_ends_as_the_uninterrupted_one(project, whole, monkeypatch, look):
+    killed = project()
     looks, measure = [], stage.window_ndcg
 
     def dies(*arguments):
@@ -220,12 +232,11 @@ def test_a_training_killed_while_choosing_ends_as_the_uninterrupted_one(project,
     assert list((killed / "checkpoints").rglob("choose.ckpt"))
     monkeypatch.setattr(stage, "window_ndcg", measure)
     train("ours", root=killed)
-    assert outputs(killed) == outputs(whole)
+    assert outputs(killed) == outputs(whole("rcgan"))
 
 
-def test_a_training_killed_while_refitting_ends_as_the_uninterrupted_one(project, monkeypatch):
-    whole, killed = project("whole"), project("killed")
-    train("ours", root=whole)
+def test_a_training_killed_while_refitting_ends_as_the_uninterrupted_one(project, whole, monkeypatch):
+    killed = project()
     with monkeypatch.context() as patch:
         patch.setattr("recgan.stages.write_text", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
@@ -233,7 +244,7 @@ def test_a_training_killed_while_refitting_ends_as_the_uninterrupted_one(project
     (checkpoint,) = (killed / "checkpoints").rglob("refit.ckpt")
     assert checkpoint.stat().st_size
     train("ours", root=killed)
-    assert outputs(killed) == outputs(whole)
+    assert outputs(killed) == outputs(whole("rcgan"))
 
 
 def test_the_refit_keeps_the_share_that_validation_chose(project, monkeypatch):
@@ -259,6 +270,13 @@ def test_another_training_does_not_resume_this_one(project):
     assert stage.fingerprint(settings, built, 10) in names
 
 
+def raising(fault):
+    def fails(*_):
+        raise fault
+
+    return fails
+
+
 @pytest.mark.parametrize(
     "fault",
     [
@@ -268,28 +286,30 @@ def test_another_training_does_not_resume_this_one(project):
         FloatingPointError(),
     ],
 )
-def test_one_that_fails_says_why_in_place_of_its_results_and_is_whole_once_it_works(
-    project, monkeypatch, fault
-):
+def test_one_that_fails_says_why_in_place_of_its_results(project, whole, monkeypatch, fault):
     root = project()
+    for name in ("models", "reports", "metrics"):
+        shutil.copytree(whole("rcgan") / name, root / name)
+
+    monkeypatch.setattr(stage, "window_ndcg", raising(fault))
     train("ours", root=root)
-    before = outputs(root)
-
-    def fails(*_):
-        raise fault
-
-    with monkeypatch.context() as patch:
-        patch.setattr(stage, "window_ndcg", fails)
-        train("ours", root=root)
     assert str(fault) in skipped(root, "ours")
     assert json.loads((root / "metrics/candidates/ours.json").read_text()) == {
         "skipped": skipped(root, "ours")
     }
     assert [path.name for path in (root / "models/ours").iterdir()] == ["skipped.json"]
     assert len((root / "reports/curves/ours.csv").read_text().splitlines()) == 1
+
+
+def test_one_that_failed_is_whole_once_it_works(project, whole, monkeypatch):
+    root = project()
+    with monkeypatch.context() as patch:
+        patch.setattr(stage, "window_ndcg", raising(MemoryError("9 GiB")))
+        train("ours", root=root)
+    assert skipped(root, "ours") is not None
     train("ours", root=root)
     assert skipped(root, "ours") is None
-    assert outputs(root) == before
+    assert outputs(root) == outputs(whole("rcgan"))
 
 
 def test_an_error_of_the_program_is_no_reason_to_go_on(project, monkeypatch):
@@ -363,8 +383,10 @@ def with_a_later_item():
     )
 
 
-@pytest.mark.parametrize("gan", ["rcgan", "feature_gan", "ease"])
-@pytest.mark.parametrize("refit", [True, False])
+@pytest.mark.parametrize(
+    ("gan", "refit"),
+    [("rcgan", True), ("rcgan", False), ("feature_gan", True), ("feature_gan", False), ("ease", True)],
+)
 def test_an_item_first_sold_in_validation_is_recommended_after_the_refit(project, gan, refit):
     if gan == "ease":  # always refitted
         root = project()
