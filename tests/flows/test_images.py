@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
 
 
 @pytest.fixture
-def project(tmp_path, monkeypatch):
+def project(tmp_path, empty_database, monkeypatch):
     """A copy of the project with its own git and DVC and a tiny generator, in the working directory."""
     shutil.copytree(
         ROOT / "src", tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info")
@@ -34,6 +34,7 @@ def project(tmp_path, monkeypatch):
     )
     run(tmp_path, "git", "init", "-q")
     run(tmp_path, sys.executable, "-m", "dvc", "init", "-q")
+    shutil.copy(empty_database, tmp_path / "mlflow.db")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")
     return tmp_path
