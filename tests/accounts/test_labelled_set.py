@@ -1,12 +1,15 @@
 """The command that measures detectors on somebody's own file."""
 
+import gzip
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from recgan.accounts.command import accounts
+from recgan.accounts.command import _cell, accounts
 from recgan.accounts.labelled_set import read_folder, read_ratings, read_user_labels
+from recgan.accounts.trial import Measured
 from recgan.core.errors import RecganError
 from recgan.data.events import EVENTS, USERS
 
@@ -49,6 +52,9 @@ def test_labels_are_words_or_numbers(tmp_path):
         ([("a", "x", "good"), ("b", "x", "bad")], "row 2: the rating is bad"),
         ([("a", "x", 3, "noon")], "row 1: the time is noon"),
         ([("a", "x")], r"2 column\(s\)"),
+        ([("a", "x", "NaN"), ("b", "x", 3)], "row 1: the rating is NaN"),
+        ([("user", "item", "rating")], "one row, whose rating is rating"),
+        ([("a", "x", 3, 10**30), ("b", "x", 3, 9), ("c", "x", 3, 9)], "row 1: the time is 1000"),
     ],
 )
 def test_what_is_no_rating_is_said_with_its_line(tmp_path, rows, what):
@@ -67,6 +73,37 @@ def test_what_is_no_file_or_label_is_said(tmp_path):
         read_user_labels(write(tmp_path / "labels", [("a", 1), ("b", "maybe")], " "), log, None)
     with pytest.raises(RecganError, match="1 fake and 1 genuine accounts of the 2"):
         read_user_labels(write(tmp_path / "labels", [("a", 1), ("b", 0)], " "), log, None)
+
+
+def test_an_empty_field_is_named_with_its_row(tmp_path):
+    rows = [(n, "x", 3, "" if n == 9 else 1703916203 + n) for n in range(12)]
+    with pytest.raises(RecganError, match="row 10: the time is empty"):
+        read_ratings(write(tmp_path / "file", rows, ","), None, None)
+    with pytest.raises(RecganError, match="row 2: the user is empty"):
+        read_ratings(write(tmp_path / "file", [("a", "x", 3), ("", "x", 3)], ","), None, None)
+
+
+def test_a_user_with_both_labels_is_refused(tmp_path):
+    log = read_ratings(write(tmp_path / "file", [(n, "x", 1) for n in range(20)], " "), None, None)
+    told = [(n, int(n < 10)) for n in range(20)]
+    twice = write(tmp_path / "labels", [*told, (3, "fake")], " ")
+    assert (read_user_labels(twice, log, None) == 1).sum() == 10
+    with pytest.raises(RecganError, match="row 21: the user is 3; an earlier row gives it the other"):
+        read_user_labels(write(tmp_path / "labels", [*told, (3, 0)], " "), log, None)
+
+
+def test_a_damaged_archive_and_an_odd_separator_are_said(tmp_path):
+    path = tmp_path / "file.gz"
+    whole = gzip.compress("".join(f"u{n} x {n % 5}\n" for n in range(500)).encode())
+    flipped = bytearray(whole)
+    flipped[len(whole) // 2] ^= 255
+    for broken in (whole[: len(whole) // 2], bytes(flipped)):
+        path.write_bytes(broken)
+        with pytest.raises(RecganError, match="cut off or damaged"):
+            read_ratings(path, None, None)
+    with pytest.raises(RecganError, match=r"1 column.*--separator"):
+        read_ratings(write(tmp_path / "file", ROWS, " "), "((", None)
+    assert len(read_ratings(write(tmp_path / "file", ROWS, "(("), "((", None).user) == 3
 
 
 def labelled(tmp_path):
@@ -90,6 +127,17 @@ def test_the_command_prints_a_table_of_all_detectors(tmp_path, capsys):
         accounts(file, labels=labels, share=[5.0])
     with pytest.raises(RecganError, match="--labels"):
         accounts(file)
+    with pytest.raises(RecganError, match="leave --labels out"):
+        accounts(tmp_path, labels=labels)
+    with pytest.raises(RecganError, match="--clip -inf"):
+        accounts(file, labels=labels, clip=-np.inf)
+    with pytest.raises(RecganError, match="of 12 fake accounts 1 would be left"):
+        accounts(file, labels=labels, share=[0.999])
+
+
+def test_one_draw_has_no_interval():
+    assert _cell(Measured(0.5, float("nan"))) == "0.500"
+    assert _cell(Measured(0.5, 0.01)) == "0.500 ± 0.010"
 
 
 def test_a_folder_of_events_has_its_own_labels(tmp_path):

@@ -1,5 +1,6 @@
 """The command `recgan accounts`: every detector on a labelled file of somebody's own."""
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -43,7 +44,11 @@ def accounts(
     for name, one in [*(("--share", one) for one in shares), ("--thin", 0.5 if thin is None else thin)]:
         if not 0 < one < 1:
             raise RecganError(f"{name} {one:g}: give a share between 0 and 1, such as 0.05")
+    if clip is not None and not math.isfinite(clip):
+        raise RecganError(f"--clip {clip:g}: give a rating that higher ones are cut down to, such as 4")
     mark = {"\\t": "\t", "tab": "\t"}.get(separator or "", separator)
+    if file.is_dir() and labels is not None:
+        raise RecganError(f"{file} is a folder, whose users.parquet has the labels; leave --labels out")
     if file.is_dir():
         log, told = read_folder(file)
     elif labels is None:
@@ -55,8 +60,8 @@ def accounts(
         f"{len(log.user_ids):,} accounts, {len(log.item_ids):,} items, {len(log.user):,} pairs of them"
         f"{'' if log.first is not None else ', no times'}; {(told == 1).sum():,} accounts are labelled fake, "
         f"{(told == 0).sum():,} genuine\n"
-        f"average precision on the accounts whose label was not given: mean ± 95 % interval of "
-        f"{repetitions} repetition(s)\n",
+        f"average precision on the accounts whose label was not given: "
+        f"{f'mean ± 95 % interval of {repetitions} repetitions' if repetitions > 1 else 'of one draw'}\n",
         flush=True,
     )
     print("\n".join(_table(measure(log, told, shares, repetitions, seed, thin), shares)))
@@ -65,8 +70,12 @@ def accounts(
 def _table(found: "dict[str, list[Measured]]", shares: list[float]) -> list[str]:
     """Return a table in Markdown."""
     heads = ["labels given", *(f"{100 * share:g} %" for share in shares)]
-    rows = [[name, *(f"{one.mean:.3f} ± {one.half:.3f}" for one in by)] for name, by in found.items()]
+    rows = [[name, *map(_cell, by)] for name, by in found.items()]
     return [_line(heads), "|" + "---|" * len(heads), *map(_line, rows)]
+
+
+def _cell(one: "Measured") -> str:
+    return f"{one.mean:.3f}" if math.isnan(one.half) else f"{one.mean:.3f} ± {one.half:.3f}"
 
 
 def _line(cells: list[str]) -> str:

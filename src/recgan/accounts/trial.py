@@ -22,6 +22,10 @@ NAMES = {
 """Figure without labels → detector."""
 
 
+_LEAST_ASKED = 2
+"""Accounts of each kind that the detectors are measured on."""
+
+
 @dataclass(frozen=True)
 class Measured:
     """Average precision over repetitions."""
@@ -54,13 +58,14 @@ def measure(
         Detector → one measurement for each share. The first, `chance`, is the share of fakes.
 
     Raises:
-        RecganError: the labels have no such share of fakes.
+        RecganError: the labels have no such share of fakes, or hardly any are left to measure on.
     """
     found: dict[str, list[list[float]]] = {}
     known: tuple[Figures, NDArray[np.float64]] | None = None
     for repetition in range(repetitions):
         rng = np.random.default_rng([seed, repetition])
         thinner, its_labels = (log, labels) if thin is None else thinned(log, labels, thin, rng)
+        _check_asked(its_labels, shares)
         if known is None or thin is not None:
             raw = figures(thinner)
             known = raw, behaviour(thinner, raw)
@@ -73,12 +78,27 @@ def measure(
     return {name: [_measured(values) for values in by_share] for name, by_share in found.items()}
 
 
+def _check_asked(labels: NDArray[np.int8], shares: Sequence[float]) -> None:
+    for share in shares:
+        for kind, name in ((1, "fake"), (0, "genuine")):
+            count = int((labels == kind).sum())
+            if (asked := count - _given(count, share)) < _LEAST_ASKED:
+                raise RecganError(
+                    f"--share {share:g}: of {count:,} {name} accounts {asked} would be left to measure on; "
+                    f"at least {_LEAST_ASKED} must stay, so give a smaller share"
+                )
+
+
+def _given(count: int, share: float) -> int:
+    return min(max(2, round(share * count)), count - 1)
+
+
 def draw(labels: NDArray[np.int8], share: float, rng: np.random.Generator) -> NDArray[np.int8]:
     """Return a share of the labels of each kind, at least two; the others are -1."""
     given = np.full_like(labels, -1)
     for kind in (0, 1):
         rows = np.flatnonzero(labels == kind)
-        chosen = rng.choice(rows, min(max(2, round(share * len(rows))), len(rows) - 1), replace=False)
+        chosen = rng.choice(rows, _given(len(rows), share), replace=False)
         given[chosen] = kind
     return given
 
