@@ -18,20 +18,35 @@ def read_quarantined(screened: Path) -> pa.Array:
         screened: folder of accounts.parquet.
 
     Raises:
-        RecganError: the file is missing, is not readable Parquet, or lacks a column.
+        RecganError: the file is missing or is not readable Parquet, or a column is missing, has another
+            type or a missing value.
     """
     path = screened / "accounts.parquet"
     try:
-        table = pq.read_table(path, columns=_NEEDED.names)
+        with pq.ParquetFile(path) as file:
+            table = file.read(columns=_NEEDED.names)  # of a missing column it says nothing
     except FileNotFoundError:
         raise RecganError(
             f"no file {path}, so nothing says which accounts are left out; run the stage that makes it: "
             "dvc repro screen"
         ) from None
     except (pa.ArrowInvalid, OSError) as error:
-        raise RecganError(f"{path} is not readable Parquet ({error}); delete it and run dvc repro") from None
-    if not table.schema.equals(_NEEDED):
-        raise RecganError(f"{path} lacks user_id or quarantined; run dvc repro")
+        raise RecganError(
+            f"{path} is not readable Parquet ({error}); delete it and run dvc repro screen"
+        ) from None
+    for field in _NEEDED:
+        if field.name not in table.column_names:
+            wrong = "is missing"
+        elif table[field.name].type != field.type:
+            wrong = f"is {table[field.name].type}, not {field.type}"
+        elif empty := table[field.name].null_count:
+            wrong = f"is empty in {empty:,} of {len(table):,} rows"
+        else:
+            continue
+        raise RecganError(
+            f"{path}: column {field.name} {wrong}, so nothing says for sure which accounts are left out; "
+            "run the stage that makes it: dvc repro --force screen, or python -m recgan screen"
+        )
     ids = table.filter(table["quarantined"])["user_id"].combine_chunks()
     return ids.take(pc.sort_indices(ids))
 
