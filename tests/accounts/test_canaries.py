@@ -56,6 +56,12 @@ def test_no_canaries_where_nobody_would_be_left_out(log, events, params):
     assert canaries(log_of(ibis.memtable(events([("a", "i", None), ("b", "i", None)]))), params()) == {}
 
 
+@pytest.mark.parametrize("accounts", [1, 3])
+def test_no_canaries_where_the_share_allows_no_crowd(events, params, accounts):
+    rows = [(f"u{n}", f"i{day}", float(day)) for n in range(accounts) for day in range(5)]
+    assert canaries(log_of(ibis.memtable(events(rows))), params()) == {}
+
+
 def test_a_shopper_who_is_left_out_because_of_canaries_is_counted(events, params):
     """Two meet in time, too few to be left out; canaries at the same product make them a crowd."""
     rows = [(f"u{n % 101}", f"i{n * 7 % 31}", n / 5) for n in range(1000)]

@@ -45,7 +45,8 @@ def canaries(log: Log, params: ScreenParams) -> dict[Style, Recall]:
         params: the screen section.
 
     Returns:
-        Nothing where the screen is off or the log has no times: nobody would be left out.
+        Nothing where the screen is off or the log has no times: nobody would be left out. Nor where the
+        share allows fewer accounts than make a crowd: none of them could be found.
     """
     if not params.enabled or log.first is None or not len(log.user):
         return {}
@@ -54,6 +55,8 @@ def canaries(log: Log, params: ScreenParams) -> dict[Style, Recall]:
     log = log.without(in_lockstep(log, params)[1])  # found once: not anew in each pass
     allowed = max(1, round(params.canaries.share * np.count_nonzero(known.history)))
     accounts = min(ACCOUNTS, allowed)
+    if accounts < params.least_accounts:
+        return {}
     recalls: dict[Style, Recall] = {}
     for style in params.canaries.styles:
         rng = np.random.default_rng([params.canaries.seed, STYLES.index(style)])

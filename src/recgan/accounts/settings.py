@@ -24,7 +24,8 @@ class CanaryParams(Section):
     """Of the accounts, products and times that are simulated."""
     share: Annotated[float, Field(gt=0, lt=1)]
     """Simulated accounts that may be in a copy of the log at once, of its accounts. Each style has ten
-    campaigns of 40 accounts; where that is more, they are tried one after the other, or made smaller."""
+    campaigns of 40 accounts; where that is more, they are tried one after the other, or made smaller. None
+    are tried where it is fewer than `least_accounts`."""
     days: Positive
     """How long a campaign lasts, or each joint push of a farm; a crowd and a drip last for months."""
     styles: tuple[Style, ...]

@@ -63,7 +63,7 @@ SETTINGS = {
     "labels.min_each": "labels of each kind from which on a detector learns from them",
     "labels.precision": "of the labelled accounts that this detector would leave out",
     "canaries.seed": "of the simulated campaigns",
-    "canaries.share": "accounts of each campaign, of all accounts",
+    "canaries.share": "simulated accounts in the log at once, of all accounts",
     "canaries.days": "length of a campaign",
     "canaries.styles": "campaigns that are tried",
     "canaries.watched": "those of them that the monitor warns of",

@@ -57,7 +57,8 @@ def look(
     canaries = now.get("canaries", {})
     if lacking := [style for style in watched if style not in canaries]:
         notes.append(
-            f"no canaries of {', '.join(lacking)} were screened: the log has no times, or no screen runs"
+            f"no canaries of {', '.join(lacking)} were screened: the log has no times or too "
+            "few accounts, or no screen runs"
         )
     share = None if then is None else float(then["quarantined_share"])
     recall = {style: float(canaries[style]["recall"]) for style in watched if style in canaries}
