@@ -97,7 +97,7 @@ def adopt(
         content = read_with_base(root / EXAMPLES / chosen)
         whole = proposal, called, content
         draft = written.example(*whole, str((root / EXAMPLES / chosen).resolve()), export.path.resolve())
-        print("\nChecking it as ingest, validate and features will …", flush=True)
+        print("\nChecking it as ingest, validate, screen and features will …", flush=True)
         try:
             figures = written.check(draft)
         except RecganError as error:

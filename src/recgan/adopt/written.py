@@ -133,7 +133,7 @@ def path_from(target: Path, base: str, root: Path) -> str:
 
 
 def check(content: str) -> dict[str, Any]:
-    """Run ingest, validation and features on an example in a folder of their own.
+    """Run ingest, validation, the screen and features on an example in a folder of their own.
 
     Args:
         content: of the example, with absolute paths.
