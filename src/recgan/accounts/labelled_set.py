@@ -87,7 +87,7 @@ def read_user_labels(path: Path, log: Log, separator: str | None) -> NDArray[np.
             users, or all alike, or a user has both.
     """
     rows = _rows(path, separator, 2, "user label")
-    if rows.iloc[0, 1].strip().lower() not in _LABELS:
+    if str(rows.iloc[0, 1]).strip().lower() not in _LABELS:
         rows = _without_names(path, rows, 1, "label")
     told = rows[1].str.strip().str.lower()
     _refuse(path, rows[1], ~told.isin(list(_LABELS)).to_numpy(), "label", f"write {', '.join(_LABELS)}")
@@ -154,7 +154,7 @@ def _rows(path: Path, separator: str | None, least: int, columns: str) -> pd.Dat
 
 def _without_names(path: Path, rows: pd.DataFrame, column: int, what: str) -> pd.DataFrame:
     """Leave a first row of names out: its rating or label is a word, neither a number nor a missing value."""
-    text = rows.iloc[0, column].strip()
+    text = str(rows.iloc[0, column]).strip()
     try:
         float(text)
     except ValueError:
