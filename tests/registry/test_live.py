@@ -66,6 +66,7 @@ def test_without_a_named_experiment_nothing_is_logged(monkeypatch):
 
 
 def test_a_store_that_does_not_answer_ends_no_training(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr("mlflow.store.db.utils.MAX_RETRY_COUNT", 2)  # ten tries wait for 100 seconds
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgresql://nobody@127.0.0.1:1/mlflow")
     with followed(tmp_path, "duel") as variables:
         assert variables == {}
