@@ -159,6 +159,15 @@ def test_groups_are_campaigns_and_tell_what_they_share(events, params):
     assert groups == {"f": 1, "g": 2, "u": None}
 
 
+def test_who_is_labelled_genuine_is_listed_at_most(project):
+    people = pa.table({"user_id": FAKES[:3], "fake": [False] * 3}, USERS)
+    pq.write_table(people, project / "data/kept/users.parquet")
+    screen(root=project)
+    assert quarantined(project) == FAKES[3:]
+    accounts = read_screened(project / "data/screened").accounts.to_pylist()
+    assert {row["user_id"] for row in accounts if row["suspect"]} >= set(FAKES[:3])
+
+
 def test_a_log_of_one_day_has_no_day_to_compare_with(project, caplog):
     path = project / "data/kept/events.parquet"
     table = pq.read_table(path)

@@ -73,7 +73,7 @@ def screen(
         by_detector = by_detector | others.left_out
         score = np.maximum(score, others.score)
     cleared, condemned = (_named(log, getattr(params, verdict)) for verdict in ("cleared", "condemned"))
-    by_detector = by_detector & ~cleared
+    by_detector = by_detector & ~cleared & (labels != 0)  # who is labelled genuine is listed at most
     groups, group_id = groups_of(log, found, by_detector, params.min_crowd)
     quarantined = by_detector | condemned
     told = {"in lockstep": in_crowds & by_detector}
