@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from recgan.core.errors import RecganError
+from recgan.core.options import mark_of
 
 if TYPE_CHECKING:
     from recgan.accounts.trial import Measured
@@ -46,7 +47,7 @@ def accounts(
             raise RecganError(f"{name} {one:g}: give a share between 0 and 1, such as 0.05")
     if clip is not None and not math.isfinite(clip):
         raise RecganError(f"--clip {clip:g}: give a rating that higher ones are cut down to, such as 4")
-    mark = {"\\t": "\t", "tab": "\t"}.get(separator or "", separator)
+    mark = mark_of(separator)
     if file.is_dir() and labels is not None:
         raise RecganError(f"{file} is a folder, whose users.parquet has the labels; leave --labels out")
     if file.is_dir():

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from recgan.core.errors import RecganError
+from recgan.core.options import mark_of
 from recgan.core.quiet import at_level
 
 
@@ -73,7 +74,7 @@ def adopt(
         day_first=day_first,
         time_format=time_format,
         timezone=timezone,
-        delimiter={"\\t": "\t", "tab": "\t"}.get(delimiter or "", delimiter),
+        delimiter=mark_of(delimiter),
         encoding=encoding,
     )
     called = name or _name(files[0])

@@ -7,3 +7,8 @@ import typer
 Reason = Annotated[str, typer.Option(help="Why, for the record.")]
 By = Annotated[str | None, typer.Option(help="Who; this user on this machine when not given.")]
 Version = Annotated[str, typer.Argument(help="Its number in the registered model.")]
+
+
+def mark_of(typed: str | None) -> str | None:
+    """Return the mark between columns as somebody typed it: a TAB may be written as a word or escaped."""
+    return {"\\t": "\t", "tab": "\t"}.get(typed or "", typed)
