@@ -11,9 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from recgan.core import memory
-from recgan.core.temporary import temporary_folder
 from recgan.data.codes import encode
+from recgan.data.engine import engine
 from recgan.data.events import EVENTS, USERS, check_table, read_table
 from recgan.data.quarantine import QUARANTINE
 from recgan.data.settings import EVENT_KINDS
@@ -116,17 +115,9 @@ def log_of(events: ibis.Table) -> Log:
 def _read(kept: Path, more: pa.Table) -> Log:
     """Sum up the kept events and some more."""
     check_table(kept / "events.parquet", EVENTS)
-    with temporary_folder() as spill:
-        connection = ibis.duckdb.connect(
-            memory_limit=f"{memory.total() // 2**21}MiB",  # half; what is more spills to disk
-            temp_directory=str(spill),
-            preserve_insertion_order=False,
-        )
-        try:
-            events = connection.read_parquet(kept / "events.parquet")
-            return log_of(events.union(ibis.memtable(more)) if len(more) else events)
-        finally:
-            connection.disconnect()
+    with engine() as tables:
+        events = tables.read(kept / "events.parquet")
+        return log_of(events.union(ibis.memtable(more)) if len(more) else events)
 
 
 def read_labels(kept: Path, log: Log) -> NDArray[np.int8]:

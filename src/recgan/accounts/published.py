@@ -9,14 +9,13 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from recgan.accounts.tables import ACCOUNTS, GROUPS
 from recgan.core import layout
 from recgan.core.errors import RecganError
 from recgan.core.files import read_whole, write_text
-from recgan.data.events import ITEMS, read_table
+from recgan.data.events import ITEMS, period_of, read_table
 
 MAX_PRODUCTS = 20
 """Of a group: what it shares beyond that tells nobody more."""
@@ -94,14 +93,14 @@ def publish_accounts(root: Path, name: str) -> Path | None:
             read_table(folder / "groups.parquet", GROUPS),
         ),
     )
-    items, times = read_whole(
+    items, until = read_whole(
         root / layout.KEPT,
         lambda folder: (
             read_table(folder / "items.parquet", ITEMS),
-            pq.read_table(folder / "events.parquet", columns=["timestamp"])["timestamp"],
+            period_of(folder / "events.parquet")[1],
         ),
     )
-    found = published(accounts, groups, items, pc.max(times).as_py())
+    found = published(accounts, groups, items, until)
     write_text(path, found.model_dump_json() + "\n")
     return path
 

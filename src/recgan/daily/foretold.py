@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from recgan.core import layout
 from recgan.core.files import replacing
 from recgan.daily.publish import METADATA
+from recgan.data.events import parts_of
 
 log = logging.getLogger(__name__)
 
@@ -85,10 +86,10 @@ def foretold_for(root: Path) -> Foretold | None:
 
 def md5_of_events(root: Path) -> str | None:
     """Return a checksum of the kept events and of who is left out of them; None where either is missing."""
-    files = (root / layout.KEPT / "events.parquet", root / layout.SCREENED / "accounts.parquet")
-    if not all(file.exists() for file in files):
+    tables = (root / layout.KEPT / "events.parquet", root / layout.SCREENED / "accounts.parquet")
+    if not all(table.exists() for table in tables):
         return None
-    return " ".join(md5_of_file(file) for file in files)
+    return " ".join(md5_of_file(part) for table in tables for part in parts_of(table))
 
 
 def md5_of_file(path: Path) -> str:

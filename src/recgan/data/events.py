@@ -80,46 +80,69 @@ def _read(folder: Path) -> Tables:
     )
 
 
-def read_table(path: Path, schema: pa.Schema) -> pa.Table:
-    """Read one Parquet file of a known schema.
+def parts_of(path: Path) -> list[Path]:
+    """Return the Parquet files of a table: the file itself, or those of a folder of that name, by name.
+
+    Spark writes a table as such a folder, and so does an ingest of many files.
 
     Raises:
-        RecganError: the file is missing, is not readable Parquet, or has another schema.
+        RecganError: there is no such file, or the folder holds none.
+    """
+    parts = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
+    if not parts or not path.exists():
+        raise RecganError(f"no file {path}; run the stage that makes it: dvc repro")
+    return parts
+
+
+def read_table(path: Path, schema: pa.Schema, columns: list[str] | None = None) -> pa.Table:
+    """Read a Parquet table of a known schema: a file, or a folder of its parts.
+
+    Args:
+        path: of the table.
+        schema: that it must have.
+        columns: that are read; None reads all.
+
+    Raises:
+        RecganError: the table is missing, is not readable Parquet, or has another schema.
     """
     check_table(path, schema)
     try:
-        return pq.read_table(path)
+        return pa.concat_tables(pq.read_table(part, columns=columns) for part in parts_of(path))
     except (pa.ArrowInvalid, OSError) as error:
         raise RecganError(f"{path} is not readable Parquet ({error}); delete it and run dvc repro") from None
 
 
 def check_table(path: Path, schema: pa.Schema) -> None:
-    """Check that a Parquet file has a schema, without reading its rows.
+    """Check that a Parquet table has a schema, each part of it, without reading its rows.
 
     Raises:
-        RecganError: the file is missing, is not readable Parquet, or has another schema.
+        RecganError: the table is missing, is not readable Parquet, or has another schema.
     """
-    try:
-        found = pq.read_schema(path)
-    except FileNotFoundError:
-        raise RecganError(f"no file {path}; run the stage that makes it: dvc repro") from None
-    except (pa.ArrowInvalid, OSError) as error:
-        raise RecganError(f"{path} is not readable Parquet ({error}); delete it and run dvc repro") from None
-    if not found.equals(schema):
-        raise RecganError(f"{path} has the columns\n{found}\nbut these are needed\n{schema}\nrun dvc repro")
+    for part in parts_of(path):
+        try:
+            found = pq.read_schema(part)
+        except (pa.ArrowInvalid, OSError) as error:
+            raise RecganError(
+                f"{part} is not readable Parquet ({error}); delete it and run dvc repro"
+            ) from None
+        if not found.equals(schema):
+            raise RecganError(
+                f"{part} has the columns\n{found}\nbut these are needed\n{schema}\nrun dvc repro"
+            )
 
 
 def period_of(path: Path) -> tuple[datetime | None, datetime | None]:
-    """Return the first and the last instant of an events table, which its file says without its rows.
+    """Return the first and the last instant of an events table, which its files say without their rows.
 
     Raises:
-        RecganError: the file is missing, is not readable Parquet, or has another schema.
+        RecganError: the table is missing, is not readable Parquet, or has another schema.
     """
     check_table(path, EVENTS)
-    whole = pq.read_metadata(path)
     place = EVENTS.get_field_index("timestamp")
-    found = [whole.row_group(number).column(place).statistics for number in range(whole.num_row_groups)]
-    known = [one for one in found if one is not None and one.has_min_max]
+    known = []
+    for whole in map(pq.read_metadata, parts_of(path)):
+        found = [whole.row_group(number).column(place).statistics for number in range(whole.num_row_groups)]
+        known += [one for one in found if one is not None and one.has_min_max]
     return min((one.min for one in known), default=None), max((one.max for one in known), default=None)
 
 

@@ -11,9 +11,8 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from recgan.core import memory
 from recgan.core.errors import RecganError
-from recgan.core.temporary import temporary_folder
+from recgan.data.engine import engine
 from recgan.data.events import EVENTS, ITEMS, check_table, read_table
 from recgan.data.quarantine import QUARANTINE
 from recgan.features.cells import (
@@ -57,7 +56,7 @@ logger = logging.getLogger(__name__)
 def features_of(
     kept: Path, left_out: pa.Array, params: FeaturesParams, until: datetime | None = None
 ) -> Features:
-    """Build the features of the kept tables, as `build_features` does, in DuckDB.
+    """Build the features of the kept tables, as `build_features` does.
 
     Args:
         kept: folder of events.parquet, quarantine.parquet and items.parquet.
@@ -68,22 +67,12 @@ def features_of(
     Raises:
         RecganError: a table is missing, or the parameters leave a window or the vocabulary empty.
     """
-    with temporary_folder() as spill:
-        check_table(kept / "events.parquet", EVENTS)
-        check_table(kept / "quarantine.parquet", QUARANTINE)
-        items = read_table(kept / "items.parquet", ITEMS).to_pandas()
-        connection = ibis.duckdb.connect(
-            memory_limit=f"{memory.total() // 2**21}MiB",  # half; what is more spills to disk
-            temp_directory=str(spill),
-            preserve_insertion_order=False,
-        )
-        try:
-            events, quarantined = (
-                connection.read_parquet(kept / f"{name}.parquet") for name in ("events", "quarantine")
-            )
-            return build_features(events, items, params, quarantined, until, left_out)
-        finally:
-            connection.disconnect()
+    check_table(kept / "events.parquet", EVENTS)
+    check_table(kept / "quarantine.parquet", QUARANTINE)
+    items = read_table(kept / "items.parquet", ITEMS).to_pandas()
+    with engine() as tables:
+        events, quarantined = (tables.read(kept / f"{name}.parquet") for name in ("events", "quarantine"))
+        return build_features(events, items, params, quarantined, until, left_out)
 
 
 def build_features(

@@ -7,14 +7,13 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from recgan.core.errors import RecganError
 from recgan.core.files import read_whole
 from recgan.data.codes import encode
-from recgan.data.events import EVENTS, ITEMS, check_table, read_table
+from recgan.data.events import EVENTS, ITEMS, read_table
 from recgan.data.screened import without
 from recgan.features.matrices import beside
 from recgan.package.packaged import Confidence
@@ -66,10 +65,8 @@ def read_log(kept: Path, left_out: pa.Array, confidence: Confidence | None) -> L
 
 
 def _read(folder: Path, left_out: pa.Array, confidence: Confidence | None) -> Log:
-    check_table(folder / "events.parquet", EVENTS)
-    table = pq.read_table(
-        folder / "events.parquet", columns=["user_id", "item_id", "event", "timestamp", "value"]
-    )
+    columns = ["user_id", "item_id", "event", "timestamp", "value"]
+    table = read_table(folder / "events.parquet", EVENTS, columns)
     table = without(table.filter(pc.is_valid(table["timestamp"])), left_out)
     worth = np.ones(table.num_rows)
     if confidence is not None:

@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from recgan.core import layout
 from recgan.core.files import read_whole
-from recgan.data.events import EVENTS, ITEMS, check_table, read_table
+from recgan.data.events import EVENTS, ITEMS, read_table
 from recgan.data.screened import read_quarantined, without
 from recgan.evaluation.profile import catalogue, event_histograms, fix_bins, item_histograms
 from recgan.features.matrices import Features
@@ -77,10 +76,10 @@ def read_population(root: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def _read(folder: Path, left_out: pa.Array) -> tuple[pd.DataFrame, pd.DataFrame]:
-    path = folder / "events.parquet"
-    check_table(path, EVENTS)
     columns = ["user_id", "item_id", "event", "timestamp", "price"]
-    events: pd.DataFrame = without(pq.read_table(path, columns=columns), left_out).to_pandas()
+    events: pd.DataFrame = without(
+        read_table(folder / "events.parquet", EVENTS, columns), left_out
+    ).to_pandas()
     items: pd.DataFrame = read_table(folder / "items.parquet", ITEMS).to_pandas()
     return events[events["timestamp"].notna()], items
 
