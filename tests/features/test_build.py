@@ -33,7 +33,7 @@ def reference(events: pa.Table, params) -> dict:
     def confidences(rows, end):
         found: dict = {}
         for row in rows.itertuples():
-            age = (end - row.timestamp).total_seconds() / 86400
+            age = (end.floor("s") - row.timestamp.floor("s")).total_seconds() / 86400
             decay = 0.5 ** (age / params.half_life_days) if params.half_life_days else 1
             key = (row.user_id, row.item_id)
             found[key] = found.get(key, 0) + weights[row.event] * decay

@@ -12,15 +12,14 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from recgan.data.codes import encode
-from recgan.data.engine import engine
+from recgan.data.engine import engine, rows_of
 from recgan.data.events import EVENTS, USERS, check_table, read_table
 from recgan.data.quarantine import QUARANTINE
 from recgan.data.settings import EVENT_KINDS
+from recgan.data.sums import FIXED_POINT, count, fixed_sum, known
 
 DAY = 86_400_000_000
 """Microseconds."""
-_FIXED_POINT = 10_000  # stars are summed in whole ten-thousandths, so that no sum depends on threads
-_HUGE = 1e9
 
 
 @dataclass(frozen=True)
@@ -71,7 +70,7 @@ def read_log(kept: Path) -> Log:
     Raises:
         RecganError: the table is missing or has other columns.
     """
-    return _read(kept, EVENTS.empty_table())
+    return _read(kept, with_fakes=False)
 
 
 def read_taught(kept: Path) -> tuple[Log, NDArray[np.int8]] | None:
@@ -83,19 +82,19 @@ def read_taught(kept: Path) -> tuple[Log, NDArray[np.int8]] | None:
     Raises:
         RecganError: a table is missing or has other columns.
     """
-    out = read_table(kept / "quarantine.parquet", QUARANTINE)
-    fakes = out.filter(pc.equal(out["reason"], "fake_account")).select(EVENTS.names)
+    out = read_table(kept / "quarantine.parquet", QUARANTINE, ["user_id", "reason"])
+    fakes = out.filter(pc.equal(out["reason"], "fake_account"))["user_id"].unique()
     if not len(fakes):
         return None
-    log = _read(kept, fakes)
-    left_out = pc.is_in(pa.array(log.user_ids, pa.string()), value_set=fakes["user_id"].combine_chunks())
+    log = _read(kept, with_fakes=True)
+    left_out = pc.is_in(pa.array(log.user_ids, pa.string()), value_set=fakes)
     labels = np.where(left_out.to_numpy(zero_copy_only=False), 1, read_labels(kept, log))
     return log, labels.astype(np.int8)
 
 
 def log_of(events: ibis.Table) -> Log:
     """Sum up events to pairs, on any backend of Ibis; nothing depends on their order."""
-    rated = (events.event == "rating") & ~events.value.isnan() & events.value.between(-_HUGE, _HUGE)
+    rated = (events.event == "rating") & known(events.value)
     kinds: Any = sum(
         ((events.event == kind).any().cast("int8") * 2**place for place, kind in enumerate(EVENT_KINDS)),
         start=ibis.literal(0, "int8"),
@@ -106,18 +105,21 @@ def log_of(events: ibis.Table) -> Log:
         undated=events.timestamp.isnull().any(),
         events=events.count().cast("int32"),
         kinds=kinds.cast("int8"),
-        stars=(rated.ifelse(events.value, None) * float(_FIXED_POINT)).round().cast("int64").sum(),
-        ratings=events.count(where=rated).cast("int32"),
+        stars=fixed_sum(rated.ifelse(events.value, None)),
+        ratings=count(rated),
     )
-    return _coded(pairs.to_pyarrow())
+    return _coded(rows_of(pairs))
 
 
-def _read(kept: Path, more: pa.Table) -> Log:
-    """Sum up the kept events and some more."""
+def _read(kept: Path, with_fakes: bool) -> Log:
+    """Sum up the kept events, and those of labelled fakes that validate left out."""
     check_table(kept / "events.parquet", EVENTS)
     with engine() as tables:
         events = tables.read(kept / "events.parquet")
-        return log_of(events.union(ibis.memtable(more)) if len(more) else events)
+        if with_fakes:
+            out = tables.read(kept / "quarantine.parquet")
+            events = events.union(out.filter(out.reason == "fake_account").select(EVENTS.names))
+        return log_of(events)
 
 
 def read_labels(kept: Path, log: Log) -> NDArray[np.int8]:
@@ -149,9 +151,9 @@ def _coded(pairs: pa.Table) -> Log:
         start = datetime.fromtimestamp(instants.min() / 1e6, UTC)
         end = float((last - instants.min()) / DAY)
     ratings = pairs["ratings"].to_numpy()[order]
-    sums = pairs["stars"].to_pandas().fillna(0).to_numpy(np.float64)[order]
+    sums = pairs["stars"].to_numpy()[order]
     stars = np.divide(
-        sums / _FIXED_POINT, ratings, out=np.full(len(ratings), np.nan), where=ratings > 0
+        sums / FIXED_POINT, ratings, out=np.full(len(ratings), np.nan), where=ratings > 0
     ).astype(np.float32)
     return Log(
         user_ids,

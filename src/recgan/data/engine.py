@@ -1,14 +1,27 @@
-"""Where the tables of events are grouped and joined: a backend of Ibis."""
+"""Where the tables of events are grouped and joined: DuckDB, or Spark where a machine is too small.
 
+The environment says which: RECGAN_ENGINE=duckdb (the default) or spark. Both give the same rows. That takes
+care: see `rows_of` and data/sums.py.
+"""
+
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import ibis
+import pyarrow as pa
 
 from recgan.core import memory
+from recgan.core.errors import RecganError
 from recgan.core.temporary import temporary_folder
+from recgan.data import spark
 from recgan.data.events import parts_of
+
+VARIABLE = "RECGAN_ENGINE"
+_ENGINES = ("duckdb", "spark")
+_INSTANT = pa.timestamp("us", tz="UTC")
 
 
 class Engine:
@@ -17,19 +30,52 @@ class Engine:
     def __init__(self, backend: ibis.BaseBackend) -> None:
         self.backend = backend
 
+    @property
+    def session(self) -> Any | None:
+        """Return the SparkSession; None on DuckDB."""
+        return self.backend._session if self.backend.name == "pyspark" else None
+
     def read(self, path: Path) -> ibis.Table:
         """Return a Parquet table: a file, or a folder of its parts.
 
         Raises:
             RecganError: there is none.
         """
-        return self.backend.read_parquet(parts_of(path))
+        parts = parts_of(path)
+        if self.session is None:
+            return self.backend.read_parquet(parts)
+        name = ibis.util.gen_name("parts")
+        self.session.read.parquet(*map(spark.address, parts)).createOrReplaceTempView(name)
+        return self.backend.table(name)
+
+
+def chosen() -> str:
+    """Return the engine that the environment names, after a check that it can run here.
+
+    Raises:
+        RecganError: there is no such engine, or Spark lacks something.
+    """
+    name = os.environ.get(VARIABLE) or _ENGINES[0]
+    if name not in _ENGINES:
+        raise RecganError(f"{VARIABLE} is {name}, which is no engine; give it {' or '.join(_ENGINES)}")
+    if name == "spark":
+        spark.check()
+    return name
 
 
 @contextmanager
 def engine() -> Iterator[Engine]:
-    """Give DuckDB, which spills what is more than half of the memory."""
+    """Give the engine of the environment. Each spills to disk what is more than half of the memory.
+
+    Raises:
+        RecganError: there is no such engine, or it does not start.
+    """
+    name = chosen()
     with temporary_folder() as spill:
+        if name == "spark":
+            with spark.session(spill) as session:
+                yield Engine(ibis.pyspark.connect(session))
+            return
         backend = ibis.duckdb.connect(
             memory_limit=f"{memory.total() // 2**21}MiB",
             temp_directory=str(spill),
@@ -39,3 +85,31 @@ def engine() -> Iterator[Engine]:
             yield Engine(backend)
         finally:
             backend.disconnect()
+
+
+def rows_of(table: ibis.Table) -> pa.Table:
+    """Compute a table. Its timestamps have the zone UTC on every engine.
+
+    Ibis would take the rows of Spark through pandas, where NaN and null are one. And it has no zone for
+    Spark's timestamps, which are UTC: read as naive ones, they would be times of this machine's zone.
+    """
+    backend = table.get_backend()
+    if backend.name == "pyspark":
+        rows = backend.raw_sql(backend.compile(table)).toArrow()
+    else:
+        rows = table.to_pyarrow()
+    kinds = [(one.name, _INSTANT if pa.types.is_timestamp(one.type) else one.type) for one in rows.schema]
+    return rows.cast(pa.schema(kinds))
+
+
+def beside(table: ibis.Table, rows: pa.Table) -> ibis.Table:
+    """Bring rows to where a table is, so that both can be joined.
+
+    Ibis would bring them to Spark through pandas.
+    """
+    backend = table.get_backend()
+    if backend.name != "pyspark":
+        return ibis.memtable(rows)
+    name = ibis.util.gen_name("rows")
+    backend._session.createDataFrame(rows).createOrReplaceTempView(name)
+    return backend.table(name)

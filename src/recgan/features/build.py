@@ -12,7 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from recgan.core.errors import RecganError
-from recgan.data.engine import engine
+from recgan.data.engine import engine, rows_of
 from recgan.data.events import EVENTS, ITEMS, check_table, read_table
 from recgan.data.quarantine import QUARANTINE
 from recgan.features.cells import (
@@ -115,7 +115,7 @@ def build_features(
         told = (f"{n:,}" for n in astuple(screened_out))
         logger.info("%s events of %s accounts are left out by the screen", *told)
     cuts = _cuts(events, params, log)
-    pairs = code_pairs(pair_events(events, params, log, cuts).to_pyarrow())
+    pairs = code_pairs(rows_of(pair_events(events, params, log, cuts)))
     windows = assign_windows(pairs, params.split)
     check_windows(windows, params.split, cuts)
     core = _train_core(pairs, windows, params)

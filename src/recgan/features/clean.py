@@ -8,6 +8,7 @@ import ibis
 import pyarrow as pa
 
 from recgan.core.errors import RecganError
+from recgan.data.engine import beside, rows_of
 from recgan.features.settings import FeaturesParams
 
 
@@ -39,7 +40,9 @@ def counting_events(events: ibis.Table, params: FeaturesParams) -> ibis.Table:
     kinds = [kind for kind, weight in params.weights.items() if weight > 0]
     counts = events.event.isin(kinds)
     if params.min_rating is not None:
-        counts &= (events.event != "rating") | (events.value >= params.min_rating)
+        # NaN is above every number in SQL, and below it where the statistics of a Parquet file say so.
+        enough = ~events.value.isnan() & (events.value >= params.min_rating)
+        counts &= (events.event != "rating") | enough
     return events.filter(counts)
 
 
@@ -47,7 +50,7 @@ def without_accounts(events: ibis.Table, accounts: pa.Array | None) -> tuple[ibi
     """Leave out all events of some accounts, and count them."""
     if accounts is None or not len(accounts):
         return events, ScreenedOut(0, 0)
-    theirs = ibis.memtable(pa.table({"user_id": accounts}))
+    theirs = beside(events, pa.table({"user_id": accounts}))
     found = _first_row(
         events.semi_join(theirs, "user_id").aggregate(
             events=ibis._.count(), accounts=ibis._.user_id.nunique()
@@ -67,10 +70,10 @@ def describe(events: ibis.Table, params: FeaturesParams) -> Log:
             events=ibis._.count(),
             start=ibis._.timestamp.min(),
             end=ibis._.timestamp.max(),
-            without_time=ibis._.timestamp.isnull().sum(),
+            dated=ibis._.timestamp.count(),
         )
     )
-    kinds = events.group_by("event").aggregate(n=ibis._.count()).order_by("event").to_pyarrow().to_pylist()
+    kinds = rows_of(events.group_by("event").aggregate(n=ibis._.count()).order_by("event")).to_pylist()
     n_all = sum(kind["n"] for kind in kinds)
     if found["events"] == 0:
         has = ", ".join(f"{kind['n']:,} {kind['event']}" for kind in kinds) or "no event at all"
@@ -84,12 +87,12 @@ def describe(events: ibis.Table, params: FeaturesParams) -> Log:
         left_out=n_all - found["events"],
         start=_utc(found["start"]),
         end=_utc(found["end"]),
-        without_time=found["without_time"],
+        without_time=found["events"] - found["dated"],
     )
 
 
 def _first_row(table: ibis.Table) -> dict[str, Any]:
-    row: dict[str, Any] = table.to_pyarrow().to_pylist()[0]
+    row: dict[str, Any] = rows_of(table).to_pylist()[0]
     return row
 
 

@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from recgan.data.engine import rows_of
 from recgan.features.confidence import NO_TIME
 
 
@@ -19,10 +20,10 @@ def first_events(events: ibis.Table, quarantined: ibis.Table | None) -> pd.Serie
         events = events.select(*columns).union(
             quarantined.filter(quarantined.item_id.notnull()).select(*columns)
         )
-    found = (
-        events.group_by("item_id")
-        .aggregate(first=events.timestamp.min(), undated=events.timestamp.isnull().any())
-        .to_pyarrow()
+    found = rows_of(
+        events.group_by("item_id").aggregate(
+            first=events.timestamp.min(), undated=events.timestamp.isnull().any()
+        )
     )
     first = found["first"].to_numpy().astype("datetime64[us]").astype(np.int64)
     first[found["undated"].to_numpy()] = NO_TIME

@@ -1,10 +1,12 @@
 """From events to pairs: one row for each user, item and window, with the confidence and what items need.
 
 This is the one heavy step and all of it is an expression, so it runs wherever Ibis does. Sums must not
-depend on the order in which threads meet the rows: they are sums of whole numbers, or of sorted lists.
+depend on the engine, nor on the order in which its threads meet the rows: they are sums of whole numbers.
 """
 
+import math
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import ibis
@@ -14,14 +16,16 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from recgan.data.codes import encode
+from recgan.data.sums import count, fixed_sum, known
 from recgan.features.clean import Log, counting_events
 from recgan.features.settings import FeaturesParams
 from recgan.features.split import WINDOWS, Cuts, event_window
 
-FIXED_POINT = 10_000
-"""Prices and ratings are summed in whole ten-thousandths."""
-_HUGE = 1e9  # beyond it, nothing is a price or a rating, and whole ten-thousandths may overflow
 _DAY = 86_400  # seconds
+_PARTS = 2**40
+"""Decayed confidences are summed in whole parts of one; eight million of them fit in 64 bits."""
+_TERMS = 13
+"""Of the series of 0.5 ** x: those left out are below a part for every x of [0, 1)."""
 NO_TIME = np.iinfo(np.int64).min
 """What stands in `first` and `last` where no event has a timestamp (numpy's NaT)."""
 
@@ -49,19 +53,18 @@ def pair_events(events: ibis.Table, params: FeaturesParams, log: Log, cuts: Cuts
     """
     events = counting_events(events, params)
     events = events.mutate(window=event_window(events, params.split, cuts))
-    # The statistics of a Parquet file leave NaN out, so DuckDB may fold `between` to true.
-    priced = (events.event == "purchase") & ~events.price.isnan() & events.price.between(0, _HUGE)
-    rated = (events.event == "rating") & ~events.value.isnan() & events.value.between(-_HUGE, _HUGE)
+    priced = (events.event == "purchase") & known(events.price, 0)
+    rated = (events.event == "rating") & known(events.value)
     return events.group_by("user_id", "item_id", "window").aggregate(
         confidence=_confidence(events, params, log, cuts),
-        events=_count(events),
-        view=_count(events, events.event == "view"),
-        purchase=_count(events, events.event == "purchase"),
-        recent=_count(events, _recent(events, log, cuts)),
-        price_sum=_fixed(priced.ifelse(events.price, None)),
-        prices=_count(events, priced),
-        rating_sum=_fixed(rated.ifelse(events.value, None)),
-        ratings=_count(events, rated),
+        events=events.count().cast("int32"),
+        view=count(events.event == "view"),
+        purchase=count(events.event == "purchase"),
+        recent=count(_recent(events, log, cuts)),
+        price_sum=fixed_sum(priced.ifelse(events.price, None)),
+        prices=count(priced),
+        rating_sum=fixed_sum(rated.ifelse(events.value, None)),
+        ratings=count(rated),
         first=events.timestamp.min(),
         last=events.timestamp.max(),
     )
@@ -92,19 +95,39 @@ def decay_between(params: FeaturesParams, cuts: Cuts | None) -> float:
 def _confidence(events: ibis.Table, params: FeaturesParams, log: Log, cuts: Cuts | None) -> ibis.Value:
     weights = {kind: weight for kind, weight in params.weights.items() if weight > 0}
     if params.binary or params.half_life_days is None or log.end is None:
-        parts = [events.count(where=events.event == kind) * float(weight) for kind, weight in weights.items()]
+        # A number with a point is a decimal on Spark, unless it meets a double.
+        parts = [count(events.event == kind).cast("float64") * weight for kind, weight in weights.items()]
         return sum(parts[1:], start=parts[0])
-    end = ibis.literal(log.end.timestamp())
+    end: Any = _second(log.end)
     if cuts is not None:
         end = ibis.cases(
-            (events.window == 0, ibis.literal(cuts.validation_start.timestamp())),
-            (events.window == 1, ibis.literal(cuts.test_start.timestamp())),
+            (events.window == 0, _second(cuts.validation_start)),
+            (events.window == 1, _second(cuts.test_start)),
             else_=end,
         )
-    age = ((end - events.timestamp.epoch_seconds()) / _DAY).fill_null(0.0)
-    weight = ibis.cases(*((events.event == kind, float(weight)) for kind, weight in weights.items()))
-    decayed = weight * ibis.literal(0.5) ** (age / params.half_life_days)
-    return decayed.collect().sort().sums()
+    # Spark's seconds are whole, and DuckDB's are not.
+    age = (end - events.timestamp.epoch_seconds().floor().cast("int64")).fill_null(0)
+    weight = ibis.cases(*((events.event == kind, weight) for kind, weight in weights.items()))
+    decayed = weight * _halved(age.cast("float64") / (params.half_life_days * _DAY))
+    return fixed_sum(decayed, _PARTS).cast("float64") / float(_PARTS)
+
+
+def _halved(times: ibis.Value) -> ibis.Value:
+    """Return 0.5 ** times, for 0 and above, to the same bit on every engine.
+
+    Theirs differ in the last one. Whole powers of 2 are exact on all, and so is each sum and product: of the
+    fraction, the series of exp(-x) by Horner's rule.
+    """
+    whole = times.floor()
+    x = (times - whole) * math.log(2)
+    series: Any = 1.0
+    for term in range(_TERMS, 0, -1):
+        series = 1.0 - x / float(term) * series
+    return series / ibis.literal(2.0) ** whole
+
+
+def _second(instant: datetime) -> int:
+    return math.floor(instant.timestamp())
 
 
 def _recent(events: ibis.Table, log: Log, cuts: Cuts | None) -> ibis.Value:
@@ -113,11 +136,3 @@ def _recent(events: ibis.Table, log: Log, cuts: Cuts | None) -> ibis.Value:
         return events.timestamp.notnull()
     end = log.end if cuts is None else cuts.validation_start
     return events.timestamp >= ibis.literal(end - (end - log.start) / 4)
-
-
-def _count(events: ibis.Table, where: ibis.Value | None = None) -> ibis.Value:
-    return events.count(where=where).cast("int32")  # half the memory, and 10 million pairs have many counts
-
-
-def _fixed(values: ibis.Value) -> ibis.Value:
-    return (values * float(FIXED_POINT)).round().cast("int64").sum().fill_null(0).cast("int64")

@@ -5,9 +5,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from recgan.data.sums import FIXED_POINT
 from recgan.features.cells import Cells
 from recgan.features.clean import Log
-from recgan.features.confidence import FIXED_POINT, NO_TIME, Pairs
+from recgan.features.confidence import NO_TIME, Pairs
 from recgan.features.split import TEST, TRAIN, VALIDATION
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recgan.core.errors import RecganError
+from recgan.data.engine import rows_of
 from recgan.features.clean import Log
 from recgan.features.settings import LeaveLastOutSplit, PublishedSplit, RandomSplit, Split, TimeSplit
 
@@ -73,7 +74,8 @@ def check_published(events: ibis.Table, log: Log) -> None:
     remedy = "take ingest.source: published-split, or another features.split.kind"
     if "split" not in events.columns:
         raise RecganError(f"features.split.kind is published, but the events have no column split; {remedy}")
-    known = events.filter(events.split.isin(["train", "test"])).count().to_pyarrow().as_py()
+    said = events.filter(events.split.isin(["train", "test"])).aggregate(rows=ibis._.count())
+    known = rows_of(said)["rows"][0].as_py()
     if known < log.events:
         raise RecganError(
             f"features.split.kind is published, but the column split says neither train nor test in "
