@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory):
+def project(tmp_path_factory, empty_database):
     """A copy of the project with a small shop, its own git and DVC, in the present working directory."""
     root = tmp_path_factory.mktemp("project")
     shutil.copy(SHOP, root / "params.yaml")
@@ -35,15 +35,18 @@ def project(tmp_path_factory):
         else:
             (root / name).parent.mkdir(exist_ok=True)
             shutil.copy(source, root / name)
+    shutil.copy(empty_database, root / "mlflow.db")
     run(root, "git", "init", "-q")
     run(root, sys.executable, "-m", "dvc", "init", "-q")
     change(root, "ingest.events", 8000)
     change(root, "ingest.fakes.share", 0)
     change(root, "validate.min_events", 500)
     change(root, "features.split", {"kind": "time", "validation_days": 30, "test_days": 30})
-    rcgan = yaml.safe_load(SHOP.read_text())["candidates"]["rcgan"] | {"epochs": 20, "evaluate_every": 10}
+    # What a night is, whatever learns; test_readme.py trains adversarial ones.
+    ease = {"recommender": "ease", "l2": [100], "half_life_days": [None]}
+    rcgan = yaml.safe_load(SHOP.read_text())["candidates"]["rcgan"]
     absent = {**rcgan, "trainer": {**rcgan["trainer"], "accelerator": "gpu"}}
-    change(root, "candidates", {"rcgan": rcgan, "on_gpu": absent})
+    change(root, "candidates", {"ours": ease, "on_gpu": absent})
     change(root, "evaluate.bootstrap_samples", 1000)
     # So few events show little; the gate's strictness is tested with the gate.
     change(root, "register.gate.alpha", 0.9)
@@ -129,7 +132,7 @@ def test_from_raw_events_to_a_champion_and_again_without_work():
     assert stages_that_ran(state) == set(stage_order(Path()))
     shown = artifacts(state)
     assert "8,000 raw events" in shown["data-quality"]
-    assert "| rcgan (challenger)" in shown["metrics"]
+    assert "| ours (challenger)" in shown["metrics"]
     assert "| on_gpu" in shown["metrics"]
     assert "✓ A trial prediction" in shown["gate"]
 
@@ -137,10 +140,26 @@ def test_from_raw_events_to_a_champion_and_again_without_work():
     assert name == "AlreadyChampion"
     assert stages_that_ran(state) == {"train@on_gpu"}  # what failed is tried again, alone
     assert champion() == "1"
-
-
-def test_one_that_fails_or_is_killed_is_named_and_the_others_go_on(monkeypatch):
     assert "torch sees no CUDA GPU" in skipped(Path(), "on_gpu")
+    check_closing(state)
+
+
+def check_closing(state):
+    """A run ends with the first recommendations and who was left out."""
+    from flows.summary import closing
+
+    said = closing(Path(), load_params(), state.result())
+    assert "on_gpu is left out: trainer.accelerator is gpu" in said
+    assert "What recgan's champion recommends, for example:" in said
+    assert "  a new shopper\n    had nothing yet\n    1. " in said
+    assert "  reports/verdict.html      the decision" in said
+    assert '<h1 class="good">Live already: ours, ' in Path("reports/verdict.html").read_text()
+    assert "not judged yet" in Path("reports/evaluation.html").read_text()
+    nobody = replace(state.result(), champion=None)
+    assert 'make promote VERSION=1 REASON="…"' in closing(Path(), load_params(), nobody)
+
+
+def test_one_that_is_killed_is_named_and_the_others_go_on(monkeypatch):
     by_itself, tried = retrain_module().run_stage, []
 
     def killed(stage, *arguments, **more):
@@ -149,40 +168,23 @@ def test_one_that_fails_or_is_killed_is_named_and_the_others_go_on(monkeypatch):
         tried.append(more["force"])
         raise RecganError(f"stage {stage} ended with code -9")
 
-    with monkeypatch.context() as patch:
-        patch.setattr(retrain_module(), "run_stage", killed)
-        name, state = outcome()
+    monkeypatch.setattr(retrain_module(), "run_stage", killed)
+    name, state = outcome()
     assert name == "AlreadyChampion"
     assert tried == [True]
     assert skipped(Path(), "on_gpu") == "stage train@on_gpu ended with code -9"
     assert stages_that_ran(state) == {"train@on_gpu", "evaluate"}
     assert "stage train@on_gpu ended with code -9" in artifacts(state)["metrics"]
-    outcome()
-    assert "torch sees no CUDA GPU" in skipped(Path(), "on_gpu")
-
-
-def test_a_run_ends_with_the_first_recommendations_and_who_was_left_out():
-    from flows.summary import closing
-
-    _, state = outcome()
-    said = closing(Path(), load_params(), state.result())
-    assert "on_gpu is left out: trainer.accelerator is gpu" in said
-    assert "What recgan's champion recommends, for example:" in said
-    assert "  a new shopper\n    had nothing yet\n    1. " in said
-    assert "  reports/verdict.html      the decision" in said
-    assert '<h1 class="good">Live already: rcgan, ' in Path("reports/verdict.html").read_text()
-    assert "not judged yet" in Path("reports/evaluation.html").read_text()
-    nobody = replace(state.result(), champion=None)
-    assert 'make promote VERSION=1 REASON="…"' in closing(Path(), load_params(), nobody)
 
 
 def test_a_changed_number_reruns_what_depends_on_it_and_a_poor_challenger_is_refused():
-    change(Path(), "candidates.rcgan.generator.learning_rate", 1.0e-9)  # learns nothing
-    change(Path(), "candidates.rcgan.critic_shares", [0])  # and what the critic learns is not served
+    forgets = {"recommender": "popularity", "half_life_days": [0.001]}  # all but the last minutes
+    change(Path(), "candidates.ours", forgets)
     change(Path(), "register.gate.alpha", 0.05)
     name, state = outcome()
     assert name == "NotPromoted"
-    assert stages_that_ran(state) == {"train@rcgan", "train@on_gpu", "replicate", "evaluate"}
+    assert stages_that_ran(state) == {"train@ours", "train@on_gpu", "replicate", "evaluate"}
+    assert "torch sees no CUDA GPU" in skipped(Path(), "on_gpu")  # tried again after it was killed
     assert champion() == "1"
     reasons = state.result().decision.reasons
     assert any(reason.startswith("✗ The challenger does not beat all-time popularity") for reason in reasons)
@@ -222,17 +224,17 @@ def test_bad_data_stops_the_flow_and_leaves_everything_as_it_was():
 
 
 def test_a_stage_that_takes_too_long_is_stopped_with_all_its_processes():
-    version, text = champion(), Path("params.yaml").read_text()
-    change(Path(), "validate.min_events", 500)
-    change(Path(), "candidates.rcgan.epochs", 100_000)
-    change(Path(), "candidates.rcgan.patience", None)
-    before = Path("models/rcgan/weights.safetensors").read_bytes()
-    state = retrain_flow()(stage_timeout_minutes=0.25, return_state=True)
-    Path("params.yaml").write_text(text)
+    version, text = champion(), Path("dvc.yaml").read_text()
+    before = Path("data/kept/events.parquet").read_bytes()
+    slow = text.replace("cmd: python -m recgan validate", "cmd: sleep 1234")
+    assert slow != text
+    Path("dvc.yaml").write_text(slow)
+    state = retrain_flow()(stage_timeout_minutes=0.1, return_state=True)
+    Path("dvc.yaml").write_text(text)
     assert state.is_failed()
     assert "timeout" in state.message
-    assert not [one for one in psutil.Process().children(recursive=True) if "recgan" in one.cmdline()]
-    assert Path("models/rcgan/weights.safetensors").read_bytes() == before
+    assert not [one for one in psutil.Process().children(recursive=True) if "1234" in one.cmdline()]
+    assert Path("data/kept/events.parquet").read_bytes() == before
     assert champion() == version
 
 
