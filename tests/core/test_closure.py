@@ -41,6 +41,13 @@ def late():
 }
 
 
+@pytest.fixture(autouse=True)
+def of_this_folder():
+    """What is read of one folder is no other's."""
+    yield
+    closure._read.cache_clear()
+
+
 @pytest.fixture
 def package(tmp_path, monkeypatch):
     root = tmp_path / "recgan"
@@ -48,6 +55,7 @@ def package(tmp_path, monkeypatch):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(text)
     monkeypatch.setattr(closure, "ROOT", root)
+    closure._read.cache_clear()
     return root
 
 
@@ -93,6 +101,7 @@ def test_a_checkpoint_is_of_all_the_code_that_trains(tmp_path, monkeypatch, chan
     copy = tmp_path / "recgan"
     shutil.copytree(ROOT / "src/recgan", copy, ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.setattr(closure, "ROOT", copy)
+    closure._read.cache_clear()
     assert [closure.digest(module) for module in modules] == before  # wherever it is installed
     with (copy / changed).open("a") as file:
         file.write("\n# changed\n")

@@ -3,6 +3,7 @@
 import ast
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -36,17 +37,24 @@ def sources(module: str) -> list[Path]:
     Args:
         module: such as recgan.recommenders.train.
     """
-    found: dict[str, set[Path]] = {}
+    found: dict[str, frozenset[Path]] = {}
     waiting = [module]
     while waiting:
         name = waiting.pop()
         if name in found or name in WITHOUT_RESULTS or name.endswith(SETTINGS):
             continue
-        path = _path(name)
-        body = ast.parse(path.read_text(encoding="utf-8"))
-        found[name] = _files(body, path)
-        waiting += [*imports(body, name, path), *filter(None, [name.rpartition(".")[0]])]
-    return sorted(set().union(*found.values()))
+        found[name], needed = _read(name)
+        waiting += needed
+    return sorted(frozenset().union(*found.values()))
+
+
+@cache  # each training names its checkpoints by the code, which a process has as it began
+def _read(name: str) -> tuple[frozenset[Path], tuple[str, ...]]:
+    """Return the files of a module, and the modules that it needs."""
+    path = _path(name)
+    body = ast.parse(path.read_text(encoding="utf-8"))
+    above = filter(None, [name.rpartition(".")[0]])
+    return frozenset(_files(body, path)), (*imports(body, name, path), *above)
 
 
 def digest(module: str) -> str:
