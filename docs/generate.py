@@ -161,7 +161,7 @@ def http() -> str:
     """Return the paths and fields of openapi.json."""
     from recgan.serving.app import create_app
 
-    document = create_app("recgan").openapi()
+    document = create_app("recgan", impressions=Path("impressions")).openapi()
     lines = ["# HTTP", "", "What `make serve` answers, as its /openapi.json says."]
     for path, methods in document["paths"].items():
         for method, about in methods.items():

@@ -256,6 +256,7 @@ def serve(
             help="The page /explorer; by default to this machine alone. It shows histories without a log-in.",
         ),
     ] = None,
+    impressions: Annotated[bool, typer.Option(help="Log answers and feedback in impressions/NAME.")] = True,
 ) -> None:
     """Recommend over HTTP with the champion; a new champion is swapped in while it runs."""
     from recgan.serving.server import exposure, host
@@ -266,7 +267,7 @@ def serve(
     print(f"{address}/openapi.json says what to ask", flush=True)
     if shown != "none":
         print(f"{address}/explorer shows what shoppers are shown", flush=True)
-    start(name, port, workers, poll_seconds, shown)
+    start(name, port, workers, poll_seconds, shown, impressions)
 
 
 def main() -> None:
@@ -285,11 +286,8 @@ def main() -> None:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
     except OSError as error:
-        print(
-            clean(f"error: {error}; see to free space and to write permission there, then run it again: ")
-            + "what was there before is unchanged",
-            file=sys.stderr,
-        )
+        remedy = "see to free space and to write permission there, then run it again"
+        print(clean(f"error: {error}; {remedy}: what was there before is unchanged"), file=sys.stderr)
         sys.exit(1)
     except Exception:
         print(clean(traceback.format_exc()), end="", file=sys.stderr)

@@ -38,6 +38,7 @@ def test_unknown_items_beside_known_ones_change_nothing(client):
     assert with_unknown.pop("unknown_items") == ["gone"]
     without = recommend(client, history=buying(1))
     assert without.pop("unknown_items") == []
+    assert with_unknown.pop("request_id") != without.pop("request_id")
     assert with_unknown == without
 
 

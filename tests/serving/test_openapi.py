@@ -5,6 +5,8 @@ With more examples against a running server (the import registers the filter bel
     SCHEMATHESIS_HOOKS=tests.serving.test_openapi schemathesis run http://127.0.0.1:8000/openapi.json -n 2000
 """
 
+from pathlib import Path
+
 import pytest
 import schemathesis
 from hypothesis import settings
@@ -47,7 +49,8 @@ def filter_failure(context, failure, case, response):
 
 # pytest collects one test for each operation, before any fixture is there; the document needs no champion.
 DOCUMENT = schemathesis.openapi.from_dict(
-    create_app("nobody").openapi(), config=schemathesis.Config.from_dict(CONFIG)
+    create_app("nobody", impressions=Path("impressions")).openapi(),
+    config=schemathesis.Config.from_dict(CONFIG),
 )
 
 
@@ -55,7 +58,7 @@ DOCUMENT = schemathesis.openapi.from_dict(
 def without_champion(store_uri):  # noqa: F811
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLFLOW_TRACKING_URI", store_uri)
-        yield create_app("nobody", poll_seconds=3600)
+        yield create_app("nobody", poll_seconds=3600, impressions=Path("impressions"))
 
 
 @DOCUMENT.parametrize()
@@ -74,3 +77,4 @@ def test_every_answer_is_a_documented_one(case, client):
 def test_without_a_champion_every_answer_is_a_documented_one(case, without_champion):
     answer = case.call_and_validate(app=without_champion, checks=CONFORMS)
     assert answer.status_code != 200 or case.path in ("/health", "/metrics")
+    assert answer.status_code != 202 or case.path == "/feedback"

@@ -56,6 +56,8 @@ RECOMMENDATIONS = Path("recommendations")
 BEHAVIOUR = RECOMMENDATIONS / "behaviour.parquet"
 """What each shopper is likely to do in the next days."""
 BEHAVIOUR_METRICS = METRICS / "behaviour.json"
+IMPRESSIONS = Path("impressions")
+"""A folder for each registered model: what its server answered, and what came of it."""
 TUNING = Path("tuning")
 """A file of trials for each recommender that was searched."""
 TUNING_REPORTS = REPORTS / "tuning"

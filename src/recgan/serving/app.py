@@ -9,7 +9,7 @@ import logging
 import os
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -37,6 +37,7 @@ from recgan.serving.answers import (
 from recgan.serving.champion import ChampionWatch
 from recgan.serving.explorer.routes import explorer
 from recgan.serving.histories import History
+from recgan.serving.impressions import ImpressionLog, feedback_router
 from recgan.serving.intake import Intake
 from recgan.serving.metrics import Metrics
 from recgan.serving.model import Mask, Ranking, ServedModel
@@ -98,6 +99,7 @@ def app() -> FastAPI:
         freeze=True,
         hosts=allowed_hosts(),
         newcomers=Path(named) if (named := os.environ.get(NEWCOMERS)) else None,
+        impressions=Path(kept) if (kept := os.environ.get("RECGAN_SERVE_IMPRESSIONS")) else None,
     )
 
 
@@ -109,6 +111,7 @@ def create_app(
     freeze: bool = False,
     hosts: tuple[str, ...] | None = None,
     newcomers: Path | None = None,
+    impressions: Path | None = None,
 ) -> FastAPI:
     """Make the app for a registered model; its champion is loaded when the app starts.
 
@@ -122,8 +125,10 @@ def create_app(
         hosts: by which the server may be asked; None for any.
         newcomers: the file of new products; None looks beside the published recommendations. That of accounts
             that are left out of training stands beside it.
+        impressions: the folder where answers and feedback are logged; None logs none, and takes no feedback.
     """
     metrics = Metrics()
+    logged = None if impressions is None else ImpressionLog(impressions, metrics)
 
     def swapped(served: ServedModel) -> None:
         metrics.version.set(int(served.model.version))
@@ -155,7 +160,8 @@ def create_app(
             gc.collect()
             gc.freeze()
         watch.start()
-        yield {"refused": refused}  # for connections, which end before they are requests
+        with logged or nullcontext():
+            yield {"refused": refused}  # for connections, which end before they are requests
         watch.stop()
 
     # The pages of /docs load scripts from a public network; the document itself is at /openapi.json.
@@ -211,6 +217,7 @@ def create_app(
         history = served.history(request.history, request.user_id)
         ranking = await ranked(served, history, k, request.exclude_seen, allowed)
         answer = RecommendAnswer(
+            request_id=None if logged is None else logged.shown(request, k, ranking, served.model),
             model=served.model,
             items=ranking.items,
             fallback=ranking.fallback,
@@ -283,6 +290,8 @@ def create_app(
             return RedirectResponse("explorer", headers={"Cache-Control": "no-store"})
         return start_page(name)
 
+    if logged is not None:
+        app.include_router(feedback_router(logged))
     if exposure != "none":
         accounts = accounts_path((newcomers or target_path(root, name)).parent, name)
         app.include_router(explorer(champion, name, root, poll_seconds, exposure, accounts))

@@ -14,7 +14,7 @@ MAX_IN_FLIGHT = 64 * 1024 * 1024
 BODY_SECONDS = 30.0
 """For the whole body; half a megabyte in that time is a slow connection."""
 
-_PATHS = {"/recommend", "/similar", "/health", "/ready", "/metrics", "/openapi.json"}
+_PATHS = {"/recommend", "/feedback", "/similar", "/health", "/ready", "/metrics", "/openapi.json"}
 
 
 class Gone(Exception):  # noqa: N818

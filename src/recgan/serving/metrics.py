@@ -58,6 +58,17 @@ class Metrics:
             registry=registry,
         )
 
+        self.shown = Counter("recgan_impressions", "Answers that were logged.", registry=registry)
+        self.feedback = Counter(
+            "recgan_feedback", "Events of shoppers that came of answers.", ["event"], registry=registry
+        )
+        self.rows_lost = Counter(
+            "recgan_log_rows_lost",
+            "Rows of answers or feedback that could not be written.",
+            ["table"],
+            registry=registry,
+        )
+
     def text(self) -> bytes:
         """Return all metrics in Prometheus' text format."""
         if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:

@@ -209,6 +209,9 @@ class Answer(BaseModel):
 class RecommendAnswer(Answer):
     """Recommendations, and what of the request had no effect on them."""
 
+    request_id: str | None = Field(
+        description="By which POST /feedback names this answer; null where the server logs no answers."
+    )
     unknown_items: list[str] = Field(description="Items of the history that the model does not know.")
     events_left_out: int = Field(
         description="Events of known items that say nothing to this model: a kind of weight 0, a low rating."

@@ -11,6 +11,7 @@ from typing import Literal
 
 import uvicorn
 
+from recgan.core import layout
 from recgan.serving.connection import BoundedConnection
 
 Exposure = Literal["none", "local", "any"]
@@ -71,10 +72,25 @@ def may_see_histories(exposure: Exposure, host: str, authorization: str = "") ->
         host: the header Host.
         authorization: the header Authorization; `Bearer` and RECGAN_SERVE_TOKEN, where that is set, may.
     """
-    token = os.environ.get("RECGAN_SERVE_TOKEN")
-    if token and hmac.compare_digest(authorization.encode("latin-1"), f"Bearer {token}".encode()):
+    if _has_token(authorization):
         return True
     return exposure == "any" or (exposure == "local" and is_loopback(_name(host)))
+
+
+def may_write(authorization: str) -> bool:
+    """Tell whether whoever sends this header may send feedback.
+
+    Where RECGAN_SERVE_TOKEN is set, those who send it may. Where it is not, anybody may who reaches a server
+    that listens on loopback, and nobody elsewhere.
+    """
+    if os.environ.get("RECGAN_SERVE_TOKEN"):
+        return _has_token(authorization)
+    return is_loopback(host())
+
+
+def _has_token(authorization: str) -> bool:
+    token = os.environ.get("RECGAN_SERVE_TOKEN")
+    return bool(token) and hmac.compare_digest(authorization.encode("latin-1"), f"Bearer {token}".encode())
 
 
 def _name(host: str) -> str:
@@ -82,7 +98,12 @@ def _name(host: str) -> str:
 
 
 def serve(
-    name: str, port: int, workers: int = 1, poll_seconds: float = 5.0, exposure: Exposure = "none"
+    name: str,
+    port: int,
+    workers: int = 1,
+    poll_seconds: float = 5.0,
+    exposure: Exposure = "none",
+    impressions: bool = True,
 ) -> None:
     """Serve until stopped, on loopback unless RECGAN_HOST says otherwise.
 
@@ -92,11 +113,13 @@ def serve(
         workers: processes; each holds a model of its own and looks at the alias by itself.
         poll_seconds: between two looks at the alias.
         exposure: of the explorer.
+        impressions: whether answers and feedback are logged.
     """
     os.environ |= {
         "RECGAN_SERVE_NAME": name,
         "RECGAN_SERVE_POLL_SECONDS": str(poll_seconds),
         "RECGAN_SERVE_EXPLORER": exposure,
+        "RECGAN_SERVE_IMPRESSIONS": str(layout.IMPRESSIONS / name) if impressions else "",
     }
     # A single history is too little work to share among threads.
     os.environ.setdefault("OMP_NUM_THREADS", "1")

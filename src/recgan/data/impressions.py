@@ -1,0 +1,108 @@
+"""What shoppers were shown, and what came of it: the tables that the server writes and others read.
+
+Below a folder of the registered model's name, `shown` and `feedback` hold a folder for each day (UTC) such as
+date=2026-01-31, and in it files that are finished, .parquet, and one for each server that is still written,
+.arrows (Arrow's stream format). A file of a server that was killed keeps the second form until the next one
+starts; all that it holds is read.
+"""
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from recgan.core.errors import RecganError
+
+log = logging.getLogger(__name__)
+
+INSTANT = pa.timestamp("us", tz="UTC")
+
+SHOWN = pa.schema(
+    {
+        "request_id": pa.string(),
+        "time": INSTANT,
+        "user_id": pa.string(),  # null where the request names nobody
+        "history": pa.list_(pa.string()),  # items of the request's own events, oldest first as it gave them
+        "k": pa.int32(),
+        "exclude_seen": pa.bool_(),
+        "categories": pa.list_(pa.string()),  # null without such a filter
+        "min_price": pa.float64(),
+        "max_price": pa.float64(),
+        "item_ids": pa.list_(pa.string()),  # best first
+        "scores": pa.list_(pa.float32()),
+        "name": pa.string(),  # of the registered model
+        "version": pa.string(),
+        "policy": pa.string(),  # which rule chose the version and the order: champion
+        "propensities": pa.list_(pa.float64()),  # the probability that the policy shows the item at its place
+        "fallback": pa.bool_(),  # popularity stood in for the model
+    }
+)
+"""One row for each answer of /recommend."""
+
+FEEDBACK = pa.schema(
+    {
+        "request_id": pa.string(),
+        "item_id": pa.string(),
+        "event": pa.string(),  # view, cart, purchase
+        "time": INSTANT,  # when it happened; when it was told where the shop does not say
+        "value": pa.float64(),  # pieces of a purchase; null for one
+        "price": pa.float64(),  # of one piece
+        "received": INSTANT,
+    }
+)
+"""One row for each thing that came of an answer, as the shop told it."""
+
+OPEN, FINISHED = ".arrows", ".parquet"
+
+
+def read_shown(folder: Path) -> pa.Table:
+    """Return all answers that a model's servers have logged, files that are being written included.
+
+    Args:
+        folder: of the registered model.
+
+    Raises:
+        RecganError: a finished file is damaged.
+    """
+    return _read(folder / "shown", SHOWN)
+
+
+def read_feedback(folder: Path) -> pa.Table:
+    """Return all that came of the answers, as `read_shown` does.
+
+    Raises:
+        RecganError: a finished file is damaged.
+    """
+    return _read(folder / "feedback", FEEDBACK)
+
+
+def read_open(path: Path, schema: pa.Schema) -> pa.Table:
+    """Return the rows of a file that is still written, or whose writer was killed: all whole batches."""
+    batches = []
+    with path.open("rb") as file:
+        try:
+            reader = pa.ipc.open_stream(file)
+            while True:
+                batches.append(reader.read_next_batch())
+        except (StopIteration, pa.ArrowInvalid, OSError):
+            pass  # the end, or a batch that is not whole
+    return pa.Table.from_batches(batches, schema)
+
+
+def _read(folder: Path, schema: pa.Schema) -> pa.Table:
+    return pa.concat_tables([schema.empty_table(), *_tables(folder, schema)])
+
+
+def _tables(folder: Path, schema: pa.Schema) -> Iterator[pa.Table]:
+    for path in sorted(folder.glob("date=*/*")):
+        try:
+            if path.suffix == FINISHED:
+                yield pq.ParquetFile(path).read().cast(schema)
+            elif path.suffix == OPEN and not path.with_suffix(FINISHED).exists():
+                yield read_open(path, schema)
+        except FileNotFoundError:  # finished meanwhile
+            yield pq.ParquetFile(path.with_suffix(FINISHED)).read().cast(schema)
+        except (pa.ArrowInvalid, OSError, ValueError) as error:
+            raise RecganError(f"{path} is damaged ({error}); move it away") from None

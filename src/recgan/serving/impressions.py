@@ -1,0 +1,161 @@
+"""What shoppers were shown, logged; and POST /feedback, which takes what came of it."""
+
+import uuid
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from fastapi import APIRouter, HTTPException, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from recgan.data.impressions import FEEDBACK, SHOWN
+from recgan.serving.metrics import Metrics
+from recgan.serving.model import Ranking
+from recgan.serving.schema import Id, Instant, Model, Price, Problem, RecommendRequest
+from recgan.serving.segments import Segments
+from recgan.serving.server import may_write
+
+MAX_FEEDBACK = 1_000
+"""Events of one request."""
+POLICY = "champion"
+"""The champion's best items in their order: what is shown has probability 1."""
+
+NOT_ALLOWED = (
+    "feedback teaches the next model, so not everybody may send it: send the header Authorization: Bearer … "
+    "with the server's RECGAN_SERVE_TOKEN"
+)
+
+
+class FeedbackEvent(BaseModel):
+    """What a shopper did with an item of an answer."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    request_id: Annotated[str, Field(pattern="^[0-9a-f]{32}$")] = Field(description="Of the answer.")
+    item_id: Id
+    event: Literal["view", "cart", "purchase"]
+    timestamp: Instant | None = Field(None, description="ISO 8601, or seconds since 1970; null for now.")
+    value: Annotated[float, Field(strict=True, allow_inf_nan=False)] | None = Field(
+        None, description="Pieces of a purchase; else of no effect."
+    )
+    price: Price | None = Field(None, description="Of one piece.")
+
+
+class FeedbackRequest(BaseModel):
+    """What came of answers, those of earlier days included."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [{"events": [{"request_id": "0" * 32, "item_id": "50", "event": "purchase"}]}]
+        },
+    )
+
+    events: Annotated[list[FeedbackEvent], Field(min_length=1, max_length=MAX_FEEDBACK)]
+
+
+class Accepted(BaseModel):
+    """What was taken down; sending an event again does no harm."""
+
+    accepted: int
+
+
+class ImpressionLog:
+    """The answers of one model's server, and what came of them."""
+
+    def __init__(self, folder: Path, metrics: Metrics) -> None:
+        """Keep the folder of the registered model."""
+        self._metrics = metrics
+        self._shown, self._feedback = (
+            Segments(folder / table, schema, metrics.rows_lost.labels(table).inc)
+            for table, schema in (("shown", SHOWN), ("feedback", FEEDBACK))
+        )
+
+    def __enter__(self) -> Self:
+        """Begin to write.
+
+        Raises:
+            OSError: the folder cannot be made.
+        """
+        self._shown.start()
+        self._feedback.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Write all that waits."""
+        self._shown.close()
+        self._feedback.close()
+
+    def shown(self, request: RecommendRequest, k: int, ranking: Ranking, model: Model) -> str:
+        """Log an answer and return its id.
+
+        Args:
+            request: what was asked.
+            k: the length of the list that the caller may see.
+            ranking: what is answered.
+            model: that answers.
+        """
+        request_id = uuid.uuid4().hex
+        row = {
+            "request_id": request_id,
+            "time": datetime.now(UTC),
+            "user_id": request.user_id,
+            "history": [event.item_id for event in request.history or ()],
+            "k": k,
+            "exclude_seen": request.exclude_seen,
+            "categories": request.categories,
+            "min_price": request.min_price,
+            "max_price": request.max_price,
+            "item_ids": [item.item_id for item in ranking.items],
+            "scores": [item.score for item in ranking.items],
+            "name": model.name,
+            "version": model.version,
+            "policy": POLICY,
+            "propensities": [1.0] * len(ranking.items),
+            "fallback": ranking.fallback,
+        }
+        self._shown.add(tuple(row[name] for name in _SHOWN))
+        self._metrics.shown.inc()
+        return request_id
+
+    def came(self, events: list[FeedbackEvent]) -> None:
+        """Log what came of answers."""
+        now = datetime.now(UTC)
+        for event in events:
+            time = event.timestamp or now
+            row = {
+                "request_id": event.request_id,
+                "item_id": event.item_id,
+                "event": event.event,
+                "time": time if time.tzinfo else time.replace(tzinfo=UTC),
+                "value": event.value,
+                "price": event.price,
+                "received": now,
+            }
+            self._feedback.add(tuple(row[name] for name in _FEEDBACK))
+            self._metrics.feedback.labels(event.event).inc()
+
+
+_SHOWN, _FEEDBACK = SHOWN.names, FEEDBACK.names
+
+
+def feedback_router(log: ImpressionLog) -> APIRouter:
+    """Return the route that takes feedback."""
+    router = APIRouter()
+
+    @router.post(
+        "/feedback",
+        status_code=202,
+        responses={
+            400: {"model": Problem, "description": "The body is not JSON."},
+            401: {"model": Problem, "description": "The token is missing or is another one."},
+        },
+    )
+    async def feedback(request: FeedbackRequest, asked: Request, response: Response) -> Accepted:
+        """Take what came of answers. It is learned from once a night has read it."""
+        if not may_write(asked.headers.get("authorization", "")):
+            raise HTTPException(401, NOT_ALLOWED, {"WWW-Authenticate": "Bearer"})
+        log.came(request.events)
+        return Accepted(accepted=len(request.events))
+
+    return router

@@ -1,0 +1,184 @@
+"""A log of rows in files that are finished one after another, written beside whoever adds to it.
+
+Adding a row takes microseconds. Each second a thread hands what was added to the operating system, as one
+batch of an Arrow stream. So a process that is killed loses what was added in that second at most, and one
+that is told to end loses nothing. A machine that loses its power loses what its disk had not taken yet.
+"""
+
+import fcntl
+import logging
+import os
+import threading
+import time
+import uuid
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import IO, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from recgan.data.impressions import FINISHED, OPEN, read_open
+
+log = logging.getLogger(__name__)
+
+EVERY_SECONDS = 1.0
+"""Between two batches: what a killed process loses at most."""
+SEGMENT_ROWS = 100_000
+SEGMENT_SECONDS = 900.0
+"""A file is finished once it has so many rows or is so old, and at midnight (UTC)."""
+MAX_WAITING = 100_000
+"""Rows that wait while the disk takes none; further ones are lost, and counted."""
+
+Row = tuple[Any, ...]
+
+
+class Segments:
+    """Appends rows of one schema below a folder."""
+
+    def __init__(self, folder: Path, schema: pa.Schema, lost: Callable[[int], Any]) -> None:
+        """Keep the folder; `start` makes it.
+
+        Args:
+            folder: of one table.
+            schema: of its rows.
+            lost: is told of rows that nothing keeps.
+        """
+        self.folder = folder
+        self.schema = schema
+        self._lost = lost
+        self._waiting: deque[Row] = deque()
+        self._open: _Segment | None = None
+        self._ending = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._failed = False
+
+    def start(self) -> None:
+        """Finish what killed processes left, and begin to write.
+
+        Raises:
+            OSError: the folder cannot be made.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        finish_left(self.folder, self.schema)
+        self._ending.clear()
+        self._thread = threading.Thread(target=self._run, name=f"write {self.folder.name}", daemon=True)
+        self._thread.start()
+
+    def add(self, row: Row) -> None:
+        """Add a row, whose values are in the order of the schema; from any thread."""
+        if len(self._waiting) >= MAX_WAITING:
+            self._lost(1)
+        else:
+            self._waiting.append(row)
+
+    def close(self) -> None:
+        """Write what waits and finish the file."""
+        self._ending.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _run(self) -> None:
+        while not self._ending.wait(EVERY_SECONDS):
+            self._write(finish=False)
+        self._write(finish=True)
+        if self._waiting:
+            self._lost(len(self._waiting))
+
+    def _write(self, finish: bool) -> None:
+        """Write what waits. A disk that takes nothing is said once, and tried again each second."""
+        rows = self._taken()
+        try:
+            if self._open is not None and self._open.is_over():
+                over, self._open = self._open, None
+                over.finish()
+            if rows:
+                if self._open is None:
+                    self._open = _Segment(self.folder, self.schema)
+                self._open.write(rows)
+                rows = []
+            if finish and self._open is not None:
+                self._open.finish()
+                self._open = None
+            if self._failed:
+                log.info("%s is written again", self.folder)
+            self._failed = False
+        except OSError as error:
+            self._open = None  # what it holds is read as far as its batches are whole
+            self._waiting.extendleft(reversed(rows))
+            if not self._failed:
+                log.error(
+                    "%s cannot be written (%s): see to free space and permission; beyond %s rows that wait, "
+                    "further ones are lost",
+                    self.folder, error, f"{MAX_WAITING:,}",
+                )  # fmt: skip
+            self._failed = True
+
+    def _taken(self) -> list[Row]:
+        return [self._waiting.popleft() for _ in range(len(self._waiting))]
+
+
+class _Segment:
+    """A file that is being written; locked, so that nobody takes it for one that a killed process left."""
+
+    def __init__(self, folder: Path, schema: pa.Schema) -> None:
+        now = datetime.now(UTC)
+        self.day, self.began, self.rows = now.date(), time.monotonic(), 0
+        self.schema = schema
+        day = folder / f"date={self.day}"
+        day.mkdir(parents=True, exist_ok=True)
+        self.path = day / f"{now:%H%M%S}-{uuid.uuid4().hex[:12]}{OPEN}"
+        self._file = self.path.open("xb", buffering=0)
+        fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        self._stream = pa.ipc.new_stream(self._file, schema)
+
+    def is_over(self) -> bool:
+        return (
+            self.rows >= SEGMENT_ROWS
+            or time.monotonic() - self.began > SEGMENT_SECONDS
+            or _today() != self.day
+        )
+
+    def write(self, rows: list[Row]) -> None:
+        columns = zip(*rows, strict=True)
+        arrays = [pa.array(values, field.type) for values, field in zip(columns, self.schema, strict=True)]
+        self._stream.write_batch(pa.record_batch(arrays, schema=self.schema))
+        self.rows += len(rows)
+
+    def finish(self) -> None:
+        self._stream.close()
+        finish_file(self.path, self.schema)
+        self._file.close()
+
+
+def _today() -> date:
+    return datetime.now(UTC).date()
+
+
+def finish_left(folder: Path, schema: pa.Schema) -> None:
+    """Finish the files below a folder whose process was killed."""
+    for path in sorted(folder.glob(f"date=*/*{OPEN}")):
+        with suppress(FileNotFoundError), path.open("rb") as file:
+            if _is_free(file):
+                finish_file(path, schema)
+
+
+def _is_free(file: IO[bytes]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def finish_file(path: Path, schema: pa.Schema) -> None:
+    """Write the whole batches of a stream as Parquet in its place; an empty one goes."""
+    rows = read_open(path, schema)
+    if len(rows):
+        unfinished = path.with_suffix(".tmp")
+        pq.write_table(rows, unfinished, compression="zstd")
+        os.replace(unfinished, path.with_suffix(FINISHED))  # noqa: PTH105
+    path.unlink()
