@@ -25,18 +25,20 @@ log = logging.getLogger(__name__)
 def ingest(root: Path = Path()) -> None:
     """Write events, items and users of the source into data/ingested, a row for each raw row.
 
+    Of a log in many files only those are read that the ingest before did not read alike.
+
     Raises:
         RecganError: the source is missing or cannot be read; nothing is written then.
     """
-    from recgan.data.events import describe, write_tables
-    from recgan.data.sources.catalogue import read_source
+    from recgan.data.events import describe
+    from recgan.data.sources.catalogue import write_source
 
     settings = load_params(root / layout.PARAMS).ingest
-    tables = read_source(settings, root / settings.path)
     with replacing(root / layout.INGESTED) as folder:
         folder.mkdir()
-        write_tables(tables, folder)
-    log.info("%s: %s", settings.source, describe(tables))
+        write_source(settings, root / settings.path, folder, root / layout.INGESTED)
+        told = describe(folder)
+    log.info("%s: %s", settings.source, told)
 
 
 def validate(root: Path = Path(), now: datetime | None = None) -> None:

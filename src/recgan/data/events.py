@@ -5,7 +5,6 @@ from datetime import datetime
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from recgan.core.errors import RecganError
@@ -146,15 +145,12 @@ def period_of(path: Path) -> tuple[datetime | None, datetime | None]:
     return min((one.min for one in known), default=None), max((one.max for one in known), default=None)
 
 
-def describe(tables: Tables) -> str:
-    """Say how many events, users and items there are, and of which period."""
-    period = pc.min_max(tables.events["timestamp"]).as_py()
-    when = (
-        "without times"
-        if period["min"] is None
-        else f"from {period['min']:%Y-%m-%d} to {period['max']:%Y-%m-%d}"
+def describe(folder: Path) -> str:
+    """Say how many events, users and items a folder's tables have, and of which period; no row is read."""
+    events, users, items = (
+        sum(pq.read_metadata(part).num_rows for part in parts_of(folder / f"{name}.parquet"))
+        for name in ("events", "users", "items")
     )
-    return (
-        f"{tables.events.num_rows:,} events of {tables.users.num_rows:,} users "
-        f"on {tables.items.num_rows:,} items, {when}"
-    )
+    first, last = period_of(folder / "events.parquet")
+    when = "without times" if first is None or last is None else f"from {first:%Y-%m-%d} to {last:%Y-%m-%d}"
+    return f"{events:,} events of {users:,} users on {items:,} items, {when}"

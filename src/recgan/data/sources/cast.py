@@ -12,7 +12,12 @@ _WRITTEN = {
 
 
 def cast(
-    column: pa.ChunkedArray, wanted: pa.DataType, where: str, words: str, shown: pa.ChunkedArray | None = None
+    column: pa.ChunkedArray,
+    wanted: pa.DataType,
+    where: str,
+    words: str,
+    shown: pa.ChunkedArray | None = None,
+    first_row: int = 0,
 ) -> pa.ChunkedArray:
     """Cast a column, or name the first value and row that cannot be.
 
@@ -22,6 +27,7 @@ def cast(
         where: the file and column, for messages.
         words: what a value should be, as in "is not a number".
         shown: the values as the file has them, where `column` has been changed.
+        first_row: of the column in its log, which is read part by part.
 
     Raises:
         RecganError: a value, or the type as a whole, cannot be cast.
@@ -44,11 +50,11 @@ def cast(
         alike = sum(not _castable(near.slice(row, 1), wanted) for row in range(len(near)))
         if 1 < alike == len(near):
             raise RecganError(
-                f"{where}, row {low + 1}: {value!r} is not {words}, nor are the next {alike - 1:,} values; "
-                f"write the column as {_WRITTEN.get(wanted.id, words)}"
+                f"{where}, row {low + 1 + first_row}: {value!r} is not {words}, nor are the next "
+                f"{alike - 1:,} values; write the column as {_WRITTEN.get(wanted.id, words)}"
             ) from None
         raise RecganError(
-            f"{where}, row {low + 1}: {value!r} is not {words}; mend or remove that row"
+            f"{where}, row {low + 1 + first_row}: {value!r} is not {words}; mend or remove that row"
         ) from None
 
 

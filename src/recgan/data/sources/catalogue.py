@@ -2,17 +2,17 @@
 
 The file has the section `ingest` of params.yaml for it, with a name of its own in `source`. It also has the
 function `read`. From that section and the folder of the raw files it makes the three tables, faults of the
-data included.
+data included. A source that may be larger than memory has the function `write` for that.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Union, cast
+from typing import TYPE_CHECKING, Annotated, Union
 
 from pydantic import Field
 
-from recgan.data.events import Tables
+from recgan.data.events import write_tables
 from recgan.data.settings import Source
 
 SOURCES: Mapping[str, str] = {
@@ -32,18 +32,24 @@ def module_of(name: str) -> str:
     return f"recgan.data.sources.{name}"
 
 
-def read_source(params: Source, folder: Path) -> Tables:
-    """Read or simulate the source, a row for each raw row.
+def write_source(params: Source, folder: Path, into: Path, earlier: Path) -> None:
+    """Read or simulate the source and write its three tables, a row for each raw row.
 
     Args:
         params: the section `ingest`.
         folder: where the raw files lie.
+        into: an existing folder.
+        earlier: what an ingest before wrote, or nothing. A source of parts takes from there what has not
+            changed.
 
     Raises:
         RecganError: the source is missing or cannot be read.
     """
-    read = cast("Callable[[Any, Path], Tables]", import_module(type(params).__module__).read)
-    return read(params, folder)
+    module = import_module(type(params).__module__)
+    if hasattr(module, "write"):
+        module.write(params, folder, into, earlier)
+    else:
+        write_tables(module.read(params, folder), into)
 
 
 def check_source(params: Source, folder: Path) -> None:

@@ -1,6 +1,6 @@
 """What the sources share: raw columns become the three tables."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -26,13 +26,13 @@ def make_tables(
         items: None makes one row of each item id in the events, in their sorted order.
         users: the same for users.
     """
-    event_table = _table(events, EVENTS, len(events["user_id"]))
-    items = items or {"item_id": _distinct(event_table["item_id"])}
-    users = users or {"user_id": _distinct(event_table["user_id"])}
+    event_table = to_table(events, EVENTS, len(events["user_id"]))
+    items = items or {"item_id": distinct_ids(event_table["item_id"])}
+    users = users or {"user_id": distinct_ids(event_table["user_id"])}
     return Tables(
         event_table,
-        _table(items, ITEMS, len(items["item_id"])),
-        _table(users, USERS, len(users["user_id"])),
+        to_table(items, ITEMS, len(items["item_id"])),
+        to_table(users, USERS, len(users["user_id"])),
     )
 
 
@@ -79,25 +79,61 @@ def described_items(item_ids: Column, times: Column, described: Mapping[str, Col
     Returns:
         The columns of the items table, by item id.
     """
-    frame = pd.DataFrame({"item_id": _pandas(item_ids), "time": _pandas(times)})
+    return descriptions(distinct_ids(item_ids), first_sales(item_ids, times, described))
+
+
+def first_sales(item_ids: Column, times: Column, described: Mapping[str, Column]) -> pa.Table:
+    """Take of the events what describes their items: the rows of each item at the instant of its first sale.
+
+    Those of several parts of a log give those of the whole, by `joined_sales`.
+    """
+    naive = times.cast(pa.timestamp("us"))  # in UTC
+    frame = pd.DataFrame({"item_id": _pandas(item_ids), "time": _pandas(naive)})
     price = _pandas(described["price"]).astype(float) if "price" in described else np.nan
     frame = frame.assign(price=price).assign(
         price=lambda rows: rows["price"].where((rows["price"] > 0) & np.isfinite(rows["price"]))
     )
-    texts = [name for name in described if name != "price"]
-    for name in texts:
-        frame[name] = _pandas(described[name]).str.strip().replace("", None)
-    first = first_rows(frame)
-    ids = np.sort(frame["item_id"].dropna().unique())
-    items = {"item_id": pa.array(ids, pa.string())}
-    for name in texts:
+    for name in described:
+        if name != "price":
+            frame[name] = _pandas(described[name]).str.strip().replace("", None)
+    return _sales(first_rows(frame), sales_schema(described))
+
+
+def joined_sales(whole: pa.Table, more: pa.Table) -> pa.Table:
+    """Return the first sales of both."""
+    if not whole.num_rows:
+        return more
+    return _sales(first_rows(pa.concat_tables([whole, more]).to_pandas()), whole.schema)
+
+
+def sales_schema(described: Iterable[str]) -> pa.Schema:
+    """Return the columns of first sales, of which those after the price are texts."""
+    fields = {"item_id": pa.string(), "time": pa.timestamp("us"), "price": pa.float64()}
+    return pa.schema(fields | dict.fromkeys([name for name in described if name != "price"], pa.string()))
+
+
+def _sales(frame: pd.DataFrame, schema: pa.Schema) -> pa.Table:
+    columns = [pa.array(frame[field.name], field.type, from_pandas=True) for field in schema]
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+def descriptions(ids: pa.Array, sales: pa.Table) -> dict[str, pa.Array]:
+    """Return the columns of the items table as the items' first sales have them.
+
+    Args:
+        ids: of all items, sorted.
+        sales: what `first_sales` gives.
+    """
+    first, items = sales.to_pandas(), {"item_id": ids}
+    ids = ids.to_pandas()
+    for name in first.columns[3:]:
         counts = first.groupby(["item_id", name]).size().rename("rows").reset_index()
         counts = counts.sort_values(["item_id", "rows", name], ascending=[True, False, True])
         value = counts.drop_duplicates("item_id").set_index("item_id")[name].reindex(ids)
         items[name] = pa.array(value, pa.string(), from_pandas=True)
-    if "price" in described:
-        prices = first.groupby("item_id")["price"].median().reindex(ids)  # null where it never was above zero
-        items["price"] = pa.array(prices, pa.float64(), from_pandas=True)
+    # Null where it never was above zero.
+    prices = first.groupby("item_id")["price"].median().reindex(ids)
+    items["price"] = pa.array(prices, pa.float64(), from_pandas=True)
     return items
 
 
@@ -105,12 +141,14 @@ def _pandas(column: Column) -> Any:
     return pa.chunked_array([column] if isinstance(column, pa.Array) else column.chunks).to_pandas()
 
 
-def _distinct(ids: pa.ChunkedArray) -> pa.Array:
+def distinct_ids(ids: pa.ChunkedArray | pa.Array) -> pa.Array:
+    """Return each id once, sorted, without null."""
     distinct = pc.unique(pc.drop_null(ids))
     return distinct.take(pc.sort_indices(distinct))
 
 
-def _table(columns: Mapping[str, Column], schema: pa.Schema, n_rows: int) -> pa.Table:
+def to_table(columns: Mapping[str, Column], schema: pa.Schema, n_rows: int) -> pa.Table:
+    """Put columns into a schema; a column that is not given is null, and so is NaN."""
     filled = {}
     for field in schema:
         column = columns.get(field.name, pa.scalar(None, field.type))

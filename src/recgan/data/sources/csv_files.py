@@ -27,6 +27,7 @@ from recgan.data.sources.csv_format import DELIMITERS, PLAIN, CsvFormat
 logger = logging.getLogger(__name__)
 
 _BLOCK = 1 << 24  # bytes
+_CHUNK = 1 << 25  # bytes
 _LONGEST = 1 << 21  # characters of a value; pyarrow refuses rows of more than 1 MB
 _DAMAGE = (OSError, EOFError, zlib.error, UnicodeError)  # a gzip file cut short is an EOFError
 
@@ -64,7 +65,13 @@ def read_header(path: Path, written: CsvFormat = PLAIN) -> list[str]:
 
 
 def read_csv(path: Path, columns: Sequence[str], written: CsvFormat = PLAIN) -> pa.Table:
-    """Read some columns as text; an empty field is null.
+    """Read some columns whole, as `csv_chunks` does."""
+    schema = pa.schema(dict.fromkeys(columns, pa.string()))
+    return pa.concat_tables([schema.empty_table(), *csv_chunks(path, columns, written)])
+
+
+def csv_chunks(path: Path, columns: Sequence[str], written: CsvFormat = PLAIN) -> Iterator[pa.Table]:
+    """Read some columns as text, chunk by chunk; an empty field is null.
 
     Args:
         path: a text file, or one in gzip that is named .gz.
@@ -72,14 +79,15 @@ def read_csv(path: Path, columns: Sequence[str], written: CsvFormat = PLAIN) -> 
         written: its delimiter and encoding.
 
     Raises:
-        RecganError: the file is not readable, or lines are lost in quotes.
+        RecganError: the file is not readable, or lines are lost in quotes, known after the last chunk.
     """
     with _reading(path, written):
         lines = count_lines(path, written.encoding)
+    rows = 0
     try:
-        table = pacsv.read_csv(
+        with pacsv.open_csv(
             path,
-            read_options=pacsv.ReadOptions(encoding=_plain_name(written.encoding)),
+            read_options=pacsv.ReadOptions(encoding=_plain_name(written.encoding), block_size=_CHUNK),
             parse_options=pacsv.ParseOptions(delimiter=written.delimiter, newlines_in_values=lines.quotes),
             convert_options=pacsv.ConvertOptions(
                 include_columns=list(columns),
@@ -87,12 +95,14 @@ def read_csv(path: Path, columns: Sequence[str], written: CsvFormat = PLAIN) -> 
                 strings_can_be_null=True,
                 null_values=[""],
             ),
-        )
+        ) as reader:
+            for batch in reader:
+                rows += batch.num_rows
+                yield pa.Table.from_batches([batch])
     except (pa.ArrowInvalid, OSError, UnicodeError) as error:
         _scan(path, written)  # which can name the line
         raise _unreadable(path, error, written) from None
-    check_lines(path, table.num_rows, written, lines)
-    return table
+    check_lines(path, rows, written, lines)
 
 
 def _plain_name(encoding: str) -> str:

@@ -6,6 +6,7 @@ way would be a shopper or a product of its own.
 
 import logging
 from collections.abc import Mapping, Sequence
+from typing import TypeVar
 from unicodedata import normalize
 
 import pyarrow as pa
@@ -13,8 +14,11 @@ import pyarrow.compute as pc
 
 from recgan.core.errors import RecganError
 from recgan.core.redact import shown
+from recgan.data.sources.ids_seen import EXACT, IdsSeen, NumbersSeen
 
 logger = logging.getLogger(__name__)
+
+_Texts = TypeVar("_Texts", pa.Array, pa.ChunkedArray)
 
 # Unicode's white space, and what has no width: zero-width space to joiner, word joiner, BOM; NUL pads too.
 _AROUND = (
@@ -26,7 +30,6 @@ _WHOLE_FRACTION = r"^-?(0|[1-9]\d*)\.0+$"
 _ZEROS = r"\.0+$"
 _LEADING_ZERO = r"^-?0\d+$"
 _EXPONENT = r"^-?\d(\.\d+)?[eE]\+\d+$"
-_EXACT = {pa.float64(): 2**53, pa.float32(): 2**24, pa.float16(): 2**11}
 
 
 def without_null_words(column: pa.ChunkedArray, words: Sequence[str], where: str) -> pa.ChunkedArray:
@@ -37,17 +40,28 @@ def without_null_words(column: pa.ChunkedArray, words: Sequence[str], where: str
         words: compared without blanks around and without regard to case.
         where: the file and column, for the log.
     """
+    present, counts = missing_words(column, words)
+    tell_missing(counts, where)
+    return present
+
+
+def missing_words(column: pa.ChunkedArray, words: Sequence[str]) -> tuple[pa.ChunkedArray, dict[str, int]]:
+    """Turn blank text and words that stand for a missing value into nulls, and count each as written."""
     bare = pc.utf8_lower(pc.utf8_trim(column, _AROUND))
     missing = pc.is_in(bare, value_set=pa.array(["", *(word.lower() for word in words)], pa.string()))
     written = pc.value_counts(column.filter(pc.fill_null(missing, False)))
     if not len(written):
-        return column
-    counts = ", ".join(
-        f"{count['counts']:,} {count['values']!r}"
-        for count in sorted(written.to_pylist(), key=lambda count: (-count["counts"], count["values"]))[:20]
-    )
-    logger.info("%s: read as missing: %s", where, counts)
-    return pc.if_else(missing, None, column)
+        return column, {}
+    counts = {count["values"]: count["counts"] for count in written.to_pylist()}
+    return pc.if_else(missing, None, column), counts
+
+
+def tell_missing(counts: Mapping[str, int], where: str) -> None:
+    """Say in the log what was read as missing."""
+    if counts:
+        most = sorted(counts.items(), key=lambda count: (-count[1], count[0]))[:20]
+        said = ", ".join(f"{count:,} {word!r}" for word, count in most)
+        logger.info("%s: read as missing: %s", where, said)
 
 
 def ids_as_text(column: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
@@ -56,25 +70,34 @@ def ids_as_text(column: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
     Raises:
         RecganError: a floating number is too large to be exact, or the type is none that ids have.
     """
+    text, seen = text_of(column, where, NumbersSeen())
+    seen.check(column.type, where)
+    return text
+
+
+def text_of(column: pa.ChunkedArray, where: str, before: NumbersSeen) -> tuple[pa.ChunkedArray, NumbersSeen]:
+    """Write a log's next part of a column of ids as text, and return what it says of the numbers in it.
+
+    Raises:
+        RecganError: the type is none that ids have.
+    """
+    seen = NumbersSeen()
     if pa.types.is_floating(column.type):
         column = pc.if_else(pc.is_nan(column), None, column)
-        largest, exact = pc.max(pc.abs(column)).as_py() or 0, _EXACT[column.type]
-        if largest >= exact:
-            raise RecganError(
-                f"{where}: {largest:.0f} is a floating number, and those from {exact} on have lost "
-                "their last digits; export the ids as text or whole numbers"
-            )
-        if pc.all(pc.equal(column, pc.round(column))).as_py() is not False:
+        seen.largest = pc.max(pc.abs(column)).as_py() or 0
+        seen.whole = pc.all(pc.equal(column, pc.round(column))).as_py() is not False
+        if before.whole and seen.whole and max(before.largest, seen.largest) < EXACT[column.type]:
             column = column.cast(pa.int64())
     elif pa.types.is_decimal(column.type):
         text = column.cast(pa.string())
         whole = pc.replace_substring_regex(text, r"\.0*$", "")
-        column = text if pc.any(pc.match_substring(whole, ".")).as_py() else whole
+        seen.whole = pc.any(pc.match_substring(whole, ".")).as_py() is not True
+        column = whole if before.whole and seen.whole else text
     kind = column.type
     others = (pa.types.is_binary, pa.types.is_nested, pa.types.is_temporal, pa.types.is_boolean)
     if any(is_other(kind) for is_other in others):
         raise RecganError(f"{where} is of type {kind}, not text or whole numbers; convert it")
-    return column.cast(pa.string())
+    return column.cast(pa.string()), seen
 
 
 def clean_ids(columns: Mapping[str, pa.ChunkedArray], cased: bool = True) -> list[pa.ChunkedArray]:
@@ -96,10 +119,78 @@ def clean_ids(columns: Mapping[str, pa.ChunkedArray], cased: bool = True) -> lis
     Raises:
         RecganError: digits are lost: `1.23457E+11`, or a fraction on a number that doubles do not hold.
     """
-    cleaned = [_stripped(where, column) for where, column in columns.items()]
-    distinct = pc.drop_null(
-        pc.unique(pa.chunked_array([pc.unique(column) for column in cleaned], pa.string()))
+    stripped = {where: stripped_ids(column) for where, column in columns.items()}
+    _, drop = decide_ids({where: (seen, ids) for where, (_, seen, ids) in stripped.items()}, cased)
+    return [without_fraction(column) if drop else column for column, _, _ in stripped.values()]
+
+
+def stripped_ids(column: pa.ChunkedArray) -> tuple[pa.ChunkedArray, IdsSeen, pa.Array]:
+    """Clean ids as far as each alone decides, and return what they say, and each once as they come."""
+    written = pc.drop_null(pc.unique(column))
+    stripped = pc.utf8_trim(written, _AROUND)
+    composed = _composed(stripped)
+    seen = IdsSeen(
+        rows=len(column),
+        stripped=_changed(column, written, stripped, written),
+        composed=_changed(column, stripped, composed, written),
     )
+    if not composed.equals(written):
+        column = _replaced(column, written, composed)
+    distinct = pc.unique(composed)
+    fractions = _matching(distinct, _FRACTION)
+    if len(fractions):
+        whole = _matching(fractions, _WHOLE_FRACTION)
+        seen.whole = pc.sum(pc.is_in(column, value_set=whole)).as_py()
+        seen.broken = len(whole) < len(fractions)
+        seen.zeros = tuple(sorted(pc.unique(_decimals(fractions)).to_pylist()))
+    return column, seen, distinct
+
+
+def _changed(
+    column: pa.ChunkedArray, before: pa.Array, after: pa.Array, written: pa.Array
+) -> tuple[int, str] | None:
+    changed = written.filter(pc.not_equal(before, after))
+    if not len(changed):
+        return None
+    return pc.sum(pc.is_in(column, value_set=changed)).as_py(), changed[0].as_py()
+
+
+def _decimals(fractions: pa.Array) -> pa.Array:
+    return pc.utf8_length(pc.replace_substring_regex(fractions, r"^.*\.", ""))
+
+
+def without_fraction(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Write whole numbers with a fraction without it."""
+    whole = _matching(pc.unique(column), _WHOLE_FRACTION)
+    return _replaced(column, whole, pc.replace_substring_regex(whole, _ZEROS, "")) if len(whole) else column
+
+
+def decide_ids(columns: Mapping[str, tuple[IdsSeen, pa.Array]], cased: bool) -> tuple[pa.Array, bool]:
+    """Say what was done to the ids of one kind, and decide of all of them whether they lose their fractions.
+
+    Args:
+        columns: file and column → what it says, and each of its ids once.
+        cased: False where ids that may be one need no warning.
+
+    Returns:
+        All ids once, without a fraction where they lose it, and whether they do.
+
+    Raises:
+        RecganError: digits are lost.
+    """
+    total = IdsSeen()
+    for where, (seen, _) in columns.items():
+        total = total.followed_by(seen)
+        for changed, what in (
+            (seen.stripped, "without the blanks or invisible characters around them"),
+            (seen.composed, "in Unicode's form NFC"),
+        ):
+            if changed is not None:
+                logger.warning(
+                    "%s: %s of %s ids were read %s, such as '%s'",
+                    where, f"{changed[0]:,}", f"{seen.rows:,}", what, shown(changed[1]),
+                )  # fmt: skip
+    distinct = pc.unique(pa.chunked_array([ids for _, ids in columns.values()], pa.string()))
     names = " and ".join(columns)
 
     lost = _matching(distinct, _EXPONENT)
@@ -108,16 +199,15 @@ def clean_ids(columns: Mapping[str, pa.ChunkedArray], cased: bool = True) -> lis
             f"{names}: {len(lost):,} id(s) such as {shown(lost[0])} have lost their digits, as long "
             "numbers do in a spreadsheet; export the column as text"
         )
-    fractions = _matching(distinct, _FRACTION)
-    whole = _matching(fractions, _WHOLE_FRACTION)
-    zeros = pc.utf8_length(pc.replace_substring_regex(fractions, r"^.*\.", ""))
-    if len(whole) == len(fractions) > 0 and len(pc.unique(zeros)) == 1:
-        cleaned = [
-            _without_fraction(where, column, distinct, whole)
-            for where, column in zip(columns, cleaned, strict=True)
-        ]
-        distinct = pc.unique(pc.replace_substring_regex(distinct, _ZEROS, ""))
-    elif len(whole):
+    drop = total.without_fraction
+    if drop:
+        whole = _matching(distinct, _WHOLE_FRACTION)
+        for where, (seen, _) in columns.items():
+            _tell_fractions(where, seen, distinct, whole)
+        distinct = pc.unique(_replaced(distinct, whole, pc.replace_substring_regex(whole, _ZEROS, "")))
+    elif total.whole:
+        fractions = _matching(distinct, _FRACTION)
+        whole, zeros = _matching(fractions, _WHOLE_FRACTION), _decimals(fractions)
         alike = pc.and_(pc.is_in(fractions, value_set=whole), pc.equal(zeros, zeros[0]))
         other = fractions.filter(pc.invert(alike))[0]
         logger.info(
@@ -126,25 +216,7 @@ def clean_ids(columns: Mapping[str, pa.ChunkedArray], cased: bool = True) -> lis
         )  # fmt: skip
     if cased:
         _warn_of_twins(names, distinct)
-    return cleaned
-
-
-def _stripped(where: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
-    written = pc.drop_null(pc.unique(column))
-    stripped = pc.utf8_trim(written, _AROUND)
-    composed = _composed(stripped)
-    for before, after, what in (
-        (written, stripped, "without the blanks or invisible characters around them"),
-        (stripped, composed, "in Unicode's form NFC"),
-    ):
-        changed = written.filter(pc.not_equal(before, after))
-        if len(changed):
-            rows = pc.sum(pc.is_in(column, value_set=changed)).as_py()
-            logger.warning(
-                "%s: %s of %s ids were read %s, such as '%s'",
-                where, f"{rows:,}", f"{len(column):,}", what, shown(changed[0]),
-            )  # fmt: skip
-    return column if composed.equals(written) else _replaced(column, written, composed)
+    return distinct, drop
 
 
 def _composed(texts: pa.Array) -> pa.Array:
@@ -154,9 +226,7 @@ def _composed(texts: pa.Array) -> pa.Array:
     return pc.coalesce(pc.take(composed, pc.index_in(texts, value_set=foreign)), texts)
 
 
-def _without_fraction(
-    where: str, column: pa.ChunkedArray, distinct: pa.Array, whole: pa.Array
-) -> pa.ChunkedArray:
+def _tell_fractions(where: str, seen: IdsSeen, distinct: pa.Array, whole: pa.Array) -> None:
     lost = pc.filter(whole, pc.greater_equal(pc.abs(whole.cast(pa.float64())), float(2**53)))
     zeros = _matching(distinct, _LEADING_ZERO)
     if len(lost):
@@ -169,13 +239,11 @@ def _without_fraction(
             f"{where}: ids such as {whole[0]} were numbers, which cannot begin with zeros as {zeros[0]} "
             "does; export the ids as text"
         )
-    rows = pc.sum(pc.is_in(column, value_set=whole)).as_py()
-    if rows:
+    if seen.whole:
         logger.warning(
             "%s: %s of %s ids were whole numbers with a fraction, such as %s, and are read without it",
-            where, f"{rows:,}", f"{len(column):,}", shown(whole[0]),
+            where, f"{seen.whole:,}", f"{seen.rows:,}", shown(whole[0]),
         )  # fmt: skip
-    return _replaced(column, whole, pc.replace_substring_regex(whole, _ZEROS, ""))
 
 
 def _warn_of_twins(names: str, distinct: pa.Array) -> None:
@@ -202,5 +270,5 @@ def _matching(texts: pa.Array, pattern: str) -> pa.Array:
     return texts.filter(pc.match_substring_regex(texts, pattern))
 
 
-def _replaced(column: pa.ChunkedArray, before: pa.Array, after: pa.Array) -> pa.ChunkedArray:
+def _replaced(column: _Texts, before: pa.Array, after: pa.Array) -> _Texts:
     return pc.coalesce(pc.take(after, pc.index_in(column, value_set=before)), column)

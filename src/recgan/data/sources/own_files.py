@@ -1,24 +1,29 @@
 """The user's own CSV or Parquet files, with a mapping from their columns to ours."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from pydantic import BeforeValidator
 
 from recgan.core.errors import RecganError
 from recgan.core.redact import shown
-from recgan.data.events import EVENTS, ITEMS, USERS, Tables
+from recgan.core.temporary import temporary_folder
+from recgan.data.events import EVENTS, ITEMS, USERS, Tables, read_tables
 from recgan.data.settings import EventKind, Source
-from recgan.data.sources.cast import cast
-from recgan.data.sources.columns import described_items, make_tables
+from recgan.data.sources.columns import descriptions, distinct_ids, to_table
+from recgan.data.sources.conversion import IDS, Facts, converted, plain
 from recgan.data.sources.csv_format import CsvFormat
-from recgan.data.sources.ids import clean_ids, ids_as_text, without_null_words
+from recgan.data.sources.ids import decide_ids, stripped_ids, tell_missing, without_fraction
+from recgan.data.sources.ids_seen import IdsSeen
+from recgan.data.sources.own_log import OwnLog
 from recgan.data.sources.parts import find_parts, read_parts
-from recgan.data.sources.rows import FillDown, filled_down, rows_left_out
-from recgan.data.sources.times import TimeFormat, ZoneName, to_times
+from recgan.data.sources.rows import FillDown
+from recgan.data.sources.times import TimeFormat, ZoneName
 
 
 def _event_name(name: Any) -> Any:
@@ -71,14 +76,24 @@ class OwnFilesSource(Source):
     ISO 8601 and unix numbers."""
 
 
-_IDS = ("user_id", "item_id", "session_id", "event")
-
-
 def read(params: OwnFilesSource, folder: Path) -> Tables:
-    """Read events, and items and users where there are such files.
+    """Read events, and items and users where there are such files, into memory; see `write`."""
+    with temporary_folder() as into:
+        write(params, folder, into)
+        return read_tables(into)
+
+
+def write(params: OwnFilesSource, folder: Path, into: Path, earlier: Path | None = None) -> None:
+    """Write events, and items and users where there are such files; no memory holds the whole log.
 
     Ids become text as their shop knows them (see ids.py), times instants in UTC (see times.py). Kinds of
     events that `event_names` does not name pass through: judging them is validation's part.
+
+    Args:
+        params: the section `ingest`.
+        folder: where the files lie.
+        into: an existing folder for the three tables; events.parquet is a folder where the log has parts.
+        earlier: what an ingest before wrote. Parts that would become the same are linked from there.
 
     Raises:
         RecganError: a file is missing, empty or not readable; a column is missing or stands twice; lines are
@@ -96,35 +111,43 @@ def read(params: OwnFilesSource, folder: Path) -> Tables:
             "ids are in ingest.columns.item_id; remove it, or name the file in ingest.items"
         )
     required = ["user_id", "item_id", "timestamp"] + (["event"] if params.event is None else [])
-    events, described = _read_events(params, folder / params.events, required)
-    items = users = None
-    if params.items is not None:
-        items = _read(params, folder / params.items, "items", params.item_columns, ITEMS, ["item_id"])
-    if params.users is not None:
-        users = _read(params, folder / params.users, "users", params.user_columns, USERS, ["user_id"])
-    files = [
-        (events, folder / params.events, params.columns),
-        *([] if items is None else [(items, folder / str(params.items), params.item_columns)]),
-        *([] if users is None else [(users, folder / str(params.users), params.user_columns)]),
+    _check_mapping("columns", params.columns, EVENTS, required)
+    if params.items is None:
+        _check_mapping("item_columns", params.item_columns, ITEMS, [])
+    find_parts(folder / params.events, "events")
+    catalogues = [
+        _catalogue(params, folder / file, name, columns, schema, ours)
+        for name, file, columns, schema, ours in (
+            ("items", params.items, params.item_columns, ITEMS, "item_id"),
+            ("users", params.users, params.user_columns, USERS, "user_id"),
+        )
+        if file is not None
     ]
-    for ours in _IDS:
-        having = [(table, f"{path}, column {names[ours]}") for table, path, names in files if ours in table]
-        cleaned = clean_ids({where: table[ours] for table, where in having}, cased=ours != "event")
-        for (table, where), column in zip(having, cleaned, strict=True):
-            table[ours] = column
-            if table is not events:
-                _check_ids(column, where)
-
-    if params.event is not None:
-        events["event"] = pa.scalar(params.event)
-    else:
-        events["event"] = _renamed(events["event"], params.event_names)
-    if described:
-        items = described_items(events["item_id"], events["timestamp"], described)
-    return make_tables(events, items, users)
-
-
-_Columns: TypeAlias = dict[str, pa.ChunkedArray | pa.Scalar]
+    seen = {catalogue.ours: catalogue.seen for catalogue in catalogues}
+    path = folder / params.events
+    log = OwnLog(params, path, _needed(params), seen, into)
+    log.write(earlier)
+    once: dict[str, pa.Array] = {}
+    for ours in IDS:
+        if (ids := log.ids(ours)) is None:
+            continue
+        having = {f"{path}, column {params.columns[ours]}": ids}
+        having |= {one.where: (one.seen, one.distinct) for one in catalogues if one.ours == ours}
+        once[ours], drop = decide_ids(having, cased=ours != "event")
+        for catalogue in catalogues:
+            if catalogue.ours == ours:
+                column = catalogue.columns[ours]
+                catalogue.columns[ours] = without_fraction(column) if drop else column
+                _check_ids(catalogue.columns[ours], catalogue.where)
+    log.settle()
+    tables = {catalogue.name: catalogue.columns for catalogue in catalogues}
+    items = tables.get("items") or {"item_id": distinct_ids(once["item_id"])}
+    if params.items is None and params.item_columns:
+        items = descriptions(distinct_ids(once["item_id"]), log.first_sales())
+    users = tables.get("users") or {"user_id": distinct_ids(once["user_id"])}
+    pq.write_table(to_table(items, ITEMS, len(items["item_id"])), into / "items.parquet", compression="zstd")
+    pq.write_table(to_table(users, USERS, len(users["user_id"])), into / "users.parquet", compression="zstd")
+    log.close()
 
 
 def check_files(params: OwnFilesSource, folder: Path) -> None:
@@ -134,58 +157,54 @@ def check_files(params: OwnFilesSource, folder: Path) -> None:
             find_parts(folder / file, name)
 
 
-def _read_events(params: OwnFilesSource, path: Path, required: list[str]) -> tuple[_Columns, _Columns]:
-    """Read the events file: our columns of the events, and those that describe the items of its rows."""
-    _check_mapping("columns", params.columns, EVENTS, required)
-    described = params.item_columns if params.items is None else {}
-    _check_mapping("item_columns", described, ITEMS, [])
-    fill = params.fill_down
-    needed = _parameters("columns", params.columns) | _parameters("item_columns", described)
+def _needed(params: OwnFilesSource) -> dict[str, str]:
+    """Return the columns of the events file that are read, by the parameters that name them."""
+    needed = _parameters("columns", params.columns)
+    if params.items is None:
+        needed |= _parameters("item_columns", params.item_columns)
     needed |= {f"leave_out.{column}": column for column in params.leave_out}
-    if fill is not None:
+    if (fill := params.fill_down) is not None:
         needed |= {"fill_down.order": fill.order} | {f"fill_down.columns: {c}": c for c in fill.columns}
-    table = read_parts(path, "events", needed, params.csv)
-    if fill is not None:
-        table = filled_down(table, fill, str(path))
-    keep = None
-    if params.leave_out:
-        columns = {}
-        for name in params.leave_out:
-            columns[name] = _plain(table[name])
-            if pa.types.is_string(columns[name].type):
-                columns[name] = without_null_words(columns[name], params.null_words, f"{path}, column {name}")
-        keep = pc.invert(rows_left_out(pa.table(columns), params.leave_out, str(path)))
-    both = (
-        _converted_columns(params, table, path, columns, schema)
-        for columns, schema in ((params.columns, EVENTS), (described, ITEMS))
-    )
-    # Left out at last, so that messages name the rows of the file.
-    events, items = ({n: c if keep is None else c.filter(keep) for n, c in part.items()} for part in both)
-    return events, items
+    return needed
 
 
-def _read(
-    params: OwnFilesSource,
-    path: Path,
-    name: str,
-    columns: Mapping[str, str],
-    schema: pa.Schema,
-    required: list[str],
-) -> _Columns:
-    """Read the mapped columns of a file of items or users in a schema's types; ids are not cleaned yet.
+@dataclass(frozen=True)
+class _Catalogue:
+    """A file of items or users; its ids may still have fractions."""
+
+    name: str
+    ours: str
+    where: str
+    columns: dict[str, Any]
+    seen: IdsSeen
+    distinct: pa.Array
+
+
+def _catalogue(
+    params: OwnFilesSource, path: Path, name: str, columns: Mapping[str, str], schema: pa.Schema, ours: str
+) -> _Catalogue:
+    """Read the mapped columns of a file of items or users in a schema's types.
 
     Args:
-        params: whose words stand for nothing, and whose zone is that of local times.
+        params: whose words stand for nothing.
         path: the file, or a folder of its parts.
         name: its parameter in params.yaml, for messages.
         columns: our column → the file's.
         schema: the table's.
-        required: our columns that must be mapped.
+        ours: our column of its ids.
     """
     parameter = f"{name[:-1]}_columns"
-    _check_mapping(parameter, columns, schema, required)
-    table = read_parts(path, name, _parameters(parameter, columns), params.csv)
-    return _converted_columns(params, table, path, columns, schema)
+    _check_mapping(parameter, columns, schema, [ours])
+    table = plain(read_parts(path, name, _parameters(parameter, columns), params.csv))
+    facts = Facts()
+    read: dict[str, Any] = converted(params, path, table, Facts(), facts, columns, schema)
+    for column, theirs in columns.items():
+        tell_missing(facts.missing.get(column, {}), f"{path}, column {theirs}")
+    where = f"{path}, column {columns[ours]}"
+    if ours in facts.numbers:
+        facts.numbers[ours].check(table[columns[ours]].type, where)
+    read[ours], seen, distinct = stripped_ids(read[ours])
+    return _Catalogue(name, ours, where, read, seen, distinct)
 
 
 def _parameters(parameter: str, columns: Mapping[str, str]) -> dict[str, str]:
@@ -209,65 +228,6 @@ def _check_mapping(
             )
 
 
-def _converted_columns(
-    params: OwnFilesSource, table: pa.Table, path: Path, columns: Mapping[str, str], schema: pa.Schema
-) -> _Columns:
-    converted: _Columns = {}
-    for ours, theirs in columns.items():
-        where, column = f"{path}, column {theirs}", _plain(table[theirs])
-        if pa.types.is_string(column.type):
-            column = without_null_words(column, params.null_words, where)
-            if ours in ("user_id", "item_id"):
-                _check_no_header(column, theirs, where)
-        converted[ours] = _converted(ours, column, schema.field(ours).type, where, params)
-    return converted
-
-
-def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return text as strings, whatever Parquet keeps it as."""
-    if pa.types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
-    if pa.types.is_large_string(column.type) or pa.types.is_string_view(column.type):
-        column = column.cast(pa.string())
-    return column
-
-
-def _converted(
-    ours: str, column: pa.ChunkedArray, wanted: pa.DataType, where: str, params: OwnFilesSource
-) -> pa.ChunkedArray:
-    if pa.types.is_null(column.type):
-        return column.cast(wanted)
-    if ours in _IDS:
-        return ids_as_text(column, where)
-    if pa.types.is_string(wanted):
-        return cast(column, wanted, where, "text")
-    if pa.types.is_timestamp(wanted):
-        return to_times(column, where, params.timezone, params.time_format)
-    written = column
-    if pa.types.is_string(column.type):
-        column = pc.utf8_trim_whitespace(column)
-        if params.csv.decimal == "," and pa.types.is_floating(wanted):
-            column = _with_point(column)
-    words = "true or false" if pa.types.is_boolean(wanted) else "a number"
-    column = cast(column, wanted, where, words, written)
-    return pc.if_else(pc.is_nan(column), None, column) if pa.types.is_floating(wanted) else column
-
-
-def _with_point(numbers: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Write 1.234,50 as 1234.50; what is no number with a decimal comma becomes none at all."""
-    whole = pc.match_substring_regex(numbers, r"^[+-]?(\d+|\d{1,3}([. \x{a0}]\d{3})+)(,\d*)?$")
-    bare = pc.replace_substring_regex(numbers, r"[. \x{a0}]", "")
-    # Beside a decimal comma, 1.5 is a mistake: the sign keeps it from being read as a number.
-    otherwise = pc.binary_join_element_wise(numbers, "?", "")
-    return pc.if_else(whole, pc.replace_substring(bare, ",", "."), otherwise)
-
-
-def _check_no_header(column: pa.ChunkedArray, name: str, where: str) -> None:
-    row = pc.index(column, name).as_py()
-    if row >= 0:
-        raise RecganError(f"{where}, row {row + 1:,}: {name!r} is the header again; remove that row")
-
-
 def _check_ids(ids: pa.ChunkedArray, where: str) -> None:
     if ids.null_count:
         row = pc.index(pc.is_null(ids), True).as_py() + 1
@@ -279,13 +239,3 @@ def _check_ids(ids: pa.ChunkedArray, where: str) -> None:
             f"{where}: {len(twice):,} id(s) more than once, such as {shown(twice[0]['values'])}; "
             "keep one row of each"
         )
-
-
-def _renamed(kinds: pa.ChunkedArray, names: Mapping[str, str]) -> pa.ChunkedArray:
-    if not names:
-        return kinds
-    names = {name.removesuffix(".0"): kind for name, kind in names.items()} | dict(
-        names
-    )  # as ids are cleaned
-    renamed = pc.index_in(kinds, pa.array(names.keys(), pa.string()))
-    return pc.coalesce(pa.array(names.values(), pa.string()).take(renamed.combine_chunks()), kinds)

@@ -1,7 +1,8 @@
 """One table in one file, or in a folder of part files such as Spark writes."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
@@ -10,12 +11,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from recgan.core.errors import RecganError
-from recgan.data.sources.csv_files import read_csv, read_header
+from recgan.data.sources.csv_files import csv_chunks, read_header
 from recgan.data.sources.csv_format import DELIMITERS, PLAIN, CsvFormat
 
 logger = logging.getLogger(__name__)
 
 _CSV = tuple(f"{end}{packed}" for end in (".csv", ".tsv", ".txt") for packed in ("", ".gz"))
+_ROWS = 1 << 19  # of a chunk of Parquet
 _BESIDE = (".md", ".dvc")  # what a folder of raw files has beside them: words, and DVC's notes
 _NULL = "__HIVE_DEFAULT_PARTITION__"
 _TABLES = {"_delta_log": "Delta", "metadata/*.metadata.json": "Iceberg", ".hoodie": "Hudi"}
@@ -46,22 +48,24 @@ def read_parts(path: Path, name: str, columns: Mapping[str, str], written: CsvFo
         RecganError: there is nothing to read, a file is damaged, a column is missing or stands twice, or the
             parts have other types than one another.
     """
-    tables = [(part, _read(part, name, columns, written)) for part in find_parts(path, name)]
-    (_, whole), *others = tables
-    for part, table in others:
-        try:
-            whole = pa.concat_tables([whole, table], promote_options="permissive")
-        except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
-            differing = next(c for c in table.column_names if not _joinable(whole[c].type, table[c].type))
-            raise RecganError(
-                f"{part.path}: column {differing} is of type {table[differing].type}, but of type "
-                f"{whole[differing].type} in the parts before; write all parts in one type"
-            ) from None
-    if others:
-        logger.info("%s: %s parts, %s rows", path, f"{len(tables):,}", f"{whole.num_rows:,}")
-    if whole.num_rows == 0:
-        raise RecganError(f"{path} has a header but no rows; replace it, or mend ingest.{name}")
+    parts = find_parts(path, name)
+    schema = schema_of(parts, name, columns, written)
+    tables = [chunk for part in parts for chunk in chunks(part, schema, written)]
+    whole = pa.concat_tables([schema.empty_table(), *tables])
+    check_rows(path, name, len(parts), whole.num_rows)
     return whole
+
+
+def check_rows(path: Path, name: str, parts: int, rows: int) -> None:
+    """Say of how many parts a table is.
+
+    Raises:
+        RecganError: it has no row.
+    """
+    if parts > 1:
+        logger.info("%s: %s parts, %s rows", path, f"{parts:,}", f"{rows:,}")
+    if rows == 0:
+        raise RecganError(f"{path} has a header but no rows; replace it, or mend ingest.{name}")
 
 
 def find_parts(path: Path, name: str) -> list[Part]:
@@ -106,38 +110,94 @@ def _keys(path: Path) -> dict[str, str | None]:
     return {key: None if value == _NULL else unquote(value) for key, equals, value in pairs if equals}
 
 
-def _read(part: Part, name: str, columns: Mapping[str, str], written: CsvFormat) -> pa.Table:
+def schema_of(parts: Sequence[Part], name: str, columns: Mapping[str, str], written: CsvFormat) -> pa.Schema:
+    """Return the mapped columns in the types that all parts go together in, by their headers alone.
+
+    Args:
+        parts: of the table.
+        name: its parameter in params.yaml, for messages.
+        columns: the parameter that names a column, such as columns.user_id → the column.
+        written: how the parts are written, where they are CSV.
+
+    Raises:
+        RecganError: a part is empty or of another format, a column is missing or stands twice, or the parts
+            have other types than one another.
+    """
+    first, *others = parts
+    whole = _schema(first, name, columns, written)
+    for part in others:
+        found = _schema(part, name, columns, written)
+        try:
+            whole = pa.unify_schemas([whole, found], promote_options="permissive")
+        except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
+            differing = next(
+                c for c in found.names if not _joinable(whole.field(c).type, found.field(c).type)
+            )
+            raise RecganError(
+                f"{part.path}: column {differing} is of type {found.field(differing).type}, but of type "
+                f"{whole.field(differing).type} in the parts before; write all parts in one type"
+            ) from None
+    return whole
+
+
+def chunks(part: Part, schema: pa.Schema, written: CsvFormat) -> Iterator[pa.Table]:
+    """Read a part in chunks that fit into memory, whatever its size; none of them is empty.
+
+    Args:
+        part: a file.
+        schema: what `schema_of` gives.
+        written: how the file is written, where it is CSV.
+
+    Raises:
+        RecganError: the file is damaged, which may be known after the last chunk.
+    """
+    inside = [column for column in schema.names if column not in part.keys]
+    read = _parquet_chunks(part.path, inside)
+    if part.path.name.endswith(_CSV):
+        read = csv_chunks(part.path, inside, written)
+    for table in read:
+        for key, value in part.keys.items():
+            if key in schema.names:
+                table = table.append_column(key, pa.repeat(pa.scalar(value, pa.string()), table.num_rows))
+        if table.num_rows:
+            table = table.select(schema.names)
+            yield pa.concat_tables([schema.empty_table(), table], promote_options="permissive")
+
+
+def _schema(part: Part, name: str, columns: Mapping[str, str], written: CsvFormat) -> pa.Schema:
     path = part.path
     if path.stat().st_size == 0:
         raise RecganError(f"{path} is empty; replace it, or mend ingest.{name}")
     if path.name.endswith(_CSV):
-        _check_columns(part, columns, read_header(path, written))
-        table = read_csv(path, _inside(part, columns), written)
+        names = read_header(path, written)
+        types = dict.fromkeys(names, pa.string())
     elif path.suffix == ".parquet":
-        table = _read_parquet(part, columns)
+        with _reading(path):
+            schema = pq.read_schema(path)
+        names = schema.names
+        types = dict(zip(names, schema.types, strict=True))
     else:
         raise RecganError(
             f"{path} is none of .csv, .tsv, .txt (or one of them in .gz) and .parquet; convert it, and mend "
             f"ingest.{name}"
         )
-    for key, value in part.keys.items():
-        if key in columns.values():
-            table = table.append_column(key, pa.repeat(pa.scalar(value, pa.string()), table.num_rows))
-    return table.select(list(dict.fromkeys(columns.values())))
+    _check_columns(part, columns, names)
+    types |= dict.fromkeys(part.keys, pa.string())
+    return pa.schema({column: types[column] for column in dict.fromkeys(columns.values())})
 
 
-def _read_parquet(part: Part, columns: Mapping[str, str]) -> pa.Table:
+def _parquet_chunks(path: Path, columns: list[str]) -> Iterator[pa.Table]:
+    with _reading(path), pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(_ROWS, columns=columns):
+            yield pa.Table.from_batches([batch])
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
     try:
-        with pq.ParquetFile(part.path) as file:
-            _check_columns(part, columns, file.schema_arrow.names)
-            return file.read(_inside(part, columns))
+        yield
     except (pa.ArrowInvalid, OSError) as error:
-        raise RecganError(f"{part.path} is not readable Parquet ({error}); write it anew") from None
-
-
-def _inside(part: Part, columns: Mapping[str, str]) -> list[str]:
-    """Return the mapped columns that the file itself has."""
-    return [column for column in dict.fromkeys(columns.values()) if column not in part.keys]
+        raise RecganError(f"{path} is not readable Parquet ({error}); write it anew") from None
 
 
 def _check_columns(part: Part, columns: Mapping[str, str], inside: list[str]) -> None:

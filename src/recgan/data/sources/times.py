@@ -1,19 +1,19 @@
 """Times as exports write them: ISO 8601 text, unix numbers, Parquet's types; what is none is refused."""
 
 import logging
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
-from pydantic import AfterValidator
+from pydantic import AfterValidator, BaseModel
 
 from recgan.core.errors import RecganError
 from recgan.data.sources.cast import cast
+from recgan.data.sources.unix_times import cells, kinds, listed, micros_of
 
 logger = logging.getLogger(__name__)
 
@@ -23,15 +23,6 @@ _STAND_INS = tuple(
     datetime(*day) for day in ((1, 1, 1), (1753, 1, 1), (1899, 12, 30), (1900, 1, 1), (1970, 1, 1))
 )
 """First instants of calendars: SQL, .NET and spreadsheets write them where there is no time."""
-
-_UNITS = (
-    ("seconds", 1e8, 1e6),
-    ("milliseconds", 1e11, 1e3),
-    ("microseconds", 1e14, 1.0),
-    ("nanoseconds", 1e17, 1e-3),
-)
-"""Unit, the least number (of March 1973) taken for it, and microseconds in one; each next begins 1,000 on."""
-_LARGEST = 9.2e18  # nanoseconds of 2261, the last that 64 bits hold
 
 
 def _known_zone(name: str) -> str:
@@ -54,9 +45,113 @@ ZoneName = Annotated[str, AfterValidator(_known_zone)]
 TimeFormat = Annotated[str, AfterValidator(_known_format)]
 
 
+class TimesSeen(BaseModel):
+    """What a column of times says of itself; a log says it part by part."""
+
+    rows: int = 0
+    numbers: bool | None = None
+    """Text whose first value is a number; null while there was no value."""
+    missing: dict[str, int] = {}
+    """What stands for a missing time → rows."""
+    cells: dict[str, tuple[int, int, float]] = {}
+    """Of numbers, as unix_times.py counts them."""
+    others: bool = False
+    """Some number is none that could be yyyymmddHH."""
+    zoned: int = 0
+    local: int = 0
+    """Times in ISO 8601 with a zone, and without."""
+    example: str | None = None
+    """The first of those without."""
+    clock: tuple[int, int, int] | None = None
+    """Local times, those that come twice, and those that are skipped."""
+    wrong: tuple[int, int, str] | None = None
+    """How many are written in another format, the row of the first, and that one."""
+
+    def followed_by(self, other: "TimesSeen") -> "TimesSeen":
+        """Return what both parts say, the other's rows counted on from this one's."""
+        cells = dict(self.cells)
+        for name, (count, row, value) in other.cells.items():
+            more, first, of_first = cells.get(name, (0, row + self.rows, value))
+            cells[name] = (count + more, first, of_first)
+        both = [part.clock for part in (self, other) if part.clock is not None]
+        wrong = other.wrong and (other.wrong[0], other.wrong[1] + self.rows, other.wrong[2])
+        if self.wrong is not None:
+            wrong = (self.wrong[0] + (wrong[0] if wrong else 0), *self.wrong[1:])
+        return TimesSeen(
+            rows=self.rows + other.rows,
+            numbers=other.numbers if self.numbers is None else self.numbers,
+            missing=added(self.missing, other.missing),
+            cells=cells,
+            others=self.others or other.others,
+            zoned=self.zoned + other.zoned,
+            local=self.local + other.local,
+            example=other.example if self.example is None else self.example,
+            clock=(sum(c[0] for c in both), sum(c[1] for c in both), sum(c[2] for c in both))
+            if both
+            else None,
+            wrong=wrong,
+        )
+
+    @property
+    def micros(self) -> float | None:
+        """Microseconds in one unit of its numbers; None where they are of no one unit."""
+        return micros_of(kinds(self.cells, self.others))
+
+    def tell(self, where: str, zone: str | None, written: str | None = None) -> None:
+        """Say in the log what was read as what.
+
+        Raises:
+            RecganError: numbers are of several units or are dates, some times have a zone and others not, and
+                `zone` is None, or some are written in another way.
+        """
+        for word, count in self.missing.items():
+            logger.warning(
+                "%s: %s of %s times are %s, which stands for a missing time: read as missing",
+                where, f"{count:,}", f"{self.rows:,}", word,
+            )  # fmt: skip
+        if self.micros is None:
+            raise RecganError(
+                f"{where}: {listed(kinds(self.cells, self.others), self.rows)}; write all as "
+                "2024-05-01T12:30:00Z, or all in one unit"
+            )
+        if self.zoned and self.local and zone is None:
+            raise RecganError(
+                f"{where}: {self.zoned:,} times have a zone and {self.local:,}, such as {self.example}, have "
+                "none; write all with a zone, or name the zone of those without in ingest.timezone (it may "
+                "be UTC)"
+            )
+        if self.wrong is not None:
+            count, row, value = self.wrong
+            raise RecganError(
+                f"{where}, row {row + 1:,}: {value!r} is not written as {written!r}, and so are {count:,} of "
+                f"{self.rows:,} values; mend them, or ingest.time_format"
+            )
+        if self.clock is not None:
+            local, twice, never = self.clock
+            logger.info(
+                "%s: %s times without a zone were read as of %s; %s in an hour that comes twice (the first "
+                "is taken), %s in one that is skipped (its end is taken)",
+                where, f"{local:,}", zone, f"{twice:,}", f"{never:,}",
+            )  # fmt: skip
+
+
+def added(counts: Mapping[str, int], more: Mapping[str, int]) -> dict[str, int]:
+    """Add counts by name, in the order in which the names came."""
+    return {name: counts.get(name, 0) + more.get(name, 0) for name in (*counts, *more)}
+
+
 def to_times(
     column: pa.ChunkedArray, where: str, zone: str | None, written: str | None = None
 ) -> pa.ChunkedArray:
+    """Read a whole column of times, and say what was read as what; see `times_of` and `TimesSeen.tell`."""
+    times, seen = times_of(column, where, zone, written, TimesSeen())
+    seen.tell(where, zone, written)
+    return times
+
+
+def times_of(
+    column: pa.ChunkedArray, where: str, zone: str | None, written: str | None, before: TimesSeen
+) -> tuple[pa.ChunkedArray, TimesSeen]:
     """Read times as instants in UTC; what stands for a missing time becomes null.
 
     Numbers are unix seconds, milliseconds, microseconds or nanoseconds, told apart by their size. Times
@@ -64,108 +159,61 @@ def to_times(
     time in a skipped hour is the instant of the change.
 
     Args:
-        column: text, numbers, or a Parquet time.
+        column: text, numbers, or a Parquet time, all of a log or the next part of it.
         where: the file and column, for messages.
         zone: an IANA name, or None for UTC.
         written: how text is written, in the directives of strptime; None for ISO 8601 or unix numbers.
+        before: what the parts before say: their first value and their unit hold for this part too.
+
+    Returns:
+        The instants, and what the part says. Numbers of no one unit are null, and refused when all is told.
 
     Raises:
-        RecganError: a value is no time, numbers are of several units or are dates, or some times have a zone
-            and others not, and `zone` is None.
+        RecganError: a value is no time.
     """
-    kind = column.type
+    kind, seen = column.type, TimesSeen(rows=len(column))
     if written is not None and pa.types.is_string(kind):
-        return _written_times(column, where, zone, written)
+        return _written_times(column, zone, written, seen), seen
     if pa.types.is_timestamp(kind) and kind.tz is not None:
-        return _without_stand_ins(column.cast(pa.timestamp("us", tz=kind.tz), safe=False).cast(_UTC), where)
+        instants = column.cast(pa.timestamp("us", tz=kind.tz), safe=False).cast(_UTC)
+        return _without_stand_ins(instants, seen), seen
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
-        return _zoned(_without_stand_ins(column.cast(_NAIVE, safe=False), where), where, zone)
+        return _zoned(_without_stand_ins(column.cast(_NAIVE, safe=False), seen), zone, seen), seen
     if pa.types.is_string(kind):
         column = pc.utf8_trim_whitespace(column)
         first = pc.first(column)  # that is not null; all must be written like it
-        if pc.match_substring_regex(first, r"^-?\d+(\.\d+)?$").as_py() is not True:
-            return _iso_times(column, where, zone)
-        column = cast(column, pa.float64(), where, "a time in unix seconds, as the first one is")
+        if first.is_valid:
+            seen.numbers = before.numbers
+            if seen.numbers is None:
+                seen.numbers = pc.match_substring_regex(first, r"^-?\d+(\.\d+)?$").as_py()
+        if seen.numbers is not True:
+            return _iso_times(column, where, zone, before.rows, seen), seen
+        words = "a time in unix seconds, as the first one is"
+        column = cast(column, pa.float64(), where, words, first_row=before.rows)
     elif not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)):
         raise RecganError(f"{where} is of type {kind}, which is no time; write ISO 8601 or unix seconds")
-    return _unix_times(column.cast(pa.float64(), safe=False), where)
+    return _unix_times(column.cast(pa.float64(), safe=False), before, seen), seen
 
 
-def _unix_times(column: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
+def _unix_times(column: pa.ChunkedArray, before: TimesSeen, seen: TimesSeen) -> pa.ChunkedArray:
     column = pc.if_else(pc.is_nan(column), None, column)
     missing = pc.is_in(column, value_set=pa.array([0.0, -1.0]))
     values = pc.if_else(missing, None, column).to_numpy()  # null is NaN
-    counts = {f"{number:.0f}": pc.sum(pc.equal(column, number)).as_py() for number in (0.0, -1.0)}
-    _say_missing(where, counts, len(column))
-
-    size = np.abs(values)
-    tops = [*(least for _, least, _ in _UNITS[1:]), _LARGEST]
-    dates, small = _numbered_dates(values), size < _UNITS[0][1]
-    kinds = {
-        f"unix {unit}": (size >= least) & (size < top) & ~dates
-        for (unit, least, _), top in zip(_UNITS, tops, strict=True)
-    }
-    units = any(rows.any() for rows in kinds.values())
-    days = (size >= 20_000) & (size < 80_000)  # 1954 to 2119
-    if not units and (small & ~dates & ~days).any():
-        # Small numbers of any size count from a beginning of their own; some look like days or dates.
-        days, dates = np.zeros_like(days), dates & ~small
-    kinds |= {
-        "larger than any unit of unix time": size >= _LARGEST,
-        "dates written as a number": dates,
-        "day numbers of a spreadsheet": days,
-    }
-    found = {name: rows for name, rows in kinds.items() if rows.any()}
-    if len(found) > 1 or any(not name.startswith("unix ") for name in found):
-        raise RecganError(
-            f"{where}: {_listed(values, found)}; write all as 2024-05-01T12:30:00Z, or all in one unit"
-        )
-    unit = next(iter(found), "unix seconds")
-    micros = next(micros for name, _, micros in _UNITS if unit == f"unix {name}")
+    for number in (0.0, -1.0):
+        _count_missing(seen, f"{number:.0f}", pc.sum(pc.equal(column, number)).as_py())
+    seen.cells, seen.others = cells(values)
+    micros = before.followed_by(seen).micros
+    if micros is None:
+        return pa.chunked_array([pa.nulls(len(column), _UTC)])
     instants = pc.round(pc.multiply(pa.chunked_array([pa.array(values, from_pandas=True)]), micros))
-    return _without_stand_ins(instants.cast(pa.int64()).cast(_UTC), where)
+    return _without_stand_ins(instants.cast(pa.int64()).cast(_UTC), seen)
 
 
-def _numbered_dates(values: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Say which numbers are yyyymmdd, yyyymmddHHMM or yyyymmddHHMMSS of 1900 to 2100, or all yyyymmddHH."""
-    present = np.isfinite(values) & (np.abs(values) < 1e15)
-    number = np.where(present & (values == np.floor(values)), values, 0).astype(np.int64)
-    days, hours, minutes, seconds = (
-        _is_date(*np.divmod(number, 10**digits), digits) for digits in (0, 2, 4, 6)
-    )
-    # Ten digits also are unix seconds from March 2030 on, few of which look like a date.
-    return days | minutes | seconds | (hours if hours[present].all() else False)
-
-
-def _is_date(day: NDArray[np.int64], clock: NDArray[np.int64], digits: int) -> NDArray[np.bool_]:
-    year, month, clock = day // 10_000, day // 100 % 100, clock * 10 ** (6 - digits)
-    return (
-        (year >= 1900)
-        & (year <= 2100)
-        & (month >= 1)
-        & (month <= 12)
-        & (day % 100 >= 1)
-        & (day % 100 <= 31)
-        & (clock < 240_000)
-        & (clock // 100 % 100 < 60)
-        & (clock % 100 < 60)
-    )
-
-
-def _listed(values: NDArray[np.float64], found: dict[str, NDArray[np.bool_]]) -> str:
-    parts = []
-    for name, rows in found.items():
-        row = int(rows.argmax())
-        parts.append(
-            f"{np.count_nonzero(rows):,} of {len(values):,} values are {name} "
-            f"(row {row + 1:,}: {values[row]:.16g})"
-        )
-    return ", ".join(parts)
-
-
-def _iso_times(column: pa.ChunkedArray, where: str, zone: str | None) -> pa.ChunkedArray:
+def _iso_times(
+    column: pa.ChunkedArray, where: str, zone: str | None, first_row: int, seen: TimesSeen
+) -> pa.ChunkedArray:
     never = pc.starts_with(column, "0000-00-00")  # MySQL's
-    _say_missing(where, {"0000-00-00": pc.sum(never).as_py()}, len(column))
+    _count_missing(seen, "0000-00-00", pc.sum(never).as_py())
     shown = column
     text = pc.if_else(never, None, column)
     text = pc.replace_substring_regex(text, r"(\.\d{6})\d+", r"\1")  # no finer than microseconds
@@ -175,19 +223,17 @@ def _iso_times(column: pa.ChunkedArray, where: str, zone: str | None) -> pa.Chun
     zoned = pc.match_substring_regex(text, r":\d\d.*(Z|[+-]\d\d(:?\d\d)?)$")
     with_zone, without = pc.if_else(zoned, text, None), pc.if_else(zoned, None, text)
     words = "a time (ISO 8601, or a unix number)"
-    instants = _without_stand_ins(cast(with_zone, _UTC, where, words, shown), where)
-    local = _without_stand_ins(cast(without, _NAIVE, where, words, shown), where)
-    n_zoned, n_local = (len(part) - part.null_count for part in (instants, local))
-    if n_zoned and n_local and zone is None:
-        example = shown[pc.index(pc.is_valid(local), True).as_py()]
-        raise RecganError(
-            f"{where}: {n_zoned:,} times have a zone and {n_local:,}, such as {example}, have none; "
-            "write all with a zone, or name the zone of those without in ingest.timezone (it may be UTC)"
-        )
-    return pc.coalesce(instants, _zoned(local, where, zone))
+    instants = _without_stand_ins(cast(with_zone, _UTC, where, words, shown, first_row), seen)
+    local = _without_stand_ins(cast(without, _NAIVE, where, words, shown, first_row), seen)
+    seen.zoned, seen.local = (len(part) - part.null_count for part in (instants, local))
+    if seen.local:
+        seen.example = shown[pc.index(pc.is_valid(local), True).as_py()].as_py()
+    return pc.coalesce(instants, _zoned(local, zone, seen))
 
 
-def _written_times(column: pa.ChunkedArray, where: str, zone: str | None, written: str) -> pa.ChunkedArray:
+def _written_times(
+    column: pa.ChunkedArray, zone: str | None, written: str, seen: TimesSeen
+) -> pa.ChunkedArray:
     column = pc.utf8_trim_whitespace(column)
     zoned = "%z" in written
     read = pd.to_datetime(column.to_pandas(), format=written, errors="coerce", utc=zoned)
@@ -197,16 +243,12 @@ def _written_times(column: pa.ChunkedArray, where: str, zone: str | None, writte
     wrong = pc.and_(column.is_valid(), times.is_null())
     if pc.any(wrong).as_py():
         row = pc.index(wrong, True).as_py()
-        count = pc.sum(wrong).as_py()
-        raise RecganError(
-            f"{where}, row {row + 1:,}: {column[row].as_py()!r} is not written as {written!r}, and so are "
-            f"{count:,} of {len(column):,} values; mend them, or ingest.time_format"
-        )
-    return _zoned(_without_stand_ins(times, where), where, None if zoned else zone)
+        seen.wrong = (pc.sum(wrong).as_py(), row, column[row].as_py())
+    return _zoned(_without_stand_ins(times, seen), None if zoned else zone, seen)
 
 
-def _zoned(local: pa.ChunkedArray, where: str, zone: str | None) -> pa.ChunkedArray:
-    """Turn local times into instants, and say how many the changes of the clock make doubtful."""
+def _zoned(local: pa.ChunkedArray, zone: str | None, seen: TimesSeen) -> pa.ChunkedArray:
+    """Turn local times into instants, and count how many the changes of the clock make doubtful."""
     if zone is None:
         return local.cast(_UTC)
 
@@ -217,27 +259,20 @@ def _zoned(local: pa.ChunkedArray, where: str, zone: str | None) -> pa.ChunkedAr
     chosen = instants("earliest", "latest")
     twice = pc.sum(pc.not_equal(chosen, instants("latest", "latest"))).as_py() or 0
     never = pc.sum(pc.not_equal(chosen, instants("earliest", "earliest"))).as_py() or 0
-    logger.info(
-        "%s: %s times without a zone were read as of %s; %s in an hour that comes twice (the first is "
-        "taken), %s in one that is skipped (its end is taken)",
-        where, f"{len(local) - local.null_count:,}", zone, f"{twice:,}", f"{never:,}",
-    )  # fmt: skip
+    seen.clock = (len(local) - local.null_count, twice, never)
     return chosen
 
 
-def _without_stand_ins(times: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
+def _without_stand_ins(times: pa.ChunkedArray, seen: TimesSeen) -> pa.ChunkedArray:
     zone = UTC if times.type.tz else None
     stand_ins = pa.array([time.replace(tzinfo=zone) for time in _STAND_INS], times.type)
     missing = pc.is_in(times, value_set=stand_ins)
     counts = pc.value_counts(times.filter(missing)).to_pylist()
-    _say_missing(where, {str(count["values"]): count["counts"] for count in counts}, len(times))
+    for count in counts:
+        _count_missing(seen, str(count["values"]), count["counts"])
     return pc.if_else(missing, None, times) if counts else times
 
 
-def _say_missing(where: str, counts: dict[str, int | None], rows: int) -> None:
-    for word, count in counts.items():
-        if count:
-            logger.warning(
-                "%s: %s of %s times are %s, which stands for a missing time: read as missing",
-                where, f"{count:,}", f"{rows:,}", word,
-            )  # fmt: skip
+def _count_missing(seen: TimesSeen, word: str, count: int | None) -> None:
+    if count:
+        seen.missing[word] = seen.missing.get(word, 0) + count
