@@ -138,7 +138,7 @@ def descriptions(ids: pa.Array, sales: pa.Table) -> dict[str, pa.Array]:
 
 
 def _pandas(column: Column) -> Any:
-    return pa.chunked_array([column] if isinstance(column, pa.Array) else column.chunks).to_pandas()
+    return (pa.chunked_array([column]) if isinstance(column, pa.Array) else column).to_pandas()
 
 
 def distinct_ids(ids: pa.ChunkedArray | pa.Array) -> pa.Array:

@@ -84,7 +84,7 @@ def text_of(column: pa.ChunkedArray, where: str, before: NumbersSeen) -> tuple[p
     seen = NumbersSeen()
     if pa.types.is_floating(column.type):
         column = pc.if_else(pc.is_nan(column), None, column)
-        seen.largest = pc.max(pc.abs(column)).as_py() or 0
+        seen.largest = float(pc.max(pc.abs(column)).as_py() or 0)
         seen.whole = pc.all(pc.equal(column, pc.round(column))).as_py() is not False
         if before.whole and seen.whole and max(before.largest, seen.largest) < EXACT[column.type]:
             column = column.cast(pa.int64())

@@ -44,7 +44,7 @@ class IdsSeen(BaseModel):
 class NumbersSeen(BaseModel):
     """What a column of ids says that are numbers."""
 
-    largest: float = 0
+    largest: float = 0.0
     """Of floating numbers; 0 for others."""
     whole: bool = True
     """All are whole numbers."""

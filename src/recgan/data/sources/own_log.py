@@ -164,7 +164,7 @@ class OwnLog:
         if not take(entry, earlier, old_number, self._into, number):
             return None
         blank = self._table(number, _BLANK)["order"].combine_chunks() if self._params.fill_down else None
-        if self._context(number, self._facts, blank) != entry.context:
+        if self._context(number, self._facts, entry.facts, blank) != entry.context:
             return None
         return entry.model_copy(update={"source": part.path.name})
 
@@ -199,7 +199,7 @@ class OwnLog:
             source=part.path.name,
             size=part.path.stat().st_size,
             key=key,
-            context=self._context(number, before, made.blank),
+            context=self._context(number, before, made.facts, made.blank),
             decisions=made.decisions,
             facts=made.facts,
             files=files,
@@ -215,9 +215,12 @@ class OwnLog:
         made.facts.filled = added(made.facts.filled, rows.blanks_filled(table, filled, fill))
         return filled
 
-    def _context(self, number: int, before: Facts, blank: pa.Array | None) -> dict[str, Any]:
-        """Return what the parts above decide for a part."""
-        context: dict[str, Any] = {"numbers": before.times.numbers}
+    def _context(self, number: int, before: Facts, own: Facts, blank: pa.Array | None) -> dict[str, Any]:
+        """Return what the parts above decide for a part: how times are written, and values of its orders."""
+        numbers = own.times.numbers  # null where it has no time
+        if numbers is not None and before.times.numbers is not None:
+            numbers = before.times.numbers
+        context: dict[str, Any] = {"numbers": numbers}
         if blank is not None and self._params.fill_down is not None:
             sink = pa.BufferOutputStream()
             pq.write_table(self._orders_above(number, blank), sink)

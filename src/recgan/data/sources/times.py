@@ -126,7 +126,7 @@ class TimesSeen(BaseModel):
                 f"{where}, row {row + 1:,}: {value!r} is not written as {written!r}, and so are {count:,} of "
                 f"{self.rows:,} values; mend them, or ingest.time_format"
             )
-        if self.clock is not None:
+        if self.clock is not None and not self.numbers:
             local, twice, never = self.clock
             logger.info(
                 "%s: %s times without a zone were read as of %s; %s in an hour that comes twice (the first "
@@ -182,11 +182,8 @@ def times_of(
     if pa.types.is_string(kind):
         column = pc.utf8_trim_whitespace(column)
         first = pc.first(column)  # that is not null; all must be written like it
-        if first.is_valid:
-            seen.numbers = before.numbers
-            if seen.numbers is None:
-                seen.numbers = pc.match_substring_regex(first, r"^-?\d+(\.\d+)?$").as_py()
-        if seen.numbers is not True:
+        seen.numbers = pc.match_substring_regex(first, r"^-?\d+(\.\d+)?$").as_py()
+        if not (seen.numbers if before.numbers is None else before.numbers):
             return _iso_times(column, where, zone, before.rows, seen), seen
         words = "a time in unix seconds, as the first one is"
         column = cast(column, pa.float64(), where, words, first_row=before.rows)
