@@ -1,7 +1,7 @@
 """Time and memory of ingest on a folder of monthly exports: python benchmarks/ingest.py --rows 12000000.
 
-Three nights: all parts but the last, one part more, nothing new. Each runs in a process of its own, and simulating
-the files is not timed. `--code` names `src` folders of other versions, which ingest the same files after this.
+Three nights: all parts but the last, one part more, nothing new. Each runs in a process of its own;
+simulating is not timed. `--code` names `src` folders of other versions, which ingest the same files then.
 """
 
 import argparse
