@@ -6,13 +6,14 @@ put in place in one step when it ends well, so a stage that fails leaves what wa
 
 import logging
 import shutil
+from contextlib import chdir
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from recgan.core import layout
-from recgan.core.errors import RecganError
+from recgan.core.errors import RecganError, Unavailable
 from recgan.core.files import read_json, replacing, unchanged, write_json, write_text
 from recgan.recommenders.skipped import skip
 from recgan.settings import load_params
@@ -153,22 +154,36 @@ def train(name: str, root: Path = Path()) -> None:
     Raises:
         RecganError: there is no such candidate, the features are missing, or the log is too short for
             evaluate.windows, which `replicate` would say only after the trainings.
+        Unavailable: one of several processes that train together has died.
     """
+    from recgan.adversarial.processes import are_to_be_started, is_first, joined, start
     from recgan.evaluation.settings import period_of
     from recgan.features.matrices import read_features
+    from recgan.recommenders.embedded import trainer_of
     from recgan.recommenders.fit import FAULTS, fit, reason_of
 
     params = load_params(root / layout.PARAMS)
     candidates = params.candidates
     if name not in candidates:
         raise RecganError(f"no candidate {name!r} in {layout.PARAMS}; choose among {', '.join(candidates)}")
+    section, trainer = candidates[name], trainer_of(candidates[name])
     features = read_features(root / layout.FEATURES)
     params.evaluate.check_windows(params.features.split, *period_of(features.summary))
     checkpoints = root / layout.CHECKPOINTS
     try:
-        fitted, unfinished = fit(candidates[name], features, params.evaluate.primary_k, checkpoints)
+        if are_to_be_started(trainer):
+            with chdir(root):
+                start(trainer, ["-m", "recgan", "train", name])
+            return
+        with joined(trainer):
+            fitted, unfinished = fit(section, features, params.evaluate.primary_k, checkpoints)
+    except Unavailable:
+        raise
     except FAULTS as fault:
-        skip(name, reason_of(fault), root)
+        if not (trainer.alone or isinstance(fault, RecganError)):
+            raise  # of several processes one alone: it says nothing of the candidate
+        if is_first():
+            skip(name, reason_of(fault), root)
         return
     if fitted is None:  # this is one of several processes, whose weights are those of the first
         return

@@ -16,16 +16,10 @@ def pick_device(accelerator: str) -> torch.device:
     if accelerator == "cpu":
         return torch.device("cpu")
     if torch.cuda.is_available():
-        # Lightning and torchrun name each process of a machine.
+        # torchrun names each process of a machine.
         return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
     if accelerator == "gpu":
         raise RecganError(
             "trainer.accelerator is gpu, but torch sees no CUDA GPU here; set it to auto or cpu"
         )
     return torch.device("cpu")
-
-
-def writes() -> bool:
-    """Say whether this process is the one that writes what several have trained."""
-    shared = torch.distributed.is_available() and torch.distributed.is_initialized()
-    return not shared or torch.distributed.get_rank() == 0

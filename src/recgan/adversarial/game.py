@@ -23,6 +23,8 @@ class Game(Protocol):
     """Everything random in the game comes from it; its state is part of a checkpoint."""
     share: Share
     """Set before the first epoch."""
+    shares_rows: bool
+    """Whether several processes each compute a part of every batch; else the first one trains for all."""
 
     @property
     def generator(self) -> nn.Module:

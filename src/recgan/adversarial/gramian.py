@@ -10,6 +10,10 @@ The gradients follow in the same way. For n outputs and hidden layers of H and F
 multiplications, whatever the batch; a batch of B rows written out costs n B (3 H + F). Sums are exact, to
 float32. iALS rests on the same identity (Hu, Koren & Volinsky, ICDM 2008); here it serves any network whose
 last layer is linear.
+
+Where several processes each hold some of a batch's rows, each works with some of the columns. Sums over
+columns or rows are small, and they exchange those. The gradient that each returns is its part: the mean over
+processes, which DistributedDataParallel makes, is the gradient of the mean of their losses.
 """
 
 from typing import Any, NamedTuple
@@ -17,6 +21,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 from torch.nn.functional import embedding_bag
+
+from recgan.adversarial.share import ALONE, Share
 
 _BLOCK = 1 << 16
 """Held cells whose hidden vectors are read at a time."""
@@ -56,7 +62,12 @@ class Held(NamedTuple):
 
 
 def forms(
-    learning: Linear, resting: Resting, held: Held, base: float, rows: Tensor | None = None
+    learning: Linear,
+    resting: Resting,
+    held: Held,
+    base: float,
+    rows: Tensor | None = None,
+    share: Share = ALONE,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return ⟨v, v⟩_w, ⟨f, v⟩_w and ⟨p, v⟩_w, p being 1 in held cells, with gradients to the learning player.
 
@@ -66,9 +77,10 @@ def forms(
         held: the cells of weight other than the base.
         base: the weight of every other cell.
         rows: (batch,) what each row counts for in the sums; None counts each once.
+        share: this process's of a batch that several hold the rows of; the sums are of its own rows.
     """
     counted = learning.hidden.new_ones(len(learning.hidden)) if rows is None else rows
-    found: tuple[Tensor, Tensor, Tensor] = _Forms.apply(*learning, *resting, *held, base, counted)  # type: ignore[no-untyped-call]
+    found: tuple[Tensor, Tensor, Tensor] = _Forms.apply(*learning, *resting, *held, base, counted, share)  # type: ignore[no-untyped-call]
     return found
 
 
@@ -98,19 +110,23 @@ class _Forms(torch.autograd.Function):
         weights: Tensor,
         base: float,
         rows: Tensor,
+        share: Share,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        gram, cross = weight.T @ weight, weight.T @ resting  # (H, H), (H, F)
-        straight, total = weight.T @ bias, weight.sum(dim=0)  # (H,)
+        own = share.slice_of(len(weight))
+        gram, cross = weight[own].T @ weight[own], weight[own].T @ resting[own]  # (H, H), (H, F)
+        straight, total = weight[own].T @ bias[own], weight[own].sum(dim=0)  # (H,)
+        met = resting[own].T @ bias[own]  # (F,)
+        share.add_up(gram, cross, straight, total, met)
         read = heads @ cross.T  # (batch, H)
         squares = (hidden @ gram + 2 * straight).mul_(hidden).sum(dim=1) + bias.dot(bias)
         crosses = (read + head_bias[:, None] * total).mul_(hidden).sum(dim=1)
-        crosses += heads @ (resting.T @ bias) + head_bias * bias.sum()
+        crosses += heads @ met + head_bias * bias.sum()
         v, f = _cells(hidden, weight, places, columns), _cells(heads, resting, places, columns)
         v += bias[columns]
         f += head_bias[places]
         counted = rows[places]
         more = counted * (weights - base)  # what a held cell weighs beyond the base
-        ctx.base = base
+        ctx.base, ctx.share = base, share
         ctx.save_for_backward(
             hidden, weight, bias, resting, heads, head_bias, places, columns, rows,
             gram, straight, total, read, v, f, more, counted * weights,
@@ -136,20 +152,27 @@ class _Forms(torch.autograd.Function):
         for_hidden *= ctx.base * rows[:, None]
         for_hidden += _sum(columns, counts, in_cells, weight)
 
+        share, own = ctx.share, ctx.share.slice_of(len(weight))
         weighed = hidden * rows[:, None]
+        learned, told = hidden.T @ weighed, heads.T @ weighed  # (H, H), (F, H)
+        by_bias, summed = head_bias @ weighed, weighed.sum(dim=0)  # (H,)
+        heads_summed, biases_summed, counted = rows @ heads, rows.dot(head_bias), rows.sum()
+        share.add_up(learned, told, by_bias, summed, heads_summed, biases_summed, counted)
         square, cross = square * ctx.base, cross * ctx.base
-        for_weight = weight @ (square * (hidden.T @ weighed))
-        for_weight.addmm_(resting, cross * (heads.T @ weighed))
-        for_weight += cross * (head_bias @ weighed)
-        for_weight.addr_(bias, square * weighed.sum(dim=0))
+        for_weight, for_bias = torch.zeros_like(weight), torch.zeros_like(bias)
+        for_own = for_weight[own]
+        torch.mm(weight[own], square * learned, out=for_own)
+        for_own.addmm_(resting[own], cross * told)
+        for_own += cross * by_bias
+        for_own.addr_(bias[own], square * summed)
         order = columns.argsort(stable=True)
         counts = torch.bincount(columns, minlength=len(weight))
         for_weight += _sum(places[order], counts, in_cells[order], hidden)
 
-        for_bias = square * (weight @ weighed.sum(dim=0) + bias * rows.sum())
-        for_bias += cross * (resting @ (rows @ heads) + rows.dot(head_bias))
+        for_bias[own] = square * (weight[own] @ summed + bias[own] * counted)
+        for_bias[own] += cross * (resting[own] @ heads_summed + biases_summed)
         for_bias += torch.bincount(columns, in_cells, minlength=len(bias))
-        return (for_hidden, for_weight, for_bias, *[None] * 8)
+        return (for_hidden, for_weight, for_bias, *[None] * 9)
 
 
 def _cells(left: Tensor, right: Tensor, rows: Tensor, columns: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ from torch.optim import Optimizer
 
 from recgan.adversarial.constraints import clip_weights
 from recgan.adversarial.game import Game, Player, Turn, Turns, players
+from recgan.adversarial.processes import by_first
 from recgan.adversarial.schedule import Rules
 from recgan.adversarial.share import Share
 from recgan.core.errors import RecganError
@@ -117,10 +118,10 @@ class AdversarialModule(lightning.LightningModule):
 
     def validation_step(self, batch: str, batch_idx: int) -> None:
         """Look at the generator, in full precision: one process does, and tells the others."""
-        assert self.look is not None
+        look = self.look
+        assert look is not None
         with torch.autocast(self.device.type, enabled=False):
-            found = dict(self.look()) if self.trainer.is_global_zero else {}
-        self.found = self.trainer.strategy.broadcast(found)
+            self.found = by_first(lambda: dict(look()))
         self._log(self.found)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -11,6 +11,7 @@ from torch.nn.functional import leaky_relu
 from torch.nn.utils import skip_init
 
 from recgan.adversarial.kernels import dense, sparse_linear
+from recgan.adversarial.share import ALONE
 from recgan.adversarial.sparse import SparseBatch
 
 Activation = Callable[[Tensor], Tensor]
@@ -176,12 +177,18 @@ class Dropout(nn.Module):
         super().__init__()
         self.share = share
         self.rng = rng
+        self.rows = ALONE
+        """What processes share rows of: each draws for all rows, and keeps those of its own."""
+        self.n_rows: int | None = None
+        """How many rows all processes have; None where one has them all."""
 
     def forward(self, values: Tensor) -> Tensor:
         """Set a share of the values to 0 in training, and let the others grow so that the mean stays."""
         if not self.training or not self.share:
             return values
-        kept = torch.rand(values.shape, generator=self.rng, device=values.device) >= self.share
+        shape = (self.n_rows or len(values), *values.shape[1:])
+        kept = torch.rand(shape, generator=self.rng, device=values.device) >= self.share
+        kept = kept[self.rows.rank :: self.rows.processes]
         return values * kept / (1 - self.share)
 
 

@@ -1,10 +1,9 @@
 """Train two players against each other, or one alone, with Lightning's Trainer."""
 
 import logging
-import os
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,13 +12,17 @@ from typing import Any, Literal
 import lightning
 import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, Timer, TQDMProgressBar
+from lightning.pytorch.strategies import DDPStrategy
+from torch import Tensor
 
 from recgan.adversarial.callbacks import BestCheckpoint, Diagnostics, GeneratorAverage, OneStep
 from recgan.adversarial.diagnostics import Lines, Row
 from recgan.adversarial.follow import follower
 from recgan.adversarial.game import Game
 from recgan.adversarial.module import AdversarialModule, Batches, Look
+from recgan.adversarial.processes import by_first, count, join, of_all
 from recgan.adversarial.schedule import Rules
+from recgan.adversarial.settings import ONE_DEVICE, TrainerParams
 from recgan.core.errors import RecganError
 from recgan.core.quiet import at_level
 from recgan.core.temporary import temporary_folder
@@ -61,6 +64,9 @@ def play(
     Where the rules keep an average of the generator's weights, the average is what is looked at, and what is
     left in the game.
 
+    Several processes share the rows of every batch, or the first one trains for all: the game says which.
+    They must have been started before, and all play the same games.
+
     Args:
         game: what is played.
         epochs: the most epochs to play.
@@ -79,13 +85,30 @@ def play(
             measure; None sets none.
 
     Raises:
-        RecganError: a loss or a gradient is not finite, there was no time for one epoch, or several machines
-            are to train and nothing says where the first one is.
+        RecganError: a loss or a gradient is not finite, there was no time for one epoch, or several processes
+            are to train and this one is alone.
     """
-    if trainer["num_nodes"] > 1 and "MASTER_ADDR" not in os.environ:
-        raise RecganError(
-            f"trainer.num_nodes is {trainer['num_nodes']}, but nothing says where the first machine is; set "
-            "MASTER_ADDR, MASTER_PORT and NODE_RANK on each machine, or num_nodes to 1"
+    asked = TrainerParams.model_validate(trainer)
+    several = count(asked) > 1
+    if several:
+        join(asked)
+    if several and not game.shares_rows:
+        return _by_one(
+            game,
+            lambda: play(
+                game,
+                epochs=epochs,
+                trainer={**trainer, **ONE_DEVICE},
+                look=look,
+                monitor=monitor,
+                mode=mode,
+                evaluate_every=evaluate_every,
+                patience=patience,
+                checkpoint=checkpoint,
+                label=label,
+                rules=rules,
+                lines=lines,
+            ),
         )
     rules = rules or Rules()
     with temporary_folder() as scratch, _quiet():
@@ -107,7 +130,7 @@ def play(
             )
         module = AdversarialModule(game, rules, look)
         playing = lightning.Trainer(
-            **_trainer(dict(trainer), game.rng.device, callbacks),
+            **_trainer(asked, game, callbacks),
             max_epochs=epochs,
             check_val_every_n_epoch=evaluate_every,
             limit_val_batches=0 if look is None else 1.0,
@@ -119,6 +142,10 @@ def play(
             plugins=[OneStep()],
         )
         resume = checkpoint if checkpoint is not None and checkpoint.exists() else None
+        if several and len({*of_all(resume is None)}) > 1:
+            raise RecganError(
+                f"not every process sees {checkpoint}; let all machines work in one shared folder"
+            )
         try:
             playing.fit(
                 module, datamodule=Batches(game, rules.critic_steps), ckpt_path=resume, weights_only=True
@@ -135,12 +162,31 @@ def play(
             playing.save_checkpoint(checkpoint)
         epoch = len(diagnostics.curves)
         if best is not None and best.best_model_path:
-            kept = torch.load(best.best_model_path, map_location="cpu", weights_only=True)
-            module.load_state_dict(kept["state_dict"])
-            epoch = kept["epoch"] + 1
-        playing.strategy.barrier()  # the scratch folder is the first process's
+            path = best.best_model_path  # which may lie in the first process's temporary folder
+            weights, epoch = by_first(lambda: _kept(path))
+            module.load_state_dict(weights)
     score = diagnostics.curves[epoch - 1].get(monitor) if monitor is not None else None
     return Progress(diagnostics.curves, epoch, score, diagnostics.alarms)
+
+
+def _by_one(game: Game, train: Callable[[], Progress]) -> Progress:
+    """Train in the first process; the others wait for the weights."""
+    sides = [side for side in (game.discriminator, game.generator) if side is not None]
+
+    def trained() -> tuple[Progress, list[dict[str, Tensor]]]:
+        progress = train()
+        return progress, [{name: part.cpu() for name, part in side.state_dict().items()} for side in sides]
+
+    progress, weights = by_first(trained)
+    for side, state in zip(sides, weights, strict=True):
+        side.to(game.rng.device).load_state_dict(state)
+    return progress
+
+
+def _kept(path: str) -> tuple[dict[str, Tensor], int]:
+    """Return the weights of a checkpoint and the number of its epoch, from 1."""
+    kept = torch.load(path, map_location="cpu", weights_only=True)
+    return kept["state_dict"], kept["epoch"] + 1
 
 
 def _checkpoint(
@@ -150,19 +196,26 @@ def _checkpoint(
     return kind(folder, stem, every_n_epochs=every, enable_version_counter=False, **options)
 
 
-def _trainer(settings: dict[str, Any], device: torch.device, callbacks: list[Callback]) -> dict[str, Any]:
+def _trainer(asked: TrainerParams, game: Game, callbacks: list[Callback]) -> dict[str, Any]:
     """Return what Lightning's Trainer is given for the settings; append the callbacks that they ask for."""
-    max_time = settings.pop("max_time")
-    if max_time is not None:
-        callbacks.append(Timer(max_time, interval="epoch"))  # Trainer's own would end amid an epoch
+    if asked.max_time is not None:
+        callbacks.append(Timer(asked.max_time, interval="epoch"))  # Trainer's own would end amid an epoch
     bar = sys.stdout.isatty()
     if bar:
         callbacks.append(TQDMProgressBar(refresh_rate=20))
-    # Lightning's own choice knows accelerators that no game plays on.
-    settings["accelerator"] = "gpu" if device.type == "cuda" else "cpu"
-    if settings["precision"] == "auto":
-        settings["precision"] = "bf16-mixed" if device.type == "cuda" else "32-true"
-    return {**settings, "enable_progress_bar": bar}
+    device, alternate = game.rng.device, game.discriminator is not None
+    precision = "bf16-mixed" if device.type == "cuda" else "32-true"
+    several = count(asked) > 1
+    return {
+        # Lightning's own choice knows accelerators that no game plays on.
+        "accelerator": "gpu" if device.type == "cuda" else "cpu",
+        "devices": count(asked) // asked.num_nodes,
+        "num_nodes": asked.num_nodes,
+        # Where two players take turns, each step leaves one's weights unused.
+        "strategy": DDPStrategy(find_unused_parameters=alternate) if several else "auto",
+        "precision": precision if asked.precision == "auto" else asked.precision,
+        "enable_progress_bar": bar,
+    }
 
 
 @contextmanager

@@ -99,6 +99,14 @@ class TrainerParams(Section):
         """Whether one device trains."""
         return self.devices == self.num_nodes == 1
 
+    @property
+    def on_cpu(self) -> int:
+        """How many processes train on the CPU of one machine."""
+        return 1 if self.devices == "auto" else self.devices
+
+
+ONE_DEVICE = {"devices": 1, "num_nodes": 1, "strategy": "auto"}
+
 
 def one_device(name: str, trainer: TrainerParams) -> None:
     """Refuse several devices for what trains on one.
@@ -147,5 +155,5 @@ def with_trainer(settings: dict[str, Any]) -> dict[str, Any]:
         return settings
     settings = dict(settings)
     chosen = settings.pop("accelerator")
-    alone = {"devices": 1, "num_nodes": 1, "strategy": "auto", "precision": "auto", "max_time": None}
+    alone = {**ONE_DEVICE, "precision": "auto", "max_time": None}
     return settings | {"trainer": {"accelerator": chosen, **alone}}

@@ -9,7 +9,6 @@ from scipy.sparse import csr_array
 from torch import Tensor
 
 from recgan.adversarial.share import ALONE, Share
-from recgan.core.errors import RecganError
 
 
 class Bags(NamedTuple):
@@ -37,6 +36,11 @@ class SparseBatch(NamedTuple):
     mean_over: float
     """What a sum over these rows is divided by to be a mean: the rows, and where several processes share a
     batch the whole batch's rows over the processes, so that the mean of the processes is the batch's."""
+    entries_over: float
+    """The same for a sum over the entries."""
+    among: tuple[Tensor, int] | None = None
+    """(entries,) places of the entries among those of the whole batch, and how many these are; None where
+    the batch is whole."""
 
     def cells(self, width: int) -> Tensor:
         """Return (entries,) positions of the entries in a flat (batch, width) array."""
@@ -47,6 +51,15 @@ class SparseBatch(NamedTuple):
         ends = torch.cat([self.by_row.offsets[1:], self.entries.new_tensor([len(self.entries)])])
         places = torch.arange(len(self.rows), device=self.rows.device)
         return places.repeat_interleave(ends - self.by_row.offsets, output_size=len(self.entries))
+
+    def uniform(self, each: int, rng: torch.Generator) -> Tensor:
+        """Return (entries * each,) float64 within 0 and 1, those of an entry beside each other.
+
+        Processes that share a batch draw for all of it, so that each entry has what it would have alone.
+        """
+        places, whole = (None, len(self.entries)) if self.among is None else self.among
+        drawn = torch.rand(whole * each, generator=rng, device=rng.device, dtype=torch.float64)
+        return drawn if places is None else drawn.view(whole, each)[places].flatten()
 
 
 class SparseRows:
@@ -70,7 +83,9 @@ class SparseRows:
         rows = torch.arange(self.shape[0], device=self.indptr.device)
         values = None if self.binary else self.values
         entries = torch.arange(len(self.indices), device=self.indptr.device)
-        return SparseBatch(rows, Bags(self.indices, self.indptr[:-1], values), None, entries, len(rows))
+        return SparseBatch(
+            rows, Bags(self.indices, self.indptr[:-1], values), None, entries, len(rows), len(entries)
+        )
 
     def batches(
         self,
@@ -94,13 +109,10 @@ class SparseRows:
         Raises:
             RecganError: a batch has fewer rows than there are processes.
         """
-        if size < share.processes:
-            raise RecganError(
-                f"a batch of {size} rows is too small for {share.processes} processes; raise batch_size"
-            )
+        share.check(size)
         n_rows, width = len(order), self.shape[1]
         n_batches = -(-n_rows // size)
-        wholes = [min(size, n_rows - size * number) / share.processes for number in range(n_batches)]
+        rows_over = [min(size, n_rows - size * number) / share.processes for number in range(n_batches)]
         lengths = (self.indptr[1:] - self.indptr[:-1])[order]
         places = repeated(lengths)  # (entries,)
         starts = lengths.cumsum(0) - lengths
@@ -110,10 +122,13 @@ class SparseRows:
             kept = torch.rand(len(entries), generator=rng, device=order.device) >= dropout
             scale = kept / (1 - dropout)
             values = scale if values is None else values * scale
+        wholes = [*starts[::size].tolist(), len(entries)]  # where each batch begins
+        own_of_whole: Tensor | None = None
         if share.processes > 1:
             own = torch.arange(n_rows, device=order.device) % size % share.processes == share.rank
             size = len(range(share.rank, size, share.processes))
             taken = own[places]
+            own_of_whole = taken.nonzero().squeeze(1)
             order, lengths, entries = order[own], lengths[own], entries[taken]
             values = None if values is None else values[taken]
             places, starts = repeated(lengths), lengths.cumsum(0) - lengths
@@ -128,6 +143,7 @@ class SparseRows:
         places, sorted_values = (places % size)[by_column], None if values is None else values[by_column]
         for number, (low, high) in enumerate(pairwise(borders)):
             part = slice(number * size, (number + 1) * size)
+            first, n_entries = wholes[number], wholes[number + 1] - wholes[number]
             yield SparseBatch(
                 order[part],
                 Bags(columns[low:high], starts[part] - low, None if values is None else values[low:high]),
@@ -137,7 +153,9 @@ class SparseRows:
                     None if sorted_values is None else sorted_values[low:high],
                 ),
                 entries[low:high],
-                wholes[number],
+                rows_over[number],
+                n_entries / share.processes,
+                None if own_of_whole is None else (own_of_whole[low:high] - first, n_entries),
             )
 
     def held(self) -> Tensor:

@@ -19,6 +19,7 @@ WITHOUT_RESULTS: Mapping[str, str] = {
     "recgan.data.sources.catalogue": "names the sources, of all of which ingest depends",
     "recgan.recommenders.catalogue": "names the recommenders, of which each stage names its own",
     "recgan.recommenders.skipped": "names what failed, and why",
+    "recgan.core.processes": "which processes end with which",
     "recgan.core.temporary": "where what is spilled lies, until it is removed",
     "recgan.core.closure": "names checkpoints by the code that made them",
 }

@@ -39,6 +39,22 @@ def end_with_dvc(seconds: float = 1) -> None:
     Thread(target=watch, daemon=True).start()
 
 
+def end_with_parent(seconds: float = 1) -> None:
+    """End this process, without more ado, when the one that started it is gone.
+
+    Args:
+        seconds: between two looks.
+    """
+    parent = psutil.Process().parent()
+
+    def watch() -> None:
+        while parent is not None and is_alive(parent):
+            time.sleep(seconds)
+        os._exit(128 + signal.SIGKILL)
+
+    Thread(target=watch, daemon=True).start()
+
+
 def is_alive(process: psutil.Process) -> bool:
     """Tell whether a process runs: it is neither gone nor waiting for its parent to notice its end."""
     with suppress(psutil.Error):

@@ -22,7 +22,7 @@ from recgan.features.build import features_of
 from recgan.features.matrices import Features, read_features
 from recgan.features.settings import FeaturesParams
 from recgan.recommenders.catalogue import CandidateParams
-from recgan.recommenders.fit import FAULTS, fingerprint, fit, reason_of, with_seed
+from recgan.recommenders.fit import FAULTS, fingerprint, fit, on_one_device, reason_of, with_seed
 from recgan.recommenders.ranking import user_ndcg
 from recgan.recommenders.settings import seed_of
 
@@ -128,7 +128,7 @@ def earlier(kept: Path, left_out: pa.Array, params: FeaturesParams, today: Featu
 
 def _result(root: Path, task: Task, window: int, features: Features, k: int) -> Replication:
     """Take one training from where it is, or do it."""
-    section = _on_one_device(task.section)
+    section = on_one_device(task.section)  # several processes would have to go through all this together
     summary = features.summary
     found = Replication(
         window=window,
@@ -165,15 +165,6 @@ def _result(root: Path, task: Task, window: int, features: Features, k: int) -> 
     if unfinished is not None:
         shutil.rmtree(unfinished, ignore_errors=True)
     return replace(found, user_ids=user_ids, ndcg=ndcg)
-
-
-def _on_one_device(section: CandidateParams) -> CandidateParams:
-    """Return a section that one process trains: several would have to go through all trainings together."""
-    trainer = getattr(section, "trainer", None)
-    if trainer is None or not getattr(type(section), "shares_rows", False):
-        return section
-    alone = trainer.model_copy(update={"devices": 1, "num_nodes": 1, "strategy": "auto"})
-    return section.model_copy(update={"trainer": alone})
 
 
 def _write_users(path: Path, user_ids: NDArray[np.object_], ndcg: NDArray[np.float64]) -> None:

@@ -23,7 +23,7 @@ LabelledBatch = tuple[Tensor, Tensor | None]
 class ImageGame:
     """Two players over images: real ones against what the generator writes from noise, class by class."""
 
-    share = ALONE
+    share, shares_rows = ALONE, False
 
     def __init__(
         self, settings: TrainImagesParams, images: Labelled, classes: int, device: torch.device

@@ -5,6 +5,7 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from recgan.adversarial.settings import ONE_DEVICE, TrainerParams
 from recgan.core.errors import RecganError
 from recgan.core.memory import refuse, tell
 from recgan.features.matrices import Features
@@ -43,14 +44,14 @@ def fit(
 
         refuse(tell(section.needs(features.train_validation.shape[1])))
         return tune(section, features, k), None
-    from recgan.adversarial.devices import writes
+    from recgan.adversarial.processes import by_first, is_first
     from recgan.recommenders.train import check_validation, fingerprint, needs, train
 
     check_validation(section, features)
-    refuse(tell(needs(section, features)))
+    by_first(lambda: refuse(tell(needs(section, features))))
     place = checkpoints / fingerprint(section, features, k)
     trained = train(section, features, k, place)
-    return (trained if writes() else None), place
+    return (trained if is_first() else None), place
 
 
 def fingerprint(section: CandidateParams, features: Features, k: int) -> str:
@@ -74,6 +75,18 @@ def with_seed(section: C, seed: int) -> C:
         inside = getattr(section, name, None)
         if isinstance(inside, CandidateSection) and seed_of(inside) is not None:
             update[name] = with_seed(inside, seed)
+    return section.model_copy(update=update)
+
+
+def on_one_device(section: C) -> C:
+    """Return the section of a candidate with one device for it and for every candidate inside it."""
+    update: dict[str, object] = {}
+    for name in type(section).model_fields:
+        inside = getattr(section, name)
+        if isinstance(inside, TrainerParams):
+            update[name] = inside.model_copy(update=ONE_DEVICE)
+        elif isinstance(inside, CandidateSection):
+            update[name] = on_one_device(inside)
     return section.model_copy(update=update)
 
 

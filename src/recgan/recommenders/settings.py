@@ -1,9 +1,9 @@
 """What the train sections of the GAN recommenders share."""
 
 from collections.abc import Iterator
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from recgan.adversarial.settings import (
     AdamParams,
@@ -11,7 +11,6 @@ from recgan.adversarial.settings import (
     ScheduleParams,
     TrainerParams,
     TrainSection,
-    one_device,
 )
 from recgan.core.memory import Need
 from recgan.core.sections import Count, NonNegative, Positive, Section, Seed
@@ -77,14 +76,6 @@ class TrainingParams(CandidateSection, TrainSection):
     """True trains anew on train + validation for the number of epochs that validation chose."""
 
     has_adversary: ClassVar[bool] = True
-    shares_rows: ClassVar[bool] = False
-    """Whether several devices can train it."""
-
-    @model_validator(mode="after")
-    def _one_device(self) -> Self:
-        if not self.shares_rows:
-            one_device(self.recommender, self.trainer)
-        return self
 
     def needs(self, n_users: int, n_items: int, on_gpu: bool) -> Iterator[Need]:
         """Yield what training takes of the machine's memory at its peak, where that is much."""

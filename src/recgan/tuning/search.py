@@ -20,7 +20,7 @@ from recgan.core.memory import Need, refuse
 from recgan.core.quiet import at_level
 from recgan.core.yaml12 import read_yaml
 from recgan.features.matrices import Features, read_features
-from recgan.recommenders.fit import with_seed
+from recgan.recommenders.fit import on_one_device, with_seed
 from recgan.recommenders.settings import ClassicalGrid, seed_of
 from recgan.recommenders.tune import choose
 from recgan.settings import Params, check_params, load_params
@@ -153,7 +153,8 @@ def measure(params: Params, name: str, features: Features, seed: int | None = No
         return choose(section, features, k)[1]
     from recgan.recommenders.train import fit_and_choose  # imports torch, which a classical one does not need
 
-    score = fit_and_choose(section, features, k).training.validation_ndcg
+    # Several processes would have to search together.
+    score = fit_and_choose(on_one_device(section), features, k).training.validation_ndcg
     assert score is not None
     return score
 

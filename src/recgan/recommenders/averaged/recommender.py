@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import save
 from scipy.sparse import csr_array
 
+from recgan.adversarial.processes import by_first
 from recgan.features.matrices import Features
 from recgan.recommenders.ages import times_of
 from recgan.recommenders.averaged.settings import AveragedParams
@@ -86,26 +87,31 @@ class Averaged:
             place = beside(checkpoint, f"seed-{number}")
             name = f"{label} seed {self.settings.seed + number}"
             fitted.append(choose_candidate(section, self.features, validate, place, name))
-        score = None
-        most = len(fitted)
-        if validate is not None:
-            scores = {}
-            for many in range(1, len(fitted) + 1):
-                self.members = [one.recommender for one in fitted[:many]]
-                scores[many] = validate(self)
-            most = max(scores, key=lambda many: scores[many])
-            score = scores[most]
-            log.info(
-                "%s: %s on validation; %d averaged",
-                label,
-                ", ".join(f"{many} {found:.4f}" for many, found in scores.items()),
-                most,
-            )
+        most, score = by_first(lambda: self._best_of(fitted, validate, label))
         self.chosen = tuple(fitted[:most])
         self.members = [one.recommender for one in self.chosen]
         longest = max((_training(member).best_epoch for member in self.members), default=0)
         self.training = Training(epochs=longest, best_epoch=longest, validation_ndcg=score)
         return self
+
+    def _best_of(
+        self, fitted: list[Chosen], validate: Callable[[Any], float] | None, label: str
+    ) -> tuple[int, float | None]:
+        """Return how many members to average, and their score; all without validation."""
+        if validate is None:
+            return len(fitted), None
+        scores = {}
+        for many in range(1, len(fitted) + 1):
+            self.members = [one.recommender for one in fitted[:many]]
+            scores[many] = validate(self)
+        most = max(scores, key=lambda many: scores[many])
+        log.info(
+            "%s: %s on validation; %d averaged",
+            label,
+            ", ".join(f"{many} {found:.4f}" for many, found in scores.items()),
+            most,
+        )
+        return most, scores[most]
 
     def score(self, user_items: csr_array, ages: csr_array | None = None) -> NDArray[np.float32]:
         """Score all items for each history (rows, items): rows in, rows out."""

@@ -43,7 +43,7 @@ class CFGANGame:
     A penalty on the discriminator's slope takes 4 bytes more.
     """
 
-    share = ALONE
+    share, shares_rows = ALONE, False
 
     def __init__(self, settings: CFGANParams, rows: csr_array, device: torch.device) -> None:
         """Build the networks.

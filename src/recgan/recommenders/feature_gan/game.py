@@ -47,7 +47,7 @@ from recgan.recommenders.feature_gan.settings import FeatureGANParams
 class FeatureGANGame:
     """Generator and critic of product vectors, and what they play for."""
 
-    share = ALONE
+    share, shares_rows = ALONE, False
 
     def __init__(
         self,

@@ -33,11 +33,11 @@ import numpy as np
 import torch
 from scipy.sparse import csr_array
 from torch import Tensor, nn
+from torch.nn.functional import softplus
 
-from recgan.adversarial.diagnostics import Means, win_rate
+from recgan.adversarial.diagnostics import Means
 from recgan.adversarial.game import Player
 from recgan.adversarial.kernels import dense
-from recgan.adversarial.losses import LOSSES
 from recgan.adversarial.networks import adam
 from recgan.adversarial.share import ALONE
 from recgan.adversarial.sparse import SparseBatch, SparseRows
@@ -67,7 +67,7 @@ class IRGANGame:
     Memory on the device: some ten floats for each item of each user in a batch, and the rows.
     """
 
-    share = ALONE
+    share, shares_rows = ALONE, True
 
     def __init__(self, settings: IRGANParams, user_items: csr_array, device: torch.device) -> None:
         """Build the players.
@@ -121,7 +121,7 @@ class IRGANGame:
         side = self._side(player)
         for _ in range(side.steps):
             order = torch.randperm(len(self.asked), generator=self.rng, device=self.rng.device)
-            yield from self.rows.batches(self.asked[order], side.batch_size)
+            yield from self.rows.batches(self.asked[order], side.batch_size, share=self.share)
 
     def loss(self, player: Player, batch: SparseBatch) -> Tensor:
         """Return a player's loss on some users; the generator's is that of pretraining, or of the game."""
@@ -130,7 +130,7 @@ class IRGANGame:
         with torch.no_grad():
             p = torch.softmax(self.generator(batch.rows) / self.settings.temperature, dim=1)
         cells = batch.cells(self.rows.shape[1])  # (pairs,)
-        return self.discriminator_loss(batch, draw(p, cells // p.shape[1], self.rng))
+        return self.discriminator_loss(batch, draw(p, cells // p.shape[1], batch.uniform(1, self.rng)))
 
     def discriminator_loss(self, batch: SparseBatch, fakes: Tensor) -> Tensor:
         """Return the mean pair's -log σ(f(u, i)) - log(1 - σ(f(u, j))).
@@ -143,16 +143,17 @@ class IRGANGame:
         cells, width = batch.cells(logits.shape[1]), logits.shape[1]
         flat = logits.view(-1)
         real, fake = flat[cells], flat[cells // width * width + fakes]  # (pairs,)
-        self._means.add("d_real", torch.sigmoid(real.detach()).mean())
-        self._means.add("d_fake", torch.sigmoid(fake.detach()).mean())
-        self._means.add("win_rate", win_rate(real.detach(), fake.detach()))
-        return LOSSES["non_saturating"].discriminator(real, fake)
+        n_pairs = batch.entries_over
+        self._means.add("d_real", torch.sigmoid(real.detach()).sum() / n_pairs)
+        self._means.add("d_fake", torch.sigmoid(fake.detach()).sum() / n_pairs)
+        self._means.add("win_rate", (real > fake).sum() / n_pairs)
+        return (softplus(-real).sum() + softplus(fake).sum()) / n_pairs
 
     def pretraining_loss(self, batch: SparseBatch) -> Tensor:
         """Return the mean user's -log p(i|u), the mean over the user's items."""
         log_p = torch.log_softmax(self.generator(batch.rows), dim=1)
         cells = batch.cells(log_p.shape[1])
-        loss = -log_p.view(-1)[cells].dot(shares(cells // log_p.shape[1])) / len(batch.rows)
+        loss = -log_p.view(-1)[cells].dot(shares(cells // log_p.shape[1])) / batch.mean_over
         self._means.add("likelihood", -loss.detach())
         return loss
 
@@ -162,17 +163,17 @@ class IRGANGame:
         with torch.no_grad():
             reward = 2 * torch.sigmoid(self.discriminator(batch.rows)) - 1
             p = log_p.exp()
-            self._means.add("reward", (p * reward).sum(dim=1).mean())
-            self._means.add("entropy", -(p * log_p).sum(dim=1).mean())
+            self._means.add("reward", (p * reward).sum() / batch.mean_over)
+            self._means.add("entropy", -(p * log_p).sum() / batch.mean_over)
         if self.settings.draws is None:
-            return -(log_p.exp() * reward).sum() / len(batch.rows)
+            return -(log_p.exp() * reward).sum() / batch.mean_over
         cells, width = batch.cells(log_p.shape[1]), log_p.shape[1]
         own = cells // width  # (entries,) whose each entry is
         mixed = (1 - self.settings.own_items) * p
         mixed.view(-1)[cells] += self.settings.own_items * shares(own)
         whose = own.repeat_interleave(self.settings.draws)  # (draws,)
-        drawn = whose * width + draw(mixed, whose, self.rng)
-        return reinforce(log_p, mixed, reward, drawn, shares(whose) / len(batch.rows))
+        drawn = whose * width + draw(mixed, whose, batch.uniform(self.settings.draws, self.rng))
+        return reinforce(log_p, mixed, reward, drawn, shares(whose) / batch.mean_over)
 
     def measured(self) -> dict[str, Tensor]:
         """Return the epoch's mean d_real and d_fake (as probabilities), win_rate and what the generator met.
@@ -191,7 +192,7 @@ def shares(whose: Tensor) -> Tensor:
     return 1 / torch.bincount(whose).float()[whose]
 
 
-def draw(probabilities: Tensor, whose: Tensor, rng: torch.Generator) -> Tensor:
+def draw(probabilities: Tensor, whose: Tensor, uniform: Tensor) -> Tensor:
     """Draw items with replacement, as many of each row as `whose` names it.
 
     By inverting the distribution function, in float64: the rows' functions are stacked and inverted at once.
@@ -199,7 +200,7 @@ def draw(probabilities: Tensor, whose: Tensor, rng: torch.Generator) -> Tensor:
     Args:
         probabilities: (rows, items), each row proportional to its distribution.
         whose: (draws,) the row each item is drawn from.
-        rng: on the same device.
+        uniform: (draws,) float64, drawn within 0 and 1.
 
     Returns:
         (draws,) positions of items.
@@ -208,7 +209,6 @@ def draw(probabilities: Tensor, whose: Tensor, rng: torch.Generator) -> Tensor:
     reached = probabilities.double().cumsum(dim=1)
     reached = reached / reached[:, -1:]
     stacked = reached + torch.arange(len(reached), device=reached.device)[:, None]
-    uniform = torch.rand(len(whose), generator=rng, device=whose.device, dtype=torch.float64)
     places = torch.searchsorted(stacked.view(-1), whose + uniform, right=True)
     return (places - whose * n_items).clamp(max=n_items - 1)
 

@@ -82,7 +82,7 @@ class RCGANGame:
     Several processes each compute their rows of every batch and of the hidden layer, which they gather.
     """
 
-    share = ALONE
+    share, shares_rows = ALONE, True
 
     def __init__(self, settings: RCGANParams, user_items: csr_array, device: torch.device) -> None:
         """Build the networks.
@@ -135,8 +135,9 @@ class RCGANGame:
         """Return a player's loss on rows of its view."""
         learning, resting, _ = self._sides(player)
         widths = learning.output.in_features, resting.output.in_features
+        whole = round(batch.mean_over * self.share.processes)  # rows of all: processes have to agree
         # A product that autocast asks for in another precision would round the Gramians' sums.
-        written_out = torch.is_autocast_enabled(batch.rows.device.type) or not pays(len(batch.rows), *widths)
+        written_out = torch.is_autocast_enabled(batch.rows.device.type) or not pays(whole, *widths)
         if player == "discriminator":
             if written_out:
                 return self.critic_loss(batch, column(self.generator, batch.rows, self._hidden))
@@ -212,6 +213,7 @@ class RCGANGame:
             Held(batch.places(), batch.by_row.indices, view.weights[batch.entries]),
             view.base,
             rows,
+            self.share,
         )
 
     def _sides(self, player: Player) -> tuple[Perceptron, Perceptron, View]:

@@ -12,6 +12,7 @@ from scipy.sparse import csr_array
 
 from recgan.adversarial.kernels import dense
 from recgan.adversarial.networks import Perceptron
+from recgan.adversarial.processes import by_first
 from recgan.adversarial.sparse import SparseRows
 from recgan.features.matrices import Features
 from recgan.recommenders import stability
@@ -103,7 +104,9 @@ class RCGAN(GANRecommender[RCGANParams]):
         kept = self.training.curves[self.training.best_epoch - 1].get("critic_share")
         self.critic_share = shares[0] if kept is None else kept
         if validate is not None and settings.half_life_days != (None,):
-            _, score = best_half_life(self, settings.half_life_days, validate)
+            self.half_life_days, score = by_first(
+                lambda: best_half_life(self, settings.half_life_days, validate)
+            )
             self.training = replace(self.training, validation_ndcg=score)
         return self
 

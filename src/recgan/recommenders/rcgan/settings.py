@@ -1,7 +1,7 @@
 """The train section of RC-GAN."""
 
 from collections.abc import Iterator
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -31,8 +31,6 @@ class ViewParams(Section):
 class RCGANParams(TrainingParams):
     """RC-GAN: a generator in the user view, a residual critic in the item view."""
 
-    shares_rows: ClassVar[bool] = True
-
     recommender: Literal["rcgan"]
     generator: ViewParams
     critic: ViewParams
@@ -61,8 +59,9 @@ class RCGANParams(TrainingParams):
             weights = sum(outer * (hidden[0] + hidden[-1]) for outer, hidden in ends)
             yield Need(
                 "rcgan",
-                WEIGHT * weights,
-                f"networks of {weights:,} weights for {n_users:,} users and {n_items:,} items",
+                WEIGHT * weights * self.trainer.on_cpu,
+                f"networks of {weights:,} weights for {n_users:,} users and {n_items:,} items, in "
+                f"{self.trainer.on_cpu} process(es)",
                 f"lower generator.hidden and critic.hidden, or {FEWER_ITEMS}",
             )
 

@@ -31,7 +31,7 @@ _OUT = -1e9
 class SequenceGame:
     """The encoder, which plays alone, and its batches."""
 
-    share = ALONE
+    share, shares_rows = ALONE, True
     discriminator = None
 
     def __init__(
@@ -78,8 +78,13 @@ class SequenceGame:
         return -(-len(self.users) // self.settings.batch_size)
 
     def batches(self, player: Player) -> Iterator[Steps]:
-        """Yield every history once, those of a batch of like length; the rate falls from one to the next."""
+        """Yield every history once, those of a batch of like length; the rate falls from one to the next.
+
+        Raises:
+            RecganError: a batch has fewer histories than there are processes.
+        """
         device, settings = self.rng.device, self.settings
+        self.share.check(settings.batch_size)
         by_chance = torch.rand(len(self.users), generator=self.rng, device=device)
         lengths = self.sequences.lengths[self.users].clamp(max=settings.max_length + 1)
         alike = torch.split(self.users[(lengths + by_chance).argsort()], settings.batch_size)
@@ -92,7 +97,11 @@ class SequenceGame:
 
     def loss(self, player: Player, batch: Steps) -> Tensor:
         """Return the mean step's loss."""
-        read, network, device = batch.before_last(), self.generator, self.rng.device
+        share, network, device = self.share, self.generator, self.rng.device
+        n_steps = (batch.lengths - 1).sum() / share.processes
+        network.dropout.rows, network.dropout.n_rows = share, len(batch.lengths)
+        batch = batch.of(share)
+        read = batch.before_last()
         there, next_items = read.there(), batch.items[:, 1:]
         hidden = network(read)[there]  # (steps, width)
         drawn = torch.randperm(self.n_items, generator=self.rng, device=device)[: self.settings.negatives]
@@ -103,7 +112,7 @@ class SequenceGame:
         negatives = dense(hidden, network.aims(drawn)).float()  # (steps, drawn)
         negatives[own[there.nonzero()[:, 0]].nonzero(as_tuple=True)] = _OUT
         positives = (hidden * network.aims(next_items[there])).sum(dim=1).float()
-        loss: Tensor = (torch.logaddexp(negatives.logsumexp(dim=1), positives) - positives).mean()
+        loss: Tensor = (torch.logaddexp(negatives.logsumexp(dim=1), positives) - positives).sum() / n_steps
         return loss
 
     def measured(self) -> dict[str, Tensor]:

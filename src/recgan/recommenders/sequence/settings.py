@@ -44,8 +44,8 @@ class SequenceParams(TrainingParams):
         tables = 1 if self.tied else 2
         yield Need(
             "sequence",
-            n_items * self.width * (_ADAM * tables + _START),
-            f"{tables} table(s) of {n_items:,} items x {self.width}",
+            n_items * self.width * (_ADAM * tables + _START) * self.trainer.on_cpu,
+            f"{tables} table(s) of {n_items:,} items x {self.width}, in {self.trainer.on_cpu} process(es)",
             f"lower its width, or {FEWER_ITEMS}",
         )
 

@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from torch import Tensor
 
+from recgan.adversarial.share import Share
+
 GAPS = 18
 """Buckets of the time since the step before: up to an hour, then twice as long each; the last is of none."""
 STRENGTHS = 17
@@ -29,6 +31,10 @@ class Steps(NamedTuple):
     def before_last(self) -> "Steps":
         """Return all steps but the last column."""
         return Steps(self.items[:, :-1], self.gaps[:, :-1], self.strengths[:, :-1], self.lengths - 1)
+
+    def of(self, share: Share) -> "Steps":
+        """Return the histories that are a process's own, as long as the longest of all."""
+        return Steps(*(part[share.rank :: share.processes] for part in self))
 
     def there(self) -> Tensor:
         """Tell (batch, longest) which steps are of a history."""

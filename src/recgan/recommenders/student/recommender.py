@@ -33,6 +33,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load, save
 from scipy.sparse import csr_array
 
+from recgan.adversarial.processes import by_first, is_first
 from recgan.features.matrices import Features
 from recgan.recommenders.ages import aged
 from recgan.recommenders.fallback import empty_by_popularity, shares_of_users
@@ -105,10 +106,28 @@ class Student:
             RecganError: a teacher's loss is not finite, the accelerator is not there, or the Gram matrix
                 cannot be inverted.
         """
-        settings, chosen = self.settings, self.choice
         self._popularity = shares_of_users(user_items)
         taught, scores, taught_with = self._teach(user_items, validate, epochs, checkpoint, label)
-        rows = Rows(user_items, taught, scores)
+        trainings = [teacher.training for teacher in taught_with]
+        shares = tuple(teacher.critic_share for teacher in taught_with)
+
+        def decide() -> tuple[Choice, float | None]:
+            choice, score = self._solve(Rows(user_items, taught, scores), user_items, validate, label)
+            return replace(
+                choice, epochs=tuple(one.best_epoch for one in trainings), critic_shares=shares
+            ), score
+
+        # Of several processes the first one alone solves: the others need no more than the choice.
+        self.choice, score = by_first(decide)
+        self.half_life_days = self.choice.half_life_days
+        self.training = one_training(trainings, score)
+        return self
+
+    def _solve(
+        self, rows: Rows, user_items: csr_array, validate: Callable[[Any], float] | None, label: str
+    ) -> tuple[Choice, float | None]:
+        """Solve for B; return the choice with which it was solved, and its score."""
+        settings, chosen = self.settings, self.choice
         blocks = item_blocks(user_items, settings.block_items)
         if chosen is not None:
             candidates = [chosen]
@@ -122,20 +141,15 @@ class Student:
                 best = score, candidate, weights
         assert best is not None
         score, choice, self._weights = best
-        shares = tuple(teacher.critic_share for teacher in taught_with)
-        trainings = [teacher.training for teacher in taught_with]
-        choice = replace(choice, epochs=tuple(one.best_epoch for one in trainings), critic_shares=shares)
-        if validate is not None and chosen is None and settings.teacher.half_life_days != (None,):
-            days, score = best_half_life(self, settings.teacher.half_life_days, validate)
-            choice = replace(choice, half_life_days=days)
-        self.choice = choice
         if validate is not None and chosen is None:
+            if settings.teacher.half_life_days != (None,):
+                days, score = best_half_life(self, settings.teacher.half_life_days, validate)
+                choice = replace(choice, half_life_days=days)
             log.info(
                 "%s: ω %g, a %g, τ %s, λ %g", label, *[getattr(choice, name) for name in _LISTS.values()]
             )
-            self._warn_of_edges(self.choice)
-        self.training = one_training(trainings, score)
-        return self
+            self._warn_of_edges(choice)
+        return choice, score
 
     @classmethod
     def unfitted(cls, settings: StudentParams, features: Features) -> Self:
@@ -208,7 +222,7 @@ class Student:
         )
 
         teachers: list[Any] = []
-        scores = np.zeros(rows.shape, dtype=np.float32)
+        scores = np.zeros(rows.shape, dtype=np.float32) if is_first() else None
         for number in range(settings.teachers):
             own = settings.teacher.model_copy(
                 update={"seed": settings.teacher.seed + number, "half_life_days": (None,)}
@@ -221,8 +235,9 @@ class Student:
             name = f"teacher-{number + 1}"
             file = checkpoint and checkpoint.with_name(f"{checkpoint.stem}-{name}{checkpoint.suffix}")
             teacher = RCGAN(own, share).fit(rows, validate, most, file, f"{label} {name}")
-            for part in parts_of(*rows.shape):
-                scores[part] += teacher.score(csr_array(rows[part])) / np.float32(settings.teachers)
+            if scores is not None:
+                for part in parts_of(*rows.shape):
+                    scores[part] += teacher.score(csr_array(rows[part])) / np.float32(settings.teachers)
             teachers.append(teacher)
         return rows, scores, teachers
 

@@ -1,11 +1,11 @@
 """The train section of the student."""
 
 from collections.abc import Iterator
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from recgan.adversarial.settings import TrainerParams, one_device
+from recgan.adversarial.settings import TrainerParams
 from recgan.core.memory import Need
 from recgan.core.sections import Count, NonNegative, Positive
 from recgan.recommenders.rcgan.settings import RCGANParams
@@ -46,11 +46,6 @@ class StudentParams(CandidateSection):
     block_items: Count | None
     """Items to solve for at a time, beside as many others; null solves for all at once, which takes 40 bytes
     for each pair of items."""
-
-    @model_validator(mode="after")
-    def _one_device(self) -> Self:
-        one_device("a student's teacher", self.teacher.trainer)
-        return self
 
     @property
     def patience(self) -> int | None:

@@ -8,7 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from recgan.features.matrices import Features
+from recgan.recommenders.chosen import Chosen, choose_candidate
 from recgan.recommenders.protocol import Recommender
+from recgan.recommenders.settings import ClassicalGrid
 
 WEIGHTS = (0.0, 0.25, 0.5, 1.0, 2.0)
 """Tried of each recommender beside 1 of the generator, one recommender after the other."""
@@ -46,3 +49,15 @@ def choose_weights(
             if score > best:
                 best, weights = score, one
     return weights, best
+
+
+def blended_with(
+    generator: Chosen, others: Sequence[ClassicalGrid], features: Features, validate: Callable[[Any], float]
+) -> tuple[Blend, tuple[Chosen, ...], float | None]:
+    """Return a generator's blend with other recommenders, these as validation chose them, and its score."""
+    chosen = tuple(choose_candidate(one, features, validate) for one in others)
+    mixed = [generator.recommender, *(one.recommender for one in chosen)]
+    if not chosen:
+        return Blend(mixed, [1.0]), chosen, generator.validation_ndcg
+    weights, score = choose_weights(mixed, validate)
+    return Blend(mixed, weights), chosen, score

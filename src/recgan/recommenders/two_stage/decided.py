@@ -40,3 +40,8 @@ class Decided:
     """What the generator is blended with."""
     weights: tuple[float, ...]
     """Of the blend, the generator's first."""
+
+
+def shown(ndcg: float | None) -> str:
+    """Return a figure of validation for the log."""
+    return "no figure" if ndcg is None else f"{ndcg:.4f}"

@@ -34,6 +34,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load, save
 from scipy.sparse import csr_array
 
+from recgan.adversarial.processes import by_first, is_first
 from recgan.core import layout
 from recgan.core.errors import RecganError
 from recgan.features.matrices import Features
@@ -42,12 +43,12 @@ from recgan.recommenders.loading import load_recommender
 from recgan.recommenders.protocol import Recommender
 from recgan.recommenders.trained import Training, reading, write_trained
 from recgan.recommenders.two_stage.ablations import named, part_of, read_ablations, write_ablations
-from recgan.recommenders.two_stage.blend import Blend, choose_weights
-from recgan.recommenders.two_stage.decided import Arm, Choice, Decided
+from recgan.recommenders.two_stage.blend import Blend, blended_with
+from recgan.recommenders.two_stage.decided import Arm, Choice, Decided, shown
 from recgan.recommenders.two_stage.discriminator import Discriminator
 from recgan.recommenders.two_stage.gathered import gathered
 from recgan.recommenders.two_stage.judged import Judged
-from recgan.recommenders.two_stage.lists import TOLD, lists_of
+from recgan.recommenders.two_stage.lists import TOLD, Lists, lists_of
 from recgan.recommenders.two_stage.pairs import FEATURES
 from recgan.recommenders.two_stage.reasons import Reason, reasons
 from recgan.recommenders.two_stage.settings import TwoStageParams
@@ -129,14 +130,11 @@ class TwoStage:
         label: str,
     ) -> None:
         """Steps 1 and 2 of the protocol above."""
-        from recgan.recommenders.two_stage.search import fit_as, search, search_in_halves  # torch
-
         settings, held = self.settings, features.validation
         exclude_seen = not features.summary["repeat_purchases"]
-        longest = max(*settings.proposals, TOLD)
         # What is amiss in the times is said before anything is slow.
         windows = windows_of(features, settings.windows) if exclude_seen else []
-        times = times_known(features)
+        times_known(features)
         if not windows and (validate is None or held is None):
             raise RecganError(
                 "two_stage learns repeat purchases from validation alone, and there is none; give "
@@ -145,75 +143,85 @@ class TwoStage:
         generator = choose_candidate(
             settings.generator, features, validate, beside(checkpoint, "g"), f"{label} generator"
         )
-        log.info("%s: the generator has %s on validation", label, _shown(generator.validation_ndcg))
-        known = Statistics.fit(features.train, times, features.items)
+        log.info("%s: the generator has %s on validation", label, shown(generator.validation_ndcg))
         self._generator = generator
-        n_items = features.train.shape[1]
-        lists = gathered(generator, windows, longest, n_items, exclude_seen, settings.seed, checkpoint)
+        shape, seed = (max(*settings.proposals, TOLD), features.train.shape[1]), settings.seed
+        lists = gathered(generator, windows, *shape, exclude_seen, seed, checkpoint)
+        # Of several processes the first one alone trains what judges; the others help to train generators.
+        self.training, choices = by_first(
+            lambda: self._judges(generator, len(windows), lists, features, validate, label)
+        )
+        if not is_first() and choices:
+            proposals, uniform = map(Arm, choices, lists)
+            self.decided = Decided(generator, proposals, uniform, (), ())
+
+    def _judges(
+        self,
+        generator: Chosen,
+        windows: int,
+        lists: tuple[Lists, Lists],
+        features: Features,
+        validate: Callable[[Any], float] | None,
+        label: str,
+    ) -> tuple[Training, tuple[Choice, ...]]:
+        """Learn to judge, and choose how; return the training, and the choices that validation made."""
+        from recgan.recommenders.two_stage.search import fit_as, search_both  # torch
+
+        settings, held = self.settings, features.validation
+        exclude_seen, longest = not features.summary["repeat_purchases"], max(*settings.proposals, TOLD)
+        known = Statistics.fit(features.train, times_known(features), features.items)
         if validate is None or held is None:
             choice = Choice(settings.proposals[0], settings.hidden[0], settings.l2[0], settings.epochs)
             judge, other = (fit_as(choice, each, settings.seed)[0] for each in lists)
             self._take(generator.recommender, known, choice, judge, choice, other)
-            self.training = Training()
-            return
-        last = lists_of(
-            generator.recommender, known, held, longest, exclude_seen, settings.seed + len(windows)
+            return Training(), ()
+        seed = settings.seed + windows
+        last = lists_of(generator.recommender, known, held, longest, exclude_seen, seed)
+        (choice, judge, ndcg), (choice_of_uniform, other, uniform_ndcg) = search_both(
+            settings, lists if windows else None, last, held, validate, label
         )
-        labels = label, f"{label} uniform"
-        if windows:
-            found = [
-                search(settings, each, watched, last[0], held, validate, name)
-                for each, watched, name in zip(lists, last, labels, strict=True)
-            ]
-        else:
-            found = [
-                search_in_halves(settings, each, last[0], held, validate, name)
-                for each, name in zip(last, labels, strict=True)
-            ]
-        (choice, judge, ndcg), (choice_of_uniform, other, uniform_ndcg) = found
         self._take(generator.recommender, known, choice, judge, choice_of_uniform, other)
-        blended = [choose_candidate(one, features, validate) for one in settings.blend]
-        mixed = [generator.recommender, *(one.recommender for one in blended)]
-        weights, blend_ndcg = (
-            choose_weights(mixed, validate) if blended else ([1.0], generator.validation_ndcg)
-        )
-        self.ablations["blend"] = Blend(mixed, weights)
+        blend, blended, blend_ndcg = blended_with(generator, settings.blend, features, validate)
+        self.ablations["blend"] = blend
         self.decided = Decided(
             generator,
             Arm(choice, lists[0].and_then(last[0])),
             Arm(choice_of_uniform, lists[1].and_then(last[1])),
-            tuple(blended),
-            tuple(weights),
+            blended,
+            tuple(blend.weights),
         )
-        self.training = Training(
+        training = Training(
             epochs=choice.epochs,
             best_epoch=choice.epochs,
             validation_ndcg=ndcg,
             ablations={"uniform": uniform_ndcg, "generator": generator.validation_ndcg, "blend": blend_ndcg},
         )
-        others = ", ".join(f"{name} {_shown(found)}" for name, found in self.training.ablations.items())
+        others = ", ".join(f"{name} {shown(found)}" for name, found in training.ablations.items())
         log.info("%s: %s; on validation %.4f, beside it %s", label, choice, ndcg, others)
+        return training, (choice, choice_of_uniform)
 
     def _fit_again(self, decided: Decided, user_items: csr_array, checkpoint: Path | None) -> None:
         """Step 3 of the protocol above."""
-        from recgan.recommenders.two_stage.search import fit_as
-
         features = self.features
         assert features is not None
-        assert features.train_validation_times is not None
         both = replace(
             features, train=user_items, train_times=features.train_validation_times, validation=None
         )
-        self._generator = decided.generator
         generator = decided.generator.again(both, beside(checkpoint, "g"))
-        known = Statistics.fit(user_items, features.train_validation_times, features.items)
-        arms = (decided.proposals, decided.uniform)
-        judges = [fit_as(arm.choice, arm.lists, self.settings.seed)[0] for arm in arms]
-        self._take(generator, known, arms[0].choice, judges[0], arms[1].choice, judges[1])
-        others = [one.again(both, None) for one in decided.blended]
-        self.ablations["blend"] = Blend([generator, *others], decided.weights)
-        epochs = decided.proposals.choice.epochs
+        arms, epochs = (decided.proposals, decided.uniform), decided.proposals.choice.epochs
         self.training = Training(epochs=epochs, best_epoch=epochs)
+
+        def judge() -> None:
+            from recgan.recommenders.two_stage.search import fit_as
+
+            known = Statistics.fit(user_items, times_known(both), features.items)
+            judges = [fit_as(arm.choice, arm.lists, self.settings.seed)[0] for arm in arms]
+            self._generator = decided.generator
+            self._take(generator, known, arms[0].choice, judges[0], arms[1].choice, judges[1])
+            others = [one.again(both, None) for one in decided.blended]
+            self.ablations["blend"] = Blend([generator, *others], decided.weights)
+
+        by_first(judge)
 
     def _take(
         self,
@@ -290,7 +298,3 @@ def load_ablations(folder: Path) -> dict[str, Any]:
     with reading(folder):
         found = read_ablations(folder / layout.ABLATIONS, served)
         return {name: as_noted(one, folder) for name, one in found.items()}
-
-
-def _shown(ndcg: float | None) -> str:
-    return "no figure" if ndcg is None else f"{ndcg:.4f}"

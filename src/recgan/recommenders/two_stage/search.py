@@ -115,6 +115,36 @@ def search_in_halves(
     return choice, fit_as(choice, lists, settings.seed)[0], ndcg
 
 
+def search_both(
+    settings: TwoStageParams,
+    lists: tuple[Lists, Lists] | None,
+    last: tuple[Lists, Lists],
+    window: HeldOut,
+    validate: Callable[[Any], float],
+    label: str,
+) -> list[tuple[Choice, Discriminator, float]]:
+    """Return what the searches find for the generator's proposals and for fakes drawn uniformly.
+
+    Args:
+        settings: of the candidate.
+        lists: of both, to learn from; None where validation is all that there is.
+        last: of both, of validation.
+        window: validation.
+        validate: NDCG of a recommender there.
+        label: for the log.
+    """
+    labels = label, f"{label} uniform"
+    if lists is None:
+        return [
+            search_in_halves(settings, each, last[0], window, validate, name)
+            for each, name in zip(last, labels, strict=True)
+        ]
+    return [
+        search(settings, each, watched, last[0], window, validate, name)
+        for each, watched, name in zip(lists, last, labels, strict=True)
+    ]
+
+
 Trial = tuple[NDArray[np.float32], int, Discriminator | None]
 """Scores of validation's proposals (rows, N), the passes, and the discriminator if it is one."""
 
