@@ -2,11 +2,16 @@
 
     python benchmarks/catalogue.py [--users 30000] [--items 41000] [--density 0.0025] [--memory 16]
         [--ranked 2048] [--only NAME …]
+    python benchmarks/catalogue.py --write FOLDER [--users 30000] [--items 52000] [--mean 55]
 
 Simulated histories: their lengths are lognormal; an item's popularity follows a power law within its topic,
 and four in five items of a shopper are from three topics. Each recommender is fitted with one setting, in a
 process of its own, and then ranks some of the shoppers. RC-GAN plays one epoch with the settings of
 examples/shop.yaml. One that states a need above --memory GiB is skipped.
+
+--write puts such histories as a log of purchases over 180 days into FOLDER/events.parquet, one row an event,
+which `recgan use large-catalogue --folder FOLDER` takes. Of the numbers shown, 1.1 million purchases, about
+41,000 items have three buyers before the test window.
 """
 
 import argparse
@@ -20,6 +25,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
@@ -39,13 +46,16 @@ SETTINGS: dict[str, dict[str, float]] = {
     "rcgan": {"epochs": 1},
 }
 TOPICS = 400
+END = np.datetime64("2026-01-01", "us")
 SHOP = Path(__file__).parents[1] / "examples/shop.yaml"
 
 
-def histories(users: int, items: int, seed: int = 0) -> tuple[csr_array, NDArray[np.float32]]:
+def histories(
+    users: int, items: int, seed: int = 0, mean: float = 38
+) -> tuple[csr_array, NDArray[np.float32]]:
     """Draw (users, items) of ones, and beside them the day of each entry."""
     rng = np.random.default_rng(seed)
-    lengths = np.clip(rng.lognormal(np.log(38) - 0.5, 1, users), 8, items // 20).astype(int)
+    lengths = np.clip(rng.lognormal(np.log(mean) - 0.5, 1, users), 8, items // 20).astype(int)
     rows = np.repeat(np.arange(users, dtype=np.int32), lengths)
     topics = rng.integers(0, TOPICS, (users, 3))[rows, rng.integers(0, 3, len(rows))]
     topics = np.where(rng.random(len(rows)) < 0.2, rng.integers(0, TOPICS, len(rows)), topics)
@@ -55,6 +65,20 @@ def histories(users: int, items: int, seed: int = 0) -> tuple[csr_array, NDArray
     matrix.sum_duplicates()
     matrix.data[:] = 1
     return matrix, (rng.random(matrix.nnz) * 180).astype(np.float32)
+
+
+def write_log(users: int, items: int, mean: float, folder: Path) -> None:
+    """Write the histories as a log that `ingest.source: files` reads; its last instant is 2026-01-01, UTC."""
+    user_items, days = histories(users, items, mean=mean)
+    rows = np.repeat(np.arange(users), np.diff(user_items.indptr))
+    order = np.argsort(days, kind="stable")
+    instants = END - ((180 - days[order].astype(np.float64)) * 86_400_000_000).astype("timedelta64[us]")
+    ids = {"user_id": ("u", rows), "item_id": ("i", user_items.indices)}
+    columns = {name: np.char.add(letter, values[order].astype(str)) for name, (letter, values) in ids.items()}
+    table = pa.table({**columns, "event": np.full(len(order), "purchase"), "timestamp": instants})
+    folder.mkdir(parents=True, exist_ok=True)
+    pq.write_table(table, folder / "events.parquet")
+    print(f"{folder / 'events.parquet'}: {len(table):,} purchases of {users:,} users")
 
 
 def peak() -> float:
@@ -107,12 +131,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--users", type=int, default=30_000)
     parser.add_argument("--items", type=int, default=41_000)
+    parser.add_argument("--mean", type=float, default=38, help="items drawn for a user of the written log")
     parser.add_argument("--density", type=float, default=0.0025, help="of sparse EASE")
     parser.add_argument("--memory", type=float, default=16, help="GiB")
     parser.add_argument("--ranked", type=int, default=2_048)
     parser.add_argument("--only", nargs="*", choices=SETTINGS, default=list(SETTINGS))
+    parser.add_argument("--write", type=Path, metavar="FOLDER", help="a log, and measure nothing")
     parser.add_argument("--here", choices=SETTINGS, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    if arguments.write:
+        write_log(arguments.users, arguments.items, arguments.mean, arguments.write)
+        return
     SETTINGS["sparse_ease"]["density"] = arguments.density
     if arguments.here:
         print(json.dumps(measure(arguments.here, arguments)))

@@ -115,7 +115,7 @@ def trainer(device: str, precision: str) -> TrainerParams:
     )
 
 
-COMMON = {"patience": None, "evaluate_every": 10**6, "refit": False}
+COMMON = {"patience": None, "evaluate_every": 10**6, "look_users": None, "refit": False}
 ALARMS = {"grace": 5, "gradient_growth": None, "effective_items": None, "effective_rank": None}
 ADAM = {"betas": (0.9, 0.999), "clip_gradient": None}
 CONSTRAINTS = {"clip_weights": None, "gradient_penalty": 0, "r1": 0, "r2": 0, "spectral_norm": False}

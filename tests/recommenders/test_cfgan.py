@@ -55,6 +55,7 @@ def settings(**changes):
             "fold_in_l2": 0.1,
             "epochs": 4,
             "evaluate_every": 2,
+            "look_users": None,
             "patience": None,
             "refit": False,
             **changes,

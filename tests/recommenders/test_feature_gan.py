@@ -77,6 +77,7 @@ def settings(**changes):
         "serving": SERVING,
         "epochs": 4,
         "evaluate_every": 2,
+        "look_users": None,
         "patience": None,
         "refit": False,
     }

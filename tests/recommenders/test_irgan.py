@@ -48,6 +48,7 @@ def settings(**changes):
             "alarms": ALARMS,
             "epochs": 6,
             "evaluate_every": 2,
+            "look_users": None,
             "patience": None,
             "refit": False,
             **changes,

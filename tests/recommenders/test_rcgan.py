@@ -45,6 +45,7 @@ def settings(**changes):
             "alarms": ALARMS,
             "epochs": 4,
             "evaluate_every": 2,
+            "look_users": None,
             "patience": None,
             "refit": False,
             **changes,

@@ -46,6 +46,7 @@ def settings(**changes):
         },
         "epochs": 3,
         "evaluate_every": 1,
+        "look_users": None,
         "patience": None,
         "refit": False,
     }

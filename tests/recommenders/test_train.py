@@ -17,6 +17,7 @@ from scipy.sparse import csr_array
 from recgan.core.errors import RecganError
 from recgan.features.matrices import Features, HeldOut, write_features
 from recgan.recommenders import train as stage
+from recgan.recommenders import validation
 from recgan.recommenders.ease.recommender import EASE
 from recgan.recommenders.loading import load_recommender
 from recgan.recommenders.protocol import recommend
@@ -217,7 +218,7 @@ def test_without_refit_the_best_look_is_what_is_written(project):
 @pytest.mark.parametrize("look", [3, 4])
 def test_a_training_killed_while_choosing_ends_as_the_uninterrupted_one(project, whole, monkeypatch, look):
     killed = project()
-    looks, measure = [], stage.window_ndcg
+    looks, measure = [], validation.window_ndcg
 
     def dies(*arguments):
         looks.append(1)
@@ -225,12 +226,12 @@ def test_a_training_killed_while_choosing_ends_as_the_uninterrupted_one(project,
             raise KeyboardInterrupt
         return measure(*arguments)
 
-    monkeypatch.setattr(stage, "window_ndcg", dies)
+    monkeypatch.setattr(validation, "window_ndcg", dies)
     with pytest.raises(KeyboardInterrupt):
         train("ours", root=killed)
     assert not (killed / "models").exists()
     assert list((killed / "checkpoints").rglob("choose.ckpt"))
-    monkeypatch.setattr(stage, "window_ndcg", measure)
+    monkeypatch.setattr(validation, "window_ndcg", measure)
     train("ours", root=killed)
     assert outputs(killed) == outputs(whole("rcgan"))
 
@@ -249,7 +250,7 @@ def test_a_training_killed_while_refitting_ends_as_the_uninterrupted_one(project
 
 def test_the_refit_keeps_the_share_that_validation_chose(project, monkeypatch):
     """The first share would be the refit's own choice; validation is made to like the last."""
-    monkeypatch.setattr(stage, "window_ndcg", lambda recommender, *_: recommender.critic_share / 10)
+    monkeypatch.setattr(validation, "window_ndcgs", lambda *_: [0.025, 0.05, 0.1])
     root = project(critic_shares=[0.25, 0.5, 1])
     train("ours", root=root)
     assert load_recommender(root / "models/ours").critic_share == 1
@@ -291,7 +292,7 @@ def test_one_that_fails_says_why_in_place_of_its_results(project, whole, monkeyp
     for name in ("models", "reports", "metrics"):
         shutil.copytree(whole("rcgan") / name, root / name)
 
-    monkeypatch.setattr(stage, "window_ndcg", raising(fault))
+    monkeypatch.setattr(validation, "window_ndcg", raising(fault))
     train("ours", root=root)
     assert str(fault) in skipped(root, "ours")
     assert json.loads((root / "metrics/candidates/ours.json").read_text()) == {
@@ -304,7 +305,7 @@ def test_one_that_fails_says_why_in_place_of_its_results(project, whole, monkeyp
 def test_one_that_failed_is_whole_once_it_works(project, whole, monkeypatch):
     root = project()
     with monkeypatch.context() as patch:
-        patch.setattr(stage, "window_ndcg", raising(MemoryError("9 GiB")))
+        patch.setattr(validation, "window_ndcg", raising(MemoryError("9 GiB")))
         train("ours", root=root)
     assert skipped(root, "ours") is not None
     train("ours", root=root)
@@ -313,7 +314,7 @@ def test_one_that_failed_is_whole_once_it_works(project, whole, monkeypatch):
 
 
 def test_an_error_of_the_program_is_no_reason_to_go_on(project, monkeypatch):
-    monkeypatch.setattr(stage, "window_ndcg", lambda *_: {}["none"])
+    monkeypatch.setattr(validation, "window_ndcg", lambda *_: {}["none"])
     with pytest.raises(KeyError):
         train("ours", root=project())
 

@@ -24,8 +24,8 @@ from torch.nn.functional import embedding_bag
 
 from recgan.adversarial.share import ALONE, Share
 
-_BLOCK = 1 << 16
-"""Held cells whose hidden vectors are read at a time."""
+_BLOCK = 1 << 11
+"""Held cells whose hidden vectors are read at a time: few enough for a processor's cache."""
 
 
 class Linear(NamedTuple):
@@ -178,7 +178,10 @@ class _Forms(torch.autograd.Function):
 def _cells(left: Tensor, right: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     """Return (held,) the products left_row · right_column."""
     parts = zip(torch.split(rows, _BLOCK), torch.split(columns, _BLOCK), strict=True)
-    return torch.cat([(left[row] * right[column]).sum(dim=1) for row, column in parts])
+    # index_select reads rows several times as fast as indexing does.
+    return torch.cat(
+        [left.index_select(0, row).mul_(right.index_select(0, column)).sum(dim=1) for row, column in parts]
+    )
 
 
 def _sum(indices: Tensor, counts: Tensor, values: Tensor, table: Tensor) -> Tensor:

@@ -57,6 +57,21 @@ class HeldOut:
         )
         return np.asarray(hstack(of_each, format="csr").data, dtype=np.float64)
 
+    def rows(self, rows: NDArray[np.intp]) -> "HeldOut":
+        """Return the window of some users alone, without times of what came."""
+
+        def of(matrix: csr_array) -> csr_array:
+            return csr_array(matrix[rows])
+
+        outside = self.outside
+        return HeldOut(
+            user_ids=self.user_ids[rows],
+            history=of(self.history),
+            held_out=of(self.held_out),
+            ages=None if self.ages is None else of(self.ages),
+            outside=None if outside is None else Outside(outside.item_ids, of(outside.held_out)),
+        )
+
     def known(self) -> "HeldOut":
         """Return the window of the vocabulary alone, with the users to whom something of it came."""
         some = np.flatnonzero(np.diff(self.held_out.indptr))

@@ -15,13 +15,12 @@ from recgan.adversarial.diagnostics import Lines
 from recgan.adversarial.schedule import Rules
 from recgan.features.matrices import Features
 from recgan.recommenders import stability
-from recgan.recommenders.protocol import Recommender
 from recgan.recommenders.settings import TrainingParams
 from recgan.recommenders.trained import Trained as Trained
 from recgan.recommenders.trained import Training as Training
 from recgan.recommenders.trained import reading, write_trained
+from recgan.recommenders.validation import Validate, at_looks
 
-R = TypeVar("R", bound=Recommender)
 S = TypeVar("S", bound=TrainingParams)
 
 
@@ -55,25 +54,26 @@ VALIDATION = "validation_ndcg"
 
 
 def looking(
-    recommender: R,
+    recommender: Any,
     user_items: csr_array,
-    validate: Callable[[R], float] | None,
+    validate: Validate | None,
     prepare: Callable[[], object],
     ages: csr_array | None = None,
 ) -> Callable[[], dict[str, float]]:
     """Return a look at a recommender: its held-out NDCG, where that is known, and its diversity.
 
     Args:
-        recommender: holds the generator that is trained.
+        recommender: a `GANRecommender`, which holds the generator that is trained.
         user_items: (users, items), what it is fitted on.
-        validate: a score of the recommender as it stands.
+        validate: a score of the recommender as it stands; a sample of its users judges, if the settings say.
         prepare: brings what the recommender derives from its weights up to date.
         ages: (users, items), of what it is fitted on.
     """
+    judge = None if validate is None else at_looks(validate, recommender.settings.look_users)
 
     def look() -> dict[str, float]:
         prepare()
-        found = {} if validate is None else {VALIDATION: validate(recommender)}
+        found = {} if judge is None else {VALIDATION: judge(recommender)}
         return {**found, **stability.diversity(recommender, user_items, ages)}
 
     return look

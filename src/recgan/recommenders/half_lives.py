@@ -7,6 +7,8 @@ from typing import Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from recgan.recommenders.validation import Validation
+
 
 class Weighing(Protocol):
     """A recommender that weighs histories by age when it scores them."""
@@ -46,6 +48,8 @@ def best_half_life(
         listed: days, or None, which weighs nothing.
         validate: a score of the recommender as it stands, higher is better.
     """
+    if isinstance(validate, Validation) and validate.window.ages is None:
+        listed = listed[:1]  # the others would give the same
     scores: dict[float | None, float] = {}
     for days in listed:
         recommender.half_life_days = days

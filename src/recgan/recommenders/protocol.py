@@ -1,5 +1,6 @@
 """What a recommender is, and the one place where scores become a ranking."""
 
+from collections.abc import Callable, Iterable
 from typing import Protocol, Self
 
 import numpy as np
@@ -60,25 +61,57 @@ def recommend(
         Positions (rows, k), best first, and their scores (rows, k). Where fewer than k items remain, the
         rest is filled with position -1 and score -inf.
     """
+
+    def one(rows: csr_array, since: csr_array | None) -> Iterable[NDArray[np.float32]]:
+        return (recommender.score(rows, since),)
+
+    return recommend_each(one, 1, user_items, k, exclude_seen, block, ages)[0]
+
+
+ScoreEach = Callable[[csr_array, csr_array | None], Iterable[NDArray[np.float32]]]
+"""Histories and their ages, as `Recommender.score` takes them → several scores (rows, items) of all items."""
+
+
+def recommend_each(
+    score_each: ScoreEach,
+    many: int,
+    user_items: csr_array,
+    k: int,
+    exclude_seen: bool = True,
+    block: int | None = None,
+    ages: csr_array | None = None,
+) -> list[tuple[NDArray[np.int32], NDArray[np.float32]]]:
+    """Rank the k best items of each row by each of several scores; `recommend` says what the rest is.
+
+    Args:
+        score_each: one after the other; a score is ranked before the next is asked for.
+        many: how many scores it yields.
+        user_items: see `recommend`, as the rest.
+        k: see above.
+        exclude_seen: see above.
+        block: see above.
+        ages: see above.
+    """
     n_rows, n_items = user_items.shape
     k = min(k, n_items)
-    ids = np.empty((n_rows, k), dtype=np.int32)
-    best = np.empty((n_rows, k), dtype=np.float32)
+    found = [
+        (np.empty((n_rows, k), dtype=np.int32), np.empty((n_rows, k), dtype=np.float32)) for _ in range(many)
+    ]
     block = block or _rows(_SCORED, n_items)
+    few = _rows(_RANKED, n_items)
     for start in range(0, n_rows, block):
         rows = user_items[start : start + block]
         since = None if ages is None else ages[start : start + block]
-        scores = recommender.score(rows, since)  # (block, items)
-        few = _rows(_RANKED, n_items)
-        for first in range(0, rows.shape[0], few):
-            part = np.array(scores[first : first + few], dtype=np.float32)  # our own copy
-            if exclude_seen:
-                starts = rows.indptr[first : first + len(part) + 1]
-                seen = rows.indices[starts[0] : starts[-1]]
-                part[np.repeat(np.arange(len(part)), np.diff(starts)), seen] = -np.inf
-            there = slice(start + first, start + first + len(part))
-            ids[there], best[there] = top_k(part, k)
-    return ids, best
+        for (ids, best), scores in zip(found, score_each(rows, since), strict=True):
+            for first in range(0, rows.shape[0], few):
+                part = np.array(scores[first : first + few], dtype=np.float32)  # our own copy
+                if exclude_seen:
+                    starts = rows.indptr[first : first + len(part) + 1]
+                    seen = rows.indices[starts[0] : starts[-1]]
+                    part[np.repeat(np.arange(len(part)), np.diff(starts)), seen] = -np.inf
+                there = slice(start + first, start + first + len(part))
+                ids[there], best[there] = top_k(part, k)
+    return found
 
 
 def top_k(scores: NDArray[np.float32], k: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:

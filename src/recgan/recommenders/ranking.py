@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from recgan.features.matrices import HeldOut
-from recgan.recommenders.protocol import Recommender, recommend
+from recgan.recommenders.protocol import Recommender, ScoreEach, recommend, recommend_each
 
 
 def once(ranking: NDArray[np.int32]) -> NDArray[np.int32]:
@@ -88,3 +88,13 @@ def user_ndcg(
 def window_ndcg(recommender: Recommender, window: HeldOut, k: int, exclude_seen: bool) -> float:
     """Return the mean NDCG at k over a window's users, of all that came, the full catalogue ranked."""
     return float(user_ndcg(recommender, window, k, exclude_seen)[1].mean())
+
+
+def window_ndcgs(
+    score_each: ScoreEach, many: int, window: HeldOut, k: int, exclude_seen: bool
+) -> list[float]:
+    """Return what `window_ndcg` does for each of several scores that share their computation."""
+    rankings = recommend_each(score_each, many, window.history, k, exclude_seen, ages=window.ages)
+    came = window.came()
+    some = np.diff(came.indptr) > 0
+    return [float(ndcg(ranking, came, k)[some].mean()) for ranking, _ in rankings]

@@ -70,6 +70,10 @@ class TrainingParams(CandidateSection, TrainSection):
     """The most epochs; CFGAN's is `steps` passes of each network (the original counts generator passes)."""
     evaluate_every: Count
     """Epochs between two looks at validation."""
+    look_users: Count | None
+    """Users of the validation window that judge a look, always the same; null takes all. The NDCG that is
+    written and compared in the end is that of all. Several thousand order the looks as all do: use them where
+    a look takes as long as an epoch."""
     patience: Count | None
     """Looks at validation without a better NDCG before training stops; null never stops early."""
     refit: bool
@@ -80,6 +84,12 @@ class TrainingParams(CandidateSection, TrainSection):
     def needs(self, n_users: int, n_items: int, on_gpu: bool) -> Iterator[Need]:
         """Yield what training takes of the machine's memory at its peak, where that is much."""
         yield from ()
+
+
+def with_looks(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return settings that were written when all users judged each look as they are written now."""
+    now = {name: with_looks(value) if isinstance(value, dict) else value for name, value in settings.items()}
+    return {"look_users": None, **now} if "evaluate_every" in now else now
 
 
 def stability_faults(stability: StabilityParams, loss: str, passes: int, epochs: int) -> list[str]:

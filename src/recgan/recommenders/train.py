@@ -17,11 +17,11 @@ from recgan.recommenders.averaged.settings import AveragedParams
 from recgan.recommenders.catalogue import module_of, trained_class
 from recgan.recommenders.curves import curves_csv
 from recgan.recommenders.protocol import Recommender
-from recgan.recommenders.ranking import window_ndcg
 from recgan.recommenders.settings import CandidateSection, TrainingParams
 from recgan.recommenders.student.settings import StudentParams
 from recgan.recommenders.trained import Trained, Training
 from recgan.recommenders.two_stage.settings import TwoStageParams
+from recgan.recommenders.validation import Validation
 from recgan.recommenders.widened import Widened, write_items
 
 log = logging.getLogger(__name__)
@@ -146,16 +146,12 @@ def fit_and_choose(
     settings: TrainParams, features: Features, k: int, checkpoints: Path | None = None
 ) -> Trained:
     """Fit on train and keep the epoch with the best NDCG at k on validation, if there is a validation."""
-    validation = features.validation
-    exclude_seen = not features.summary["repeat_purchases"]
-
-    def validate(recommender: Recommender) -> float:
-        assert validation is not None
-        return window_ndcg(recommender, validation, k, exclude_seen)
-
+    validate = None
+    if features.validation is not None:
+        validate = Validation(features.validation, k, not features.summary["repeat_purchases"])
     return unfitted(settings, features).fit(
         features.train,
-        validate=validate if validation is not None else None,
+        validate=validate,
         checkpoint=checkpoints / "choose.ckpt" if checkpoints is not None else None,
         label="train",
     )

@@ -24,6 +24,7 @@ from recgan.recommenders.gan import (
     read_recommender,
     write_recommender,
 )
+from recgan.recommenders.validation import judged_by_all
 
 
 class CFGAN(GANRecommender[CFGANParams]):
@@ -70,7 +71,7 @@ class CFGAN(GANRecommender[CFGANParams]):
             lines=stability.lines(steady.alarms),
         )
         self._prepare()
-        return self
+        return judged_by_all(self, validate, self.settings.look_users)
 
     def score(self, user_items: csr_array, ages: csr_array | None = None) -> NDArray[np.float32]:
         """Score all items for each history (rows, items): rows in, rows out."""

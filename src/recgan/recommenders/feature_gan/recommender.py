@@ -38,6 +38,7 @@ from recgan.recommenders.gan import (
     read_recommender,
     write_recommender,
 )
+from recgan.recommenders.validation import judged_by_all
 
 
 class FeatureGAN(GANRecommender[FeatureGANParams]):
@@ -90,7 +91,7 @@ class FeatureGAN(GANRecommender[FeatureGANParams]):
             rules=stability.rules(steady),
             lines=stability.lines(steady.alarms),
         )
-        return self
+        return judged_by_all(self, validate, settings.look_users)
 
     @classmethod
     def unfitted(cls, settings: FeatureGANParams, features: Features) -> Self:

@@ -21,6 +21,7 @@ from recgan.recommenders.gan import (
 )
 from recgan.recommenders.irgan.game import Factors, IRGANGame
 from recgan.recommenders.irgan.settings import IRGANParams
+from recgan.recommenders.validation import judged_by_all
 
 
 class IRGAN(GANRecommender[IRGANParams]):
@@ -64,7 +65,7 @@ class IRGAN(GANRecommender[IRGANParams]):
             lines=stability.lines(self.settings.alarms),
         )
         self._take(game.generator, user_items)
-        return self
+        return judged_by_all(self, validate, self.settings.look_users)
 
     def score(self, user_items: csr_array, ages: csr_array | None = None) -> NDArray[np.float32]:
         """Score all items for each history (rows, items): rows in, rows out."""

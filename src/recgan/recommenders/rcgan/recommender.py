@@ -1,7 +1,8 @@
 """RC-GAN as a recommender: the generator's scores and a share of the critic's residual."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -28,6 +29,7 @@ from recgan.recommenders.gan import (
 from recgan.recommenders.half_lives import best_half_life
 from recgan.recommenders.rcgan.game import RCGANGame, make_generator, normalised
 from recgan.recommenders.rcgan.settings import RCGANParams, with_half_lives
+from recgan.recommenders.validation import Validate, Validation, at_looks
 
 
 class RCGAN(GANRecommender[RCGANParams]):
@@ -67,8 +69,8 @@ class RCGAN(GANRecommender[RCGANParams]):
     ) -> Self:
         """Train generator and critic; arguments and errors are those of `Trained.fit`.
 
-        Weights and k of the best look are kept; without validation the first k, unless one was given. The
-        half life is tried on them.
+        Weights and k of the best look are kept; without validation the first k, unless one was given. Where
+        a sample judged the looks, all users choose k anew. The half life is tried on them.
         """
         settings = self.settings
         game = RCGANGame(settings, user_items, pick_device(settings.trainer.accelerator))
@@ -76,16 +78,13 @@ class RCGAN(GANRecommender[RCGANParams]):
         self.critic_share = shares[0]
         if validate is not None:
             self.half_life_days = None  # until the weights are chosen
+        judge = None if validate is None else at_looks(validate, settings.look_users)
 
         def look() -> dict[str, float]:
             self._take(game.generator, item_hidden(game))
             found: dict[str, float] = {}
-            if validate is not None:
-                scores = {}
-                for self.critic_share in shares:
-                    scores[self.critic_share] = validate(self)
-                self.critic_share = max(scores, key=lambda share: scores[share])  # of equals the first
-                found[VALIDATION] = scores[self.critic_share]
+            if judge is not None:
+                found[VALIDATION] = self._choose_share(shares, judge)
                 if len(shares) > 1:
                     found["critic_share"] = self.critic_share
             return {**found, **stability.diversity(self, user_items)}
@@ -103,6 +102,8 @@ class RCGAN(GANRecommender[RCGANParams]):
         self._take(game.generator, item_hidden(game))
         kept = self.training.curves[self.training.best_epoch - 1].get("critic_share")
         self.critic_share = shares[0] if kept is None else kept
+        if validate is not None and judge is not validate:
+            self.training = replace(self.training, validation_ndcg=self._choose_share(shares, validate))
         if validate is not None and settings.half_life_days != (None,):
             self.half_life_days, score = by_first(
                 lambda: best_half_life(self, settings.half_life_days, validate)
@@ -119,15 +120,45 @@ class RCGAN(GANRecommender[RCGANParams]):
     def score(self, user_items: csr_array, ages: csr_array | None = None) -> NDArray[np.float32]:
         """Score all items for each history (rows, items): rows in, rows out."""
         user_items = aged(user_items, ages, self.half_life_days)
+        hidden, scores = self._generated(user_items)
+        if self.critic_share:
+            weights = self.fold_in(user_items, hidden, scores)
+            scores += (np.float32(self.critic_share) * weights) @ self._hidden.T
+        return scores
+
+    def score_each(
+        self, shares: Sequence[float], user_items: csr_array, ages: csr_array | None = None
+    ) -> Iterator[NDArray[np.float32]]:
+        """Yield what `score` gives with each critic's share, to rounding; y and d are computed once."""
+        user_items = aged(user_items, ages, self.half_life_days)
+        hidden, scores = self._generated(user_items)
+        residual = None
+        for share in shares:
+            if share and residual is None:
+                residual = self.fold_in(user_items, hidden, scores) @ self._hidden.T
+            yield scores if residual is None or not share else scores + np.float32(share) * residual
+
+    def _generated(self, user_items: csr_array) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return the generator's last hidden layer (rows, hidden) and its scores y (rows, items)."""
         rows = SparseRows(normalised(user_items)).to(self.generator.first.device)
         output = self.generator.output
         with torch.no_grad():
             hidden = self.generator.last_hidden(rows.all())
             scores: NDArray[np.float32] = dense(hidden, output.weight, output.bias).float().cpu().numpy()
-        if self.critic_share:
-            weights = self.fold_in(user_items, hidden.float().cpu().numpy(), scores)
-            scores += (np.float32(self.critic_share) * weights) @ self._hidden.T
-        return scores
+            return hidden.float().cpu().numpy(), scores
+
+    def _choose_share(self, shares: Sequence[float], validate: Validate) -> float:
+        """Take the critic's share with the best score, of equal ones the first; return the score."""
+        if isinstance(validate, Validation) and len(shares) > 1:
+            found = validate.each(partial(self.score_each, shares), len(shares))
+        else:
+            found = []
+            for share in shares:
+                self.critic_share = share
+                found.append(validate(self))
+        best = max(range(len(shares)), key=lambda place: found[place])
+        self.critic_share = shares[best]
+        return found[best]
 
     def fold_in(
         self, user_items: csr_array, hidden: NDArray[np.float32], scores: NDArray[np.float32]

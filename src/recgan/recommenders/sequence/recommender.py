@@ -28,6 +28,7 @@ from recgan.recommenders.sequence.game import SequenceGame
 from recgan.recommenders.sequence.network import Encoder
 from recgan.recommenders.sequence.settings import SequenceParams
 from recgan.recommenders.sequence.steps import Sequences
+from recgan.recommenders.validation import judged_by_all
 
 Times = Callable[[csr_array], NDArray[np.float32] | None]
 """A matrix → days from the log's start to each of its entries; None where nobody knows."""
@@ -96,7 +97,7 @@ class Sequence(GANRecommender[SequenceParams]):
             lines=stability.lines(settings.alarms),
         )
         game.generator.eval()
-        return self
+        return judged_by_all(self, validate, settings.look_users)
 
     @classmethod
     def unfitted(cls, settings: SequenceParams, features: Features) -> Self:
