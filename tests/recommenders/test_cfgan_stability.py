@@ -80,7 +80,7 @@ def test_the_adversarial_loss_teaches_the_generator_alone(loss, matching):
 
 def by_hand(played, judged):
     """The discriminator on dense rows, in plain PyTorch: hidden layer and logits."""
-    held, d = played.rows.held(), played.discriminator
+    held, d = played.rows.dense(), played.discriminator
     hidden = torch.sigmoid(held @ d.condition + judged @ d.judged + d.bias)
     return hidden, (hidden @ d.output.weight.T + d.output.bias).squeeze(1)
 
@@ -90,7 +90,7 @@ def test_penalties_are_taken_on_the_visible_support(name):
     with_penalty = game(steady(constraints={name: 3}, train={"discriminator": whole()}))
     without = game(steady(train={"discriminator": whole()}))
     written = with_penalty.generator(with_penalty.rows.all()).detach() * with_penalty._visible
-    real, visible = with_penalty.rows.held(), with_penalty._visible
+    real, visible = with_penalty.rows.dense(), with_penalty._visible
     assert 0 < visible.mean() < 1
     if name == "gradient_penalty":
         order = torch.Generator()
@@ -113,7 +113,7 @@ def test_a_relativistic_generator_is_paired_with_its_own_row():
     played = game(steady("relativistic"))
     batch = one_batch(played)
     adversarial, _ = played.generator_losses(batch, played.discriminator.read(batch))
-    _, real = by_hand(played, played.rows.held())
+    _, real = by_hand(played, played.rows.dense())
     _, fake = by_hand(played, played.generator(batch) * played._visible)
     torch.testing.assert_close(adversarial, -torch.sigmoid(fake - real).log().mean())
 
@@ -121,7 +121,7 @@ def test_a_relativistic_generator_is_paired_with_its_own_row():
 def test_feature_matching_compares_the_discriminators_hidden_layer():
     played, plain = game(steady(feature_matching=2)), game(steady())
     batch = one_batch(played)
-    hidden, _ = by_hand(played, played.rows.held())
+    hidden, _ = by_hand(played, played.rows.dense())
     written, _ = by_hand(played, played.generator(batch) * played._visible)
     expected = 2 * (hidden.mean(dim=0) - written.mean(dim=0)).square().sum()
     added = (
@@ -134,7 +134,7 @@ def test_feature_matching_compares_the_discriminators_hidden_layer():
 def test_label_smoothing_reaches_the_discriminator():
     side = {"train": {"discriminator": whole()}}
     smooth, plain = game(steady(label_smoothing=0.2, **side)), game(steady(**side))
-    _, real = by_hand(plain, plain.rows.held())
+    _, real = by_hand(plain, plain.rows.dense())
     change = next(turn(smooth, "discriminator")) - next(turn(plain, "discriminator"))
     torch.testing.assert_close(
         change, 0.2 * real.mean(), rtol=1e-3, atol=1e-5
@@ -161,7 +161,7 @@ def test_interleaved_the_fakes_are_the_present_generators():
     with torch.no_grad():
         played.generator.output.weight.zero_()
         played.generator.output.bias.zero_()
-    _, real = by_hand(played, played.rows.held())
+    _, real = by_hand(played, played.rows.dense())
     _, fake = by_hand(played, torch.zeros(20, 14))
     torch.testing.assert_close(next(losses), LOSSES["non_saturating"].discriminator(real, fake))
 

@@ -158,17 +158,14 @@ class SparseRows:
                 None if own_of_whole is None else (own_of_whole[low:high] - first, n_entries),
             )
 
-    def held(self) -> Tensor:
-        """Return (rows, columns) float32: 1 where the matrix has an entry."""
-        return self._filled(1)
+    def cells(self) -> tuple[Tensor, Tensor]:
+        """Return the row and the column of each entry, (entries,) each."""
+        return repeated(self.indptr[1:] - self.indptr[:-1]), self.indices
 
     def dense(self) -> Tensor:
         """Return (rows, columns) float32: the matrix."""
-        return self._filled(self.values)
-
-    def _filled(self, values: Tensor | int) -> Tensor:
         dense = torch.zeros(self.shape, device=self.indptr.device)
-        dense[repeated(self.indptr[1:] - self.indptr[:-1]), self.indices] = values
+        dense[self.cells()] = self.values
         return dense
 
 

@@ -10,8 +10,8 @@ from recgan.core.memory import Need
 from recgan.core.sections import NonNegative, Positive, Share
 from recgan.recommenders.settings import FEWER_ITEMS, StabilityParams, TrainingParams, stability_faults
 
-CELL = 28
-"""Bytes for each user and item: what is held, seen and punished, the masks of the next epoch, and a draw."""
+CELL = 10
+"""Bytes for each user and item: two masks, what the generator writes, and the mask that it is written by."""
 
 
 class CFGANParams(TrainingParams):
