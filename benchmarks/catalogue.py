@@ -9,7 +9,7 @@ and four in five items of a shopper are from three topics. Each recommender is f
 process of its own, and then ranks some of the shoppers. RC-GAN plays one epoch with the settings of
 examples/shop.yaml. One that states a need above --memory GiB is skipped.
 
---write puts such histories as a log of purchases over 180 days into FOLDER/events.parquet, one row an event,
+--write puts such histories as a log of purchases over 180 days into FOLDER/events.csv, one row an event,
 which `recgan use large-catalogue --folder FOLDER` takes. Of the numbers shown, 1.1 million purchases, about
 41,000 items have three buyers before the test window.
 """
@@ -26,8 +26,8 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
+from pyarrow import csv
 from scipy.sparse import csr_array
 
 from recgan.core.memory import Need
@@ -77,8 +77,8 @@ def write_log(users: int, items: int, mean: float, folder: Path) -> None:
     columns = {name: np.char.add(letter, values[order].astype(str)) for name, (letter, values) in ids.items()}
     table = pa.table({**columns, "event": np.full(len(order), "purchase"), "timestamp": instants})
     folder.mkdir(parents=True, exist_ok=True)
-    pq.write_table(table, folder / "events.parquet")
-    print(f"{folder / 'events.parquet'}: {len(table):,} purchases of {users:,} users")
+    csv.write_csv(table, folder / "events.csv")
+    print(f"{folder / 'events.csv'}: {len(table):,} purchases of {users:,} users")
 
 
 def peak() -> float:
