@@ -6,6 +6,7 @@ import torch
 from scipy.sparse import csr_array
 
 from recgan.core.errors import RecganError
+from recgan.recommenders.cfgan import game as cfgan_game
 from recgan.recommenders.cfgan.game import CFGANGame
 from recgan.recommenders.cfgan.recommender import CFGAN
 from recgan.recommenders.cfgan.settings import CFGANParams
@@ -123,13 +124,23 @@ def test_masks_show_every_entry_and_the_share_of_zeros():
     )
     held = torch.as_tensor(rows.toarray()) > 0
     played.begin_epoch(0)
-    visible, zeros = played._visible.clone(), played._zeros.clone()
+    visible, zeros = played._visible.float(), played._zeros.float()
     assert (visible[held] == 1).all()
     assert visible[~held].mean().item() == pytest.approx(0.7, abs=0.01)
     assert (zeros[held] == 0).all()
     assert zeros[~held].mean().item() == pytest.approx(0.2, abs=0.01)
     played.begin_epoch(1)
-    assert not torch.equal(visible, played._visible)
+    assert not torch.equal(visible, played._visible.float())
+
+
+def test_masks_are_drawn_alike_whatever_the_rows_drawn_at_a_time(monkeypatch):
+    whole = game(partial_masking_share=0.3)
+    monkeypatch.setattr(cfgan_game, "BLOCK", 3)
+    blocks = game(partial_masking_share=0.3)
+    assert torch.equal(whole._visible, blocks._visible)
+    assert torch.equal(whole._zeros, blocks._zeros)
+    batch = whole.rows.all()
+    torch.testing.assert_close(whole._write(batch), blocks._write(batch))
 
 
 def _for_the_board(view):

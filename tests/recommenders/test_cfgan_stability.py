@@ -90,7 +90,7 @@ def test_penalties_are_taken_on_the_visible_support(name):
     with_penalty = game(steady(constraints={name: 3}, train={"discriminator": whole()}))
     without = game(steady(train={"discriminator": whole()}))
     written = with_penalty.generator(with_penalty.rows.all()).detach() * with_penalty._visible
-    real, visible = with_penalty.rows.dense(), with_penalty._visible
+    real, visible = with_penalty.rows.dense(), with_penalty._visible.float()
     assert 0 < visible.mean() < 1
     if name == "gradient_penalty":
         order = torch.Generator()
