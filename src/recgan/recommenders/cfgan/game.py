@@ -166,7 +166,8 @@ class CFGANGame:
         """Return the fake rows (batch, width) on their visible support, without gradient."""
         with torch.no_grad():
             written: Tensor = self.generator(batch)
-            for rows, mask in zip(written.split(BLOCK), self._visible[batch.rows].split(BLOCK), strict=True):
+            both = (torch.split(one, BLOCK) for one in (written, self._visible[batch.rows]))
+            for rows, mask in zip(*both, strict=True):
                 rows *= mask.to(rows.dtype)
             return written
 
@@ -196,7 +197,7 @@ class CFGANGame:
 
     def _draw(self, share: float, mask: Tensor) -> Tensor:
         """Set that share of a mask (rows, width) to True, the rest to False, and return it."""
-        for part in mask.split(BLOCK):
+        for part in torch.split(mask, BLOCK):
             part[:] = torch.rand(part.shape, generator=self.rng, device=self.rng.device) < share
         return mask
 

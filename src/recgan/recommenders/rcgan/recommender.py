@@ -86,6 +86,7 @@ class RCGAN(GANRecommender[RCGANParams]):
             if judge is not None:
                 found[VALIDATION] = self._choose_share(shares, judge)
                 if len(shares) > 1:
+                    assert self.critic_share is not None
                     found["critic_share"] = self.critic_share
             return {**found, **stability.diversity(self, user_items)}
 
