@@ -1,6 +1,7 @@
 """The temporary Prefect server ends with its starter, however that ends; what it lacks is one error."""
 
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -29,7 +30,8 @@ def home(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_kill_9_of_the_flow_leaves_no_server(home):
+def test_kill_9_of_the_flow_leaves_no_server(home, prefect_database):
+    shutil.copy(prefect_database, home)
     starter = subprocess.Popen([sys.executable, "-c", STARTER, str(home)], stdout=subprocess.PIPE, text=True)
     assert starter.stdout.readline().startswith("http://127.0.0.1:")
     [server] = psutil.Process(starter.pid).children(recursive=True)
