@@ -97,12 +97,13 @@ def test_every_state_a_flow_ends_in_is_a_sign_of_life():
 
 def test_every_deployment_names_a_flow_and_parameters_that_it_takes():
     content = yaml.safe_load((ROOT / "prefect.yaml").read_text())
+    code = "import inspect, runpy"
     for deployment in content["deployments"]:
         file, _, flow = deployment["entrypoint"].partition(":")
-        code = f"import inspect, runpy; flow = runpy.run_path({file!r})[{flow!r}]; "
-        code += f"inspect.signature(flow.fn).bind_partial(**{deployment['parameters']!r})"
-        subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, env=None)
+        code += f"\nflow = runpy.run_path({file!r})[{flow!r}]"
+        code += f"\ninspect.signature(flow.fn).bind_partial(**{deployment['parameters']!r})"
         assert deployment["concurrency_limit"]["limit"] == 1
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, env=None)
 
 
 def test_the_webhook_is_a_secret_of_its_block_and_is_what_is_called():
