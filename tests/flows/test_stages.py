@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -33,9 +34,17 @@ stages:
 """
 
 
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory):
+    """A folder that DVC takes for a project, to be copied."""
+    folder = tmp_path_factory.mktemp("empty")
+    subprocess.run([sys.executable, "-m", "dvc", "init", "--no-scm", "-q"], cwd=folder, check=True)
+    return folder
+
+
 @pytest.fixture
-def project(tmp_path):
-    subprocess.run([sys.executable, "-m", "dvc", "init", "--no-scm", "-q"], cwd=tmp_path, check=True)
+def project(empty, tmp_path):
+    shutil.copytree(empty, tmp_path, dirs_exist_ok=True)
     (tmp_path / "dvc.yaml").write_text(DVC_YAML)
     write_first(tmp_path, "open('first.txt', 'w').write('one'); print('wrote one')")
     return tmp_path
@@ -272,14 +281,22 @@ def test_a_killed_dvc_ends_its_stage_and_the_flow_hears_of_it(project):
 
 
 def test_a_stage_waits_for_the_dvc_that_works_on_its_files(project):
-    write_first(project, "import time; time.sleep(6); open('first.txt', 'w').write('one')")
+    code = "import os, time\nends = time.monotonic() + 120\n"
+    code += "while not os.path.exists('go') and time.monotonic() < ends: time.sleep(0.05)\n"
+    write_first(project, code + "open('first.txt', 'w').write('one')")
     other = subprocess.Popen([sys.executable, "-m", "dvc", "repro", "-q"], cwd=project)
     notes = project / ".dvc/tmp/rwlock"
     assert wait_until(lambda: notes.exists() and "first.txt" in notes.read_text(), 60)
     lines: list[str] = []
-    assert run_stage("first", project, lines.append) is Outcome.UNCHANGED
+
+    def on_line(line: str) -> None:
+        if "waits for" in line:
+            lines.append(line)
+            (project / "go").touch()
+
+    assert run_stage("first", project, on_line) is Outcome.UNCHANGED
     assert other.wait() == 0
-    [line] = [line for line in lines if "waits for" in line]
+    [line] = lines
     assert f"waits for `dvc repro -q` (process {other.pid}) to end in {project}" in line
 
 

@@ -29,9 +29,10 @@ def dvc(folder, *arguments):
     return run(folder, sys.executable, "-m", "dvc", *arguments)
 
 
-@pytest.fixture
-def project(tmp_path):
-    root = tmp_path / "project"
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A project with its git and its DVC, to be copied."""
+    root = tmp_path_factory.mktemp("made") / "project"
     (root / "raw").mkdir(parents=True)
     (root / "raw/README.md").write_text("files go here")
     (root / "raw/events.txt").write_text("one\n")
@@ -46,6 +47,11 @@ def project(tmp_path):
     dvc(root, "init", "-q")
     commit(root)
     return root
+
+
+@pytest.fixture
+def project(made, tmp_path):
+    return shutil.copytree(made, tmp_path / "project")
 
 
 def commit(root):
