@@ -156,22 +156,22 @@ def _for_the_board(view):
     )
 
 
-@pytest.mark.parametrize("view", VIEWS)
-def test_checkerboard(view):
-    likes = checkerboard()
-    recommender = CFGAN(_for_the_board(view)).fit(likes)
+@pytest.fixture(scope="module", params=VIEWS)
+def of_the_board(request):
+    return CFGAN(_for_the_board(request.param)).fit(checkerboard())
+
+
+def test_checkerboard(of_the_board):
+    likes, recommender = checkerboard(), of_the_board
     ranking, _ = recommend(recommender, likes, 10)
     np.testing.assert_array_equal(ranking[:, 0], np.arange(30))
     alone = np.vstack([recommend(recommender, likes[[row]], 10)[0] for row in range(30)])
     np.testing.assert_array_equal(alone[:, 0], ranking[:, 0])
 
 
-@pytest.mark.parametrize("view", VIEWS)
-def test_a_new_user_gets_what_the_like_minded_like(view):
-    likes = checkerboard()
-    recommender = CFGAN(_for_the_board(view)).fit(likes)
+def test_a_new_user_gets_what_the_like_minded_like(of_the_board):
     new = csr_array((np.arange(30) % 2 == 0).astype(np.float32)[None] * (np.arange(30) < 20))
-    ranking, _ = recommend(recommender, new, 5)
+    ranking, _ = recommend(of_the_board, new, 5)
     assert sorted(ranking[0]) == [20, 22, 24, 26, 28]
 
 

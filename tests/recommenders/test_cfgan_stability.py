@@ -182,7 +182,7 @@ EVERYTHING = {
 
 
 def everything(loss, view="user"):
-    return steady(loss, view, train={"discriminator": whole(batch_size=8), "epochs": 8}, **EVERYTHING)
+    return steady(loss, view, train={"discriminator": whole(batch_size=8), "epochs": 6}, **EVERYTHING)
 
 
 @pytest.mark.parametrize("view", VIEWS)
