@@ -1,7 +1,7 @@
 """Time and memory of ingest on a folder of monthly exports: python benchmarks/ingest.py --rows 12000000.
 
 Three nights: all parts but the last, one part more, nothing new. Each runs in a process of its own;
-simulating is not timed. `--code` names `src` folders of other versions, which then ingest all parts.
+simulating is not timed. `--code` names `src` folders of other versions, which ingest the same files then.
 """
 
 import argparse
@@ -81,22 +81,24 @@ def main() -> None:
         "item_columns": {"price": "eur"}, "user_columns": {}, "event": None, "event_names": {},
         "fill_down": None, "leave_out": {}, "time_format": None,
     }  # fmt: skip
-    with tempfile.TemporaryDirectory(prefix="recgan-") as folder:
-        root = Path(folder)
-        (root / "params.yaml").write_text(json.dumps(params), encoding="utf-8")
-        (root / "raw").mkdir()
-        months = [root / f"raw/log-{number:03d}.csv" for number in range(options.parts)]
-        for number, month in enumerate(months):
-            write_month(month, number, options.rows // options.parts)
-        size = sum(month.stat().st_size for month in months) / 2**30
-        print(f"{datetime.now(UTC):%Y-%m-%d}: {options.rows:,} rows, {size:.2f} GiB", flush=True)
-        last = months[-1].rename(root / "last")
-        print(f"first night, {options.parts - 1} parts: {ingest(root, ROOT / 'src')}", flush=True)
-        last.rename(months[-1])
-        print(f"one part more: {ingest(root, ROOT / 'src')}", flush=True)
-        print(f"nothing new: {ingest(root, ROOT / 'src')}", flush=True)
-        for code in options.code:
-            print(f"{code}, {options.parts} parts: {ingest(root, code)}", flush=True)
+    for code in [ROOT / "src", *options.code]:
+        with tempfile.TemporaryDirectory(prefix="recgan-") as folder:
+            root = Path(folder)
+            (root / "params.yaml").write_text(json.dumps(params), encoding="utf-8")
+            (root / "raw").mkdir()
+            months = [root / f"raw/log-{number:03d}.csv" for number in range(options.parts)]
+            for number, month in enumerate(months):
+                write_month(month, number, options.rows // options.parts)
+            size = sum(month.stat().st_size for month in months)
+            print(
+                f"{datetime.now(UTC):%Y-%m-%d}, {code}: {options.rows:,} rows, {size / 2**30:.2f} GiB",
+                flush=True,
+            )
+            last = months[-1].rename(root / "last")
+            print(f"  first night, {options.parts - 1} parts: {ingest(root, code)}", flush=True)
+            last.rename(months[-1])
+            print(f"  one part more: {ingest(root, code)}", flush=True)
+            print(f"  nothing new: {ingest(root, code)}", flush=True)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ put in place in one step when it ends well, so a stage that fails leaves what wa
 
 import logging
 import shutil
+import warnings
 from contextlib import chdir
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -54,26 +55,30 @@ def validate(root: Path = Path(), now: datetime | None = None) -> None:
 
     Raises:
         RecganError: a critical expectation is broken, or an input is missing.
+        Unavailable: another run replaced the ingested tables meanwhile.
     """
-    import pyarrow.parquet as pq
-
-    from recgan.data.events import read_tables, write_tables
-    from recgan.data.validate import check, complaint, page, summarise, tell
+    warnings.filterwarnings("ignore", "PySpark does not yet", FutureWarning)  # Great Expectations imports it
+    from recgan.data.validate import check, summarise
+    from recgan.data.validation import complaint, page, tell
 
     settings = load_params(root / layout.PARAMS).validate_
-    tables = read_tables(root / layout.INGESTED)
-    result = check(tables, settings, now or datetime.now(UTC))
-    summary = summarise(result)
-    if not result.failures:
-        with replacing(root / layout.KEPT) as folder:
+    broken: RecganError | None = None
+    try:
+        with replacing(root / layout.KEPT) as folder, unchanged(root / layout.INGESTED):
             folder.mkdir()
-            write_tables(result.kept, folder)
-            pq.write_table(result.partition.quarantined, folder / "quarantine.parquet", compression="zstd")
+            result = check(root / layout.INGESTED, folder, settings, now or datetime.now(UTC))
+            if result.failures:
+                broken = RecganError(complaint(result))
+                raise broken  # so that what was kept before stays
+    except RecganError as error:
+        if error is not broken:
+            raise
+    summary = summarise(result)
     write_json(root / layout.VALIDATION_METRICS, summary)
     write_text(root / layout.VALIDATION_PAGE, page(result, summary))
-    tell(result, summary, settings, tables)
-    if result.failures:
-        raise RecganError(complaint(result))
+    tell(result, summary, settings)
+    if broken is not None:
+        raise broken
     log.info("all critical expectations hold: %s", layout.VALIDATION_PAGE)
 
 

@@ -73,20 +73,6 @@ def test_own_files_lie_in_the_project_and_a_fault_leaves_the_old_tables(tmp_path
     assert read_tables(tmp_path / "data" / "ingested").events.equals(before)
 
 
-def test_a_night_of_a_growing_folder_reads_what_is_new(tmp_path, caplog):
-    caplog.set_level(logging.INFO)
-    project(tmp_path, **OWN | {"events": "log-*.csv"})
-    for month in (1, 2):
-        (tmp_path / f"raw/log-{month}.csv").write_text(f"who,what,when\na,x,2024-0{month}-01\n")
-    ingest(tmp_path)
-    (tmp_path / "raw/log-3.csv").write_text("who,what,when\nb,y,2024-03-01\n")
-    caplog.clear()
-    ingest(tmp_path)
-    assert "2 parts are those of the ingest before, and are not read again" in caplog.text
-    assert "files: 3 events of 2 users on 2 items, from 2024-01-01 to 2024-03-01" in caplog.text
-    assert read_tables(tmp_path / "data" / "ingested").events["user_id"].to_pylist() == ["a", "a", "b"]
-
-
 def test_a_split_without_times_is_described_as_such(tmp_path, caplog):
     content = example("cfgan-ml100k")
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(content))

@@ -5,10 +5,10 @@ care: see `rows_of` and data/sums.py.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import ibis
 import pyarrow as pa
@@ -18,6 +18,8 @@ from recgan.core.errors import RecganError
 from recgan.core.temporary import temporary_folder
 from recgan.data import spark
 from recgan.data.events import parts_of
+
+T = TypeVar("T")
 
 VARIABLE = "RECGAN_ENGINE"
 _ENGINES = ("duckdb", "spark")
@@ -47,6 +49,34 @@ class Engine:
         name = ibis.util.gen_name("parts")
         self.session.read.parquet(*map(spark.address, parts)).createOrReplaceTempView(name)
         return self.backend.table(name)
+
+    def numbered(self, path: Path) -> ibis.Table:
+        """Return a Parquet table and each row's place: `part`, the name of its file, and `row`, from 0.
+
+        Raises:
+            RecganError: there is none.
+        """
+        parts = parts_of(path)
+        if self.session is None:
+            table = self.backend.read_parquet(parts, filename=True, file_row_number=True)
+            named = table.mutate(part=table.filename.re_extract("[^/]+$", 0), row=table.file_row_number)
+            return named.drop("filename", "file_row_number")
+        name = ibis.util.gen_name("parts")
+        rows = self.session.read.parquet(*map(spark.address, parts))
+        places = ("_metadata.file_name AS part", "_metadata.row_index AS row")
+        rows.selectExpr("*", *places).createOrReplaceTempView(name)
+        return self.backend.table(name)
+
+    def each(self, function: Callable[[int], T], count: int) -> list[T]:
+        """Call a function with 0, 1, … and return what it returns: here, or side by side on Spark's machines.
+
+        Args:
+            function: that can be pickled, as what it returns.
+            count: of the calls.
+        """
+        if self.session is None:
+            return [function(number) for number in range(count)]
+        return spark.each(self.session, function, count)
 
 
 def chosen() -> str:

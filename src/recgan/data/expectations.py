@@ -1,65 +1,76 @@
 """Expectations of the tables as Great Expectations suites, defined in code.
 
-The only module that knows Great Expectations. A row rule is stated here a second time, from its built-in
-expectations. When the counts differ from those of quarantine.py, one of the two is wrong.
+What is true of rows is checked chunk by chunk, and the counts are added up. What is true of a whole is
+computed once and checked on a table of one row.
 """
 
-from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import great_expectations.expectations as gxe
 import pandas as pd
-from great_expectations.expectations.row_conditions import Column
 
 from recgan.data.events import EVENTS
-from recgan.data.quarantine import FINITE, ahead_by_zone, expected_reasons, period, price_range
-from recgan.data.settings import EVENT_KINDS, Reason, ValidateParams, ValueRange
-from recgan.data.suites import TYPES, Outcome, Severity, about, run_suite
+from recgan.data.quarantine import expected_reasons, price_range
+from recgan.data.row_rules import between, row_rules
+from recgan.data.settings import ValidateParams
+from recgan.data.suites import TYPES, Outcome, about, run_suite
 
 
-def expect_raw(frame: pd.DataFrame, params: ValidateParams, now: datetime) -> list[Outcome]:
-    """Check the row rules on the raw events; one in `validate.drop` only warns, and so does an expected one.
-
-    The other rules judge the rows that no expected reason leaves out.
+def expect_rows(
+    frame: pd.DataFrame, expected: pd.Series, params: ValidateParams, now: datetime
+) -> tuple[list[Outcome], list[Outcome]]:
+    """Check the row rules on raw events; one in `validate.drop` only warns, and so does an expected one.
 
     Args:
-        frame: what `quarantine.joined` returns, beside `quarantined`: 1.0 where a row is not kept, else 0.0;
-            and `expected`: true where that has an expected reason.
+        frame: a chunk of them, as `quarantine.flagged` returns it.
+        expected: which rows are left out for an expected reason.
         params: ranges, period and limits.
         now: an aware instant.
+
+    Returns:
+        The outcomes of the expected reasons on all rows, and those of the others on the rows that no expected
+        reason leaves out; without such rows none.
     """
-    volume = gxe.ExpectTableRowCountToBeBetween(min_value=1, **about("raw_events", "there are raw events"))
-    if frame.empty:
-        return run_suite("raw events", frame, [volume])
-    quarantined_share = gxe.ExpectColumnMeanToBeBetween(
-        column="quarantined",
-        max_value=params.max_quarantined_share,
-        **about(
-            "quarantined_share",
-            f"the quarantined share of the raw events is at most {params.max_quarantined_share:.4g}, "
-            "those not counted that are expected to be left out",
-            remedy="raise validate.max_quarantined_share",
-        ),
+    reasons = expected_reasons(params)
+    rules = row_rules(params, now, "", (*params.drop, *reasons))
+    left_out = [rule for rule in rules if rule.meta["reason"] in reasons]
+    judged = [rule for rule in rules if rule.meta["reason"] not in reasons]
+    rest = frame[~expected] if expected.any() else frame
+    return (
+        run_suite("raw events", frame, left_out) if left_out else [],
+        run_suite("judged events", rest, judged) if judged and not rest.empty else [],
     )
-    expected = expected_reasons(params)
-    ahead = ahead_by_zone(frame["timestamp"], now)
-    rules = _row_rules(params, now, "", (*params.drop, *expected), ahead)
-    left_out = [rule for rule in rules if rule.meta["reason"] in expected]
-    judged = [rule for rule in rules if rule.meta["reason"] not in expected] + [quarantined_share]
-    outcomes = run_suite("raw events", frame, [volume, *left_out])
-    rest = frame[~frame["expected"]]
-    return outcomes if rest.empty else outcomes + run_suite("judged events", rest, judged)
 
 
-def expect_kept(frame: pd.DataFrame, params: ValidateParams, now: datetime) -> list[Outcome]:
-    """Check the kept events: their schema, their volume, and every row rule anew; all of it is critical.
+def expect_raw(rows: int, share: float | None, params: ValidateParams) -> list[Outcome]:
+    """Check the raw events as a whole.
 
     Args:
-        frame: what `quarantine.joined` returns for the kept events.
-        params: ranges, period and limits.
-        now: an aware instant.
+        rows: how many there are.
+        share: of the faulty ones among those that are judged; None where none is.
+        params: the limit.
     """
+    table = [_count("rows", 1, "raw_events", "there are raw events")]
+    if share is not None:
+        table.append(
+            gxe.ExpectColumnMaxToBeBetween(
+                column="quarantined_share",
+                max_value=params.max_quarantined_share,
+                **about(
+                    "quarantined_share",
+                    "the quarantined share of the raw events is at most "
+                    f"{params.max_quarantined_share:.4g}, those not counted that are expected to be left out",
+                    remedy="raise validate.max_quarantined_share",
+                ),
+            )
+        )
+    return run_suite("raw events", pd.DataFrame({"rows": [rows], "quarantined_share": [share]}), table)
+
+
+def expect_columns(frame: pd.DataFrame) -> list[Outcome]:
+    """Check the columns of the kept events and their types; those of a table without rows say it for all."""
     schema = [
         gxe.ExpectTableColumnsToMatchSet(
             column_set=EVENTS.names,
@@ -75,25 +86,18 @@ def expect_kept(frame: pd.DataFrame, params: ValidateParams, now: datetime) -> l
             for field in EVENTS
         ),
     ]
-    table = [
-        gxe.ExpectTableRowCountToBeBetween(
-            min_value=params.min_events,
-            **about(
-                "kept_volume",
-                f"at least {params.min_events:,} events are kept",
-                remedy="lower validate.min_events",
-            ),
-        ),
-        gxe.ExpectColumnUniqueValueCountToBeBetween(
-            column="user_id",
-            min_value=2,
-            **about("kept_users", "the events come from at least two users"),
-        ),
-        gxe.ExpectColumnUniqueValueCountToBeBetween(
-            column="item_id",
-            min_value=2,
-            **about("kept_items", "the events are about at least two items"),
-        ),
+    return run_suite("kept schema", frame, schema)
+
+
+def expect_kept_rows(frame: pd.DataFrame, params: ValidateParams, now: datetime) -> list[Outcome]:
+    """Check every row rule anew on kept events; all but one of them is critical.
+
+    Args:
+        frame: a chunk of them, as `quarantine.flagged` returns it.
+        params: ranges, period and limits.
+        now: an aware instant.
+    """
+    own = [
         gxe.ExpectColumnValuesToBeInSet(
             column="known_user",
             value_set=[True],
@@ -105,10 +109,30 @@ def expect_kept(frame: pd.DataFrame, params: ValidateParams, now: datetime) -> l
             **about("kept_split", "a published split has train and test, nothing else"),
         ),
     ]
+    return run_suite("kept events", frame, [*own, *row_rules(params, now, "kept_", ())])
+
+
+def expect_kept(facts: pd.DataFrame, params: ValidateParams, now: datetime) -> list[Outcome]:
+    """Check the kept events as a whole: their volume, their age, the largest share of one shopper.
+
+    Args:
+        facts: one row: `rows`; `users` and `items`, how many different ones; `newest`, the last instant;
+            `share`, the largest that one user has.
+        params: the limits.
+        now: an aware instant.
+    """
+    lower = "lower validate.min_events"
+    table = [
+        _count(
+            "rows", params.min_events, "kept_volume", f"at least {params.min_events:,} events are kept", lower
+        ),
+        _count("users", 2, "kept_users", "the events come from at least two users"),
+        _count("items", 2, "kept_items", "the events are about at least two items"),
+    ]
     if params.max_age_days is not None:
         table.append(
             gxe.ExpectColumnMaxToBeBetween(
-                column="timestamp",
+                column="newest",
                 min_value=now - timedelta(days=params.max_age_days),
                 **about(
                     "kept_freshness",
@@ -117,163 +141,68 @@ def expect_kept(frame: pd.DataFrame, params: ValidateParams, now: datetime) -> l
                 ),
             )
         )
+    table.append(
+        gxe.ExpectColumnMaxToBeBetween(
+            column="share",
+            max_value=params.max_user_share,
+            **about(
+                "kept_user_share",
+                f"the largest share of the events that one user has is at most {params.max_user_share:.4g}",
+                remedy="raise validate.max_user_share",
+            ),
+        )
+    )
+    return run_suite("kept events as a whole", facts, table)
+
+
+def expect_unique(alike: pd.DataFrame, rows: int) -> list[Outcome]:
+    """Check that no two kept events are equal in all columns.
+
+    Args:
+        alike: the kept events that may equal another one; all others need no look.
+        rows: how many kept events there are.
+    """
     copies = gxe.ExpectCompoundColumnsToBeUnique(
         column_list=EVENTS.names,
         ignore_row_if="never",
         **about("kept_unique", "no two events are equal in all columns"),
     )
-    events = frame.drop(columns=["known_item", "known_user", "fake", "copy"])
-    rules = [*_row_rules(params, now, "kept_", ()), copies]
-    return run_suite("kept schema", events, schema) + run_suite("kept events", frame, [*table, *rules])
+    return [replace(outcome, rows=rows) for outcome in run_suite("equal events", alike, [copies])]
 
 
-def expect_shoppers(kept: pd.DataFrame, params: ValidateParams) -> list[Outcome]:
-    """Check that no single shopper makes up too much of the kept events."""
-    shoppers = kept["user_id"].value_counts(normalize=True, sort=False).rename("share").reset_index()
-    expectation = gxe.ExpectColumnMaxToBeBetween(
-        column="share",
-        max_value=params.max_user_share,
-        **about(
-            "kept_user_share",
-            f"the largest share of the events that one user has is at most {params.max_user_share:.4g}",
-            remedy="raise validate.max_user_share",
-        ),
-    )
-    return run_suite("shoppers", shoppers, [expectation])
+def expect_items(frame: pd.DataFrame, params: ValidateParams) -> list[Outcome]:
+    """Check that each item has an id of its own, and the prices.
 
-
-def expect_ids(frame: pd.DataFrame, column: str, table: str) -> list[Outcome]:
-    """Check that each row of the items or users has an id of its own."""
-    return run_suite(
-        table,
-        frame,
-        [
-            gxe.ExpectColumnValuesToNotBeNull(
-                column=column, **about(f"{table}_null_id", f"{column} is never null in {table}")
-            ),
-            gxe.ExpectColumnValuesToBeUnique(
-                column=column, **about(f"{table}_unique_id", f"no {column} comes twice in {table}")
-            ),
-        ],
-    )
-
-
-def expect_prices(items: pd.DataFrame, params: ValidateParams) -> list[Outcome]:
-    """Check the prices of the items; one that is none is left out, and stops nothing."""
+    A price that is none is left out, and stops nothing.
+    """
     limits = price_range(params)
-    expectation = gxe.ExpectColumnValuesToBeBetween(
+    price = gxe.ExpectColumnValuesToBeBetween(
         column="price",
         min_value=limits.low,
         max_value=limits.high,
-        **about("items_price", f"the price of an item is {_between(limits)}", severity="warning"),
+        **about("items_price", f"the price of an item is {between(limits)}", severity="warning"),
     )
-    return run_suite("prices of items", items, [expectation])
+    return run_suite("items", frame, [*_ids("item_id", "items"), price])
 
 
-def _between(limits: ValueRange) -> str:
-    if limits.high == FINITE.high:
-        return "finite" + (" and not negative" if limits.low == 0 else "")
-    return f"from {limits.low:,.10g} to {limits.high:,.10g}"
+def expect_users(frame: pd.DataFrame) -> list[Outcome]:
+    """Check that each user has an id of its own."""
+    return run_suite("users", frame, _ids("user_id", "users"))
 
 
-def _row_rules(
-    params: ValidateParams, now: datetime, prefix: str, drop: Sequence[Reason], ahead: str | None = None
-) -> list[Any]:
-    def rule(reason: Reason, sentence: str, name: str | None = None) -> dict[str, Any]:
-        severity: Severity = "warning" if reason in drop else "critical"
-        remedy = ahead if reason == "future_timestamp" else None
-        return about(prefix + (name or reason), sentence, severity, reason, remedy)
-
-    event, value = Column("event"), Column("value")
-    rules = [
-        gxe.ExpectColumnValuesToNotBeNull(column="user_id", **rule("null_user", "an event has a user_id")),
-        gxe.ExpectColumnValuesToNotBeNull(column="item_id", **rule("null_item", "an event has an item_id")),
-        # BeInSet overlooks nulls.
+def _ids(column: str, table: str) -> list[Any]:
+    return [
         gxe.ExpectColumnValuesToNotBeNull(
-            column="event", **rule("unknown_event", "an event has a kind", "null_event")
+            column=column, **about(f"{table}_null_id", f"{column} is never null in {table}")
         ),
-        gxe.ExpectColumnValuesToBeInSet(
-            column="event",
-            value_set=list(EVENT_KINDS),
-            **rule("unknown_event", "the kind of an event is one of " + ", ".join(EVENT_KINDS)),
-        ),
-        gxe.ExpectColumnValuesToNotBeNull(
-            column="timestamp",
-            row_condition=Column("split").is_null(),
-            **rule("null_timestamp", "an event has a time, unless it is of a published split"),
-        ),
-        gxe.ExpectColumnValuesToBeBetween(
-            column="timestamp", max_value=now, **rule("future_timestamp", "no event is from the future")
-        ),
-        gxe.ExpectColumnValuesToBeBetween(
-            column="value",
-            min_value=0,
-            strict_min=True,
-            row_condition=event == "purchase",
-            **rule("cancellation", "a purchase has a positive quantity"),
+        gxe.ExpectColumnValuesToBeUnique(
+            column=column, **about(f"{table}_unique_id", f"no {column} comes twice in {table}")
         ),
     ]
-    start, end = period(params)
-    if start or end:
-        bounds = " ".join(
-            f"{word} {instant:%Y-%m-%d %H:%M}" for word, instant in (("from", start), ("to", end)) if instant
-        )
-        rules.append(
-            gxe.ExpectColumnValuesToBeBetween(
-                column="timestamp",
-                min_value=start,
-                max_value=end,
-                **rule("outside_period", f"an event is inside the declared period {bounds}"),
-            )
-        )
-    for kind in EVENT_KINDS:
-        limits = params.values.get(kind, FINITE)
-        rules.append(
-            gxe.ExpectColumnValuesToBeBetween(
-                column="value",
-                min_value=limits.low,
-                max_value=limits.high,
-                # A purchase of zero or less is a cancellation, which is a rule of its own.
-                row_condition=(event == kind) & (value > 0) if kind == "purchase" else event == kind,
-                **rule(
-                    "value_out_of_range",
-                    f"the value of a {kind} is {_between(limits)}",
-                    f"{kind}_value_out_of_range",
-                ),
-            )
-        )
-    if "rating" in params.values:
-        rules.append(
-            gxe.ExpectColumnValuesToNotBeNull(
-                column="value",
-                row_condition=event == "rating",
-                **rule("value_out_of_range", "a rating has a value", "rating_without_value"),
-            )
-        )
-    prices = params.price or FINITE
-    rules.append(
-        gxe.ExpectColumnValuesToBeBetween(
-            column="price",
-            min_value=prices.low,
-            max_value=prices.high,
-            **rule("price_out_of_range", f"a price is {_between(prices)}"),
-        )
+
+
+def _count(column: str, least: int, name: str, sentence: str, remedy: str | None = None) -> Any:
+    """Expect a count, which a table of facts has in its one row."""
+    return gxe.ExpectColumnMaxToBeBetween(
+        column=column, min_value=least, **about(name, sentence, remedy=remedy)
     )
-    if params.not_products:
-        rules.append(
-            gxe.ExpectColumnValuesToNotBeInSet(
-                column="item_id",
-                value_set=list(params.not_products),
-                **rule("not_a_product", "the item of an event is none of " + ", ".join(params.not_products)),
-            )
-        )
-    flags: tuple[tuple[Reason, str, bool, str], ...] = (
-        ("unknown_item", "known_item", True, "the item of an event is in the items table"),
-        ("fake_account", "fake", False, "no event comes from a labelled fake account"),
-        ("duplicate", "copy", False, "no event is a copy of an earlier row"),
-    )
-    for reason, column, good, sentence in flags:
-        rules.append(
-            gxe.ExpectColumnValuesToBeInSet(column=column, value_set=[good], **rule(reason, sentence))
-        )
-    return rules

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from recgan.data.events import EVENTS, Tables
 from recgan.data.settings import EVENT_KINDS, PICTURE, PICTURE_LENGTH, Reason, ValidateParams, ValueRange
@@ -38,23 +39,64 @@ class Partition:
     quarantined: pa.Table
 
 
+@dataclass(frozen=True)
+class Beside:
+    """What other rows and other tables say of the events."""
+
+    unknown_items: pa.Array
+    """Ids that events have and the items table lacks."""
+    unknown_users: pa.Array
+    """Ids that events have and the users table lacks."""
+    fakes: pa.Array
+    """Ids of the labelled fake accounts."""
+    copies: tuple[NDArray[np.int64], ...]
+    """For each part of the events: the numbers of the rows whose columns all equal an earlier row's."""
+
+
+def beside(tables: Tables) -> Beside:
+    """Return what there is beside the events of tables in memory; facts.py asks the engine for the same."""
+    copies = tables.events.select(EVENTS.names).to_pandas().duplicated().to_numpy().nonzero()[0]
+    return Beside(
+        _lacking(tables.events["item_id"], tables.items["item_id"]),
+        _lacking(tables.events["user_id"], tables.users["user_id"]),
+        labelled_fakes(tables.users),
+        (copies,),
+    )
+
+
+def labelled_fakes(users: pa.Table) -> pa.Array:
+    """Return the ids of the accounts with the label; a null label is none."""
+    return pc.drop_null(users["user_id"].filter(users["fake"])).combine_chunks()
+
+
 def joined(tables: Tables) -> pd.DataFrame:
-    """Return the events beside what other rows and tables say of them.
+    """Return the events of tables in memory as `flagged` does."""
+    found = beside(tables)
+    return flagged(tables.events, found, found.copies[0])
+
+
+def flagged(events: pa.Table, beside: Beside, copies: NDArray[np.int64]) -> pd.DataFrame:
+    """Return events beside what other rows and tables say of them.
 
     Args:
-        tables: the events in any order of columns, the items and the users.
+        events: some of them, in any order of columns.
+        beside: what is said of all events.
+        copies: the places among `events` whose columns all equal an earlier row's.
 
     Returns:
-        (events,) the columns of EVENTS; `known_item` and `known_user`: the id is in its table (or is null);
-        `fake`: the user is a labelled fake account; `copy`: every column equals an earlier row.
+        (events,) the columns of EVENTS, text as categories, which are cheaper to filter and to hash;
+        `known_item` and `known_user`: the id is in its table (or is null); `fake`: the user is a labelled
+        fake account; `copy`: every column equals an earlier row.
     """
-    frame: pd.DataFrame = tables.events.select(EVENTS.names).to_pandas()
-    copy = frame.duplicated()
-    fakes = pc.filter(tables.users["user_id"], tables.users["fake"])  # a null label is no label
-    known_item = frame["item_id"].isna() | _isin(tables.events["item_id"], tables.items["item_id"])
-    known_user = frame["user_id"].isna() | _isin(tables.events["user_id"], tables.users["user_id"])
-    fake = frame["user_id"].notna() & _isin(tables.events["user_id"], fakes)
-    return frame.assign(known_item=known_item, known_user=known_user, fake=fake, copy=copy)
+    copy = np.zeros(len(events), bool)
+    copy[copies] = True
+    frame: pd.DataFrame = events.select(EVENTS.names).to_pandas(strings_to_categorical=True)
+    return frame.assign(
+        known_item=~_isin(events["item_id"], beside.unknown_items),
+        known_user=~_isin(events["user_id"], beside.unknown_users),
+        fake=_isin(events["user_id"], beside.fakes),
+        copy=copy,
+    )
 
 
 def broken_rules(frame: pd.DataFrame, params: ValidateParams, now: datetime) -> pd.DataFrame:
@@ -64,7 +106,7 @@ def broken_rules(frame: pd.DataFrame, params: ValidateParams, now: datetime) -> 
     table, or what a guest paid, cannot matter.
 
     Args:
-        frame: what `joined` returns.
+        frame: what `flagged` returns.
         params: ranges and period.
         now: an aware instant; later events are from the future.
 
@@ -183,27 +225,32 @@ def period(params: ValidateParams) -> tuple[datetime | None, datetime | None]:
     return start, end
 
 
-def ahead_by_zone(times: pd.Series, now: datetime) -> str | None:
+def ahead_by_zone(future: int, newest: datetime | None, now: datetime) -> str | None:
     """Say what future times look like local times without a zone, which were read as UTC.
 
     Args:
-        times: the raw events' timestamps.
+        future: how many raw events are after now.
+        newest: the last instant of a raw event.
         now: an aware instant.
 
     Returns:
         A remedy; None where no time is in the future, or one is further ahead than any zone's clock.
     """
-    future = times[times > now]
-    if future.empty or (ahead := future.max() - now) > _EASTERNMOST:
+    if not future or newest is None or (ahead := newest - now) > _EASTERNMOST:
         return None
     hours = ahead / timedelta(hours=1)
     return (
         "if the source writes local times without a zone, name the zone in ingest.timezone, such as "
-        f"Australia/Sydney (source files): the newest {len(future):,} events lie up to {hours:.1f} hours in "
+        f"Australia/Sydney (source files): the newest {future:,} events lie up to {hours:.1f} hours in "
         f"the future, as local times at UTC+{math.ceil(hours)} do when they are read as UTC, and leaving "
         "them out would leave all others shifted"
     )
 
 
-def _isin(ids: pa.ChunkedArray, table: pa.ChunkedArray) -> pd.Series:
-    return pd.Series(pc.is_in(ids, value_set=table.combine_chunks()).to_numpy(), dtype=bool)
+def _lacking(ids: pa.ChunkedArray, table: pa.ChunkedArray) -> pa.Array:
+    distinct = pc.drop_null(pc.unique(ids))
+    return distinct.filter(pc.invert(pc.is_in(distinct, value_set=table.combine_chunks())))
+
+
+def _isin(ids: pa.ChunkedArray, some: pa.Array) -> NDArray[np.bool_]:
+    return np.asarray(pc.is_in(ids, value_set=some), bool)  # a null is in none: they hold none

@@ -2,19 +2,25 @@
 
 import logging
 import os
+import pickle
 import re
 import shutil
+import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+import pyarrow as pa
 
 from recgan.core import memory
 from recgan.core.errors import RecganError
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 _SAYS_WHERE = ("SPARK_REMOTE", "PYSPARK_GATEWAY_PORT", "SPARK_CONF_DIR", "SPARK_HOME")
 """Variables that say how Spark runs: by Connect, by spark-submit, with what settings, as installed where."""
@@ -81,6 +87,27 @@ def session(spill: Path) -> Iterator[Any]:
             found.stop()
 
 
+def each(session: Any, function: Callable[[int], T], count: int) -> list[T]:
+    """Call a function with 0, 1, … in tasks of their own, and return what it returns.
+
+    Args:
+        session: of Spark. Its Python has this package, and its machines see the same files.
+        function: that can be pickled, as what it returns.
+        count: of the calls.
+    """
+
+    def call(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            for number in batch.column(0).to_pylist():
+                found = pickle.dumps(function(number))
+                yield pa.RecordBatch.from_pydict({"number": [number], "found": [found]})
+
+    numbers = session.range(0, count, 1, count)
+    table = numbers.mapInArrow(call, "number long, found binary").toArrow()
+    found = dict(zip(table["number"].to_pylist(), table["found"].to_pylist(), strict=True))
+    return [pickle.loads(found[number]) for number in range(count)]
+
+
 def _start(spill: Path) -> Any:
     from pyspark.sql import SparkSession
 
@@ -89,6 +116,7 @@ def _start(spill: Path) -> Any:
     if here:
         builder = builder.config("spark.local.dir", str(spill))
         os.environ["SPARK_CONF_DIR"] = str(_settings(spill))
+        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # else any python3 of the PATH
     try:
         started = builder.getOrCreate()
     except Exception as error:  # of py4j, of gRPC, of Spark: there is no common one

@@ -1,7 +1,7 @@
 """Running a Great Expectations suite, and what came out as plain values."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import great_expectations as gx
@@ -50,6 +50,26 @@ def about(
         "notes": sentence,
         "meta": {"name": name, "reason": reason, "remedy": remedy},
     }
+
+
+def added(first: list[Outcome], second: list[Outcome]) -> list[Outcome]:
+    """Return the outcomes of row rules on two chunks as those on both; a suite that did not run has none."""
+    if not first or not second:
+        return first or second
+    return [_both(*pair) for pair in zip(first, second, strict=True)]
+
+
+def _both(one: Outcome, other: Outcome) -> Outcome:
+    if one.rows is None or one.unexpected is None:  # it could not be computed, and says why
+        return one
+    if other.rows is None or other.unexpected is None:
+        return other
+    return replace(
+        one,
+        success=one.success and other.success,
+        rows=one.rows + other.rows,
+        unexpected=one.unexpected + other.unexpected,
+    )
 
 
 def run_suite(name: str, frame: pd.DataFrame, expectations: list[Any]) -> list[Outcome]:

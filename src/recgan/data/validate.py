@@ -1,48 +1,42 @@
 """Kept events, quarantine, and what must hold before the data can be trusted."""
 
-import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from importlib.resources import files
+from functools import partial, reduce
+from pathlib import Path
 from typing import Any
 
-import jinja2
-import pandas as pd
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
-from recgan.core.redact import shown
 from recgan.data import expectations
-from recgan.data.events import EVENTS, Tables
+from recgan.data.engine import Engine, engine
+from recgan.data.events import EVENTS, ITEMS, USERS, check_table, parts_of, read_table
+from recgan.data.facts import KeptFacts, beside_of, copies_of, equal_rows, kept_facts
+from recgan.data.passes import Sorted, check_part, sort_part
 from recgan.data.quarantine import (
-    Partition,
-    broken_rules,
+    Beside,
+    ahead_by_zone,
     expected_reasons,
-    joined,
-    partition,
+    flagged,
     reasons,
     with_sound_pictures,
     with_sound_prices,
 )
 from recgan.data.settings import Reason, ValidateParams
-from recgan.data.suites import Outcome
-
-log = logging.getLogger(__name__)
-
-EXAMPLES = 3
+from recgan.data.suites import Outcome, added
 
 
 @dataclass(frozen=True)
 class Validation:
     """What the expectations say of three tables."""
 
-    partition: Partition
-    kept: Tables
-    """The kept events, all items (with null for a price or a picture that is none), and the users with a kept
-    event."""
+    sorted: Sorted
+    """What of the raw events is kept and what is not."""
+    kept: KeptFacts
     outcomes: tuple[Outcome, ...]
-    examples: dict[str, list[dict[str, Any]]]
-    """Reason → the first few rows that break that rule."""
     reasons: tuple[Reason, ...]
     """All reasons, in the order in which a row gets one."""
     expected: tuple[Reason, ...]
@@ -53,99 +47,121 @@ class Validation:
     """Items whose image_url no page may show, which are kept without it."""
 
     @property
+    def examples(self) -> dict[str, list[dict[str, Any]]]:
+        """Return the first few rows that break a rule by its reason."""
+        found = self.sorted.examples
+        return {reason: found[reason] for reason in self.reasons if reason in found}
+
+    @property
     def failures(self) -> list[Outcome]:
         """Return the broken critical expectations."""
         return [o for o in self.outcomes if not o.success and o.severity == "critical"]
 
 
-def tell(result: Validation, summary: dict[str, Any], params: ValidateParams, tables: Tables) -> None:
-    """Log what was kept, what was left out and why, and what deserves a look."""
-    counts = ", ".join(f"{n:,} {reason}" for reason, n in summary["quarantined_by_reason"].items() if n)
-    log.info("%s raw events: %s without a fault", f"{summary['raw']:,}", f"{summary['kept']:,}")
-    log.info(
-        "%s in quarantine%s; %s of them as expected, %s with a fault (%.3g %% of the rest)",
-        f"{summary['quarantined']:,}",
-        f": {counts}" if counts else "",
-        f"{summary['expected']:,}",
-        f"{summary['faulty']:,}",
-        100 * summary["faulty_share"],
-    )
-    if unmatched := set(params.not_products) - set(tables.events["item_id"].unique().to_pylist()):
-        log.warning(
-            "validate.not_products names %s item(s) that no event has, such as %s; see to their spelling",
-            f"{len(unmatched):,}", shown(min(unmatched)),
-        )  # fmt: skip
-    log.info("%s prices of items are none and left out", f"{summary['item_prices_left_out']:,}")
-    if result.pictures_left_out:
-        log.warning(
-            "%s of the items' image_url are no https:// address and no data:image/…, or longer than 8,192 "
-            "characters, and left out: give addresses that begin with https://",
-            f"{result.pictures_left_out:,}",
-        )
-    for outcome in result.outcomes:
-        if not outcome.success and outcome.severity == "warning" and outcome.remedy:
-            log.warning("%s: %s", outcome.name, outcome.remedy)
+def check(ingested: Path, kept: Path, params: ValidateParams, now: datetime) -> Validation:
+    """Hold the ingested tables against the expectations, and write what may be kept.
 
-
-def check(tables: Tables, params: ValidateParams, now: datetime) -> Validation:
-    """Hold three tables against the expectations; the tables stay as they are.
-
-    The kept events are only checked when the raw ones passed: their failures would follow from the first.
+    Items and users are in memory whole, events a chunk at a time. The kept events are only checked when the
+    raw ones passed: their failures would follow from the first.
 
     Args:
-        tables: raw events, items and users, their columns in any order.
+        ingested: folder of events.parquet, items.parquet and users.parquet.
+        kept: folder that gets the kept events, quarantine.parquet, all items (with null for a price or a
+            picture that is none), and the users with a kept event.
         params: ranges, limits, and the reasons for which a row may be dropped.
         now: an aware instant; events after it are from the future.
-    """
-    frame = joined(tables)
-    broken = broken_rules(frame, params, now)
-    parts = partition(tables.events, broken)
-    examples = {
-        reason: frame.loc[rows.to_numpy().nonzero()[0][:EXAMPLES], EVENTS.names].to_dict("records")
-        for reason, rows in broken.items()
-        if rows.any()
-    }
-    users = tables.users.filter(pc.is_in(tables.users["user_id"], value_set=_distinct(parts.kept["user_id"])))
-    items, prices_left_out = with_sound_prices(tables.items, params)
-    items, pictures_left_out = with_sound_pictures(items)
-    kept = Tables(parts.kept, items, users)
 
-    expected = expected_reasons(params)
-    outcomes = expectations.expect_raw(
-        frame.assign(
-            quarantined=broken.any(axis=1).astype(float), expected=broken[list(expected)].any(axis=1)
-        ),
-        params,
-        now,
+    Raises:
+        RecganError: a table is missing or is not readable.
+    """
+    ingested, kept = ingested.resolve(), kept.resolve()  # another machine has another working folder
+    events = ingested / "events.parquet"
+    check_table(events, EVENTS)
+    items, users = (
+        read_table(ingested / f"{name}.parquet", one) for name, one in (("items", ITEMS), ("users", USERS))
     )
-    item_frame = tables.items.to_pandas()
-    outcomes += expectations.expect_ids(item_frame, "item_id", "items")
-    outcomes += expectations.expect_prices(item_frame, params)
-    outcomes += expectations.expect_ids(tables.users.to_pandas(), "user_id", "users")
-    if all(o.success or o.severity == "warning" for o in outcomes):
-        kept_frame = joined(kept)
-        outcomes += expectations.expect_kept(kept_frame, params, now)
-        outcomes += expectations.expect_shoppers(kept_frame, params)
+    with engine() as tables:
+        beside = beside_of(tables, ingested, users)
+        sort = partial(sort_part, table=events, folder=kept, beside=beside, params=params, now=now)
+        found = reduce(Sorted.then, tables.each(sort, len(parts_of(events))), Sorted())
+        facts = kept_facts(tables, kept / "events.parquet")
+        rows = found.kept + found.by_reason.total()
+        raw = sum(pq.read_metadata(part).num_rows for part in parts_of(events))
+        assert (rows, facts.rows) == (raw, found.kept), "a row was lost or doubled"
+        cleaned, prices_left_out = with_sound_prices(items, params)
+        cleaned, pictures_left_out = with_sound_pictures(cleaned)
+        with_event = users.filter(
+            pc.is_in(users["user_id"], value_set=facts.users["user_id"].combine_chunks())
+        )
+        for name, table in (("items", cleaned), ("users", with_event)):
+            pq.write_table(table, kept / f"{name}.parquet", compression="zstd")
+
+        faulty, judged = found.by_reason.total() - found.expected, rows - found.expected
+        volume, *share = expectations.expect_raw(rows, faulty / judged if judged else None, params)
+        outcomes = [volume, *_with_remedy(found, now), *share]
+        outcomes += expectations.expect_items(items.to_pandas(), params)
+        outcomes += expectations.expect_users(users.to_pandas())
+        if all(o.success or o.severity == "warning" for o in outcomes):
+            outcomes += _expect_kept(tables, kept / "events.parquet", facts, beside, params, now)
     return Validation(
-        parts,
-        kept,
+        found,
+        facts,
         tuple(outcomes),
-        {str(k): v for k, v in examples.items()},
         reasons(params),
-        expected,
+        expected_reasons(params),
         prices_left_out,
         pictures_left_out,
     )
 
 
+def _with_remedy(found: Sorted, now: datetime) -> list[Outcome]:
+    remedy = ahead_by_zone(found.future, found.newest, now)
+    return [
+        replace(outcome, remedy=remedy) if outcome.reason == "future_timestamp" else outcome
+        for outcome in [*found.left_out, *found.judged]
+    ]
+
+
+def _expect_kept(
+    tables: Engine, events: Path, facts: KeptFacts, beside: Beside, params: ValidateParams, now: datetime
+) -> list[Outcome]:
+    beside = replace(beside, copies=copies_of(tables, events))
+    copied = any(len(copies) for copies in beside.copies)
+    alike = equal_rows(tables, events) if copied else EVENTS.empty_table().to_pandas()
+    check = partial(check_part, table=events, beside=beside, params=params, now=now)
+    none: list[Outcome] = []
+    rows = reduce(added, tables.each(check, len(parts_of(events))), none)
+    empty = pq.read_schema(parts_of(events)[0]).empty_table()
+    if not rows:
+        rows = expectations.expect_kept_rows(flagged(empty, beside, np.array([], int)), params, now)
+    whole = pa.table(
+        {
+            "rows": [facts.rows],
+            "users": [facts.users.num_rows],
+            "items": [facts.items],
+            "newest": pa.array([facts.period[1]], EVENTS.field("timestamp").type),
+            "share": pa.array(
+                [facts.users["n"][0].as_py() / facts.rows if facts.rows else None], pa.float64()
+            ),
+        }
+    )
+    volume, users, items, *age, share = expectations.expect_kept(whole.to_pandas(), params, now)
+    known_user, split, *rules = rows
+    return [
+        *expectations.expect_columns(empty.to_pandas()),
+        *(volume, users, items, known_user, split, *age, *rules),
+        *expectations.expect_unique(alike, facts.rows),
+        share,
+    ]
+
+
 def summarise(result: Validation) -> dict[str, Any]:
     """Return the figures for metrics/validation.json: the same for the same input."""
-    kept, quarantined = len(result.partition.kept), len(result.partition.quarantined)
-    counts = result.partition.quarantined["reason"].value_counts().to_pylist()
-    by_reason = {count["values"]: count["counts"] for count in counts}
-    expected = sum(by_reason.get(reason, 0) for reason in result.expected)
+    by_reason = result.sorted.by_reason
+    kept, quarantined = result.sorted.kept, by_reason.total()
+    expected = sum(by_reason[reason] for reason in result.expected)
     faulty, judged = quarantined - expected, kept + quarantined - expected
-    times = pc.min_max(result.partition.kept["timestamp"]).as_py()
+    first, last = result.kept.period
     return {
         "success": not result.failures,
         "raw": kept + quarantined,
@@ -157,109 +173,15 @@ def summarise(result: Validation) -> dict[str, Any]:
         "expected_share": round(expected / max(kept + quarantined, 1), 6),
         "faulty": faulty,
         "faulty_share": round(faulty / max(judged, 1), 6),  # of the rows that are judged at all
-        "quarantined_by_reason": {reason: by_reason.get(reason, 0) for reason in result.reasons},
+        "quarantined_by_reason": {reason: by_reason[reason] for reason in result.reasons},
         "item_prices_left_out": result.prices_left_out,
-        "users": len(_distinct(result.partition.kept["user_id"])),
-        "items": len(_distinct(result.partition.kept["item_id"])),
-        "first_event": times["min"].isoformat() if times["min"] else None,
-        "last_event": times["max"].isoformat() if times["max"] else None,
+        "users": result.kept.users.num_rows,
+        "items": result.kept.items,
+        "first_event": first.isoformat() if first else None,
+        "last_event": last.isoformat() if last else None,
         "expectations": {
             o.name: {"success": o.success, "severity": o.severity}
             | ({"observed": o.observed} if o.unexpected is None else {"unexpected": o.unexpected})
             for o in result.outcomes
         },
     }
-
-
-def complaint(result: Validation) -> str:
-    """Return what is broken, by how many rows and for example which, then the remedy."""
-    failures = result.failures
-    number = (
-        "one critical expectation is" if len(failures) == 1 else f"{len(failures)} critical expectations are"
-    )
-    lines = [f"{number} broken:"]
-    remedies = ["mend the source and run dvc repro"]
-    droppable = [o.reason for o in failures if o.reason and not o.remedy]
-    for failure in failures:
-        lines.append(f"- {failure.name}: expected: {failure.sentence}; {found(failure)}")
-        lines += [f"    {line}" for line in _details(failure, result)]
-        if failure.remedy and failure.remedy not in remedies:
-            remedies.append(failure.remedy)
-    if droppable:
-        reasons = ", ".join(dict.fromkeys(droppable))
-        remedies.insert(1, f"where such rows may be left out, add {reasons} to validate.drop")
-    lines.append("; or ".join(remedies) + (" (params.yaml)" if len(remedies) > 1 else ""))
-    lines.append("data/kept stays as it was; reports/validation.html shows all expectations")
-    return "\n".join(lines)
-
-
-def _details(failure: Outcome, result: Validation) -> list[str]:
-    """Name rows that break an expectation; for a share that is too large, what makes it up."""
-    if failure.reason:
-        return [_compact(row) for row in result.examples.get(failure.reason, [])]
-    if failure.name == "quarantined_share":
-        named = {other.reason for other in result.failures}  # their rows are shown already
-        counts = result.partition.quarantined["reason"].value_counts().to_pylist()
-        return [
-            f"{count['counts']:,} {reason}"
-            + ("" if reason in named else f", such as {_compact(result.examples[reason][0])}")
-            for count in sorted(counts, key=lambda count: -count["counts"])
-            for reason in [count["values"]]
-            if reason not in result.expected
-        ]
-    if failure.name == "kept_user_share":
-        counts = result.kept.events["user_id"].value_counts().to_pylist()
-        largest = sorted(counts, key=lambda count: -count["counts"])[:EXAMPLES]
-        return [f"user_id={shown(count['values'])} has {count['counts']:,} events" for count in largest]
-    return []
-
-
-def found(outcome: Outcome) -> str:
-    """Say what an expectation found, in a few words."""
-    if outcome.unexpected is not None:
-        share = 100 * outcome.unexpected / max(outcome.rows or 0, 1)
-        return f"{outcome.unexpected:,} of {outcome.rows or 0:,} rows break it ({share:.3g} %)"
-    observed = outcome.observed
-    if isinstance(observed, (int, float)):
-        observed = f"{observed:,}" if isinstance(observed, int) else f"{observed:.4g}"
-    return f"found {'nothing' if observed is None else observed}"
-
-
-def page(result: Validation, summary: dict[str, Any]) -> str:
-    """Return the page that shows what was kept, what was not, and every expectation."""
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-    template = environment.from_string(
-        files("recgan.data").joinpath("validation.html.jinja").read_text(encoding="utf-8")
-    )
-    groups = {"Raw events, items and users": [o for o in result.outcomes if not o.name.startswith("kept_")]}
-    if any(o.name.startswith("kept_") for o in result.outcomes):
-        groups["Kept events"] = [o for o in result.outcomes if o.name.startswith("kept_")]
-    examples = {
-        reason: [{name: _text(value) for name, value in row.items()} for row in rows]
-        for reason, rows in result.examples.items()
-    }
-    return template.render(
-        summary=summary,
-        failures=result.failures,
-        groups=groups,
-        found=found,
-        examples=examples,
-        columns=EVENTS.names,
-        largest=max(summary["quarantined_by_reason"].values()),
-    )
-
-
-def _distinct(ids: pa.ChunkedArray) -> pa.Array:
-    return pc.drop_null(pc.unique(ids))
-
-
-def _compact(row: dict[str, Any]) -> str:
-    return " ".join(f"{name}={_text(value) or 'null'}" for name, value in row.items() if name != "split")
-
-
-def _text(value: Any) -> str:
-    if pd.isna(value):
-        return ""
-    if isinstance(value, pd.Timestamp):
-        return f"{value:%Y-%m-%d %H:%M:%S}"
-    return f"{value:.10g}" if isinstance(value, float) else shown(value)

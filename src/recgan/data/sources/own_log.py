@@ -139,10 +139,10 @@ class OwnLog:
         decisions = self._facts.decisions(self._catalogues)
         for number, (part, entry) in enumerate(zip(self._parts, self._entries, strict=True)):
             if entry.decisions != decisions:
-                if entry.facts.rows:
-                    again = self._convert(number, part, entry.key, self._facts)
-                    entry = again.model_copy(update={"context": entry.context})
-                self._entries[number] = entry.model_copy(update={"decisions": decisions})
+                again = self._convert(number, part, entry.key, self._facts)
+                self._entries[number] = again.model_copy(
+                    update={"context": entry.context, "decisions": decisions}
+                )
 
     def close(self) -> None:
         """Leave one file of one part, or the manifest of several."""
@@ -233,13 +233,13 @@ class OwnLog:
         assert fill is not None
         found = [rows.orders_schema(self._schema, fill).empty_table()]
         if len(blank):
-            above = (self._table(part, _ORDERS) for part in range(number))
-            found += [orders.filter(pc.is_in(orders[fill.order], value_set=blank)) for orders in above]
+            wanted = pc.field(fill.order).isin(blank)
+            found += [self._table(above, _ORDERS, wanted) for above in range(number)]
         return rows.latest(pa.concat_tables(found), fill)
 
-    def _table(self, number: int, name: str) -> pa.Table:
-        with pq.ParquetFile(place(self._into, number, name)) as file:
-            return file.read()
+    def _table(self, number: int, name: str, wanted: pc.Expression | None = None) -> pa.Table:
+        # No name of a folder above is a column.
+        return pq.read_table(place(self._into, number, name), filters=wanted, partitioning=None)
 
 
 class _Made:
