@@ -29,6 +29,7 @@ class Runner:
     workflow: str
     secrets: dict[str, str] = field(default_factory=dict)
     variables: dict[str, str] = field(default_factory=dict)
+    environment: dict[str, str] = field(default_factory=dict)
     open_pull_request: str = ""
     contexts: dict[str, Any] = field(default_factory=dict)
 
@@ -194,6 +195,7 @@ class Job:
             "PYTHONPATH": f"{self.workspace / 'src'}{os.pathsep}{self.workspace}",
             "OMP_NUM_THREADS": "1",
             "OPENBLAS_NUM_THREADS": "1",
+            **self.runner.environment,
         }
 
     def use(self, action: str, given: dict[str, Any]) -> None:
