@@ -212,7 +212,8 @@ def test_the_head_is_the_examples_and_one_blank_line_parts_sections(tmp_path):
     place = {section.partition(":")[0]: number for number, section in enumerate(expected)}
     evaluate = expected[place["evaluate"]]
     expected[place["evaluate"]] = evaluate.replace("  seed: 0\n", "\n  # tossed\n  seed: 5 # five\n")
-    expected[place["recommend"]] = "# few\nrecommend:\n  k: 3"
+    recommend = expected[place["recommend"]]
+    expected[place["recommend"]] = "# few\n" + recommend.replace("  k: 20\n", "  k: 3\n")
     expected[-1] = expected[-1].rstrip("\n") + "\n\n# end\n"
     assert text == "\n\n".join(expected)
 

@@ -57,6 +57,9 @@ class RecommendParams(Section):
 
     k: Count
     """Items for each shopper. Seen ones are left out unless features.repeat_purchases."""
+    index_loss: Annotated[float, Field(ge=0, lt=1)] | None
+    """Share of the k best items that an approximate index (faiss) may miss on average. What it misses is
+    measured each time; where that is more, all are ranked exactly, as with null."""
 
 
 # --- newcomers ------------------------------------------------------------------------------------------
@@ -159,6 +162,12 @@ class Params(Section):
                 f"ingest.source is {source} but features.split.kind is {split.kind}; "
                 "a published split needs both "
                 "ingest.source: published-split and features.split.kind: published"
+            )
+        if self.recommend.index_loss is not None and self.newcomers.enabled:
+            faults.append(
+                f"recommend.index_loss is {self.recommend.index_loss:g}, but newcomers.enabled is true, and "
+                "a new product's place needs the scores of all; set newcomers.enabled to false, or "
+                "recommend.index_loss to null"
             )
         if self.evaluate.windows > 1 and split.kind != "time":
             faults.append(

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from recgan.core.errors import RecganError
-from recgan.daily.publish import METADATA, about, build, publishing, put_in_place
+from recgan.daily.publish import METADATA, about, joined, opened, publishing, put_in_place
 from tests.conftest import ROOT
 
 PARTS, ROWS, KILLS = 12, 50, 8
@@ -25,7 +25,7 @@ import sys, time
 from pathlib import Path
 import pyarrow as pa
 sys.path.insert(0, {source!r})
-from recgan.daily.publish import METADATA, build, publishing, put_in_place
+from recgan.daily.publish import METADATA, joined, opened, publishing, put_in_place
 
 target, version = Path(sys.argv[1]), sys.argv[2]
 schema = pa.schema({{"row": pa.int64(), "version": pa.string()}})
@@ -38,9 +38,10 @@ def compute(part):
 print("ready", flush=True)
 with publishing(target):
     content = ('{{"version": "%s"}}' % version).encode()
-    put_in_place(
-        build(target, version, {parts}, compute, schema.with_metadata({{METADATA: content}})), target
-    )
+    parts = opened(target, version, {parts})
+    for part in parts.missing():
+        parts.write(part, compute(part))
+    put_in_place(joined(parts, target, schema.with_metadata({{METADATA: content}})), target)
 """
 
 
@@ -56,6 +57,13 @@ def table(part, version="1"):
 
 def schema(version="1"):
     return table(0).schema.with_metadata({METADATA: f'{{"version": "{version}"}}'.encode()})
+
+
+def build(target, key, number, compute, schema):
+    parts = opened(target, key, number)
+    for part in parts.missing():
+        parts.write(part, compute(part))
+    return joined(parts, target, schema)
 
 
 def check(path):

@@ -1,8 +1,10 @@
 """The published recommendations are what the champion's package answers, for every shopper."""
 
 import os
+import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,7 +15,7 @@ import pytest
 
 from recgan.core.errors import RecganError, Unavailable
 from recgan.core.layout import KEPT, SCREENED
-from recgan.daily import recommendations
+from recgan.daily import parts, recommendations
 from recgan.daily.foretold import md5_of_events, write_foretold
 from recgan.daily.recommendations import live_now, recommend, sentence
 from recgan.features.matrices import read_features, write_features
@@ -77,13 +79,13 @@ def test_every_shopper_gets_what_the_package_answers(shop, named):
 
 
 @contextmanager
-def fetched(model_uri):
+def fetched(model_uri, within):
     """A package of 48 items whose answers tell its version, without a process."""
     yield Path(model_uri)
 
 
 @contextmanager
-def answering(model, k, exclude_seen):
+def answering(model, k, exclude_seen, threads):
     version = model.name
 
     def answer(asked):
@@ -103,8 +105,8 @@ def answering(model, k, exclude_seen):
 @pytest.fixture
 def without_a_process(monkeypatch):
     monkeypatch.setattr(recommendations, "fetched", fetched)
-    monkeypatch.setattr(recommendations, "asking", answering)
-    monkeypatch.setattr(recommendations, "catalogue_size", lambda model: ITEMS)
+    monkeypatch.setattr(parts, "asking", answering)
+    monkeypatch.setattr(parts, "catalogue_size", lambda model: ITEMS)
 
 
 @pytest.fixture
@@ -152,13 +154,13 @@ def test_the_same_again_is_not_computed_again_and_anything_else_is(versions, nam
     first = recommend(versions, named)
     assert first.about["k"] == named.recommend.k
     assert first.about["exclude_seen"]
-    monkeypatch.setattr(recommendations, "asking", None)
+    monkeypatch.setattr(parts, "asking", None)
     left = first.path.parent / f".{first.path.name}.parts" / "a run killed right after its rename"
     left.mkdir(parents=True)
     again = recommend(versions, named)
     assert (again.unchanged, again.about) == (True, first.about)
     assert not left.exists()
-    monkeypatch.setattr(recommendations, "asking", answering)
+    monkeypatch.setattr(parts, "asking", answering)
     for change in ({"k": 3}, {"k": 3, "exclude_seen": False}):
         published = recommend(versions, named, **change)
         assert not published.unchanged
@@ -173,11 +175,11 @@ def test_the_champion_is_asked_with_the_ages_of_the_histories(versions, named, m
     newest, asked = newest_histories(dated_features()), []
 
     @contextmanager
-    def noting(model, k, exclude_seen):
-        with answering(model, k, exclude_seen) as answer:
+    def noting(*arguments, **named):
+        with answering(*arguments, **named) as answer:
             yield lambda batch: asked.append(batch) or answer(batch)
 
-    monkeypatch.setattr(recommendations, "asking", noting)
+    monkeypatch.setattr(parts, "asking", noting)
     recommend(versions, named, part_shoppers=40)
     ages = [days for batch in asked for row in batch["age_days"].to_pylist() for days in row]
     assert ages == newest.ages.data.tolist()
@@ -186,8 +188,46 @@ def test_the_champion_is_asked_with_the_ages_of_the_histories(versions, named, m
     )
 
 
+@pytest.mark.usefixtures("without_a_process")
+def test_rows_do_not_depend_on_who_makes_which_part(versions, named):
+    one = pq.read_table(recommend(versions, named, k=3, part_shoppers=20).path)
+    shutil.rmtree(versions / "recommendations")
+    makers = []
+
+    def side_by_side(job, numbers):
+        with ThreadPoolExecutor(3) as pool:
+            list(pool.map(parts.make, [job] * 3, (numbers[5:], numbers[::-1], numbers[:2])))  # some twice
+        makers.append(numbers)
+
+    published = recommend(versions, named, k=3, run=side_by_side, part_shoppers=20)
+    assert makers == [list(range(8))]
+    many = pq.read_table(published.path)
+    assert many.equals(one)
+    assert many.num_rows == 3 * USERS
+    assert pq.ParquetFile(published.path).num_row_groups == 8
+
+
+@pytest.mark.usefixtures("without_a_process")
+def test_a_run_that_was_stopped_makes_only_the_parts_that_are_not_there(versions, named):
+    asked = []
+
+    def stopped(job, numbers):
+        parts.make(job, numbers[:3])
+        raise KeyboardInterrupt
+
+    def run(job, numbers):
+        asked.extend(numbers)
+        parts.make(job, numbers)
+
+    with pytest.raises(KeyboardInterrupt):
+        recommend(versions, named, k=3, run=stopped, part_shoppers=20)
+    recommend(versions, named, k=3, run=run, part_shoppers=20)
+    assert asked == [3, 4, 5, 6, 7]
+    assert [path.name for path in (versions / "recommendations").iterdir() if path.is_dir()] == []
+
+
 @contextmanager
-def repeating(model, k, exclude_seen):
+def repeating(model, k, exclude_seen, threads):
     def answer(asked):
         lists = [["a", "b", "a", "c", "c"], [], ["b"] * 5][: asked.num_rows]
         lists += [["d"]] * (asked.num_rows - len(lists))
@@ -202,7 +242,7 @@ def repeating(model, k, exclude_seen):
 
 @pytest.mark.usefixtures("without_a_process")
 def test_a_repeated_item_is_published_once_at_its_first_place(versions, named, monkeypatch, caplog):
-    monkeypatch.setattr(recommendations, "asking", repeating)
+    monkeypatch.setattr(parts, "asking", repeating)
     found = pq.read_table(recommend(versions, named, k=5).path).to_pydict()
     rows = list(zip(found["user_id"], found["rank"], found["item_id"], found["score"], strict=True))
     first, third = sorted(f"user-{user}" for user in range(USERS))[0:3:2]
@@ -215,16 +255,16 @@ def test_a_repeated_item_is_published_once_at_its_first_place(versions, named, m
 @pytest.mark.usefixtures("without_a_process")
 def test_a_champion_that_changes_on_the_way_is_not_published(versions, named, monkeypatch):
     """A rollback takes the champion away after its last part: the file is the other version's, whole."""
-    name, build = named.register_.name, recommendations.build
+    name, join = named.register_.name, recommendations.joined
     done = []
 
-    def build_and_roll_back(*arguments):
-        whole = build(*arguments)
+    def join_and_roll_back(*arguments):
+        whole = join(*arguments)
         if not done:
             done.append(rollback(Numbers(name, versions), "empty lists", "ada"))
         return whole
 
-    monkeypatch.setattr(recommendations, "build", build_and_roll_back)
+    monkeypatch.setattr(recommendations, "joined", join_and_roll_back)
     published = recommend(versions, named)
     assert published.about["version"] == "1"
     assert set(pq.read_table(published.path)["version"].to_pylist()) == {"1"}
@@ -241,8 +281,8 @@ def test_after_a_rollback_a_file_of_the_withdrawn_version_is_named(versions, nam
 def test_a_champion_that_does_not_answer_leaves_the_file_as_it_was(versions, named, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(recommendations, "fetched", fetched)
-        patch.setattr(recommendations, "asking", answering)
-        patch.setattr(recommendations, "catalogue_size", lambda model: ITEMS)
+        patch.setattr(parts, "asking", answering)
+        patch.setattr(parts, "catalogue_size", lambda model: ITEMS)
         before = recommend(versions, named)
     content = before.path.read_bytes()
     monkeypatch.setattr(recommendations, "fetched", process.fetched)
@@ -250,7 +290,7 @@ def test_a_champion_that_does_not_answer_leaves_the_file_as_it_was(versions, nam
         recommend(versions, named, k=3)
     assert "rollback" not in str(passing.value)
 
-    def wrong(model_uri):
+    def wrong(model_uri, within):
         raise NoAnswerError("an item stands twice")
 
     monkeypatch.setattr(recommendations, "fetched", wrong)

@@ -1,14 +1,21 @@
 """The flows around the champion: what they show, and when the monitor starts a retraining."""
 
+import threading
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
+from prefect import flow
 
+from flows import runners
 from recgan.core.errors import RecganError
 from recgan.daily import monitor as watch
+from recgan.daily.parts import Job
+from recgan.daily.publish import joined, opened
 from recgan.daily.recommendations import Published
 from recgan.registry.rollback import Rollback
 from recgan.settings import load_params
@@ -157,7 +164,7 @@ def test_recommend_says_what_is_published(monkeypatch, unchanged, name):
     }
     asked = []
 
-    def publish(root, params, k, exclude_seen):
+    def publish(root, params, k, exclude_seen, run):
         asked.append((root, k, exclude_seen))
         return Published(Path("recommendations/shop.parquet"), content, unchanged)
 
@@ -197,3 +204,42 @@ def test_rollback_says_what_is_live_and_a_refusal_fails_with_the_reason(monkeypa
     state = rollback.rollback("empty lists", root=ROOT, return_state=True)
     assert state.is_failed()
     assert "no version before its champion" in state.message
+
+
+def seven_parts(folder):
+    return Job(opened(folder / "shop.parquet", "key", 7), folder / "package", "shop", "1", 5, True, None)
+
+
+def test_the_makers_work_at_once_and_make_every_part_once(tmp_path, monkeypatch):
+    monkeypatch.setenv(runners.WORKERS, "3")
+    job = seven_parts(tmp_path)
+    schema = pa.schema({"row": pa.int64()})
+    together, made = threading.Barrier(3), []
+
+    def make(job, numbers):
+        together.wait(60)  # three makers, or none goes on
+        for number in numbers:
+            made.append(number)
+            job.parts.write(number, pa.table({"row": [2 * number, 2 * number + 1]}, schema))
+
+    monkeypatch.setattr(runners, "make", make)
+    flow(runners.side_by_side, validate_parameters=False)(job, range(7))
+    assert sorted(made) == list(range(7))
+    whole = joined(job.parts, tmp_path / "shop.parquet", schema)
+    assert pq.read_table(whole)["row"].to_pylist() == list(range(14))
+
+
+def test_what_fails_is_raised_as_it_is_and_stops_the_others(tmp_path, monkeypatch):
+    monkeypatch.setenv(runners.WORKERS, "2")
+    job = seven_parts(tmp_path)
+
+    def make(job, numbers):
+        if 0 in numbers:
+            raise RecganError("the champion does not answer")
+
+    monkeypatch.setattr(runners, "make", make)
+    with pytest.raises(RecganError, match=r"^the champion does not answer$"):
+        flow(runners.side_by_side, validate_parameters=False)(job, range(7))
+    assert job.parts.stopped
+    again = opened(tmp_path / "shop.parquet", "key", 7)
+    assert not again.stopped

@@ -359,6 +359,10 @@ def test_the_served_score_is_the_generators_and_a_share_of_the_residual():
     np.testing.assert_allclose(
         recommender.score(new), y + 0.7 * residual(recommender, new), rtol=1e-4, atol=1e-5
     )
+    for share in (0.7, 0):  # which is a product of vectors
+        served = _share(recommender, share)
+        product = served.vectors(new) @ served.item_vectors().T
+        np.testing.assert_allclose(product, served.score(new), rtol=1e-4, atol=1e-5)
 
 
 def test_validation_chooses_the_share_and_the_weights_of_one_look():

@@ -202,6 +202,8 @@ def test_a_batch_equals_its_rows_and_a_dense_product_of_its_own(trained):
     alone = [recommender.score(csr_array(rows[[row]]), csr_array(ages[[row]])) for row in range(40)]
     np.testing.assert_allclose(together, np.vstack(alone), rtol=1e-4, atol=1e-4)
     assert np.abs(together).max() <= 1 / 0.1 + 1e-4  # cosines by the temperature
+    product = recommender.vectors(rows, ages) @ recommender.item_vectors().T
+    np.testing.assert_allclose(product, together, rtol=1e-4, atol=1e-4)
 
 
 def test_ages_are_the_order(trained, caplog):

@@ -14,13 +14,16 @@ _OWNER = "owner"
 
 
 @contextmanager
-def temporary_folder() -> Iterator[Path]:
+def temporary_folder(within: Path | None = None) -> Iterator[Path]:
     """Yield an empty folder that is gone after the block.
 
     A process that is killed removes nothing, so each new folder first sweeps away what dead processes left.
+
+    Args:
+        within: where it lies; None takes the system's folder. Elsewhere nothing is swept away.
     """
     sweep()
-    holder = Path(tempfile.mkdtemp(prefix=_PREFIX))
+    holder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=within))
     lock = None
     try:
         with suppress(OSError):  # a file system without locks: what is left there stays

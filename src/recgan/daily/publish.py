@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -50,21 +51,62 @@ def publishing(target: Path, timeout: float = _LOCK_TIMEOUT) -> Iterator[None]:
         lock.release()
 
 
-def build(target: Path, key: str, parts: int, compute: Callable[[int], pa.Table], schema: pa.Schema) -> Path:
-    """Compute the parts that are not there yet and join them, each as one row group.
+@dataclass(frozen=True)
+class Parts:
+    """The parts of a file that is to be published; any process that sees their folder may make some."""
 
-    The parts lie beside the target, in a folder of the key; those of any other key are removed. Call it
-    within `publishing`.
+    folder: Path
+    number: int
+    """How many there are."""
+
+    def missing(self) -> list[int]:
+        """Return those that are not there yet."""
+        return [number for number in range(self.number) if not self.is_there(number)]
+
+    def is_there(self, number: int) -> bool:
+        """Tell whether a part is finished.
+
+        It appears by a rename, but a power cut can leave its name without its bytes.
+        """
+        try:
+            pq.read_metadata(self.path(number))
+        except (OSError, pa.ArrowInvalid):
+            return False
+        return True
+
+    def write(self, number: int, table: pa.Table) -> None:
+        """Write a part, which appears as a whole."""
+        with replacing(self.path(number)) as new:
+            pq.write_table(table, new, compression="zstd")
+        log.info("part %s of %s", f"{number + 1:,}", f"{self.number:,}")
+
+    def path(self, number: int) -> Path:
+        """Return where a part lies."""
+        return self.folder / f"part-{number:05}.parquet"
+
+    def stop(self) -> None:
+        """Ask whoever makes parts, on whatever machine, to begin no other one."""
+        self._stop.touch()
+
+    @property
+    def stopped(self) -> bool:
+        """True where somebody has asked for that."""
+        return self._stop.exists()
+
+    @property
+    def _stop(self) -> Path:
+        return self.folder / "stop"
+
+
+def opened(target: Path, key: str, number: int) -> Parts:
+    """Return the parts of a key, in a folder beside the target; those of any other key are removed.
+
+    Call it within `publishing`.
 
     Args:
         target: the file to publish.
         key: of all that the content depends on; a file name.
-        parts: how many there are.
-        compute: makes a part, in any order.
-        schema: of the whole, with its metadata.
-
-    Returns:
-        The whole, beside the target and not yet in its place.
+        number: how many parts there are.
     """
     work = _work_folder(target)
     for other in work.glob("*"):
@@ -72,19 +114,38 @@ def build(target: Path, key: str, parts: int, compute: Callable[[int], pa.Table]
             shutil.rmtree(other)
     folder = work / key
     folder.mkdir(parents=True, exist_ok=True)
-    paths = [folder / f"part-{number:05}.parquet" for number in range(parts)]
-    missing = [number for number, path in enumerate(paths) if not _is_readable(path)]
-    if len(missing) < parts:
-        log.info("%s of %s parts are there already", f"{parts - len(missing):,}", f"{parts:,}")
-    for done, number in enumerate(missing, start=1):
-        table = compute(number)
-        with replacing(paths[number]) as new:
-            pq.write_table(table, new, compression="zstd")
-        log.info("part %s of %s", f"{parts - len(missing) + done:,}", f"{parts:,}")
-    whole = folder / target.name
+    for left in [*folder.glob("recgan-*"), folder / "stop"]:  # of a run that was killed
+        shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
+    parts = Parts(folder, number)
+    if there := number - len(parts.missing()):
+        log.info("%s of %s parts are there already", f"{there:,}", f"{number:,}")
+    return parts
+
+
+def joined(
+    parts: Parts,
+    target: Path,
+    schema: pa.Schema,
+    finish: Callable[[pa.RecordBatch], pa.RecordBatch] | None = None,
+) -> Path:
+    """Join finished parts, each as one row group.
+
+    Args:
+        parts: all of them there.
+        target: the file to publish.
+        schema: of the whole, with its metadata.
+        finish: adds to the rows of a part what its makers need not know.
+
+    Returns:
+        The whole, beside the target and not yet in its place.
+    """
+    whole = parts.folder / target.name
     with pq.ParquetWriter(whole, schema, compression="zstd") as writer:
-        for path in paths:
-            part = pq.read_table(path)
+        for number in range(parts.number):
+            part = pq.read_table(parts.path(number))
+            if finish is not None:
+                batches = [finish(batch) for batch in part.combine_chunks().to_batches()]
+                part = pa.Table.from_batches(batches) if batches else schema.empty_table()
             writer.write_table(part.cast(schema), row_group_size=max(part.num_rows, 1))
     return whole
 
@@ -119,12 +180,3 @@ def about(target: Path) -> dict[str, Any] | None:
 
 def _work_folder(target: Path) -> Path:
     return target.parent / f".{target.name}.parts"
-
-
-def _is_readable(part: Path) -> bool:
-    """A part appears by a rename, but a power cut can leave its name without its bytes."""
-    try:
-        pq.read_metadata(part)
-    except (OSError, pa.ArrowInvalid):
-        return False
-    return True

@@ -95,7 +95,9 @@ def catalogue_size(model: Path) -> int:
 
 
 @contextmanager
-def asking(model: Path, k: int, exclude_seen: bool) -> Iterator[Callable[[pa.RecordBatch], pa.RecordBatch]]:
+def asking(
+    model: Path, k: int, exclude_seen: bool, threads: int | None = None, approximate: bool = False
+) -> Iterator[Callable[[pa.RecordBatch], pa.RecordBatch]]:
     """Start a packaged model in a process of its own and yield the function that asks it.
 
     The function takes a batch of QUESTIONS and returns one of ANSWERS. A package that was made before it
@@ -106,9 +108,11 @@ def asking(model: Path, k: int, exclude_seen: bool) -> Iterator[Callable[[pa.Rec
         model: the folder of the package.
         k: length of a list.
         exclude_seen: leave out the items of the history.
+        threads: of the process, unless OMP_NUM_THREADS says otherwise; None takes all cores.
+        approximate: rank by an index; of packages that `has_index` knows.
     """
-    params = {"k": k, "exclude_seen": exclude_seen}
-    with started(model, QUESTIONS, ANSWERS) as ask_it:
+    params = {"k": k, "exclude_seen": exclude_seen} | ({"approximate": True} if approximate else {})
+    with started(model, QUESTIONS, ANSWERS, threads) as ask_it:
         tried = False
 
         def answer(asked: pa.RecordBatch) -> pa.RecordBatch:

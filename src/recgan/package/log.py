@@ -26,7 +26,11 @@ SIGNATURE = ModelSignature(
     ),
     outputs=Schema([ColSpec(Array(DataType.string), "item_ids"), ColSpec(Array(DataType.double), "scores")]),
     params=ParamSchema(
-        [ParamSpec("k", DataType.long, 10), ParamSpec("exclude_seen", DataType.boolean, True)]
+        [
+            ParamSpec("k", DataType.long, 10),
+            ParamSpec("exclude_seen", DataType.boolean, True),
+            ParamSpec("approximate", DataType.boolean, False),
+        ]
     ),
 )
 """A list of item ids in, with a confidence for each where they are not all 1, and the days since the last

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from recgan.core.files import read_json, write_json
 from recgan.features.matrices import Features, beside
 from recgan.features.newest import newest_histories
 from recgan.features.settings import FeaturesParams
+from recgan.recommenders.approximate import Approximate
 from recgan.recommenders.loading import load_recommender
 from recgan.recommenders.protocol import Recommender, recommend
 from recgan.registry.manifest import check_artifacts, md5_of
@@ -112,8 +114,13 @@ class PackagedRecommender:
             )
 
     @classmethod
-    def load(cls, recommender: Path, items: Path) -> "PackagedRecommender":
+    def load(cls, recommender: Path, items: Path, shoppers: bool = True) -> "PackagedRecommender":
         """Load from the recommender's folder and the JSON file that `write_items` wrote.
+
+        Args:
+            recommender: its folder.
+            items: the JSON file.
+            shoppers: read the histories of the known shoppers too, which may be more than all the rest.
 
         Raises:
             DamagedPackageError: a file beside a manifest is not the one that was packaged.
@@ -127,7 +134,7 @@ class PackagedRecommender:
             np.array(content["popularity"], dtype=np.float32),
             None if catalogue is None else Catalogue(**catalogue),
             None if confidence is None else Confidence(**confidence),
-            read_shoppers(items.with_name(SHOPPERS), len(content["item_ids"])),
+            read_shoppers(items.with_name(SHOPPERS), len(content["item_ids"])) if shoppers else None,
             md5_of(items.parent),
         )
 
@@ -138,6 +145,7 @@ class PackagedRecommender:
         exclude_seen: bool = True,
         confidences: Sequence[Sequence[float] | None] | None = None,
         ages: Sequence[Sequence[float] | None] | None = None,
+        approximate: bool = False,
     ) -> list[Recommendation]:
         """Recommend the k best items for each history.
 
@@ -148,19 +156,27 @@ class PackagedRecommender:
             confidences: of each history's items, in the same order; None takes 1 for all of them.
             ages: days since the last event with each item, in the same order; None takes all of a history for
                 equally old.
+            approximate: rank by an index, which is built at the first such call and misses a few of the best.
 
         Raises:
-            RecganError: k is below 1, or confidences or ages do not fit the histories, confidences are not
-                above 0, or ages are below 0.
+            RecganError: k is below 1, there can be no index of this recommender, confidences or ages do not
+                fit the histories, confidences are not above 0, or ages are below 0.
         """
         if k < 1:
             raise RecganError(f"k is {k}; ask for at least 1 item")
         user_items, since = self.matrices(histories, confidences, ages)
-        positions, scores = recommend(self.recommender, user_items, k, exclude_seen, ages=since)
+        if approximate:
+            positions, scores = self._approximate.recommend(user_items, k, exclude_seen, since)
+        else:
+            positions, scores = recommend(self.recommender, user_items, k, exclude_seen, ages=since)
         return [
             Recommendation(self.item_ids[best[best >= 0]].tolist(), values[best >= 0].tolist())
             for best, values in zip(positions, scores, strict=True)
         ]
+
+    @cached_property
+    def _approximate(self) -> Approximate:
+        return Approximate(self.recommender)
 
     def matrices(
         self,

@@ -21,7 +21,9 @@ class RecommenderModel(PythonModel):
     def load_context(self, context: PythonModelContext) -> None:
         """Load the recommender and its vocabulary."""
         self.packaged = PackagedRecommender.load(
-            Path(context.artifacts["recommender"]), Path(context.artifacts["items"])
+            Path(context.artifacts["recommender"]),
+            Path(context.artifacts["items"]),
+            shoppers=False,  # whoever asks brings the history along
         )
 
     def predict(

@@ -99,12 +99,15 @@ def recommend_each(
     ]
     block = block or _rows(_SCORED, n_items)
     few = _rows(_RANKED, n_items)
+    own = np.empty((min(few, block, n_rows), n_items), dtype=np.float32)  # new memory costs more than a copy
     for start in range(0, n_rows, block):
         rows = user_items[start : start + block]
         since = None if ages is None else ages[start : start + block]
         for (ids, best), scores in zip(found, score_each(rows, since), strict=True):
-            for first in range(0, rows.shape[0], few):
-                part = np.array(scores[first : first + few], dtype=np.float32)  # our own copy
+            for first in range(0, rows.shape[0], len(own)):
+                some = scores[first : first + len(own)]
+                part = own[: len(some)]
+                part[:] = some  # a recommender may have handed out what it keeps
                 if exclude_seen:
                     starts = rows.indptr[first : first + len(part) + 1]
                     seen = rows.indices[starts[0] : starts[-1]]

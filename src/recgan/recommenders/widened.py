@@ -43,6 +43,19 @@ class Widened:
         least = np.repeat(known.min(axis=1, keepdims=True), user_items.shape[1] - self.items, axis=1)
         return np.hstack([known, least])
 
+    def vectors(self, user_items: csr_array, ages: csr_array | None = None) -> NDArray[np.float32]:
+        """Return the recommender's vectors of histories, where it has such."""
+        known = csr_array(user_items[:, : self.items])
+        found: NDArray[np.float32] = self.recommender.vectors(  # type: ignore[attr-defined]
+            known, None if ages is None else csr_array(ages[:, : self.items])
+        )
+        return found
+
+    def item_vectors(self) -> NDArray[np.float32]:
+        """Return the recommender's vectors of the items that it knows."""
+        found: NDArray[np.float32] = self.recommender.item_vectors()  # type: ignore[attr-defined]
+        return found
+
 
 def write_items(items: int, folder: Path) -> None:
     """Note beside a recommender's files how many items it was fitted on."""

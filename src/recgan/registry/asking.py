@@ -32,8 +32,12 @@ class NoAnswerError(Exception):
 
 
 @contextmanager
-def fetched(model_uri: str) -> Iterator[Path]:
+def fetched(model_uri: str, within: Path | None = None) -> Iterator[Path]:
     """Yield the folder of a packaged model, there for the length of the block.
+
+    Args:
+        model_uri: of MLflow, such as models:/recgan/3.
+        within: where that folder lies, for other machines to see; None takes the system's.
 
     Raises:
         Unavailable: it cannot be fetched.
@@ -41,7 +45,7 @@ def fetched(model_uri: str) -> Iterator[Path]:
     """
     with ExitStack() as stack:
         with outside():
-            folder = stack.enter_context(temporary_folder())
+            folder = stack.enter_context(temporary_folder(within))
         model = _fetch(model_uri, f"{folder}/model")
         try:
             check_package(model)
@@ -73,7 +77,9 @@ def _fetch(model_uri: str, folder: str) -> Path:
 
 
 @contextmanager
-def started(model: Path, questions: pa.Schema, answers: pa.Schema) -> Iterator[Ask]:
+def started(
+    model: Path, questions: pa.Schema, answers: pa.Schema, threads: int | None = None
+) -> Iterator[Ask]:
     """Start a packaged model in a process of its own and yield the function that asks it.
 
     The function takes a batch of questions and the parameters of the prediction. It raises NoAnswerError
@@ -84,7 +90,11 @@ def started(model: Path, questions: pa.Schema, answers: pa.Schema) -> Iterator[A
         model: the folder of the package.
         questions: the columns that it gets; those that its signature does not name are ignored.
         answers: the columns that it must answer with.
+        threads: of the process, unless OMP_NUM_THREADS says otherwise; None takes all cores.
     """
+    environment = os.environ | {"MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false"}
+    if threads is not None:
+        environment.setdefault("OMP_NUM_THREADS", str(threads))
     with ExitStack() as stack:
         with outside():
             folder = stack.enter_context(temporary_folder())
@@ -96,7 +106,7 @@ def started(model: Path, questions: pa.Schema, answers: pa.Schema) -> Iterator[A
                 stdout=subprocess.PIPE,
                 stderr=said,
                 cwd=folder,
-                env=os.environ | {"MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false"},
+                env=environment,
             )
         assert child.stdin is not None
         assert child.stdout is not None

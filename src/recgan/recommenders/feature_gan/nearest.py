@@ -77,9 +77,12 @@ class ApproximateIndex:
 
     def nearest(self, queries: Vectors, k: int) -> Positions:
         """Return (queries, k) positions as `nearest` does; -1 where the searched cells hold fewer."""
-        _, positions = self._index.search(np.ascontiguousarray(queries), k)
-        found: Positions = positions.astype(np.int32)
-        return found
+        return self.search(queries, k)[0]
+
+    def search(self, queries: Vectors, k: int) -> tuple[Positions, Vectors]:
+        """Return the same positions, and the products (queries, k)."""
+        products, positions = self._index.search(np.ascontiguousarray(queries), k)
+        return positions.astype(np.int32), products
 
 
 def merged(rankings: NDArray[np.int32], rest: NDArray[np.float32], best: bool) -> NDArray[np.float32]:

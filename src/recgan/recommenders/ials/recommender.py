@@ -58,17 +58,28 @@ class IALS:
         Raises:
             RecganError: the factors of a row cannot be solved for.
         """
+        scores: NDArray[np.float32] = self.vectors(user_items, ages) @ self._als.item_factors.T
+        return empty_by_popularity(scores, user_items, self._popularity)
+
+    def vectors(self, user_items: csr_array, ages: csr_array | None = None) -> NDArray[np.float32]:
+        """Return the factors of each row, (rows, factors); arguments and errors are those of `score`."""
         with _one_thread():
             self._als.num_threads = _threads(user_items)
             try:
                 weighed = aged(user_items, ages, self.half_life_days)
-                factors = self._als.recalculate_user(np.arange(user_items.shape[0]), _for_implicit(weighed))
+                factors: NDArray[np.float32] = self._als.recalculate_user(
+                    np.arange(user_items.shape[0]), _for_implicit(weighed)
+                )
             except ValueError as error:
                 raise RecganError(
                     f"iALS cannot be solved with regularization {self.regularization} ({error}); raise it"
                 ) from None
-        scores: NDArray[np.float32] = factors @ self._als.item_factors.T
-        return empty_by_popularity(scores, user_items, self._popularity)
+        return factors
+
+    def item_vectors(self) -> NDArray[np.float32]:
+        """Return the items' factors, (items, factors)."""
+        found: NDArray[np.float32] = self._als.item_factors
+        return found
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         """Return all that scoring needs beside the settings."""

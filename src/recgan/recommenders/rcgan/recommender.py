@@ -161,8 +161,24 @@ class RCGAN(GANRecommender[RCGANParams]):
         self.critic_share = shares[best]
         return found[best]
 
+    def vectors(self, user_items: csr_array, ages: csr_array | None = None) -> NDArray[np.float32]:
+        """Return what each history's scores are the products of with `item_vectors`, (rows, width)."""
+        user_items = aged(user_items, ages, self.half_life_days)
+        rows = SparseRows(normalised(user_items)).to(self.generator.first.device)
+        with torch.no_grad():
+            hidden = self.generator.last_hidden(rows.all()).float().cpu().numpy()
+        parts = [hidden, np.ones((len(hidden), 1), dtype=np.float32)]
+        if self.critic_share:
+            parts.append(np.float32(self.critic_share) * self.fold_in(user_items, hidden, None))
+        return np.hstack(parts)
+
+    def item_vectors(self) -> NDArray[np.float32]:
+        """Return the generator's output weights and bias of each item and its critic's hidden layer."""
+        weight, bias = (one.detach().float().cpu().numpy() for one in self.generator.output.parameters())
+        return np.hstack([weight, bias[:, None], *([self._hidden] if self.critic_share else [])])
+
     def fold_in(
-        self, user_items: csr_array, hidden: NDArray[np.float32], scores: NDArray[np.float32]
+        self, user_items: csr_array, hidden: NDArray[np.float32], scores: NDArray[np.float32] | None
     ) -> NDArray[np.float32]:
         """Return the output weights v of any histories, (rows, critic's hidden), 0 for an empty one.
 
@@ -177,13 +193,18 @@ class RCGAN(GANRecommender[RCGANParams]):
         Args:
             user_items: (rows, items), the histories.
             hidden: (rows, hidden), the generator's last hidden layer for them.
-            scores: (rows, items), the generator's y for them.
+            scores: (rows, items), the generator's y for them; None computes those of held items alone.
         """
         H, R, base = self._hidden, self._solved, self.settings.unobserved_weight
         starts, lengths = user_items.indptr[:-1], np.diff(user_items.indptr)
         extra = (1 - base) * user_items.data.astype(np.float32)  # (entries,) w - η
         places = np.repeat(np.arange(len(lengths)), lengths)
-        held = base + extra - extra * scores[places, user_items.indices]  # (entries,) w∘(x - y) + η y
+        if scores is None:
+            weight, bias = (one.detach().float().cpu().numpy() for one in self.generator.output.parameters())
+            y = np.einsum("eh,eh->e", hidden[places], weight[user_items.indices]) + bias[user_items.indices]
+        else:
+            y = scores[places, user_items.indices]
+        held = base + extra - extra * y  # (entries,) w∘(x - y) + η y
         weights = csr_array((held, user_items.indices, user_items.indptr), user_items.shape) @ R
         weights -= base * (hidden @ self._seen + self._seen_bias)
         weights /= self.settings.gradient_penalty  # (rows, hidden) v₀

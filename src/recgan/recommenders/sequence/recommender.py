@@ -1,7 +1,7 @@
 """The sequence model as a recommender: the items that a history's newest step points at."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Self
@@ -117,6 +117,31 @@ class Sequence(GANRecommender[SequenceParams]):
 
     def score(self, user_items: csr_array, ages: csr_array | None = None) -> NDArray[np.float32]:
         """Score all items for each history (rows, items): rows in, rows out."""
+        scores = np.empty(user_items.shape, dtype=np.float32)
+        with torch.no_grad():
+            aims = self.generator.aims().float()
+            for rows, last in self._encoded(user_items, ages):
+                scores[rows] = (last @ aims.T).cpu().numpy()
+        return empty_by_popularity(scores, user_items, self.popularity)
+
+    def vectors(self, user_items: csr_array, ages: csr_array | None = None) -> NDArray[np.float32]:
+        """Return where each history's newest step points, (rows, width); 0 for an empty one."""
+        found = np.zeros((user_items.shape[0], self.settings.width), dtype=np.float32)
+        with torch.no_grad():
+            for rows, last in self._encoded(user_items, ages):
+                found[rows] = last.cpu().numpy()
+        return found
+
+    def item_vectors(self) -> NDArray[np.float32]:
+        """Return what each item is as an aim, (items, width)."""
+        with torch.no_grad():
+            aims: NDArray[np.float32] = self.generator.aims().float().cpu().numpy()
+        return aims
+
+    def _encoded(
+        self, user_items: csr_array, ages: csr_array | None
+    ) -> Iterator[tuple[NDArray[np.int64], torch.Tensor]]:
+        """Yield rows that have a history, and where each one's newest step points."""
         if ages is None and not self._told:
             self._told = True
             _log.info("sequence: histories without ages have no order; all of one counts as equally old")
@@ -125,18 +150,14 @@ class Sequence(GANRecommender[SequenceParams]):
         device, was_training = network.items.device, network.training
         network.eval()
         sequences = Sequences(user_items, times, self.settings.max_length, device)
-        scores = np.empty(user_items.shape, dtype=np.float32)
-        with torch.no_grad():
-            aims = network.aims().float()
-            # By length, so that little of a block is padding.
-            for rows in torch.split(sequences.lengths.argsort(stable=True), _BLOCK):
-                rows = rows[sequences.lengths[rows] > 0]
-                if len(rows):
-                    steps = sequences.batch(rows)
-                    last = network(steps)[torch.arange(len(rows), device=device), steps.lengths - 1].float()
-                    scores[rows.cpu().numpy()] = (last @ aims.T).cpu().numpy()
+        # By length, so that little of a block is padding.
+        for rows in torch.split(sequences.lengths.argsort(stable=True), _BLOCK):
+            rows = rows[sequences.lengths[rows] > 0]
+            if len(rows):
+                steps = sequences.batch(rows)
+                last = network(steps)[torch.arange(len(rows), device=device), steps.lengths - 1].float()
+                yield rows.cpu().numpy(), last
         network.train(was_training)
-        return empty_by_popularity(scores, user_items, self.popularity)
 
     def save(self, folder: Path) -> None:
         """Write weights.safetensors and recommender.json into an existing folder; no pickle."""
