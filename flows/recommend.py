@@ -20,6 +20,7 @@ from flows.outside import OUTSIDE, told_cleanly  # noqa: E402
 from flows.runners import check_runner, side_by_side  # noqa: E402
 from recgan.core.errors import RecganError, Unavailable  # noqa: E402
 from recgan.daily import behaviour, foretold, newcomers, recommendations  # noqa: E402
+from recgan.data.engine import chosen  # noqa: E402
 from recgan.settings import Params, load_params  # noqa: E402
 
 
@@ -56,7 +57,8 @@ def publish(
     root: Path, params: Params, k: int | None, exclude_seen: bool | None
 ) -> recommendations.Published:
     """Ask the champion for every shopper and put the file in place."""
-    return recommendations.recommend(root, params, k, exclude_seen, side_by_side)
+    run = None if chosen() == "spark" else side_by_side
+    return recommendations.recommend(root, params, k, exclude_seen, run)
 
 
 @task(task_run_name="show", cache_policy=NO_CACHE)
@@ -73,7 +75,7 @@ def recommend(
 ) -> State[recommendations.Published]:
     """Publish the champion's recommendations for every shopper; a killed run goes on where it was.
 
-    Parts are made side by side, where RECGAN_TASK_RUNNER says.
+    Parts are made side by side, where RECGAN_TASK_RUNNER says, or by Spark where RECGAN_ENGINE is spark.
 
     Args:
         root: the project, a folder with params.yaml and data/features.
@@ -81,6 +83,7 @@ def recommend(
         exclude_seen: leave out the items of the history; as features.repeat_purchases has it when not given.
     """
     workplace.end_with_worker()
+    chosen()
     check_runner()
     params = load_params(root / layout.PARAMS)
     find_newcomers(root, params)

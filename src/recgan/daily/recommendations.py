@@ -21,6 +21,7 @@ from recgan.core.errors import RecganError
 from recgan.daily.foretold import foretold_for
 from recgan.daily.index import SAMPLE, check_index, measured
 from recgan.daily.newcomers import newcomers_for
+from recgan.daily.on_spark import make_on_spark
 from recgan.daily.parts import SCHEMA, Job, Run, make, no_answer
 from recgan.daily.publish import (
     METADATA,
@@ -32,6 +33,7 @@ from recgan.daily.publish import (
     publishing,
     put_in_place,
 )
+from recgan.data.engine import chosen
 from recgan.features.matrices import read_features
 from recgan.features.newest import NewestHistories, newest_histories
 from recgan.package.asking import questions
@@ -70,7 +72,7 @@ def recommend(
     params: Params,
     k: int | None = None,
     exclude_seen: bool | None = None,
-    run: Run = make,
+    run: Run | None = None,
     part_shoppers: int = _PART_SHOPPERS,
 ) -> Published:
     """Publish the champion's recommendations for every shopper that the features know.
@@ -86,8 +88,8 @@ def recommend(
         k: items for each shopper; None takes recommend.k.
         exclude_seen: leave out the items of the history; None leaves them out unless
             features.repeat_purchases.
-        run: has the parts made; one after another in this process, or wherever it likes. No row depends on
-            it.
+        run: has the parts made, wherever it likes; None makes one after another, or has Spark make them where
+            RECGAN_ENGINE is spark. No row depends on it.
         part_shoppers: shoppers in one part.
 
     Raises:
@@ -97,6 +99,7 @@ def recommend(
     k = params.recommend.k if k is None else k
     if k < 1:
         raise RecganError(f"k is {k}; ask for at least 1 item")
+    run = run or (make_on_spark if chosen() == "spark" else make)
     root = root.resolve()  # processes elsewhere have other working folders
     client, target = connect(root), target_path(root, params.register_.name)
     with publishing(target):
