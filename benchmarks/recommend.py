@@ -76,10 +76,10 @@ from pathlib import Path
 from recgan.core.environment import configure
 configure()
 from recgan.settings import load_params
-from recgan.daily import recommendations
+from recgan.daily import parts, recommendations
 
 scored, seconds, first, last = 0, 0.0, 0, None
-ask_in_earnest = recommendations.asking
+ask_in_earnest = parts.asking
 
 @contextmanager
 def asking(*arguments):
@@ -99,7 +99,7 @@ def asking(*arguments):
             return last.slice(0, len(histories))
         yield some
 
-recommendations.asking = asking
+parts.asking = asking
 recommendations.recommend(Path(), load_params(), k=int(sys.argv[2]))
 """
 

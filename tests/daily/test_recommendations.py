@@ -85,7 +85,7 @@ def fetched(model_uri, within):
 
 
 @contextmanager
-def answering(model, k, exclude_seen, threads):
+def answering(model, k, exclude_seen, *how):
     version = model.name
 
     def answer(asked):
@@ -227,7 +227,7 @@ def test_a_run_that_was_stopped_makes_only_the_parts_that_are_not_there(versions
 
 
 @contextmanager
-def repeating(model, k, exclude_seen, threads):
+def repeating(model, k, exclude_seen, *how):
     def answer(asked):
         lists = [["a", "b", "a", "c", "c"], [], ["b"] * 5][: asked.num_rows]
         lists += [["d"]] * (asked.num_rows - len(lists))

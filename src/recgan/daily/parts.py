@@ -170,9 +170,8 @@ def _answering(job: Job) -> Iterator[tuple[_Answer, int]]:
     """
     newcomers = job.newcomers
     if newcomers is None:
-        with asking(
-            job.model, job.k, job.exclude_seen, 1, job.approximate
-        ) as ask:  # others have the other cores
+        threads = 1  # others have the other cores
+        with asking(job.model, job.k, job.exclude_seen, threads, job.approximate) as ask:
             yield lambda _, asked: ask(asked), catalogue_size(job.model)
         return
     artifacts = job.model / "artifacts"
