@@ -203,7 +203,8 @@ def test_a_batch_equals_its_rows_and_a_dense_product_of_its_own(trained):
     np.testing.assert_allclose(together, np.vstack(alone), rtol=1e-4, atol=1e-4)
     assert np.abs(together).max() <= 1 / 0.1 + 1e-4  # cosines by the temperature
     product = recommender.vectors(rows, ages) @ recommender.item_vectors().T
-    np.testing.assert_allclose(product, together, rtol=1e-4, atol=1e-4)
+    some = np.diff(rows.indptr) > 0  # popularity answers the others
+    np.testing.assert_allclose(product[some], together[some], rtol=1e-4, atol=1e-4)
 
 
 def test_ages_are_the_order(trained, caplog):
