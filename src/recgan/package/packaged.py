@@ -17,6 +17,7 @@ from recgan.core.files import read_json, write_json
 from recgan.features.matrices import Features, beside
 from recgan.features.newest import newest_histories
 from recgan.features.settings import FeaturesParams
+from recgan.package.numbers import one_for_each
 from recgan.recommenders.approximate import Approximate
 from recgan.recommenders.loading import load_recommender
 from recgan.recommenders.protocol import Recommender, recommend
@@ -187,8 +188,8 @@ class PackagedRecommender:
         """Turn histories into (histories, items) of confidences and of ages; unknown ids are left out."""
         lengths, n_items = [len(history) for history in histories], len(self.item_ids)
         items = [item for history in histories for item in history]
-        worth = _one_for_each("confidences", confidences, lengths, 1.0)
-        days = _one_for_each("ages", ages, lengths, 0.0)
+        worth = one_for_each("confidences", confidences, lengths, 1.0)
+        days = one_for_each("ages", ages, lengths, 0.0)
         if (wrong := np.flatnonzero(~((worth > 0) & (worth < np.inf)))).size:
             item, confidence = items[wrong[0]], worth[wrong[0]]
             raise RecganError(f"the confidence {confidence:g} of item {item!a} is not a number above 0")
@@ -213,24 +214,6 @@ class PackagedRecommender:
             shape=(len(lengths), n_items),
         )
         return user_items, None if ages is None else beside(user_items, newest.astype(np.float32))
-
-
-def _one_for_each(
-    what: str, given: Sequence[Sequence[float] | None] | None, lengths: list[int], otherwise: float
-) -> NDArray[np.float64]:
-    """Return a number for each item of all histories; `otherwise` where a history has none.
-
-    Raises:
-        RecganError: a history has more or fewer numbers than items.
-    """
-    if given is None:
-        return np.full(sum(lengths), otherwise)
-    numbers: list[float] = []
-    for values, length in zip(given, lengths, strict=True):
-        if values is not None and len(values) != length:
-            raise RecganError(f"{len(values)} {what} for a history of {length} items; give one for each")
-        numbers += [otherwise] * length if values is None else values
-    return np.array(numbers, dtype=np.float64)
 
 
 def write_items(items: pd.DataFrame, path: Path, params: FeaturesParams | None = None) -> None:
