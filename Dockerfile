@@ -6,9 +6,12 @@ FROM python:3.11-slim-bookworm@sha256:a36c24f9cbdf4fd0f52d67f0823eeac19c2028c637
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 # Owner of what flow runs write into the project: --build-arg UID=$(id -u)
 ARG UID=1000
+# For Spark in the container: --build-arg EXTRAS='[spark]' --build-arg PACKAGES=openjdk-17-jre-headless
+ARG EXTRAS=
+ARG PACKAGES=
 
 RUN apt-get update \
-    && apt-get install --yes --no-install-recommends git libgomp1 \
+    && apt-get install --yes --no-install-recommends git libgomp1 $PACKAGES \
     && rm -rf /var/lib/apt/lists/* \
     && git config --system --add safe.directory '*' \
     && useradd --create-home --uid "$UID" recgan \
@@ -19,7 +22,7 @@ WORKDIR /image
 COPY pyproject.toml requirements.lock README.md LICENSE ./
 RUN mkdir -p src/recgan \
     && touch src/recgan/__init__.py \
-    && pip install --no-cache-dir --extra-index-url "$TORCH_INDEX" --constraint requirements.lock .
+    && pip install --no-cache-dir --extra-index-url "$TORCH_INDEX" --constraint requirements.lock ".$EXTRAS"
 COPY src src
 RUN pip install --no-cache-dir --no-deps --force-reinstall .
 
