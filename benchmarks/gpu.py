@@ -1,9 +1,10 @@
-"""Measure RC-GAN, CFGAN and DCGAN on a GPU, beside plain PyTorch loops, in float32 and bfloat16.
+"""Measure RC-GAN, CFGAN, DCGAN and the sequence model on a GPU, in float32 and bfloat16.
 
     python benchmarks/gpu.py [--device cuda|cpu] [--small] [--seeds 2] [--out FILE]
 
 It makes its data itself and needs no network, no MLflow and no DVC: gpu-requirements.txt lists the packages
-that it needs beside PyTorch. Within 8 minutes it prints for each network, loop and precision
+that it needs beside PyTorch. Within 8 minutes it prints for each network, loop and precision, the first three
+beside plain PyTorch loops,
 
 - steps a second: the optimizer's, of both players, in the median of three trainings;
 - what bounds them, and how near they are to it. A step takes at least its arithmetic over the peak of a large
@@ -11,6 +12,9 @@ that it needs beside PyTorch. Within 8 minutes it prints for each network, loop 
   one. The longest of the three is the bound, of which a share of the measured time is printed. All three are
   counted while an epoch runs, each operation as if it read and wrote all that it names;
 - the most memory that tensors had on the GPU.
+
+RC-GAN with batches of 2,048 rows has its losses once by Gramians and once written out; under autocast, as in
+bf16-mixed, they are always written out. 30,000 x 41,000 follows, with batches of 128 and 2,048.
 
 Then it compares what was learned with the CPU's over a few seeds: the NDCG@10 of held-out items, and DCGAN's
 Fréchet distance in pixels.
@@ -49,8 +53,11 @@ from recgan.recommenders.cfgan.recommender import CFGAN
 from recgan.recommenders.cfgan.settings import CFGANParams
 from recgan.recommenders.protocol import recommend
 from recgan.recommenders.ranking import ndcg
+from recgan.recommenders.rcgan import game as rcgan_game
 from recgan.recommenders.rcgan.recommender import RCGAN
 from recgan.recommenders.rcgan.settings import RCGANParams
+from recgan.recommenders.sequence.recommender import Sequence
+from recgan.recommenders.sequence.settings import SequenceParams
 
 PRECISIONS = ("32-true", "bf16-mixed")
 TASTES = 40
@@ -89,6 +96,23 @@ def make_shop(users: int, items: int, each: int, seed: int = 0) -> Shop:
     return Shop(matrix(~out), matrix(out))
 
 
+def make_catalogue(users: int, items: int, each: int, seed: int = 0) -> csr_array:
+    """Draw histories of about `each` items quickly: half of the user's own taste, half of what is popular."""
+    rng = np.random.default_rng(seed)
+    reached = np.cumsum(rng.lognormal(0, 1.5, items))
+    block = items // TASTES
+    anywhere = rng.random((users, each)) * reached[-1]
+    first = rng.integers(0, TASTES, users) * block
+    low, high = reached[first][:, None], reached[first + block - 1][:, None]
+    own = low + rng.random((users, each)) * (high - low)
+    places = np.where(rng.random((users, each)) < 0.5, own, anywhere)
+    columns = np.minimum(np.searchsorted(reached, places.ravel()), items - 1)
+    drawn = (np.ones(users * each, dtype=np.float32), (np.repeat(np.arange(users), each), columns))
+    histories = csr_array(drawn, shape=(users, items))
+    histories.data[:] = 1  # what was drawn twice
+    return histories
+
+
 def make_images(n: int, side: int, seed: int = 0) -> Labelled:
     """Draw images of ten classes: a bar at an angle of its own, somewhere near the middle."""
     rng = np.random.default_rng(seed)
@@ -121,9 +145,18 @@ ADAM = {"betas": (0.9, 0.999), "clip_gradient": None}
 CONSTRAINTS = {"clip_weights": None, "gradient_penalty": 0, "r1": 0, "r2": 0, "spectral_norm": False}
 
 
-def rcgan_settings(hidden: int, epochs: int, seed: int, on: TrainerParams) -> RCGANParams:
-    """Return RC-GAN's settings."""
-    side = {"hidden": [hidden], "dropout": 0.5, "learning_rate": 5e-4, "weight_decay": 3, "batch_size": 128}
+def rcgan_settings(
+    hidden: int, epochs: int, seed: int, on: TrainerParams, batch_size: int = 128
+) -> RCGANParams:
+    """Return RC-GAN's settings; its learning rate grows with the root of the batch."""
+    rate = 5e-4 * (batch_size / 128) ** 0.5
+    side = {
+        "hidden": [hidden],
+        "dropout": 0.5,
+        "learning_rate": rate,
+        "weight_decay": 3,
+        "batch_size": batch_size,
+    }
     return RCGANParams.model_validate(
         {
             **COMMON,
@@ -172,6 +205,29 @@ def cfgan_settings(hidden: int, epochs: int, seed: int, on: TrainerParams) -> CF
             "zero_reconstruction": 0.03,
             "partial_masking_share": 0.7,
             "fold_in_l2": 5,
+        }
+    )
+
+
+def sequence_settings(width: int, epochs: int, seed: int, on: TrainerParams) -> SequenceParams:
+    """Return the sequence model's settings."""
+    return SequenceParams.model_validate(
+        {
+            **COMMON,
+            "recommender": "sequence",
+            "seed": seed,
+            "trainer": on.model_dump(),
+            "epochs": epochs,
+            "width": width,
+            "layers": 1,
+            "max_length": 50,
+            "dropout": 0.3,
+            "tied": False,
+            "temperature": 0.1,
+            "negatives": 1000,
+            "learning_rate": 3e-3,
+            "batch_size": 128,
+            "alarms": ALARMS,
         }
     )
 
@@ -337,7 +393,15 @@ class Cost:
 
 
 def measure_cost(
-    name: str, loop: str, precision: str, fit: Callable[[int], object], steps: int, device: str, peaks: Peaks
+    name: str,
+    loop: str,
+    precision: str,
+    fit: Callable[[int], object],
+    steps: int,
+    device: str,
+    peaks: Peaks,
+    trainings: int = 3,
+    seconds: float = 3,
 ) -> Cost:
     """Time trainings and count what an epoch of them does.
 
@@ -349,6 +413,8 @@ def measure_cost(
         steps: the optimizers' in an epoch.
         device: cuda or cpu.
         peaks: of the device.
+        trainings: of which the median is taken.
+        seconds: about what each takes.
     """
     fit(1)  # imports, kernels and caches are no one's fault
     with count_flops() as flops, _Traffic() as traffic:
@@ -359,9 +425,11 @@ def measure_cost(
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
     once = clock(device, lambda: fit(1), 1)
-    epochs = 1 + max(1, min(200, round(3 / max(once, 1e-3))))
-    seconds = [clock(device, lambda: fit(epochs), 1) - clock(device, lambda: fit(1), 1) for _ in range(3)]
-    epoch = statistics.median(seconds) / (epochs - 1)
+    epochs = 1 + max(1, min(200, round(seconds / max(once, 1e-3))))
+    taken = [
+        clock(device, lambda: fit(epochs), 1) - clock(device, lambda: fit(1), 1) for _ in range(trainings)
+    ]
+    epoch = statistics.median(taken) / (epochs - 1)
     bounds = {
         "arithmetic": (flops.get_total_flops() - first_flops.get_total_flops()) / peaks.flops[precision],
         "memory": (traffic.bytes - first.bytes) / peaks.bytes,
@@ -378,6 +446,7 @@ def costs(device: str, small: bool, peaks: Peaks) -> list[Cost]:
     dense = make_shop(200, 150, 10) if small else make_shop(6_000, 4_000, 40)
     images = make_images(200, 8) if small else make_images(10_000, 28)
     hidden, batch = (16, 32) if small else (400, 128)
+    often = (1, 0.2) if small else (3, 3)
     where = torch.device(device)
     rows = []
     for precision in PRECISIONS:
@@ -413,8 +482,59 @@ def costs(device: str, small: bool, peaks: Peaks) -> list[Cost]:
             ("DCGAN", dcgan_steps, ours_dcgan, theirs_dcgan),
         ):
             for loop, fit in (("recgan", ours), ("plain", theirs)):
-                rows.append(measure_cost(name, loop, precision, fit, steps, device, peaks))
+                rows.append(measure_cost(name, loop, precision, fit, steps, device, peaks, *often))
                 show(rows[-1])
+        days = np.random.default_rng(0).random(shop.train.nnz).astype(np.float32)
+
+        def ours_sequence(epochs: int, on: TrainerParams = on, days: NDArray[np.float32] = days) -> object:
+            return Sequence(sequence_settings(64, epochs, 0, on), lambda _: days).fit(shop.train)
+
+        rows.append(
+            measure_cost(
+                "sequence", "recgan", precision, ours_sequence, -(-users // 128), device, peaks, *often
+            )
+        )
+        show(rows[-1])
+        rows += large_batches("RC-GAN", shop.train, hidden, [2048], on, device, peaks, *often)
+    catalogue = make_catalogue(300, 410, 10) if small else make_catalogue(30_000, 41_000, 27)
+    for precision in PRECISIONS:
+        on = trainer(device, precision)
+        rows += large_batches(
+            "RC-GAN, 30,000 x 41,000", catalogue, hidden, [128, 2048], on, device, peaks, 1, often[1]
+        )
+    return rows
+
+
+def large_batches(
+    name: str,
+    histories: csr_array,
+    hidden: int,
+    batches: list[int],
+    on: TrainerParams,
+    device: str,
+    peaks: Peaks,
+    trainings: int = 3,
+    seconds: float = 3,
+) -> list[Cost]:
+    """Measure RC-GAN at some batches: by Gramians where they pay and nothing is rounded, and written out.
+
+    Where one training is to do, what Gramians take is not written out as well.
+    """
+    rows, pays = [], rcgan_game.pays
+    for batch in batches:
+        steps = sum(-(-n_rows // batch) for n_rows in histories.shape)
+
+        def fit(epochs: int, batch: int = batch) -> object:
+            return RCGAN(rcgan_settings(hidden, epochs, 0, on, batch)).fit(histories)
+
+        by_gramians = pays(batch, hidden, hidden) and on.precision == "32-true"
+        ways = ["Gramians", "written out"] if trainings > 1 else ["Gramians"]
+        for how in ways if by_gramians else ["written out"]:
+            rcgan_game.pays = pays if how == "Gramians" else lambda *_: False
+            label = f"{name}, batches of {batch:,}"
+            rows.append(measure_cost(label, how, on.precision, fit, steps, device, peaks, trainings, seconds))
+            show(rows[-1])
+    rcgan_game.pays = pays
     return rows
 
 

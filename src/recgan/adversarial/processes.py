@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from recgan.adversarial.settings import TrainerParams
 from recgan.core.errors import RecganError, Unavailable
 from recgan.core.processes import end_with_parent
-from recgan.core.quiet import at_level
 from recgan.core.temporary import temporary_folder
 
 if TYPE_CHECKING:
@@ -80,7 +79,7 @@ def start(trainer: TrainerParams, arguments: Sequence[str]) -> None:
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
     nodes, here = trainer.num_nodes, _here(trainer)
-    with temporary_folder() as scratch, at_level(logging.CRITICAL, "torch.distributed.elastic"):
+    with temporary_folder() as scratch, _silent():
         config = LaunchConfig(
             min_nodes=nodes,
             max_nodes=nodes,
@@ -106,8 +105,8 @@ def start(trainer: TrainerParams, arguments: Sequence[str]) -> None:
 def joined(trainer: TrainerParams) -> Iterator[None]:
     """Be one of the processes that train together; alone this does nothing.
 
-    Of several, only the first one tells what goes on, and one whose fellow is gone ends without a word:
-    whoever started them says which it was.
+    Of several, only the first one tells what goes on. One that is stopped, or whose fellow is gone, ends
+    without a word: whoever started them says what happened.
 
     Raises:
         RecganError: several are to train, but this is none of them, or a GPU is asked for and there is none.
@@ -123,6 +122,8 @@ def joined(trainer: TrainerParams) -> Iterator[None]:
         logging.getLogger("recgan").setLevel(logging.ERROR)
     try:
         yield
+    except KeyboardInterrupt:
+        sys.exit(_LOST)
     except RuntimeError as error:
         # gloo has no kind of error of its own
         if isinstance(error, torch.distributed.DistError) or "gloo" in str(error):
@@ -242,6 +243,16 @@ def _meeting_place(nodes: int) -> dict[str, Any]:
         "rdzv_endpoint": f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}",
         "rdzv_configs": {"rank": int(os.environ["NODE_RANK"])},
     }
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Have this process log nothing, as it only waits: the agent's many loggers have levels of their own."""
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 def _suspicion(exitcode: int) -> int:
