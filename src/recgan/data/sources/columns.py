@@ -59,8 +59,9 @@ def first_rows(rows: pd.DataFrame) -> pd.DataFrame:
         Of an item with a price, the rows with one at the first instant that has one; of any other, the rows
         at its first instant.
     """
-    priced = rows[rows["price"].notna()]
-    rows = pd.concat([priced, rows[~rows["item_id"].isin(priced["item_id"])]])
+    rows = rows[rows["item_id"].notna()]
+    priced = rows["price"].notna()
+    rows = rows[priced | ~priced.groupby(rows["item_id"]).transform("any")]
     return rows[rows["time"] == rows.groupby("item_id")["time"].transform("min")]
 
 
