@@ -63,7 +63,9 @@ class Engine:
             return named.drop("filename", "file_row_number")
         name = ibis.util.gen_name("parts")
         rows = self.session.read.parquet(*map(spark.address, parts))
-        places = ("_metadata.file_name AS part", "_metadata.row_index AS row")
+        # As in an address: a space is %20, and + is itself.
+        part = "url_decode(replace(_metadata.file_name, '+', '%2B')) AS part"
+        places = (part, "_metadata.row_index AS row")
         rows.selectExpr("*", *places).createOrReplaceTempView(name)
         return self.backend.table(name)
 

@@ -56,7 +56,9 @@ def copies_of(engine: Engine, path: Path) -> tuple[NDArray[np.int64], ...]:
     alike = alike.mutate(nth=ibis.row_number().over(group_by=EVENTS.names, order_by=["part", "row"]))
     copies = rows_of(alike.filter(alike.nth > 0).select("part", "row"))
     parts, rows = copies["part"].to_numpy(), copies["row"].to_numpy()
-    return tuple(np.sort(rows[parts == part.name]) for part in parts_of(path))
+    found = tuple(np.sort(rows[parts == part.name]) for part in parts_of(path))
+    assert sum(map(len, found)) == len(copies), "a row of no known part"
+    return found
 
 
 def equal_rows(engine: Engine, path: Path) -> pd.DataFrame:
