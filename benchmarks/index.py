@@ -1,4 +1,4 @@
-"""Exact against approximate ranking: python benchmarks/index.py --items 50000 200000 500000.
+"""Exact against approximate ranking: python benchmarks/index.py [--items 50000 200000 500000].
 
 CPU seconds of building an index, CPU milliseconds a shopper of either way, and the share of the best items
 that the index misses. Vectors are drawn around two hundred tastes; a shopper's vector is the mean of the

@@ -55,14 +55,15 @@ class ApproximateIndex:
     """Find nearly all of the nearest products, in a fraction of the time.
 
     faiss's inverted file (Jégou et al. 2011; Johnson et al. 2021): the products in 4 √items cells, of which
-    the eighth nearest to a query is searched.
+    the eighth nearest to a query is searched, unless `of` says otherwise.
     """
 
-    def __init__(self, vectors: Vectors) -> None:
+    def __init__(self, vectors: Vectors, of: int = 8) -> None:
         """Build the index.
 
         Args:
             vectors: (items, width).
+            of: one in so many cells is searched.
         """
         import faiss
 
@@ -73,7 +74,7 @@ class ApproximateIndex:
         )
         self._index.train(vectors)
         self._index.add(vectors)
-        self._index.nprobe = max(1, cells // 8)
+        self._index.nprobe = max(1, cells // of)
 
     def nearest(self, queries: Vectors, k: int) -> Positions:
         """Return (queries, k) positions as `nearest` does; -1 where the searched cells hold fewer."""
