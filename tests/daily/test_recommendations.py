@@ -226,6 +226,13 @@ def test_a_run_that_was_stopped_makes_only_the_parts_that_are_not_there(versions
     assert [path.name for path in (versions / "recommendations").iterdir() if path.is_dir()] == []
 
 
+def test_the_ids_of_a_large_catalogue_come_in_chunks():
+    ids = [f"item-{item}" for item in range(ITEMS)]
+    histories = newest_histories(dated_features()).user_items
+    chunks = pa.chunked_array([ids[:7], ids[7:]], pa.string())
+    assert questions(histories, chunks).equals(questions(histories, pa.array(ids)))
+
+
 @contextmanager
 def repeating(model, k, exclude_seen, *how):
     def answer(asked):

@@ -44,6 +44,8 @@ def questions(histories: csr_array, item_ids: pa.Array, ages: csr_array | None =
         item_ids: (items,).
         ages: (rows, items), days, the same entries in the same order; None where nothing is known of time.
     """
+    if isinstance(item_ids, pa.ChunkedArray):  # as pandas has a column of more than 131,072 rows from a file
+        item_ids = item_ids.combine_chunks()
     offsets = histories.indptr.astype(np.int32)
     lists = [
         pa.nulls(histories.shape[0], field.type)
