@@ -21,8 +21,8 @@ POLICY = "champion"
 """The champion's best items in their order: what is shown has probability 1."""
 
 NOT_ALLOWED = (
-    "feedback teaches the next model, so not everybody may send it: send the header Authorization: Bearer … "
-    "with the server's RECGAN_SERVE_TOKEN"
+    "feedback counts as what shoppers did, so not everybody may send it: send the header Authorization: "
+    "Bearer … with the server's RECGAN_SERVE_TOKEN"
 )
 
 
@@ -55,7 +55,7 @@ class FeedbackRequest(BaseModel):
 
 
 class Accepted(BaseModel):
-    """What was taken down; sending an event again does no harm."""
+    """How many events were taken down."""
 
     accepted: int
 
@@ -152,7 +152,7 @@ def feedback_router(log: ImpressionLog) -> APIRouter:
         },
     )
     async def feedback(request: FeedbackRequest, asked: Request, response: Response) -> Accepted:
-        """Take what came of answers. It is learned from once a night has read it."""
+        """Take what came of answers; nothing learns from it yet."""
         if not may_write(asked.headers.get("authorization", "")):
             raise HTTPException(401, NOT_ALLOWED, {"WWW-Authenticate": "Bearer"})
         log.came(request.events)
