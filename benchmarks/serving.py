@@ -1,7 +1,7 @@
 """Load on the recommendation server, and on `mlflow models serve` with the same model: p50, p99, requests/s.
 
     python benchmarks/serving.py [--recommender student] [--items 10000 100000] [--rate 500] [--seconds 20]
-        [--connections 16] [--workers 1] [--swaps 10] [--without-mlflow]
+        [--connections 16] [--workers 1] [--swaps 10] [--kills 0] [--without-impressions] [--without-mlflow]
 
 The model is a student with 100 drawn neighbours an item: its speed is a student's, its answers mean nothing.
 `--recommender two_stage` takes one in two stages instead: iALS with 64 factors and all that is known of items
@@ -15,12 +15,17 @@ soon as the last is answered. It has no fixed rate, so the latency at one is mea
 at that rate and timed from when they were due (an answer that is late makes the next ones late, and that
 counts). Last, the alias is moved back and forth under wrk. Any answer but a 2xx and any broken connection
 counts as failed. Both generators take their share of the cores: close everything else.
+
+recgan logs each answer, unless --without-impressions. --kills loads it at the rate, kills it (SIGKILL), and
+counts the answers that were given and are not in the log.
 """
 
 import argparse
 import asyncio
 import json
 import os
+import random
+import re
 import shutil
 import signal
 import socket
@@ -44,6 +49,7 @@ import pandas as pd  # noqa: E402
 import psutil  # noqa: E402
 from scipy.sparse import csr_array  # noqa: E402
 
+from recgan.data.impressions import read_shown  # noqa: E402
 from recgan.features.matrices import Features, HeldOut  # noqa: E402
 from recgan.package.log import log_package  # noqa: E402
 from recgan.recommenders.classical import save_classical  # noqa: E402
@@ -174,6 +180,9 @@ def bodies(items: int, of_mlflow: bool) -> list[bytes]:
     return found
 
 
+REQUEST_ID = re.compile(rb'"request_id":"(\w+)"')
+
+
 class Load:
     """Requests over kept connections, and how long each took."""
 
@@ -185,14 +194,18 @@ class Load:
         self.requests = [head.encode() + str(len(body)).encode() + b"\r\n\r\n" + body for body in requests]
         self.seconds: list[float] = []
         self.failed = 0
+        self.given: dict[str, float] = {}
+        """Id of each answer to when it came."""
 
     async def one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int) -> None:
         """Send one request and read its answer."""
         writer.write(self.requests[number % len(self.requests)])
         head = await reader.readuntil(b"\r\n\r\n")
         fields = dict(line.lower().split(b": ", 1) for line in head.split(b"\r\n")[1:-2])
-        await reader.readexactly(int(fields[b"content-length"]))
+        body = await reader.readexactly(int(fields[b"content-length"]))
         self.failed += not head.startswith(b"HTTP/1.1 200")
+        if found := REQUEST_ID.search(body):
+            self.given[found[1].decode()] = time.perf_counter()
 
     async def connection(self, first: int, step: int, began: float, ends: float, rate: float) -> None:
         """Send every step-th request, each when it is due."""
@@ -262,6 +275,32 @@ def wrk(folder: Path, port: int, path: str, requests: list[bytes], connections: 
     )
 
 
+def killed(folder: Path, asked: argparse.Namespace, requests: list[bytes]) -> str:
+    """Kill a server under load, at a random moment, and say what its log lacks."""
+    port, shown = free_port(), folder / "impressions" / NAME
+    with server(folder, "/ready", port, "serve") as pid:
+        load = Load(port, "/recommend", requests)
+
+        async def run() -> float:
+            tasks = [
+                asyncio.create_task(
+                    load.connection(first, asked.connections, time.perf_counter(), 1e12, asked.rate)
+                )
+                for first in range(asked.connections)
+            ]
+            await asyncio.sleep(3 + 3 * random.random())
+            os.kill(pid, signal.SIGKILL)
+            at = time.perf_counter()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            return at
+
+        at = asyncio.run(run())
+    logged = set(read_shown(shown)["request_id"].to_pylist())
+    lost = [at - came for one, came in load.given.items() if one not in logged]
+    oldest = f", the oldest of them given {max(lost):.2f} s before" if lost else ""
+    return f"killed after {len(load.given)} answers at {asked.rate:g} a second: {len(lost)} lost{oldest}"
+
+
 def moving(moves: int, seconds: float) -> threading.Thread:
     """Begin to move the alias back and forth, evenly over the time."""
     client = connect()
@@ -319,6 +358,7 @@ def measure(folder: Path, items: int, asked: argparse.Namespace) -> None:
     print(f"{asked.recommender}, {items} items, {asked.workers} worker(s), {busy}", flush=True)
     port = free_port()
     options = ["--workers", str(asked.workers), "--poll-seconds", "0.5"]
+    options += ["--no-impressions"] if asked.without_impressions else []
     with server(folder, "/ready", port, "serve", *options) as pid:
         requests = bodies(items, of_mlflow=False)
         loaded("recgan", folder, port, pid, "/recommend", requests, asked)
@@ -332,6 +372,8 @@ def measure(folder: Path, items: int, asked: argparse.Namespace) -> None:
                 f"recgan, alias moved {asked.swaps} times, {swaps_of(port) - before} swaps, {said}",
                 flush=True,
             )
+    for _ in range(asked.kills):
+        print(f"recgan, {killed(folder, asked, requests)}", flush=True)
     if not asked.without_mlflow:
         client.set_registered_model_alias(NAME, "champion", "1")
         port = free_port()
@@ -348,6 +390,8 @@ def main() -> None:
     parser.add_argument("--connections", type=int, default=16)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--swaps", type=int, default=10)
+    parser.add_argument("--kills", type=int, default=0)
+    parser.add_argument("--without-impressions", action="store_true")
     parser.add_argument("--without-mlflow", action="store_true")
     asked = parser.parse_args()
     if shutil.which("wrk") is None:
