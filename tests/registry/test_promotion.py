@@ -63,7 +63,7 @@ def test_the_decision_is_the_description_of_version_and_run(client, numbers):
 
 
 def test_the_better_of_two_promoters_always_ends_champion(client, numbers):
-    for _ in range(50):
+    for _ in range(12):  # without the lock nearly every second one ends wrong
         race(client, numbers)
         assert aliases(client, numbers.name)["champion"] == "3"
 
