@@ -54,6 +54,10 @@ def look_around(root: Path) -> Iterator[str]:
         RecganError: the flow cannot run here.
     """
     check_folder(root)
+    if os.environ.get("RECGAN_ENGINE"):
+        from recgan.data.engine import chosen
+
+        chosen()
     sweep()
     yield from settle_git(root)
     yield from settle_prefect(root)

@@ -5,6 +5,7 @@ import pytest
 from recgan.core.errors import RecganError
 from recgan.data import spark
 from recgan.data.engine import chosen, engine
+from recgan.data.events import parts_of
 
 
 def test_duckdb_unless_the_environment_names_another(monkeypatch):
@@ -15,6 +16,12 @@ def test_duckdb_unless_the_environment_names_another(monkeypatch):
     monkeypatch.setenv("RECGAN_ENGINE", "polars")
     with pytest.raises(RecganError, match=r"RECGAN_ENGINE is polars, .* duckdb or spark"):
         chosen()
+
+
+def test_what_is_hidden_is_no_part(tmp_path):
+    for name in ("b.parquet", "a.parquet", "_c.parquet", ".d.parquet", "_SUCCESS"):
+        (tmp_path / name).touch()
+    assert parts_of(tmp_path) == [tmp_path / "a.parquet", tmp_path / "b.parquet"]
 
 
 def test_what_spark_lacks_is_said_before_it_starts(monkeypatch):

@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from recgan.data.codes import encode
-from recgan.data.engine import engine, rows_of
+from recgan.data.codes import Coded, code_rows
+from recgan.data.engine import batches_of, engine
 from recgan.data.events import EVENTS, USERS, check_table, read_table
 from recgan.data.quarantine import QUARANTINE
 from recgan.data.settings import EVENT_KINDS
@@ -108,7 +108,7 @@ def log_of(events: ibis.Table) -> Log:
         stars=fixed_sum(rated.ifelse(events.value, None)),
         ratings=count(rated),
     )
-    return _coded(rows_of(pairs))
+    return _coded(code_rows(batches_of(pairs)))
 
 
 def _read(kept: Path, with_fakes: bool) -> Log:
@@ -139,30 +139,26 @@ def read_labels(kept: Path, log: Log) -> NDArray[np.int8]:
     return labels
 
 
-def _coded(pairs: pa.Table) -> Log:
-    user_ids, users = encode(pairs["user_id"])
-    item_ids, items = encode(pairs["item_id"])
-    order = np.argsort(users.astype(np.int64) * len(item_ids) + items)
+def _coded(coded: Coded) -> Log:
+    pairs = coded.columns
     first, start, end = None, None, 0.0
-    if len(pairs) and not pairs["undated"].to_numpy().any():
-        instants = pairs["first"].to_numpy().astype("datetime64[us]").astype(np.int64)[order]
-        last = pairs["last"].to_numpy().astype("datetime64[us]").astype(np.int64).max()
+    if len(pairs["user"]) and not pairs["undated"].any():
+        instants, last = pairs["first"], pairs["last"].max()
         first = (instants - instants.min()) / DAY
         start = datetime.fromtimestamp(instants.min() / 1e6, UTC)
         end = float((last - instants.min()) / DAY)
-    ratings = pairs["ratings"].to_numpy()[order]
-    sums = pairs["stars"].to_numpy()[order]
+    ratings = pairs["ratings"]
     stars = np.divide(
-        sums / FIXED_POINT, ratings, out=np.full(len(ratings), np.nan), where=ratings > 0
+        pairs["stars"] / FIXED_POINT, ratings, out=np.full(len(ratings), np.nan), where=ratings > 0
     ).astype(np.float32)
     return Log(
-        user_ids,
-        item_ids,
-        users[order],
-        items[order],
+        coded.user_ids,
+        coded.item_ids,
+        pairs["user"],
+        pairs["item"],
         first,
-        pairs["events"].to_numpy()[order],
-        pairs["kinds"].to_numpy()[order].astype(np.uint8),
+        pairs["events"],
+        pairs["kinds"].astype(np.uint8),
         stars,
         start,
         end,

@@ -82,12 +82,13 @@ def _read(folder: Path) -> Tables:
 def parts_of(path: Path) -> list[Path]:
     """Return the Parquet files of a table: the file itself, or those of a folder of that name, by name.
 
-    Spark writes a table as such a folder, and so does an ingest of many files.
+    Spark writes a table as such a folder, and so does an ingest of many files. What begins with a dot or an
+    underscore is no part: Spark takes it for a file that is not complete.
 
     Raises:
         RecganError: there is no such file, or the folder holds none.
     """
-    parts = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
+    parts = sorted(path.glob("[!._]*.parquet")) if path.is_dir() else [path]
     if not parts or not path.exists():
         raise RecganError(f"no file {path}; run the stage that makes it: dvc repro")
     return parts

@@ -12,13 +12,14 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from recgan.core.errors import RecganError
-from recgan.data.engine import engine, rows_of
+from recgan.data.engine import engine
 from recgan.data.events import EVENTS, ITEMS, check_table, read_table
 from recgan.data.quarantine import QUARANTINE
 from recgan.features.cells import (
     Cells,
     ages_of,
     cells_of,
+    distinct,
     first_times_of,
     microseconds,
     places,
@@ -27,7 +28,7 @@ from recgan.features.cells import (
 )
 from recgan.features.clean import Log, counting_events, describe, without_accounts
 from recgan.features.cold import first_events, new_items
-from recgan.features.confidence import Pairs, code_pairs, pair_events
+from recgan.features.confidence import Pairs, pair_events
 from recgan.features.draw import pair_draws
 from recgan.features.item_table import item_table
 from recgan.features.matrices import ColdStart, Features, HeldOut, Outside, beside, to_csr
@@ -47,6 +48,7 @@ from recgan.features.split import (
     remedy,
     time_cuts,
 )
+from recgan.features.statistics import statistics_of
 from recgan.features.summary import summary_of
 from recgan.features.vocabulary import k_core
 
@@ -115,17 +117,20 @@ def build_features(
         told = (f"{n:,}" for n in astuple(screened_out))
         logger.info("%s events of %s accounts are left out by the screen", *told)
     cuts = _cuts(events, params, log)
-    pairs = code_pairs(rows_of(pair_events(events, params, log, cuts)))
+    pairs = pair_events(events, params, log, cuts)
     windows = assign_windows(pairs, params.split)
     check_windows(windows, params.split, cuts)
     core = _train_core(pairs, windows, params)
     cells = cells_of(pairs, windows, core, params, cuts)
+    statistics = statistics_of(events, pairs, windows, params, log, cuts)
 
     in_validation = windows == VALIDATION
-    train_users = np.unique(cells.users[core])
+    train_users = distinct(cells.users[core])
     wide = widened(cells, pairs, train_users, params.min_item_users)
     # New are those without any event in train: a user whom the k-core left out does not come back.
-    later_users = np.setdiff1d(cells.users[in_validation & wide.known], cells.users[windows == TRAIN])
+    later_users = np.setdiff1d(
+        distinct(cells.users[in_validation & wide.known]), distinct(cells.users[windows == TRAIN])
+    )
     row_users = np.concatenate([train_users, later_users])
     train, train_times = cells.matrix(core, train_users), times_of(cells, pairs, core, train_users, log)
     train_validation, train_validation_times, validation = train, train_times, None
@@ -144,7 +149,7 @@ def build_features(
         train=train,
         train_validation=train_validation,
         user_ids=pairs.user_ids[row_users],
-        items=item_table(pairs, wide, train, train_validation, items, log),
+        items=item_table(pairs, wide, train, train_validation, items, log, statistics),
         validation=validation,
         test=test,
         summary={},
@@ -159,7 +164,7 @@ def build_features(
         f"{0 if validation is None else len(validation.user_ids):,}",
         f"{len(test.user_ids):,}",
     )
-    return replace(built, summary=summary_of(built, pairs, wide, core, params, log, cuts))
+    return replace(built, summary=summary_of(built, pairs, wide, core, statistics, params, log, cuts))
 
 
 def assign_windows(pairs: Pairs, split: Split) -> NDArray[np.int8]:
@@ -194,8 +199,8 @@ def _train_core(pairs: Pairs, windows: NDArray[np.int8], params: FeaturesParams)
     core[in_train] = k_core(users, items, params.min_user_items, params.min_item_users)
     if not core.any():
         raise RecganError(
-            f"nothing is left of the train window: it has {len(np.unique(users)):,} users, "
-            f"{len(np.unique(items)):,} items and {len(users):,} interactions, but no users with at least "
+            f"nothing is left of the train window: it has {len(distinct(users)):,} users, "
+            f"{len(distinct(items)):,} items and {len(users):,} interactions, but no users with at least "
             f"{params.min_user_items} of the items that have {params.min_item_users} of them or more; "
             "lower features.min_user_items or features.min_item_users"
         )
@@ -217,7 +222,7 @@ def _hold_out(
         )
     others = (cells.windows == window) & ~cells.known
     others &= params.repeat_purchases | (cells.first_windows == window)
-    users, before = np.unique(cells.users[asked | others]), cells.windows < window
+    users, before = distinct(cells.users[asked | others]), cells.windows < window
     history = cells.matrix(before, users, at_test=window == TEST)
     days = ages_of(cells, pairs, before, users, log, now)
     return HeldOut(
@@ -237,7 +242,7 @@ def _outside(
     if not others.any():
         return None
     items = pairs.rows["item"].to_numpy()
-    codes = np.unique(items[others])
+    codes = distinct(items[others])
     own = replace(cells, vocabulary=codes, positions=places(codes, len(pairs.item_ids))[items])
     return Outside(
         item_ids=pairs.item_ids[codes],
@@ -255,9 +260,9 @@ def _cold_start(
     inside = (cells.windows == window) & new[codes]
     if not inside.any():
         return None
-    sold = np.unique(codes[inside])
+    sold = distinct(codes[inside])
     table = new_items(items, first, pairs.item_ids[sold], microseconds(start))
-    users = np.unique(cells.users[inside])
+    users = distinct(cells.users[inside])
     column = np.full(len(pairs.item_ids), -1, dtype=np.int32)
     column[sold] = pd.Index(table["item_id"]).get_indexer(pairs.item_ids[sold])
     return ColdStart(

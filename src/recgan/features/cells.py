@@ -66,19 +66,17 @@ def cells_of(
 ) -> Cells:
     """Place each pair: its user, its position in the vocabulary of the k-core, its window, its confidence."""
     users, items = pairs.rows["user"].to_numpy(), pairs.rows["item"].to_numpy()
-    confidence = pairs.rows["confidence"].to_numpy()
-    vocabulary = np.unique(items[core])
+    confidence, decay = pairs.rows["confidence"].to_numpy(), decay_between(params, cuts)
+    vocabulary = distinct(items[core])
     starts = np.concatenate([[True], (np.diff(users) != 0) | (np.diff(items) != 0)])
-    first = np.maximum.accumulate(
-        np.where(starts, np.arange(len(users)), 0)
-    )  # row where the user's item starts
+    lengths = np.diff(np.append(np.flatnonzero(starts), len(users)))
     return Cells(
         users=users,
         positions=places(vocabulary, len(pairs.item_ids))[items],
         windows=windows,
-        first_windows=windows[first],
+        first_windows=np.repeat(windows[starts], lengths),
         confidence=confidence,
-        confidence_at_test=confidence * np.where(windows == TRAIN, decay_between(params, cuts), 1.0),
+        confidence_at_test=confidence if decay == 1 else confidence * np.where(windows == TRAIN, decay, 1.0),
         n_users=len(pairs.user_ids),
         vocabulary=vocabulary,
         binary=params.binary,
@@ -107,6 +105,11 @@ def widened(cells: Cells, pairs: Pairs, train_users: NDArray[np.int32], least: i
     later = np.flatnonzero(np.bincount(met[1], minlength=len(pairs.item_ids)) >= max(least, 1))
     vocabulary = np.concatenate([cells.vocabulary, later.astype(cells.vocabulary.dtype)])
     return replace(cells, vocabulary=vocabulary, positions=places(vocabulary, len(pairs.item_ids))[items])
+
+
+def distinct(codes: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Return the distinct codes, sorted. Counting takes a tenth of the time of sorting."""
+    return np.flatnonzero(np.bincount(codes)).astype(np.int32)
 
 
 def places(codes: NDArray[np.int32], n: int) -> NDArray[np.int32]:

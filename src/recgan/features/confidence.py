@@ -12,14 +12,14 @@ from typing import Any
 import ibis
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 from numpy.typing import NDArray
 
-from recgan.data.codes import encode
+from recgan.data.codes import code_rows
+from recgan.data.engine import batches_of
 from recgan.data.sums import count, fixed_sum, known
 from recgan.features.clean import Log, counting_events
 from recgan.features.settings import FeaturesParams
-from recgan.features.split import WINDOWS, Cuts, event_window
+from recgan.features.split import Cuts, event_window
 
 _DAY = 86_400  # seconds
 _PARTS = 2**40
@@ -39,49 +39,48 @@ class Pairs:
     item_ids: NDArray[np.object_]
     """All items, sorted; `rows.item` counts into it."""
     rows: pd.DataFrame
-    """user, item, window, confidence, events, view, purchase, recent (events in the last quarter of the train
-    window), price_sum, prices, rating_sum, ratings, first, last (microseconds UTC); sorted by user, item and
-    window."""
+    """user, item, window, confidence, first, last (microseconds UTC); sorted by user, item and window. Where
+    no instant cuts, the counts and sums of `counts_of` too: the windows of pairs are not known yet."""
 
 
-def pair_events(events: ibis.Table, params: FeaturesParams, log: Log, cuts: Cuts | None) -> ibis.Table:
+def windowed(events: ibis.Table, params: FeaturesParams, cuts: Cuts | None) -> ibis.Table:
+    """Return the events that count, each with its window."""
+    events = counting_events(events, params)
+    return events.mutate(window=event_window(events, params.split, cuts))
+
+
+def pair_events(events: ibis.Table, params: FeaturesParams, log: Log, cuts: Cuts | None) -> Pairs:
     """Sum up the events that count of each user with each item in each window.
 
     The confidence is the sum of weight * 0.5 ** (age / half life), the age counted back from the window's
     end. That end is the cut for train and validation. For test, and where no instant cuts, it is the end of
-    the log. Where features.binary asks for 1, the plain sum stands in.
+    the log. Where features.binary asks for 1, the number of events stands in.
     """
-    events = counting_events(events, params)
-    events = events.mutate(window=event_window(events, params.split, cuts))
-    priced = (events.event == "purchase") & known(events.price, 0)
-    rated = (events.event == "rating") & known(events.value)
-    return events.group_by("user_id", "item_id", "window").aggregate(
+    events = windowed(events, params, cuts)
+    pairs = events.group_by("user_id", "item_id", "window").aggregate(
         confidence=_confidence(events, params, log, cuts),
-        events=events.count().cast("int32"),
-        view=count(events.event == "view"),
-        purchase=count(events.event == "purchase"),
-        recent=count(_recent(events, log, cuts)),
-        price_sum=fixed_sum(priced.ifelse(events.price, None)),
-        prices=count(priced),
-        rating_sum=fixed_sum(rated.ifelse(events.value, None)),
-        ratings=count(rated),
         first=events.timestamp.min(),
         last=events.timestamp.max(),
+        **({} if cuts is not None else counts_of(events, log, cuts)),
     )
+    coded = code_rows(batches_of(pairs), then_by="window")
+    return Pairs(coded.user_ids, coded.item_ids, pd.DataFrame(coded.columns, copy=False))
 
 
-def code_pairs(pairs: pa.Table) -> Pairs:
-    """Turn the ids of pairs into codes, and put the rows in the one order that the ids give."""
-    user_ids, users = encode(pairs["user_id"])
-    item_ids, items = encode(pairs["item_id"])
-    windows = pairs["window"].to_numpy()
-    # One whole number for each row sorts several times faster than three keys.
-    order = np.argsort((users.astype(np.int64) * len(item_ids) + items) * len(WINDOWS) + windows)
-    columns: dict[str, Any] = {"user": users[order], "item": items[order]}
-    columns |= {name: pairs[name].to_numpy()[order] for name in pairs.column_names[2:-2]}
-    for name in ("first", "last"):
-        columns[name] = pairs[name].to_numpy().astype("datetime64[us]").astype(np.int64)[order]
-    return Pairs(user_ids, item_ids, pd.DataFrame(columns))
+def counts_of(events: ibis.Table, log: Log, cuts: Cuts | None) -> dict[str, ibis.Value]:
+    """Count and sum up what an item is described by."""
+    priced = (events.event == "purchase") & known(events.price, 0)
+    rated = (events.event == "rating") & known(events.value)
+    return {
+        "events": events.count().cast("int32"),
+        "view": count(events.event == "view"),
+        "purchase": count(events.event == "purchase"),
+        "recent": count(_recent(events, log, cuts)),
+        "price_sum": fixed_sum(priced.ifelse(events.price, None)),
+        "prices": count(priced),
+        "rating_sum": fixed_sum(rated.ifelse(events.value, None)),
+        "ratings": count(rated),
+    }
 
 
 def decay_between(params: FeaturesParams, cuts: Cuts | None) -> float:
@@ -93,8 +92,10 @@ def decay_between(params: FeaturesParams, cuts: Cuts | None) -> float:
 
 
 def _confidence(events: ibis.Table, params: FeaturesParams, log: Log, cuts: Cuts | None) -> ibis.Value:
+    if params.binary:
+        return events.count().cast("float64")
     weights = {kind: weight for kind, weight in params.weights.items() if weight > 0}
-    if params.binary or params.half_life_days is None or log.end is None:
+    if params.half_life_days is None or log.end is None:
         # A number with a point is a decimal on Spark, unless it meets a double.
         parts = [count(events.event == kind).cast("float64") * weight for kind, weight in weights.items()]
         return sum(parts[1:], start=parts[0])

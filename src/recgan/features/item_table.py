@@ -10,6 +10,7 @@ from recgan.features.cells import Cells
 from recgan.features.clean import Log
 from recgan.features.confidence import NO_TIME, Pairs
 from recgan.features.split import TEST, TRAIN, VALIDATION
+from recgan.features.statistics import Statistics
 
 
 def item_table(
@@ -19,6 +20,7 @@ def item_table(
     train_validation: csr_array,
     items: pd.DataFrame,
     log: Log,
+    statistics: Statistics,
 ) -> pd.DataFrame:
     """Describe each item of the vocabulary, by the items table and by its events.
 
@@ -26,15 +28,14 @@ def item_table(
     on it. The later ones, which only train + validation knows, by both.
     """
     n_items, of_train = len(cells.vocabulary), train.shape[1]
-    last = np.where(cells.positions < of_train, TRAIN, VALIDATION)
-    counts = cells.known & (cells.windows <= last)
-    position, rows = cells.positions[counts], pairs.rows[counts]
     popularity = np.bincount(train_validation.indices, minlength=n_items)
     popularity[:of_train] = np.bincount(train.indices, minlength=of_train)
 
     def total(name: str) -> NDArray[np.float64]:
-        # Whole numbers add up exactly in any order.
-        return np.bincount(position, weights=rows[name], minlength=n_items).astype(np.float64)
+        of_windows = statistics[name][cells.vocabulary]
+        found = of_windows[:, TRAIN]
+        found[of_train:] += of_windows[of_train:, VALIDATION]
+        return found
 
     def share(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:
         quotient = np.full(n_items, np.nan)

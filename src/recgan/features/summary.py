@@ -6,17 +6,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from recgan.features.cells import Cells
+from recgan.features.cells import Cells, distinct
 from recgan.features.clean import Log
 from recgan.features.confidence import Pairs
 from recgan.features.identity import split_identity
 from recgan.features.matrices import ColdStart, Features, HeldOut, content_md5
 from recgan.features.settings import FeaturesParams
-from recgan.features.split import (
-    TRAIN,
-    WINDOWS,
-    Cuts,
-)
+from recgan.features.split import TRAIN, WINDOWS, Cuts
+from recgan.features.statistics import Statistics
 
 
 def summary_of(
@@ -24,6 +21,7 @@ def summary_of(
     pairs: Pairs,
     cells: Cells,
     core: NDArray[np.bool_],
+    statistics: Statistics,
     params: FeaturesParams,
     log: Log,
     cuts: Cuts | None,
@@ -47,13 +45,13 @@ def summary_of(
         },
         "cuts": None if cuts is None else {name: cut.isoformat() for name, cut in asdict(cuts).items()},
         "windows": {
-            name: _window_counts(pairs, cells.windows == window)
+            name: _window_counts(pairs, cells.windows == window, statistics["events"][:, window])
             for window, name in enumerate(WINDOWS)
             if name == "train" or name in held_out
         },
         "k_core": {
-            "users_left_out": len(np.unique(cells.users[in_train])) - n_users,
-            "items_left_out": len(np.unique(pairs.rows["item"].to_numpy()[in_train])) - n_items,
+            "users_left_out": len(distinct(cells.users[in_train])) - n_users,
+            "items_left_out": len(distinct(pairs.rows["item"].to_numpy()[in_train])) - n_items,
             "interactions_left_out": int(in_train.sum() - core.sum()),
         },
         "train": {
@@ -73,14 +71,13 @@ def summary_of(
     }
 
 
-def _window_counts(pairs: Pairs, inside: NDArray[np.bool_]) -> dict[str, int]:
+def _window_counts(pairs: Pairs, inside: NDArray[np.bool_], events: NDArray[np.float64]) -> dict[str, int]:
     """Count what a window has before anything is left out of it."""
-    rows = pairs.rows[inside]
     return {
-        "events": int(rows["events"].sum()),
-        "users": int(rows["user"].nunique()),
-        "items": int(rows["item"].nunique()),
-        "interactions": len(rows),
+        "events": int(events.sum()),
+        "users": len(distinct(pairs.rows["user"].to_numpy()[inside])),
+        "items": len(distinct(pairs.rows["item"].to_numpy()[inside])),
+        "interactions": int(inside.sum()),
     }
 
 
@@ -100,13 +97,13 @@ def _held_out_counts(
     inside = cells.windows == WINDOWS.index(name)
     items = pairs.rows["item"].to_numpy()
     known = cells.known & (cells.positions < window.held_out.shape[1])  # validation's is train's vocabulary
-    n_items, unknown_items = (len(np.unique(items[mask])) for mask in (inside, inside & ~known))
+    n_items, unknown_items = (len(distinct(items[mask])) for mask in (inside, inside & ~known))
     unknown = int((inside & ~known).sum())
     seen = inside & known & (cells.first_windows < cells.windows)
     return {
         "users": len(window.user_ids),
         "new_users": int((np.diff(window.history.indptr) == 0).sum()),
-        "users_left_out": len(np.unique(cells.users[inside])) - len(window.user_ids),
+        "users_left_out": len(distinct(cells.users[inside])) - len(window.user_ids),
         "known_users": int((np.diff(window.held_out.indptr) > 0).sum()),
         "interactions": window.held_out.nnz,
         "outside_interactions": 0 if window.outside is None else window.outside.held_out.nnz,
