@@ -173,6 +173,7 @@ def rcgan_settings(
             "critic_shares": [0],
             "fold_in_l2": 5,
             "half_life_days": [None],
+            "warm_start": None,
             "alarms": ALARMS,
         }
     )

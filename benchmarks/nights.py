@@ -32,6 +32,7 @@ from recgan.core.files import read_json  # noqa: E402
 from recgan.data.sources.shop import ShopSource, simulate_shop  # noqa: E402
 from recgan.data.sources.shop_fakes import Fakes  # noqa: E402
 from recgan.package.lineage import CANDIDATE  # noqa: E402
+from recgan.package.start import asks, bring_start  # noqa: E402
 from recgan.package.store import Recommenders, retraining  # noqa: E402
 from recgan.registry.enrol import enrol  # noqa: E402
 from recgan.registry.promotion import Promotion, judge, promote  # noqa: E402
@@ -109,6 +110,14 @@ def shuffled(paths: list[Path], folder: Path) -> None:
         table.to_csv(folder / path.name, index=False)
 
 
+def repro(root: Path, *stages: str) -> None:
+    """Bring these stages and those before them up to date, or all."""
+    command = [sys.executable, "-m", "dvc", "repro", "-q", *stages]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(f"{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
+
+
 def run_night(root: Path, content: dict[str, Any], paths: list[Path], poisoned: bool) -> list[Promotion]:
     """Put the night's log and parameters in place, and do what flows/retrain.py does.
 
@@ -123,12 +132,11 @@ def run_night(root: Path, content: dict[str, Any], paths: list[Path], poisoned: 
         for path in paths:
             shutil.copy(path, folder / path.name)
     (root / layout.PARAMS).write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
-    done = subprocess.run(
-        [sys.executable, "-m", "dvc", "repro", "-q"], cwd=root, capture_output=True, text=True
-    )
-    if done.returncode:
-        raise SystemExit(f"{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
     params = load_params(root / layout.PARAMS)
+    if asks(params):
+        repro(root, "features")
+        bring_start(root, params)
+    repro(root)
     own, promotions = retraining(root, params), []
     for domain in (*([] if own is None else [own]), Recommenders(root, params)):
         version = enrol(domain).version

@@ -30,6 +30,7 @@ from recgan.core.files import read_json  # noqa: E402
 from recgan.data.freshness import check_freshness  # noqa: E402
 from recgan.data.sources.catalogue import check_source  # noqa: E402
 from recgan.evaluation.settings import period_of  # noqa: E402
+from recgan.package.start import asks, bring_start  # noqa: E402
 from recgan.package.store import Recommenders, retraining  # noqa: E402
 from recgan.package.verdict import write_verdict  # noqa: E402
 from recgan.recommenders.catalogue import TRAINED  # noqa: E402
@@ -82,6 +83,13 @@ def train_candidate(stage: str, root: Path, params: Params) -> State[str]:
     return Completed(name=outcome.title(), message=f"{stage}: {outcome}", data=outcome)
 
 
+@task(task_run_name="bring start", **OUTSIDE)
+@told_cleanly
+def bring_what_the_champion_left(root: Path, params: Params) -> None:
+    """Fetch what a training may begin from; it waits for the features, as the champion may be of these."""
+    bring_start(root, params)
+
+
 @task(task_run_name="push", **OUTSIDE)
 @told_cleanly
 def push(root: Path) -> State[str]:
@@ -124,6 +132,9 @@ def run_stages(place: Path, params: Params, timeout: float) -> list[State[str]]:
         task = (train_candidate if stage.startswith("train@") else bring_up_to_date).with_options(
             name=stage, task_run_name=stage, timeout_seconds=timeout
         )
+        if stage == "start" and asks(params):
+            after = [*after, bring_what_the_champion_left(place, params, return_state=True, wait_for=after)]
+            after[-1].result()
         return task(stage, place, params, return_state=True, wait_for=after)
 
     return run_in_order(stage_order(place), run)

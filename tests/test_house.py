@@ -77,13 +77,14 @@ def test_the_registry_names_no_domain():
 def test_a_stage_is_a_params_section_and_a_subcommand(stage):
     own = {
         "train": ["candidates.${key}", "evaluate.primary_k"],
+        "start": [],
         "replicate": ["candidates", "evaluate", "features"],
         "evaluate": ["candidates", "evaluate"],
     }
     assert STAGES[stage]["cmd"] == f"python -m recgan {stage}" + (" ${key}" if stage == "train" else "")
-    assert STAGES[stage]["params"] == own.get(stage, [stage])
+    assert STAGES[stage].get("params", []) == own.get(stage, [stage])
     sections = {field.alias or name for name, field in Params.model_fields.items()}
-    assert {one.split(".")[0] for one in STAGES[stage]["params"]} <= sections
+    assert {one.split(".")[0] for one in STAGES[stage].get("params", [])} <= sections
     assert stage in typer.main.get_command(app).commands
 
 

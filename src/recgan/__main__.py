@@ -16,7 +16,7 @@ from recgan.accounts.command import accounts  # noqa: E402
 from recgan.adopt.command import adopt  # noqa: E402
 from recgan.core.environment import configure  # noqa: E402
 from recgan.core.errors import RecganError  # noqa: E402
-from recgan.core.options import By, Reason, Version  # noqa: E402
+from recgan.core.options import By, Name, Reason, Version  # noqa: E402
 from recgan.core.processes import end_with_dvc  # noqa: E402
 from recgan.core.redact import clean  # noqa: E402
 from recgan.images.commands import images  # noqa: E402
@@ -66,6 +66,14 @@ def features() -> None:
 
 
 @app.command()
+def start() -> None:
+    """Keep what a flow found of the champion for a training to begin from."""
+    from recgan.stages import start as stage
+
+    stage()
+
+
+@app.command()
 def train(name: Annotated[str, typer.Argument(help="Of a candidate in params.yaml.")]) -> None:
     """Train or tune a candidate, and choose its settings on validation."""
     from recgan.stages import train as stage
@@ -98,9 +106,7 @@ def tune(
     trials: Annotated[
         int | None, typer.Option(help="Trials in all, earlier ones included; 30 without --minutes.")
     ] = None,
-    minutes: Annotated[
-        float | None, typer.Option(help="No trial begins after this much time in trials.")
-    ] = None,
+    minutes: Annotated[float | None, typer.Option(help="No trial begins after so much time.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the settings that are tried.")] = 0,
     seeds: Annotated[
         int, typer.Option(min=1, help="Seeds with which leading settings are trained; the best mean wins.")
@@ -172,9 +178,7 @@ def rollback(reason: Reason, by: By = None) -> None:
 
 
 @app.command()
-def behaviour(
-    days: Annotated[float, typer.Option(help="How far to look ahead.")] = 7,
-) -> None:
+def behaviour(days: Annotated[float, typer.Option(help="How far to look ahead.")] = 7) -> None:
     """Foretell whether each shopper comes back, fills the cart, buys in the next days."""
     from recgan.daily.behaviour import behaviour as foretell
     from recgan.daily.behaviour import sentence
@@ -231,10 +235,7 @@ def ui(port: int = 5000) -> None:
 
 
 @app.command()
-def serve_model(
-    name: Annotated[str, typer.Option(help="The registered model.")] = "recgan",
-    port: int = 5001,
-) -> None:
+def serve_model(name: Name = "recgan", port: int = 5001) -> None:
     """Answer POST /invocations on loopback with the champion."""
     from recgan.registry.servers import serve_model as serve
 
@@ -243,7 +244,7 @@ def serve_model(
 
 @app.command()
 def serve(
-    name: Annotated[str, typer.Option(help="The registered model.")] = "recgan",
+    name: Name = "recgan",
     port: int = 8000,
     workers: Annotated[int, typer.Option(min=1, help="Processes; each holds the model.")] = 1,
     poll_seconds: Annotated[

@@ -145,12 +145,18 @@ def features(root: Path = Path()) -> None:
     write_json(root / layout.FEATURES_METRICS, built.summary)
 
 
+def start(root: Path = Path()) -> None:
+    """Keep what a flow has put into data/start for a training to begin from; note where there is nothing."""
+    from recgan.recommenders.noted import keep_or_note
+
+    keep_or_note(root / layout.START)
+
+
 def train(name: str, root: Path = Path()) -> None:
     """Train or tune a candidate of params.yaml on data/features.
 
-    Writes models/NAME, reports/curves/NAME.csv and metrics/candidates/NAME.json. A training that was stopped,
-    killed or lost its machine goes on from checkpoints/ when the same training is asked for again. A
-    candidate that fails leaves the reason in models/NAME/skipped.json, and the others go on without it.
+    Writes models/NAME, reports/curves/NAME.csv and metrics/candidates/NAME.json. A training that was stopped
+    goes on from checkpoints/ when it is asked for again. One that fails leaves its reason in skipped.json.
 
     Args:
         name: of the candidate.
@@ -174,14 +180,14 @@ def train(name: str, root: Path = Path()) -> None:
     section, trainer = candidates[name], trainer_of(candidates[name])
     features = read_features(root / layout.FEATURES)
     params.evaluate.check_windows(params.features.split, *period_of(features.summary))
-    checkpoints = root / layout.CHECKPOINTS
+    checkpoints, begins = root / layout.CHECKPOINTS, root / layout.START
     try:
         if are_to_be_started(trainer):
             with chdir(root):
                 start(trainer, ["-m", "recgan", "train", name])
             return
         with joined(trainer):
-            fitted, unfinished = fit(section, features, params.evaluate.primary_k, checkpoints)
+            fitted, unfinished = fit(section, features, params.evaluate.primary_k, checkpoints, begins, name)
     except Unavailable:
         raise
     except FAULTS as fault:
@@ -205,8 +211,7 @@ def replicate(root: Path = Path()) -> None:
     """Train the candidates on earlier test windows and with other seeds, as the section evaluate asks.
 
     Writes data/replications: each user's NDCG of every such training beyond the stage `train`, and what was
-    asked for. What is there already and still asked for is not trained again. Without more windows, seeds or
-    an ablation the folder says that nothing was asked for.
+    asked for, perhaps nothing. What is there already and still asked for is not trained again.
 
     Raises:
         RecganError: the log is too short for so many windows, or an input is missing.
@@ -257,18 +262,12 @@ def evaluate(root: Path = Path()) -> None:
     kinds = {name: section.recommender for name, section in params.candidates.items()}
     candidates = read_candidates(root, kinds)
     found = evaluate(
-        params.evaluate,
-        features,
-        candidates,
-        lambda name: load_recommender(root / layout.MODELS / name),
+        params.evaluate, features, candidates, lambda name: load_recommender(root / layout.MODELS / name)
     )
+    seeds = {name: seed_of(section) for name, section in params.candidates.items()}
     summary = found.summary | {
         "replications": spread(
-            found.rankings,
-            features,
-            {name: seed_of(section) for name, section in params.candidates.items()},
-            read_replications(root / layout.REPLICATIONS),
-            params.evaluate,
+            found.rankings, features, seeds, read_replications(root / layout.REPLICATIONS), params.evaluate
         ),
         "second_stages": second_stages(
             found.rankings,

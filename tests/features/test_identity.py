@@ -2,7 +2,7 @@
 
 import pytest
 
-from recgan.features.identity import unfair
+from recgan.features.unfair import unfair
 
 TIME = {"kind": "time", "trained_until": "2026-03-01T12:00:00+00:00"}
 RANDOM = {"kind": "random", "draw": "d1", "seed": 0, "validation_share": 0.1, "test_share": 0.2}

@@ -41,6 +41,9 @@ def test_where_it_runs_what_it_says_and_what_is_held_out_change_nothing(content)
     train = ours(content).get("teacher", ours(content))
     (train if "alarms" in train else train["stability"])["alarms"]["grace"] = 9
     assert key(content) == before
+    if content["candidates"].get("rcgan"):
+        content["candidates"]["rcgan"]["warm_start"] = 1
+        assert key(content) == before
     content["features"]["split"] = {"kind": "time", "validation_days": 3, "test_days": 5}
     if content["ingest"]["source"] != "published-split":
         assert key(content) == before

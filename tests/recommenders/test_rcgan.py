@@ -48,6 +48,7 @@ def settings(**changes):
             "look_users": None,
             "patience": None,
             "refit": False,
+            "warm_start": None,
             **changes,
         }
     )

@@ -49,6 +49,7 @@ def settings(**changes):
         "look_users": None,
         "patience": None,
         "refit": False,
+        "warm_start": None,
     }
     return SequenceParams.model_validate(common | changes)
 

@@ -12,6 +12,12 @@ KEPT = Path("data/kept")
 SCREENED = Path("data/screened")
 """Which accounts of the kept events look fake, why, and which are left out."""
 FEATURES = Path("data/features")
+START = Path("data/start")
+"""What the champion left, for a training to begin from."""
+BEGIN = "begin.json"
+"""In that folder and in the next one: what the weights beside it are, or why there are none."""
+WARM = "warm_start"
+"""In the folder of a candidate that asks for it, and in its run: what the next night may begin from."""
 REPLICATIONS = Path("data/replications")
 """Each user's NDCG of a training on another window or with another seed."""
 REPLICATIONS_INDEX = "replications.json"

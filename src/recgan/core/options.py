@@ -6,6 +6,7 @@ import typer
 
 Reason = Annotated[str, typer.Option(help="Why, for the record.")]
 By = Annotated[str | None, typer.Option(help="Who; this user on this machine when not given.")]
+Name = Annotated[str, typer.Option(help="The registered model.")]
 Version = Annotated[str, typer.Argument(help="Its number in the registered model.")]
 
 

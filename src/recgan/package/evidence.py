@@ -20,8 +20,8 @@ from recgan.core.errors import RecganError, Unavailable
 from recgan.evaluation.rankings import read_rankings
 from recgan.evaluation.settings import EvaluateParams
 from recgan.evaluation.significance import Comparison, NonInferiority, compare, non_inferiority
-from recgan.features.identity import Identity, unfair
 from recgan.features.matrices import read_features
+from recgan.features.unfair import Identity, unfair
 from recgan.package.asking import ask, questions
 from recgan.package.gate import CHAMPION, FLOOR, Evidence, may_compare, others_to_beat
 from recgan.package.lineage import CANDIDATE, SETTINGS, SPLIT, split_identity, validation_passed

@@ -58,7 +58,7 @@ def log_package(
         # MLflow names a folder of the package after the folder that it comes from, here a candidate's name.
         named = folder / "recommender"
         with unchanged(recommender):
-            shutil.copytree(recommender, named, ignore=shutil.ignore_patterns(layout.ABLATIONS))
+            shutil.copytree(recommender, named, ignore=shutil.ignore_patterns(layout.ABLATIONS, layout.WARM))
         return log.log_package(
             "recommender",
             Path(__file__).with_name("pyfunc.py"),

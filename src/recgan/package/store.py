@@ -83,6 +83,9 @@ class Recommenders:
         reference = describe_training(self.root, features, self.candidate, self.params.evaluate.primary_k)
         if reference is not None:
             mlflow.log_dict(reference, REFERENCE)
+        left = self.root / layout.MODELS / self.candidate / layout.WARM
+        if left.is_dir():  # of use to the next training alone, so beside the package
+            mlflow.log_artifacts(str(left), layout.WARM)
         return log_package(self.root / layout.MODELS / self.candidate, features, self.params.features, tags)
 
     def basis(self) -> tuple[str, ...]:

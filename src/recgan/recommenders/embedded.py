@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, ValidationError
 from recgan.adversarial.settings import TrainerParams
 from recgan.core.memory import Need
 from recgan.core.sections import Kinds
-from recgan.recommenders.settings import CandidateSection, ClassicalGrid
+from recgan.recommenders.settings import CandidateSection, ClassicalGrid, always_anew
 
 
 def section_within(value: Any) -> CandidateSection:
@@ -34,6 +34,7 @@ def section_within(value: Any) -> CandidateSection:
         faults = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()]
         raise ValueError("; ".join(faults)) from None
     assert isinstance(found, CandidateSection)
+    always_anew(found)
     grid = found.grid() if isinstance(found, ClassicalGrid) else {}
     if empty := [name for name, values in grid.items() if not values]:
         raise ValueError(f"its {empty[0]} has no value to try; give it at least one")

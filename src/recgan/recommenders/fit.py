@@ -26,7 +26,12 @@ FAULTS = (RecganError, MemoryError, ArithmeticError, RuntimeError, ValueError)
 
 
 def fit(
-    section: CandidateParams, features: Features, k: int, checkpoints: Path
+    section: CandidateParams,
+    features: Features,
+    k: int,
+    checkpoints: Path,
+    start: Path | None = None,
+    name: str = "it",
 ) -> tuple["Tuned | Fitted | None", Path | None]:
     """Return what came of a candidate, None in a process that does not write, and its checkpoints.
 
@@ -35,6 +40,8 @@ def fit(
         features: matrices; nothing of the test window is read.
         k: validation chooses by NDCG at k.
         checkpoints: where unfinished trainings lie.
+        start: the folder of what a warm start begins from; None begins anew.
+        name: of the candidate.
 
     Raises:
         RecganError: it does not fit into memory, or training diverged.
@@ -45,12 +52,13 @@ def fit(
         refuse(tell(section.needs(features.train_validation.shape[1])))
         return tune(section, features, k), None
     from recgan.adversarial.processes import by_first, is_first
-    from recgan.recommenders.train import check_validation, fingerprint, needs, train
+    from recgan.recommenders.train import check_validation, fingerprint, how_it_begins, needs, train
 
     check_validation(section, features)
     by_first(lambda: refuse(tell(needs(section, features))))
-    place = checkpoints / fingerprint(section, features, k)
-    trained = train(section, features, k, place)
+    plan = how_it_begins(section, features, start, name)
+    place = checkpoints / fingerprint(section, features, k, plan)
+    trained = train(section, features, k, place, plan)
     return (trained if is_first() else None), place
 
 

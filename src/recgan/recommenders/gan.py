@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import numpy as np
 from safetensors.torch import load, save
@@ -28,11 +28,17 @@ class GANRecommender(Generic[S]):
     """What a recommender with a generator is before it is fitted, and how large it is afterwards."""
 
     generator: nn.Module
+    tables: ClassVar[Mapping[str, str]] = {}
+    """Player and weight → `items` or `users`, of which it has a row each; of those that may begin warm."""
 
     def __init__(self, settings: S) -> None:
         """Take the train section; nothing is computed."""
         self.settings = settings
         self.training = Training()
+        self.begin: Callable[[Any], None] | None = None
+        """Sets the first weights of the next fit's game; None begins anew."""
+        self.left: dict[str, Tensor] | None = None
+        """All players' weights after a fit; None unless the settings ask for warm starts."""
 
     @property
     def parameters(self) -> int:
@@ -47,6 +53,17 @@ class GANRecommender(Generic[S]):
     def anew(self, features: Features | None = None) -> Self:
         """Return an unfitted one of the same settings."""
         return type(self)(self.settings)
+
+
+def weights_of(game: Any) -> dict[str, Tensor]:
+    """Return the weights of a game's players, under the player's and the weight's name."""
+    players = {"generator": game.generator, "discriminator": game.discriminator}
+    return {
+        f"{player}.{name}": weight.detach().cpu().clone()
+        for player, network in players.items()
+        if network is not None
+        for name, weight in network.named_parameters()
+    }
 
 
 VALIDATION = "validation_ndcg"

@@ -1,9 +1,9 @@
 """What the train sections of the GAN recommenders share."""
 
 from collections.abc import Iterator
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from recgan.adversarial.settings import (
     AdamParams,
@@ -90,6 +90,43 @@ def with_looks(settings: dict[str, Any]) -> dict[str, Any]:
     """Return settings that were written when all users judged each look as they are written now."""
     now = {name: with_looks(value) if isinstance(value, dict) else value for name, value in settings.items()}
     return {"look_users": None, **now} if "evaluate_every" in now else now
+
+
+class WarmParams(TrainingParams):
+    """A training that may begin from the champion's weights."""
+
+    warm_start: Count | None
+    """The most epochs of a training that begins from the champion's weights; null always begins anew. It
+    begins anew too where the champion is another candidate or of other sizes, where its weights would leak
+    what is held out, one night in five, and where it was then found behind (recgan.recommenders.warm)."""
+
+    @model_validator(mode="after")
+    def _fewer_epochs(self) -> Self:
+        if self.warm_start is not None and self.warm_start > self.epochs:
+            raise ValueError(
+                f"warm_start is {self.warm_start} and epochs {self.epochs}, but a training from the "
+                "champion's weights is to be the shorter one; lower warm_start, or set it to null"
+            )
+        return self
+
+    @property
+    def sizes(self) -> dict[str, Any]:
+        """Return what decides the sizes of the networks, beside users and items; as JSON gives it back."""
+        raise NotImplementedError
+
+
+def always_anew(section: CandidateSection) -> None:
+    """Refuse a warm start inside another candidate.
+
+    Raises:
+        ValueError: there is one.
+    """
+    epochs = getattr(section, "warm_start", None)
+    if epochs is not None:
+        raise ValueError(
+            f"warm_start is {epochs}, but only a candidate of its own begins from the champion's weights; "
+            "set it to null"
+        )
 
 
 def stability_faults(stability: StabilityParams, loss: str, passes: int, epochs: int) -> list[str]:

@@ -25,7 +25,7 @@ _SAME_FOR_ALL = ("seed", "trainer")
 """Of params.yaml whichever recommender is searched: they say how to measure."""
 
 
-_NOT_TO_BE_SEARCHED = {"recommender", "refit", "half_life_days", *_SAME_FOR_ALL}
+_NOT_TO_BE_SEARCHED = {"recommender", "refit", "half_life_days", "warm_start", *_SAME_FOR_ALL}
 
 
 @dataclass(frozen=True)

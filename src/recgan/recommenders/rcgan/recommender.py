@@ -1,10 +1,10 @@
 """RC-GAN as a recommender: the generator's scores and a share of the critic's residual."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 import torch
@@ -24,11 +24,12 @@ from recgan.recommenders.gan import (
     pick_device,
     play_out,
     read_recommender,
+    weights_of,
     write_recommender,
 )
 from recgan.recommenders.half_lives import best_half_life
 from recgan.recommenders.rcgan.game import RCGANGame, make_generator, normalised
-from recgan.recommenders.rcgan.settings import RCGANParams, with_half_lives
+from recgan.recommenders.rcgan.settings import RCGANParams, as_written_now
 from recgan.recommenders.validation import Validate, Validation, at_looks
 
 
@@ -47,6 +48,11 @@ class RCGAN(GANRecommender[RCGANParams]):
 
     name = "rcgan"
     generator: Perceptron
+    tables: ClassVar[Mapping[str, str]] = {
+        f"{player}.{weight}": axis
+        for player, axis in (("generator", "items"), ("discriminator", "users"))
+        for weight in ("first", "output.weight", "output.bias")
+    }
 
     def __init__(self, settings: RCGANParams, critic_share: float | None = None) -> None:
         """Take the train section; nothing is computed.
@@ -74,6 +80,8 @@ class RCGAN(GANRecommender[RCGANParams]):
         """
         settings = self.settings
         game = RCGANGame(settings, user_items, pick_device(settings.trainer.accelerator))
+        if self.begin is not None:
+            self.begin(game)
         shares = settings.critic_shares if self.critic_share is None else (self.critic_share,)
         self.critic_share = shares[0]
         if validate is not None:
@@ -101,6 +109,7 @@ class RCGAN(GANRecommender[RCGANParams]):
             lines=stability.lines(settings.alarms),
         )
         self._take(game.generator, item_hidden(game))
+        self.left = None if settings.warm_start is None else weights_of(game)
         kept = self.training.curves[self.training.best_epoch - 1].get("critic_share")
         self.critic_share = shares[0] if kept is None else kept
         if validate is not None and judge is not validate:
@@ -241,7 +250,7 @@ class RCGAN(GANRecommender[RCGANParams]):
             RecganError: a file is missing, damaged, or its sizes disagree.
         """
         with read_recommender(folder) as (about, tensors, training):
-            settings = RCGANParams.model_validate(with_half_lives(about["settings"]))
+            settings = RCGANParams.model_validate(as_written_now(about["settings"]))
             recommender = cls(settings, float(about["critic_share"]))
             recommender.half_life_days = about.get("half_life_days")
             recommender.training = training

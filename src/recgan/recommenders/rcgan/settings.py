@@ -7,7 +7,7 @@ from pydantic import Field
 
 from recgan.core.memory import Need
 from recgan.core.sections import Count, NonNegative, Positive, Section
-from recgan.recommenders.settings import FEWER_ITEMS, AlarmParams, HalfLives, TrainingParams
+from recgan.recommenders.settings import FEWER_ITEMS, AlarmParams, HalfLives, WarmParams
 
 WEIGHT = 36
 """Bytes for each weight of a network in training: itself, its gradient, AdamW's two means, the kept best."""
@@ -30,7 +30,7 @@ class ViewParams(Section):
     NDCG."""
 
 
-class RCGANParams(TrainingParams):
+class RCGANParams(WarmParams):
     """RC-GAN: a generator in the user view, a residual critic in the item view."""
 
     recommender: Literal["rcgan"]
@@ -54,6 +54,11 @@ class RCGANParams(TrainingParams):
     weights that validation chose; without validation it is the first."""
     alarms: AlarmParams
 
+    @property
+    def sizes(self) -> dict[str, Any]:
+        """Return the widths of both networks' hidden layers."""
+        return {"generator": list(self.generator.hidden), "critic": list(self.critic.hidden)}
+
     def needs(self, n_users: int, n_items: int, on_gpu: bool) -> Iterator[Need]:
         """Yield what both networks take with all that training keeps of a weight; on a GPU it is there."""
         if not on_gpu:
@@ -68,6 +73,6 @@ class RCGANParams(TrainingParams):
             )
 
 
-def with_half_lives(settings: dict[str, Any]) -> dict[str, Any]:
-    """Return a section that was written before histories were weighed by age as it is written now."""
-    return {"half_life_days": [None], **settings}
+def as_written_now(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return a section that was written before half lives and warm starts as it is written now."""
+    return {"half_life_days": [None], "warm_start": None, **settings}

@@ -33,6 +33,8 @@ class SequenceGame:
 
     share, shares_rows = ALONE, True
     discriminator = None
+    passed = 0
+    """Epochs of the learning rate's way down that count as played."""
 
     def __init__(
         self,
@@ -67,7 +69,7 @@ class SequenceGame:
 
     def begin_epoch(self, epoch: int) -> None:
         """Keep where the rate is on its way down."""
-        self._epoch = epoch
+        self._epoch = self.passed + epoch
 
     def begin_turn(self, player: Player) -> None:
         """Put what was at one time into a new order."""

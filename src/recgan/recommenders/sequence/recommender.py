@@ -1,10 +1,10 @@
 """The sequence model as a recommender: the items that a history's newest step points at."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ from recgan.recommenders.gan import (
     pick_device,
     play_out,
     read_recommender,
+    weights_of,
     write_recommender,
 )
 from recgan.recommenders.sequence.game import SequenceGame
@@ -48,6 +49,7 @@ class Sequence(GANRecommender[SequenceParams]):
 
     name = "sequence"
     generator: Encoder
+    tables: ClassVar[Mapping[str, str]] = {"generator.items": "items", "generator.targets": "items"}
 
     def __init__(self, settings: SequenceParams, times: Times) -> None:
         """Take the train section; nothing is computed.
@@ -83,6 +85,9 @@ class Sequence(GANRecommender[SequenceParams]):
             )
         settings = self.settings
         game = SequenceGame(settings, user_items, times, pick_device(settings.trainer.accelerator))
+        if self.begin is not None and settings.warm_start is not None:
+            self.begin(game)
+            game.passed = settings.epochs - settings.warm_start
         self._take(game.generator, shares_of_users(user_items))
         self.training = play_out(
             game,
@@ -97,6 +102,7 @@ class Sequence(GANRecommender[SequenceParams]):
             lines=stability.lines(settings.alarms),
         )
         game.generator.eval()
+        self.left = None if settings.warm_start is None else weights_of(game)
         return judged_by_all(self, validate, settings.look_users)
 
     @classmethod
@@ -173,7 +179,9 @@ class Sequence(GANRecommender[SequenceParams]):
             RecganError: a file is missing, damaged, or its sizes disagree.
         """
         with read_recommender(folder) as (about, tensors, training):
-            recommender = cls(SequenceParams.model_validate(about["settings"]), lambda _: None)
+            recommender = cls(
+                SequenceParams.model_validate({"warm_start": None, **about["settings"]}), lambda _: None
+            )
             recommender.training = training
             popularity = tensors.pop("popularity").numpy()
             start = torch.empty(len(popularity), recommender.settings.width)

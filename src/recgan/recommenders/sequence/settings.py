@@ -1,19 +1,19 @@
 """The train section of the sequence model."""
 
 from collections.abc import Iterator
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
 from recgan.core.memory import Need
 from recgan.core.sections import Count, Positive
-from recgan.recommenders.settings import FEWER_ITEMS, AlarmParams, TrainingParams
+from recgan.recommenders.settings import FEWER_ITEMS, AlarmParams, WarmParams
 
 HEAD = 32
 """Dimensions of an attention head."""
 
 
-class SequenceParams(TrainingParams):
+class SequenceParams(WarmParams):
     """Causal self-attention over a history in its order, trained to tell the next item."""
 
     has_adversary: ClassVar[bool] = False
@@ -34,10 +34,16 @@ class SequenceParams(TrainingParams):
     negatives: Count
     """Items drawn at random for each batch, which the next item has to outdo; at most all are taken."""
     learning_rate: Positive
-    """At the start; it falls to 0 over `epochs` along a cosine."""
+    """At the start; it falls to 0 over `epochs` along a cosine. A warm start begins so many epochs before its
+    end."""
     batch_size: Count
     """Histories in a batch."""
     alarms: AlarmParams
+
+    @property
+    def sizes(self) -> dict[str, Any]:
+        """Return what decides the tables and layers."""
+        return {name: getattr(self, name) for name in ("width", "layers", "max_length", "tied")}
 
     def needs(self, n_users: int, n_items: int, on_gpu: bool) -> Iterator[Need]:
         """Yield what training takes of memory at its peak: tables with Adam's moments, and their start."""

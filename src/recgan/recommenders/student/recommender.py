@@ -39,7 +39,7 @@ from recgan.recommenders.ages import aged
 from recgan.recommenders.fallback import empty_by_popularity, shares_of_users
 from recgan.recommenders.half_lives import best_half_life
 from recgan.recommenders.linear import linear_weights
-from recgan.recommenders.rcgan.settings import with_half_lives
+from recgan.recommenders.rcgan.settings import as_written_now
 from recgan.recommenders.student.blocks import (
     Block,
     item_blocks,
@@ -278,7 +278,7 @@ class Student:
 
 
 def _as_written_now(settings: dict[str, Any]) -> dict[str, Any]:
-    return settings | {"teacher": with_half_lives(settings["teacher"])}
+    return settings | {"teacher": as_written_now(settings["teacher"])}
 
 
 _LISTS = {

@@ -1,15 +1,15 @@
 """The train section of the student."""
 
 from collections.abc import Iterator
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from recgan.adversarial.settings import TrainerParams
 from recgan.core.memory import Need
 from recgan.core.sections import Count, NonNegative, Positive
 from recgan.recommenders.rcgan.settings import RCGANParams
-from recgan.recommenders.settings import FEWER_ITEMS, KEPT_ENTRY, CandidateSection
+from recgan.recommenders.settings import FEWER_ITEMS, KEPT_ENTRY, CandidateSection, always_anew
 
 PAIR = 40
 """Bytes for each pair of items solved for together: three Gram matrices, and the weights of three choices."""
@@ -46,6 +46,11 @@ class StudentParams(CandidateSection):
     block_items: Count | None
     """Items to solve for at a time, beside as many others; null solves for all at once, which takes 40 bytes
     for each pair of items."""
+
+    @model_validator(mode="after")
+    def _its_teacher_begins_anew(self) -> Self:
+        always_anew(self.teacher)
+        return self
 
     @property
     def patience(self) -> int | None:
