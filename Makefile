@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed-$(shell cat pyproject.toml requirements.lock | cksum | cut -d' ' -f1)
+WITH_SPARK := $(VENV)/spark-$(notdir $(INSTALLED))
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
@@ -17,6 +18,12 @@ $(INSTALLED):
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --constraint requirements.lock --editable '.[dev]'
+	@touch $@
+
+# Half a gigabyte that only the tests and who runs on Spark need.
+$(WITH_SPARK): $(INSTALLED)
+	@rm -f $(VENV)/spark-installed-*
+	$(BIN)/python -m pip install --quiet --constraint requirements.lock --editable '.[spark]'
 	@touch $@
 
 install: $(INSTALLED)  ## the virtual environment in .venv, from requirements.lock
@@ -34,7 +41,7 @@ tune: $(INSTALLED)  ## search settings on validation (CANDIDATE=rcgan TRIALS=30 
 	@$(BIN)/python -m recgan tune $(if $(CANDIDATE),--candidate $(CANDIDATE)) $(if $(TRIALS),--trials $(TRIALS)) \
 	  $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(WRITE),--write)
 
-test: $(INSTALLED)  ## every test, and the checks beside them, which speak last
+test: $(WITH_SPARK)  ## every test, and the checks beside them, which speak last
 	@said=$$(mktemp); $(MAKE) --no-print-directory check > $$said 2>&1 & checks=$$!; \
 	  OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder; tests=$$?; \
 	  wait $$checks; checks=$$?; cat $$said; rm $$said; exit $$((tests || checks))
