@@ -13,7 +13,7 @@ from prefect.utilities.annotations import quote
 
 from flows.outside import told_cleanly
 from recgan.core.errors import RecganError
-from recgan.daily.parts import WORKERS, Job, make, workers_for
+from recgan.daily.parts import Job, make, workers_asked, workers_for
 
 log = logging.getLogger(__name__)
 
@@ -42,9 +42,7 @@ def check_runner() -> None:
         raise RecganError(
             f"{RUNNER} is {name!r}; set it to one of {', '.join(_LOCAL | _INSTALLED)}, or leave it out"
         )
-    given = os.environ.get(WORKERS, "")
-    if given and not (given.isdecimal() and int(given) > 0):
-        raise RecganError(f"{WORKERS} is {given!r}; set it to a number from 1 up, or leave it out")
+    workers_asked()
     if name in _INSTALLED:
         _installed(name)
 

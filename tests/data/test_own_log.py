@@ -1,5 +1,6 @@
 """A log in parts is read like one file, and a night that reads only what is new like a first night."""
 
+import json
 import logging
 import os
 import shutil
@@ -270,3 +271,34 @@ def test_a_month_without_rows_and_a_folder_that_becomes_one_file(tmp_path, read)
     assert (one / "events.parquet").is_file()
     shutil.rmtree(first)
     assert read_tables(one).events.num_rows == 2
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_two_spellings_of_an_item_have_one_first_sale(tmp_path, several):
+    """Ids written 2 and 2.0 are one item, which its first sale describes, whichever spelling that had."""
+    first = "#1,a,2,1704067200000,paid,Old,10\n"
+    later = "#2,b,2.0,1717200000000,paid,New,30\n#3,c,2.0,1717200001000,paid,New,30\n"
+    months = {"01": first, "02": later} if several else {"01": first + later}
+    items = read_tables(ingest(put(tmp_path / "raw", months), tmp_path / "into")).items
+    assert items.select(["item_id", "title", "price"]).to_pylist() == [
+        {"item_id": "2", "title": "Old", "price": 10.0}
+    ]
+
+
+def test_a_manifest_that_was_changed_is_not_believed(tmp_path):
+    folder, first = put(tmp_path / "raw", MONTHS), tmp_path / "first"
+    before = files(ingest(folder, first))
+    manifest = first / "facts" / "parts.json"
+    text = manifest.read_text()
+    keys = [part["key"] for part in json.loads(text)["parts"]]
+    swapped = text.replace(keys[0], "x").replace(keys[1], keys[0]).replace("x", keys[1], 1)
+    manifest.write_text(swapped)
+    assert files(ingest(folder, tmp_path / "second", first)) == before
+
+
+def test_a_link_to_nothing_among_the_parts_is_named(tmp_path):
+    folder = put(tmp_path / "raw", MONTHS)
+    (folder / "orders-04.csv").symlink_to(tmp_path / "unmounted.csv")
+    for events in ("orders-*.csv", "."):
+        with pytest.raises(RecganError, match=r"orders-04\.csv is a link to nothing"):
+            ingest(folder, tmp_path / f"into{len(events)}", events=events)

@@ -137,7 +137,7 @@ def test_what_serves_gets_no_secret_but_its_own_and_changes_nothing():
     with patch("recgan.serving.server.serve") as started:
         environment = {"RECGAN_HOST": serve["environment"]["RECGAN_HOST"]}
         assert CliRunner().invoke(app, defaults, env=environment).exit_code == 0
-    assert started.call_args.args == ("recgan", 8000, 1, 5.0, "none")  # the last: no explorer
+    assert started.call_args.args == ("recgan", 8000, 1, 5.0, "none", False)  # no explorer, no log
 
 
 def test_the_image_has_no_secret_and_runs_as_nobody_special():

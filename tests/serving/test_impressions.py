@@ -1,5 +1,6 @@
 """Every answer is logged with what was shown, and what came of it finds its way beside it."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -108,6 +109,7 @@ def test_only_who_has_the_token_may_send_feedback(client, monkeypatch):
         ({"event": "rating"}, "'view', 'cart'"),
         ({"price": -1}, "greater than or equal to 0"),
         ({"timestamp": "yesterday"}, "ISO 8601"),
+        ({"timestamp": "9999-12-31T23:59:59-14:00"}, "1970 to 2199"),
         ({"item_id": ""}, "at least 1 character"),
     ],
 )
@@ -164,14 +166,14 @@ def test_a_killed_process_loses_what_came_since_the_last_batch_alone(folder):
         assert process.stdout is not None
         assert process.stdout.readline() == b"added\n"
         (open_file,) = table.rglob("*.arrows")
-        segments.finish_left(table, FEEDBACK)
+        segments.finish_left(table)
         assert open_file.exists()  # its writer lives
         process.send_signal(signal.SIGKILL)
     assert len(read_feedback(folder)) == 1000
     with open_file.open("ab") as file:
         file.write(b"\xff\xff\xff\xff\x10")  # what a kill amid a batch leaves
     assert len(read_feedback(folder)) == 1000
-    segments.finish_left(table, FEEDBACK)
+    segments.finish_left(table)
     assert not open_file.exists()
     assert read_feedback(folder)["request_id"].to_pylist() == [f"{number:032}" for number in range(1000)]
 
@@ -181,9 +183,9 @@ def test_a_disk_that_takes_nothing_is_said_once_and_loses_what_waits_too_long(fo
     monkeypatch.setattr(segments, "MAX_WAITING", 5)
     lost = []
     written = Segments(folder / "shown", ROWS, lost.append)
-    written.start()
-    (folder / "shown").rmdir()
+    folder.mkdir()
     (folder / "shown").write_text("no folder")
+    written.start()
     for number in range(8):
         written.add((number, []))
     until(lambda: "cannot be written" in caplog.text)
@@ -203,3 +205,65 @@ def test_a_damaged_file_is_named(folder):
     (day / "000000-a.parquet").write_bytes(b"PAR1 no more")
     with pytest.raises(RecganError, match=r"000000-a\.parquet is damaged"):
         read_feedback(folder)
+
+
+def test_a_disk_that_takes_half_of_a_batch_tears_no_later_one(folder, monkeypatch):
+    taken = []
+
+    def half(descriptor, data):
+        taken.append(len(data))
+        return original(descriptor, data[: max(1, len(data) // 2)] if len(taken) == 4 else data)
+
+    original = os.write
+    monkeypatch.setattr(segments.os, "write", half)
+    monkeypatch.setattr(segments, "EVERY_SECONDS", 0.01)
+    written = Segments(folder / "shown", ROWS, lost=lambda n: None)
+    written.start()
+    for number in range(400):
+        written.add((number, ["words"] * 50))
+    written.close()
+    (part,) = (folder / "shown").rglob("*.parquet")
+    assert pq.read_table(part)["number"].to_pylist() == list(range(400))
+    assert len(taken) > 4
+
+
+def test_a_file_that_is_finished_while_it_is_read_is_read_once(folder, monkeypatch):
+    day = folder / "feedback" / "date=2026-01-01"
+    day.mkdir(parents=True)
+    batch = pa.record_batch(
+        [
+            pa.array(["a"] * 7, field.type) if field.type == pa.string() else pa.nulls(7, field.type)
+            for field in FEEDBACK
+        ],
+        schema=FEEDBACK,
+    )
+    with pa.ipc.new_stream(day / "120000-b.arrows", FEEDBACK) as stream:
+        stream.write_batch(batch)
+    pq.write_table(pa.table(batch), day / "110000-a.parquet")
+    read = pq.ParquetFile
+
+    def finishing(path):
+        if path.name.startswith("11") and (day / "120000-b.arrows").exists():
+            segments.finish_file(day / "120000-b.arrows")
+        return read(path)
+
+    monkeypatch.setattr("recgan.data.impressions.pq.ParquetFile", finishing)
+    assert len(read_feedback(folder)) == 14
+
+
+def test_a_server_starts_where_its_log_cannot_be_written(shop, folder, caplog):
+    folder.write_text("no folder")
+    with TestClient(create_app(shop, poll_seconds=3600, impressions=folder)) as client:
+        assert client.post("/recommend", json={"history": []}).status_code == 200
+        until(lambda: "cannot be written" in caplog.text)
+
+
+def test_a_file_of_another_version_is_read_and_finished(folder):
+    day = folder / "feedback" / "date=2026-01-01"
+    day.mkdir(parents=True)
+    older = pa.schema([FEEDBACK.field("request_id"), pa.field("gone", pa.int32())])
+    with pa.ipc.new_stream(day / "120000-b.arrows", older) as stream:
+        stream.write_batch(pa.record_batch([pa.array(["a"]), pa.array([1], pa.int32())], schema=older))
+    assert read_feedback(folder).to_pylist() == [dict.fromkeys(FEEDBACK.names) | {"request_id": "a"}]
+    segments.finish_left(folder / "feedback")
+    assert read_feedback(folder)["request_id"].to_pylist() == ["a"]

@@ -143,10 +143,26 @@ def _make(job: Job, numbers: Sequence[int]) -> None:
             job.answered(number, pa.Table.from_batches(lists, SCHEMA))
 
 
+def workers_asked() -> int | None:
+    """Return RECGAN_WORKERS; None where it is not set.
+
+    Raises:
+        RecganError: it is no number from 1 up.
+    """
+    given = os.environ.get(WORKERS, "")
+    if given and not (given.isdecimal() and int(given) > 0):
+        raise RecganError(f"{WORKERS} is {given!r}; set it to a number from 1 up, or leave it out")
+    return int(given) if given else None
+
+
 def workers_for(job: Job) -> int:
-    """Return how many makers there are at once: RECGAN_WORKERS, or as many as cores and memory allow."""
-    if given := os.environ.get(WORKERS):
-        return int(given)
+    """Return how many makers there are at once: RECGAN_WORKERS, or as many as cores and memory allow.
+
+    Raises:
+        RecganError: RECGAN_WORKERS is no number from 1 up.
+    """
+    if (asked := workers_asked()) is not None:
+        return asked
     cores, room = len(os.sched_getaffinity(0)), memory.free() // job.worker_bytes
     if room < cores:
         log.info("memory has room for %s of %s makers, of %s MiB each", room, cores, job.worker_bytes >> 20)

@@ -100,7 +100,6 @@ def recommend(
     if k < 1:
         raise RecganError(f"k is {k}; ask for at least 1 item")
     run = run or (make_on_spark if chosen() == "spark" else make)
-    root = root.resolve()  # processes elsewhere have other working folders
     client, target = connect(root), target_path(root, params.register_.name)
     with publishing(target):
         while True:
@@ -151,7 +150,10 @@ def _published(
     if before is not None and before | content == before:
         drop_parts(target)
         return Published(target, before, True)
-    parts = opened(target, _key(content, part_shoppers), -(-content["shoppers"] // part_shoppers))
+    number = -(-content["shoppers"] // part_shoppers)
+    parts = opened(
+        target.resolve(), _key(content, part_shoppers), number
+    )  # makers have other working folders
     content["created"] = datetime.now(UTC).isoformat(timespec="seconds")
     if missing := parts.missing():
         with _package(champion, parts) as model:

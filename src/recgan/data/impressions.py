@@ -78,31 +78,43 @@ def read_feedback(folder: Path) -> pa.Table:
     return _read(folder / "feedback", FEEDBACK)
 
 
-def read_open(path: Path, schema: pa.Schema) -> pa.Table:
-    """Return the rows of a file that is still written, or whose writer was killed: all whole batches."""
-    batches = []
+def read_open(path: Path) -> pa.Table | None:
+    """Return the rows of a file that is still written, or whose writer was killed: all whole batches.
+
+    Returns:
+        None where not even the columns are whole.
+    """
+    batches: list[pa.RecordBatch] = []
     with path.open("rb") as file:
         try:
             reader = pa.ipc.open_stream(file)
+        except (pa.ArrowInvalid, OSError):
+            return None
+        try:
             while True:
                 batches.append(reader.read_next_batch())
         except (StopIteration, pa.ArrowInvalid, OSError):
             pass  # the end, or a batch that is not whole
-    return pa.Table.from_batches(batches, schema)
+    return pa.Table.from_batches(batches, reader.schema)
 
 
 def _read(folder: Path, schema: pa.Schema) -> pa.Table:
-    return pa.concat_tables([schema.empty_table(), *_tables(folder, schema)])
+    tables = [one for one in _tables(folder) if one is not None]
+    # A file of another version may lack a column, or have one more.
+    whole = pa.concat_tables([schema.empty_table(), *tables], promote_options="default")
+    return whole.select(schema.names)
 
 
-def _tables(folder: Path, schema: pa.Schema) -> Iterator[pa.Table]:
-    for path in sorted(folder.glob("date=*/*")):
+def _tables(folder: Path) -> Iterator[pa.Table | None]:
+    found = sorted(folder.glob("date=*/*"))
+    finished = {path for path in found if path.suffix == FINISHED}
+    for path in found:
         try:
-            if path.suffix == FINISHED:
-                yield pq.ParquetFile(path).read().cast(schema)
-            elif path.suffix == OPEN and not path.with_suffix(FINISHED).exists():
-                yield read_open(path, schema)
-        except FileNotFoundError:  # finished meanwhile
-            yield pq.ParquetFile(path.with_suffix(FINISHED)).read().cast(schema)
+            if path in finished:
+                yield pq.ParquetFile(path).read()
+            elif path.suffix == OPEN and path.with_suffix(FINISHED) not in finished:
+                yield read_open(path)
+        except FileNotFoundError:  # finished since they were listed
+            yield pq.ParquetFile(path.with_suffix(FINISHED)).read()
         except (pa.ArrowInvalid, OSError, ValueError) as error:
             raise RecganError(f"{path} is damaged ({error}); move it away") from None

@@ -72,11 +72,7 @@ class ImpressionLog:
         )
 
     def __enter__(self) -> Self:
-        """Begin to write.
-
-        Raises:
-            OSError: the folder cannot be made.
-        """
+        """Begin to write."""
         self._shown.start()
         self._feedback.start()
         return self
@@ -122,12 +118,11 @@ class ImpressionLog:
         """Log what came of answers."""
         now = datetime.now(UTC)
         for event in events:
-            time = event.timestamp or now
             row = {
                 "request_id": event.request_id,
                 "item_id": event.item_id,
                 "event": event.event,
-                "time": time if time.tzinfo else time.replace(tzinfo=UTC),
+                "time": event.timestamp or now,
                 "value": event.value,
                 "price": event.price,
                 "received": now,

@@ -4,12 +4,12 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
     WithJsonSchema,
-    field_validator,
     model_validator,
 )
 
@@ -42,6 +42,12 @@ def _instant(value: Any) -> Any:
     return value
 
 
+def _in_range(instant: datetime) -> datetime:
+    if instant.year not in _YEARS:
+        raise ValueError(f"should be from {_YEARS.start} to {_YEARS.stop - 1}")
+    return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
+
+
 Id = Annotated[str, Field(min_length=1, max_length=256)]
 AnyK = Annotated[int, Field(ge=1, le=MAX_K)]
 AnyPrice = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -50,6 +56,7 @@ Price = Annotated[AnyPrice, BeforeValidator(_number)]
 Instant = Annotated[
     datetime,
     BeforeValidator(_instant),
+    AfterValidator(_in_range),
     WithJsonSchema(
         {
             "anyOf": [
@@ -75,15 +82,6 @@ class Event(BaseModel):
     value: Annotated[float, Field(strict=True, allow_inf_nan=False)] | None = Field(
         None, description="A rating's stars; else of no effect."
     )
-
-    @field_validator("timestamp")
-    @classmethod
-    def _in_range(cls, timestamp: datetime | None) -> datetime | None:
-        if timestamp is None:
-            return None
-        if timestamp.year not in _YEARS:
-            raise ValueError(f"should be from {_YEARS.start} to {_YEARS.stop - 1}")
-        return timestamp if timestamp.tzinfo else timestamp.replace(tzinfo=UTC)
 
 
 class Filters(BaseModel):

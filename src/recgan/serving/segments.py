@@ -6,6 +6,7 @@ that is told to end loses nothing. A machine that loses its power loses what its
 """
 
 import fcntl
+import io
 import logging
 import os
 import threading
@@ -57,13 +58,11 @@ class Segments:
         self._failed = False
 
     def start(self) -> None:
-        """Finish what killed processes left, and begin to write.
-
-        Raises:
-            OSError: the folder cannot be made.
-        """
-        self.folder.mkdir(parents=True, exist_ok=True)
-        finish_left(self.folder, self.schema)
+        """Finish what killed processes left, and begin to write; a disk that takes nothing ends nothing."""
+        try:
+            finish_left(self.folder)
+        except (OSError, pa.ArrowInvalid) as error:
+            log.error("%s: what a killed server left stays unfinished (%s)", self.folder, error)
         self._ending.clear()
         self._thread = threading.Thread(target=self._run, name=f"write {self.folder.name}", daemon=True)
         self._thread.start()
@@ -121,6 +120,22 @@ class Segments:
         return [self._waiting.popleft() for _ in range(len(self._waiting))]
 
 
+class _Whole(io.FileIO):
+    """A file that takes all bytes or raises: at the end of a disk a write may take some without a word."""
+
+    def write(self, data: Any) -> int:
+        """Write all bytes.
+
+        Raises:
+            OSError: the disk takes no more.
+        """
+        bytes_ = memoryview(data).cast("B")
+        done = 0
+        while done < len(bytes_):
+            done += os.write(self.fileno(), bytes_[done:])
+        return done
+
+
 class _Segment:
     """A file that is being written; locked, so that nobody takes it for one that a killed process left."""
 
@@ -131,7 +146,7 @@ class _Segment:
         day = folder / f"date={self.day}"
         day.mkdir(parents=True, exist_ok=True)
         self.path = day / f"{now:%H%M%S}-{uuid.uuid4().hex[:12]}{OPEN}"
-        self._file = self.path.open("xb", buffering=0)
+        self._file = _Whole(self.path, "x")
         fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         self._stream = pa.ipc.new_stream(self._file, schema)
 
@@ -150,7 +165,7 @@ class _Segment:
 
     def finish(self) -> None:
         self._stream.close()
-        finish_file(self.path, self.schema)
+        finish_file(self.path)
         self._file.close()
 
 
@@ -158,12 +173,12 @@ def _today() -> date:
     return datetime.now(UTC).date()
 
 
-def finish_left(folder: Path, schema: pa.Schema) -> None:
+def finish_left(folder: Path) -> None:
     """Finish the files below a folder whose process was killed."""
     for path in sorted(folder.glob(f"date=*/*{OPEN}")):
         with suppress(FileNotFoundError), path.open("rb") as file:
             if _is_free(file):
-                finish_file(path, schema)
+                finish_file(path)
 
 
 def _is_free(file: IO[bytes]) -> bool:
@@ -174,10 +189,10 @@ def _is_free(file: IO[bytes]) -> bool:
     return True
 
 
-def finish_file(path: Path, schema: pa.Schema) -> None:
+def finish_file(path: Path) -> None:
     """Write the whole batches of a stream as Parquet in its place; an empty one goes."""
-    rows = read_open(path, schema)
-    if len(rows):
+    rows = read_open(path)
+    if rows is not None and len(rows):
         unfinished = path.with_suffix(".tmp")
         pq.write_table(rows, unfinished, compression="zstd")
         os.replace(unfinished, path.with_suffix(FINISHED))  # noqa: PTH105

@@ -101,9 +101,7 @@ def first_sales(item_ids: Column, times: Column, described: Mapping[str, Column]
 
 
 def joined_sales(whole: pa.Table, more: pa.Table) -> pa.Table:
-    """Return the first sales of both."""
-    if not whole.num_rows:
-        return more
+    """Return the first sales of both; in `more` an item may have others besides, under another spelling."""
     return _sales(first_rows(pa.concat_tables([whole, more]).to_pandas()), whole.schema)
 
 

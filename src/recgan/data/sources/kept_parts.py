@@ -65,7 +65,10 @@ def key_of(part: Part, way: str) -> str:
 def read_manifest(folder: Path) -> dict[str, tuple[int, Converted]]:
     """Return the parts of an earlier ingest by their keys, with their numbers; none where it kept none."""
     try:
-        entries = read_json(folder / FACTS / _MANIFEST)
+        manifest = read_json(folder / FACTS / _MANIFEST)
+        entries = manifest["parts"]
+        if manifest["sha256"] != _digest(entries):
+            return {}
         return {entry["key"]: (number, Converted(**entry)) for number, entry in enumerate(entries)}
     except (OSError, ValueError, TypeError, KeyError, ValidationError):
         return {}
@@ -73,7 +76,12 @@ def read_manifest(folder: Path) -> dict[str, tuple[int, Converted]]:
 
 def write_manifest(folder: Path, entries: list[Converted]) -> None:
     """Write the parts of this ingest for the next."""
-    write_json(folder / FACTS / _MANIFEST, [entry.model_dump() for entry in entries])
+    parts = json.loads(json.dumps([entry.model_dump() for entry in entries]))  # as they are read again
+    write_json(folder / FACTS / _MANIFEST, {"sha256": _digest(parts), "parts": parts})
+
+
+def _digest(parts: list[dict[str, Any]]) -> str:
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 def checksum(path: Path) -> str:

@@ -1,7 +1,7 @@
 """One table in one file, or in a folder of part files such as Spark writes."""
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,6 +77,7 @@ def find_parts(path: Path, name: str) -> list[Part]:
     if path.is_file():
         return [Part(path, {})]
     if "*" in path.name:
+        _check_links(path.parent.glob(path.name))
         matching = sorted(file for file in path.parent.glob(path.name) if file.is_file())
         if not matching:
             raise RecganError(f"no file is like {path}; put one there, or mend ingest.path or ingest.{name}")
@@ -95,6 +96,7 @@ def find_parts(path: Path, name: str) -> list[Part]:
         and file.suffix not in _BESIDE
         and not any(p.startswith(("_", ".")) for p in file.relative_to(path).parts)
     ]
+    _check_links(path.rglob("*"))
     if not files:
         raise RecganError(f"{path} is a folder without files; put them there, or mend ingest.{name}")
     kinds = {".csv" if file.name.endswith(_CSV) else file.suffix for file in files}
@@ -103,6 +105,11 @@ def find_parts(path: Path, name: str) -> list[Part]:
             f"{path} is a folder of files of several kinds ({', '.join(sorted(kinds))}); leave one kind in it"
         )
     return [Part(file, _keys(file.relative_to(path))) for file in files]
+
+
+def _check_links(files: Iterable[Path]) -> None:
+    if lost := [file for file in sorted(files) if file.is_symlink() and not file.exists()]:
+        raise RecganError(f"{lost[0]} is a link to nothing; bring its file back, or remove the link")
 
 
 def _keys(path: Path) -> dict[str, str | None]:
