@@ -14,7 +14,7 @@ from prefect import flow
 from flows import runners
 from recgan.core.errors import RecganError
 from recgan.daily import monitor as watch
-from recgan.daily.parts import Job
+from recgan.daily.parts import WORKERS, Job
 from recgan.daily.publish import joined, opened
 from recgan.daily.recommendations import Published
 from recgan.registry.rollback import Rollback
@@ -211,7 +211,7 @@ def seven_parts(folder):
 
 
 def test_the_makers_work_at_once_and_make_every_part_once(tmp_path, monkeypatch):
-    monkeypatch.setenv(runners.WORKERS, "3")
+    monkeypatch.setenv(WORKERS, "3")
     job = seven_parts(tmp_path)
     schema = pa.schema({"row": pa.int64()})
     together, made = threading.Barrier(3), []
@@ -230,7 +230,7 @@ def test_the_makers_work_at_once_and_make_every_part_once(tmp_path, monkeypatch)
 
 
 def test_what_fails_is_raised_as_it_is_and_stops_the_others(tmp_path, monkeypatch):
-    monkeypatch.setenv(runners.WORKERS, "2")
+    monkeypatch.setenv(WORKERS, "2")
     job = seven_parts(tmp_path)
 
     def make(job, numbers):

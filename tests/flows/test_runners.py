@@ -14,7 +14,7 @@ from recgan.daily.publish import opened
 
 @pytest.fixture
 def job(tmp_path, monkeypatch):
-    for variable in (runners.RUNNER, runners.WORKERS, runners.ADDRESS):
+    for variable in (runners.RUNNER, parts.WORKERS, runners.ADDRESS):
         monkeypatch.delenv(variable, raising=False)
     return Job(opened(tmp_path / "shop.parquet", "key", 7), tmp_path / "package", "shop", "1", 5, True, None)
 
@@ -31,7 +31,7 @@ def test_memory_and_cores_bound_the_makers(job, monkeypatch):
     for free, workers in ((3.5, 3), (100, 8), (0.5, 1)):
         monkeypatch.setattr(memory, "free", lambda free=free: int(free * job.worker_bytes))
         assert parts.workers_for(job) == workers
-    monkeypatch.setenv(runners.WORKERS, "5")
+    monkeypatch.setenv(parts.WORKERS, "5")
     assert parts.workers_for(job) == 5
 
 
@@ -39,7 +39,7 @@ def test_memory_and_cores_bound_the_makers(job, monkeypatch):
     ("variable", "value", "says"),
     [
         (runners.RUNNER, "spork", r"RECGAN_TASK_RUNNER is 'spork'; set it to one of threads, .*dask, ray"),
-        (runners.WORKERS, "0", "RECGAN_WORKERS is '0'; set it to a number from 1 up"),
+        (parts.WORKERS, "0", "RECGAN_WORKERS is '0'; set it to a number from 1 up"),
         (runners.RUNNER, "dask", "prefect-dask is not installed; pip install prefect-dask"),
     ],
 )
