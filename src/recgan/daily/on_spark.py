@@ -1,8 +1,8 @@
 """Parts of the published lists made by Spark, whose executors see the project's folder."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
-import pyarrow as pa
+import numpy as np
 
 from recgan.core.errors import RecganError, Unavailable
 from recgan.daily.parts import Job, make, workers_for
@@ -10,9 +10,9 @@ from recgan.data.engine import engine
 
 
 def make_on_spark(job: Job, numbers: Sequence[int]) -> None:
-    """Have parts made by mapInArrow; a partition loads the package once.
+    """Have parts made in tasks of Spark, each of which loads the package once.
 
-    There are as many partitions as there may be makers at once. Spark tries a partition that failed again;
+    There are as many tasks as there may be makers at once. Spark tries a task that failed again;
     the parts that it had finished stay.
 
     Args:
@@ -23,23 +23,20 @@ def make_on_spark(job: Job, numbers: Sequence[int]) -> None:
         RecganError: Spark does not start, or the package does not answer.
         Unavailable: its process was hindered.
     """
+    partitions = max(1, min(workers_for(job), len(numbers)))
+    groups = [some.tolist() for some in np.array_split(numbers, partitions)]
 
-    def made(places: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        some = [numbers[place] for batch in places for place in batch["id"].to_pylist()]
-        faults = [""]
+    def fault_of(group: int) -> str | None:
         try:
-            make(job, some)
+            make(job, groups[group])
         except Unavailable:
             raise  # another try may help
         except RecganError as fault:
-            faults = [str(fault)]
-        yield pa.record_batch([faults], ["fault"])
+            return str(fault)
+        return None
 
-    partitions = max(1, min(workers_for(job), len(numbers)))
     with engine() as tables:
         assert tables.session is not None  # who calls this has asked for Spark
-        found = (
-            tables.session.range(0, len(numbers), 1, partitions).mapInArrow(made, "fault string").toArrow()
-        )
-    if told := [fault for fault in found["fault"].to_pylist() if fault]:
+        found = tables.each(fault_of, partitions)
+    if told := [fault for fault in found if fault is not None]:
         raise RecganError(told[0])

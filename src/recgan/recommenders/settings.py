@@ -1,5 +1,6 @@
 """What the train sections of the GAN recommenders share."""
 
+from abc import abstractmethod
 from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar, Self
 
@@ -110,9 +111,9 @@ class WarmParams(TrainingParams):
         return self
 
     @property
+    @abstractmethod
     def sizes(self) -> dict[str, Any]:
         """Return what decides the sizes of the networks, beside users and items; as JSON gives it back."""
-        raise NotImplementedError
 
 
 def always_anew(section: CandidateSection) -> None:
