@@ -228,6 +228,7 @@ def sequence_settings(width: int, epochs: int, seed: int, on: TrainerParams) -> 
             "negatives": 1000,
             "learning_rate": 3e-3,
             "batch_size": 128,
+            "warm_start": None,
             "alarms": ALARMS,
         }
     )
