@@ -95,6 +95,8 @@ def top_k_of_both(known: Scores, new: Scores, k: int, max_share: float) -> tuple
     """
     n_known, n_new = known.shape[1], new.shape[1]
     best, values = top_k(known, min(k, n_known))
+    if n_new == 0:
+        return best, values
     few, theirs = top_k(new, min(k, n_new))
     room = np.maximum(int(max_share * k + 1e-9), k - (best >= 0).sum(axis=1))
     theirs[np.arange(few.shape[1]) >= room[:, None]] = -np.inf
