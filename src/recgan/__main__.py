@@ -20,12 +20,14 @@ from recgan.core.options import By, Name, Reason, Version  # noqa: E402
 from recgan.core.processes import end_with_dvc  # noqa: E402
 from recgan.core.redact import clean  # noqa: E402
 from recgan.images.commands import images  # noqa: E402
+from recgan.serving.command import serve  # noqa: E402
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 
 app.add_typer(images, name="images")
 app.command()(accounts)
 app.command()(adopt)
+app.command()(serve)
 
 
 @app.callback()
@@ -240,35 +242,6 @@ def serve_model(name: Name = "recgan", port: int = 5001) -> None:
     from recgan.registry.servers import serve_model as serve
 
     serve(name, port)
-
-
-@app.command()
-def serve(
-    name: Name = "recgan",
-    port: int = 8000,
-    workers: Annotated[int, typer.Option(min=1, help="Processes; each holds the model.")] = 1,
-    poll_seconds: Annotated[
-        float, typer.Option(min=0.1, help="Between two looks whether the champion has changed.")
-    ] = 5.0,
-    explorer: Annotated[
-        bool | None,
-        typer.Option(
-            "--explorer/--no-explorer",
-            help="The page /explorer; by default to this machine alone. It shows histories without a log-in.",
-        ),
-    ] = None,
-    impressions: Annotated[bool, typer.Option(help="Log answers and feedback in impressions/NAME.")] = True,
-) -> None:
-    """Recommend over HTTP with the champion; a new champion is swapped in while it runs."""
-    from recgan.serving.server import exposure, host
-    from recgan.serving.server import serve as start
-
-    shown = exposure(explorer)
-    address = f"http://[{host()}]:{port}" if ":" in host() else f"http://{host()}:{port}"
-    print(f"{address}/openapi.json says what to ask", flush=True)
-    if shown != "none":
-        print(f"{address}/explorer shows what shoppers are shown", flush=True)
-    start(name, port, workers, poll_seconds, shown, impressions)
 
 
 def main() -> None:

@@ -16,6 +16,7 @@ from recgan.core.errors import RecganError
 from recgan.core.sections import Count, Positive, Section, Share, check_section, load_section
 from recgan.data.settings import ValidateParams
 from recgan.data.sources.catalogue import IngestParams
+from recgan.evaluation.exploration_settings import OffPolicyParams, ServeParams
 from recgan.evaluation.settings import EvaluateParams
 from recgan.features.settings import FeaturesParams
 from recgan.recommenders.catalogue import CandidateParams
@@ -127,6 +128,8 @@ class Params(Section):
     recommend: RecommendParams
     newcomers: NewcomersParams
     monitor: MonitorParams
+    serve: ServeParams
+    off_policy: OffPolicyParams
 
     @model_validator(mode="before")
     @classmethod

@@ -19,6 +19,9 @@ log = logging.getLogger(__name__)
 
 INSTANT = pa.timestamp("us", tz="UTC")
 
+BEST, DRAWN = "champion", "plackett_luce"
+"""Policies: the best items in their order, with probability 1; and drawn from the best, by exploration."""
+
 SHOWN = pa.schema(
     {
         "request_id": pa.string(),
@@ -34,9 +37,11 @@ SHOWN = pa.schema(
         "scores": pa.list_(pa.float32()),
         "name": pa.string(),  # of the registered model
         "version": pa.string(),
-        "policy": pa.string(),  # which rule chose the version and the order: champion
-        "propensities": pa.list_(pa.float64()),  # the probability that the policy shows the item at its place
+        "policy": pa.string(),  # which rule chose the order: BEST or DRAWN
+        "propensities": pa.list_(pa.float64()),  # of each item at its place, given the ones above it
         "fallback": pa.bool_(),  # popularity stood in for the model
+        "candidates": pa.list_(pa.string()),  # that a list was drawn from; null for the best in their order
+        "log_weights": pa.list_(pa.float64()),  # of the candidates (recgan.online.plackett_luce)
     }
 )
 """One row for each answer of /recommend."""

@@ -11,8 +11,34 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from recgan.core.redact import clean
+from recgan.serving.schema import MAX_BODY, Problem
 
 RETRY_AFTER = "5"  # seconds
+SECRET_HISTORY = (
+    "beside a user_id, {fields} would tell the shopper's history by what is missing, which this server does "
+    "not show; leave that out, give the history instead of the user_id, send the token of "
+    "RECGAN_SERVE_TOKEN, or serve with --explorer"
+)
+
+VERSION_HEADER, FALLBACK_HEADER = "X-Recgan-Model-Version", "X-Recgan-Fallback"
+Responses = dict[int | str, dict[str, Any]]
+ASKED: Responses = {
+    200: {
+        "headers": {
+            VERSION_HEADER: {"required": True, "schema": {"type": "string"}},
+            FALLBACK_HEADER: {"description": "Where popularity stood in.", "schema": {"const": "true"}},
+        }
+    },
+    403: {"model": Problem, "description": "The caller may not see histories, or asks for another host."},
+    408: {"model": Problem, "description": "The body did not come in time."},
+    413: {"model": Problem, "description": f"The body is over {MAX_BODY} bytes."},
+    503: {
+        "model": Problem,
+        "description": "No champion is loaded.",
+        "headers": {"Retry-After": {"required": True, "schema": {"type": "integer"}}},
+    },
+}
+NOT_JSON: Responses = {400: {"model": Problem, "description": "The body is not JSON."}}
 
 
 def refusal(status: int, detail: Any, headers: dict[str, str] | None = None) -> Response:

@@ -27,7 +27,13 @@ from recgan.newcomers.file import VARIABLE as NEWCOMERS
 from recgan.newcomers.file import target_path
 from recgan.newcomers.weights import Newcomers
 from recgan.serving.answers import (
+    ASKED,
+    FALLBACK_HEADER,
+    NOT_JSON,
     RETRY_AFTER,
+    SECRET_HISTORY,
+    VERSION_HEADER,
+    Responses,
     beyond_the_model,
     http_exception,
     not_allowed,
@@ -35,12 +41,14 @@ from recgan.serving.answers import (
     unprocessable,
 )
 from recgan.serving.champion import ChampionWatch
+from recgan.serving.exploration import Exploration
 from recgan.serving.explorer.routes import explorer
 from recgan.serving.histories import History
 from recgan.serving.impressions import ImpressionLog, feedback_router
 from recgan.serving.intake import Intake
 from recgan.serving.metrics import Metrics
-from recgan.serving.model import Mask, Ranking, ServedModel
+from recgan.serving.model import Mask, ServedModel
+from recgan.serving.ranking import Ranking
 from recgan.serving.schema import (
     MAX_BODY,
     Health,
@@ -57,33 +65,8 @@ from recgan.serving.server import Exposure, allowed_hosts, may_see_histories
 SLOW = 0.001
 """Seconds of the recommender from which on it answers beside the event loop."""
 
-SECRET_HISTORY = (
-    "beside a user_id, {fields} would tell the shopper's history by what is missing, which this server does "
-    "not show; leave that out, give the history instead of the user_id, send the token of "
-    "RECGAN_SERVE_TOKEN, or serve with --explorer"
-)
 LISTED_SHARE = 10
 """A list for a user_id has at most one item in ten: of a whole catalogue, what is missing was seen."""
-
-VERSION_HEADER, FALLBACK_HEADER = "X-Recgan-Model-Version", "X-Recgan-Fallback"
-_Responses = dict[int | str, dict[str, Any]]
-_ASKED: _Responses = {
-    200: {
-        "headers": {
-            VERSION_HEADER: {"required": True, "schema": {"type": "string"}},
-            FALLBACK_HEADER: {"description": "Where popularity stood in.", "schema": {"const": "true"}},
-        }
-    },
-    403: {"model": Problem, "description": "The caller may not see histories, or asks for another host."},
-    408: {"model": Problem, "description": "The body did not come in time."},
-    413: {"model": Problem, "description": f"The body is over {MAX_BODY} bytes."},
-    503: {
-        "model": Problem,
-        "description": "No champion is loaded.",
-        "headers": {"Retry-After": {"required": True, "schema": {"type": "integer"}}},
-    },
-}
-_NOT_JSON: _Responses = {400: {"model": Problem, "description": "The body is not JSON."}}
 
 
 def app() -> FastAPI:
@@ -100,6 +83,7 @@ def app() -> FastAPI:
         hosts=allowed_hosts(),
         newcomers=Path(named) if (named := os.environ.get(NEWCOMERS)) else None,
         impressions=Path(kept) if (kept := os.environ.get("RECGAN_SERVE_IMPRESSIONS")) else None,
+        exploration=Exploration.of_environment(),
     )
 
 
@@ -112,6 +96,7 @@ def create_app(
     hosts: tuple[str, ...] | None = None,
     newcomers: Path | None = None,
     impressions: Path | None = None,
+    exploration: Exploration | None = None,
 ) -> FastAPI:
     """Make the app for a registered model; its champion is loaded when the app starts.
 
@@ -126,9 +111,11 @@ def create_app(
         newcomers: the file of new products; None looks beside the published recommendations. That of accounts
             that are left out of training stands beside it.
         impressions: the folder where answers and feedback are logged; None logs none, and takes no feedback.
+        exploration: draws lists by chance; None draws none.
     """
     metrics = Metrics()
     logged = None if impressions is None else ImpressionLog(impressions, metrics)
+    exploring = exploration or Exploration(None)
 
     def swapped(served: ServedModel) -> None:
         metrics.version.set(int(served.model.version))
@@ -203,19 +190,22 @@ def create_app(
         # As it is: validating our own answer again takes longer than making it.
         return Response(answer.model_dump_json(), media_type="application/json", headers=headers)
 
-    @app.post("/recommend", response_model=RecommendAnswer, responses=_ASKED | _NOT_JSON)
+    @app.post("/recommend", response_model=RecommendAnswer, responses=ASKED | NOT_JSON)
     async def recommend(request: RecommendRequest, asked: Request) -> Response:
         """Recommend for a history of events, a known shopper, or both together."""
         served = champion()
-        k = request.k
+        k, most = request.k, None
         named = (asked.headers.get(header, "") for header in ("host", "authorization"))
         if request.user_id is not None and not may_see_histories(exposure, *named):
             if telling := request.telling():
                 raise HTTPException(403, SECRET_HISTORY.format(fields=", ".join(telling)))
-            k = min(k, served.listed(LISTED_SHARE))
+            most = served.listed(LISTED_SHARE)
+            k = min(k, most)
         allowed, unknown_categories = served.allowed(request)
         history = served.history(request.history, request.user_id)
-        ranking = await ranked(served, history, k, request.exclude_seen, allowed)
+        wide = exploring.candidates(k, most)  # None for most requests
+        ranking = await ranked(served, history, wide or k, request.exclude_seen, allowed)
+        ranking = ranking if wide is None else exploring.draw(ranking, k, served.new_share)
         answer = RecommendAnswer(
             request_id=None if logged is None else logged.shown(request, k, ranking, served.model),
             model=served.model,
@@ -245,14 +235,14 @@ def create_app(
         )
         return answered(served, ranking, answer)
 
-    unknown_item: _Responses = {404: {"model": Problem, "description": "The model does not know the item."}}
+    unknown_item: Responses = {404: {"model": Problem, "description": "The model does not know the item."}}
 
-    @app.get("/similar", response_model=SimilarAnswer, responses=_ASKED | unknown_item)
+    @app.get("/similar", response_model=SimilarAnswer, responses=ASKED | unknown_item)
     async def similar(request: Annotated[SimilarQuery, Query()]) -> Response:
         """Find the items nearest to one: what the model recommends for a history of it alone."""
         return await similar_to(request)
 
-    @app.post("/similar", response_model=SimilarAnswer, responses=_ASKED | _NOT_JSON | unknown_item)
+    @app.post("/similar", response_model=SimilarAnswer, responses=ASKED | NOT_JSON | unknown_item)
     async def similar_by_post(request: SimilarRequest) -> Response:
         """Find the items nearest to one: what the model recommends for a history of it alone."""
         return await similar_to(request)

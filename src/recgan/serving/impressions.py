@@ -8,17 +8,15 @@ from typing import Annotated, Literal, Self
 from fastapi import APIRouter, HTTPException, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from recgan.data.impressions import FEEDBACK, SHOWN
+from recgan.data.impressions import BEST, DRAWN, FEEDBACK, SHOWN
 from recgan.serving.metrics import Metrics
-from recgan.serving.model import Ranking
+from recgan.serving.ranking import Ranking
 from recgan.serving.schema import Id, Instant, Model, Price, Problem, RecommendRequest
 from recgan.serving.segments import Segments
 from recgan.serving.server import may_write
 
 MAX_FEEDBACK = 1_000
 """Events of one request."""
-POLICY = "champion"
-"""The champion's best items in their order: what is shown has probability 1."""
 
 NOT_ALLOWED = (
     "feedback counts as what shoppers did, so not everybody may send it: send the header Authorization: "
@@ -91,7 +89,7 @@ class ImpressionLog:
             ranking: what is answered.
             model: that answers.
         """
-        request_id = uuid.uuid4().hex
+        request_id, drawn = uuid.uuid4().hex, ranking.drawn
         row = {
             "request_id": request_id,
             "time": datetime.now(UTC),
@@ -106,9 +104,11 @@ class ImpressionLog:
             "scores": [item.score for item in ranking.items],
             "name": model.name,
             "version": model.version,
-            "policy": POLICY,
-            "propensities": [1.0] * len(ranking.items),
+            "policy": BEST if drawn is None else DRAWN,
+            "propensities": [1.0] * len(ranking.items) if drawn is None else drawn.propensities,
             "fallback": ranking.fallback,
+            "candidates": None if drawn is None else drawn.candidates,
+            "log_weights": None if drawn is None else drawn.log_weights,
         }
         self._shown.add(tuple(row[name] for name in _SHOWN))
         self._metrics.shown.inc()

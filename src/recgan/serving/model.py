@@ -4,7 +4,7 @@ import logging
 import math
 import time
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
 import numpy as np
@@ -17,20 +17,12 @@ from recgan.newcomers.weights import Newcomers, together, top_k_of_both
 from recgan.package.packaged import PackagedRecommender
 from recgan.recommenders.protocol import top_k
 from recgan.serving.histories import History, history_of
+from recgan.serving.ranking import Ranking
 from recgan.serving.schema import MAX_HISTORY, Event, Filters, Item, Model
 
 log = logging.getLogger(__name__)
 
 Mask = NDArray[np.bool_]
-
-
-@dataclass(frozen=True)
-class Ranking:
-    """The best items, best first."""
-
-    items: list[Item]
-    fallback: bool
-    """The recommender failed and popularity stood in."""
 
 
 class ServedModel:
@@ -141,6 +133,11 @@ class ServedModel:
         if filters.max_price is not None:
             mask &= self._prices <= filters.max_price
         return mask, unknown
+
+    @property
+    def new_share(self) -> float:
+        """Of a list that may be new products, as long as there are known ones to fill it."""
+        return 0.0 if self.newcomers is None else self.newcomers.max_share
 
     def listed(self, share: int) -> int:
         """Return how many items one in `share` of the catalogue are, at least one."""
@@ -253,8 +250,8 @@ class ServedModel:
             scores: (rows, items) or (rows, items + new products); -inf where an item is left out.
             k: length of a list. Where fewer are left, the rest is position -1 and score -inf.
         """
-        share = 0.0 if self.newcomers is None else self.newcomers.max_share
-        return top_k_of_both(scores[:, : self._n_items], scores[:, self._n_items :], k, share)
+        known, new = scores[:, : self._n_items], scores[:, self._n_items :]
+        return top_k_of_both(known, new, k, self.new_share)
 
     def check(self, k: int = 10) -> None:
         """Ask what a shop will ask, before anyone does.

@@ -12,7 +12,9 @@ from typing import Literal
 import uvicorn
 
 from recgan.core import layout
+from recgan.evaluation.exploration_settings import ExploreParams
 from recgan.serving.connection import BoundedConnection
+from recgan.serving.exploration import VARIABLE as EXPLORE
 
 Exposure = Literal["none", "local", "any"]
 """Who may see histories: nobody; this machine, asking by address or localhost; whoever reaches the server."""
@@ -104,6 +106,7 @@ def serve(
     poll_seconds: float = 5.0,
     exposure: Exposure = "none",
     impressions: bool = True,
+    explore: ExploreParams | None = None,
 ) -> None:
     """Serve until stopped, on loopback unless RECGAN_HOST says otherwise.
 
@@ -114,12 +117,14 @@ def serve(
         poll_seconds: between two looks at the alias.
         exposure: of the explorer.
         impressions: whether answers and feedback are logged.
+        explore: when lists are drawn by chance; None for never.
     """
     os.environ |= {
         "RECGAN_SERVE_NAME": name,
         "RECGAN_SERVE_POLL_SECONDS": str(poll_seconds),
         "RECGAN_SERVE_EXPLORER": exposure,
         "RECGAN_SERVE_IMPRESSIONS": str(layout.IMPRESSIONS / name) if impressions else "",
+        EXPLORE: "" if explore is None else explore.model_dump_json(),
     }
     # A single history is too little work to share among threads.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
