@@ -16,18 +16,23 @@ from recgan.accounts.command import accounts  # noqa: E402
 from recgan.adopt.command import adopt  # noqa: E402
 from recgan.core.environment import configure  # noqa: E402
 from recgan.core.errors import RecganError  # noqa: E402
-from recgan.core.options import By, Name, Reason, Version  # noqa: E402
+from recgan.core.options import Name  # noqa: E402
 from recgan.core.processes import end_with_dvc  # noqa: E402
 from recgan.core.redact import clean  # noqa: E402
+from recgan.daily.commands import promote, rollback  # noqa: E402
 from recgan.images.commands import images  # noqa: E402
+from recgan.online.command import experiment  # noqa: E402
 from recgan.serving.command import serve  # noqa: E402
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 
 app.add_typer(images, name="images")
+app.add_typer(experiment, name="experiment")
 app.command()(accounts)
 app.command()(adopt)
 app.command()(serve)
+app.command()(promote)
+app.command()(rollback)
 
 
 @app.callback()
@@ -164,43 +169,12 @@ def monitor() -> None:
 
 
 @app.command()
-def rollback(reason: Reason, by: By = None) -> None:
-    """Make the champion before the champion again."""
-    from recgan.daily.recommendations import live_now
-    from recgan.evaluation.plain_words import Change
-    from recgan.package.store import Recommenders
-    from recgan.package.verdict import tell_of_change
-    from recgan.registry.rollback import rollback as put_back
-    from recgan.registry.rollback import sentence
-    from recgan.settings import load_params
-
-    done = put_back(Recommenders(Path(), load_params()), reason, by)
-    tell_of_change(Path(), done.name, Change(done.champion, sentence(done)))
-    print(live_now(Path(), done))
-
-
-@app.command()
 def behaviour(days: Annotated[float, typer.Option(help="How far to look ahead.")] = 7) -> None:
     """Foretell whether each shopper comes back, fills the cart, buys in the next days."""
     from recgan.daily.behaviour import behaviour as foretell
     from recgan.daily.behaviour import sentence
 
     print(sentence(foretell(Path(), days)))
-
-
-@app.command()
-def promote(version: Version, reason: Reason, by: By = None) -> None:
-    """Make a version the champion by hand, without the gate."""
-    from recgan.daily.recommendations import live_by_hand
-    from recgan.evaluation.plain_words import Change
-    from recgan.package.store import Recommenders
-    from recgan.package.verdict import tell_of_change
-    from recgan.registry.by_hand import promote_by_hand, sentence
-    from recgan.settings import load_params
-
-    done = promote_by_hand(Recommenders(Path(), load_params()), version, reason, by)
-    tell_of_change(Path(), done.name, Change(done.champion, sentence(done)))
-    print(live_by_hand(Path(), done))
 
 
 @app.command()

@@ -16,6 +16,7 @@ from recgan.core.errors import RecganError
 from recgan.core.sections import Count, Positive, Section, Share, check_section, load_section
 from recgan.data.settings import ValidateParams
 from recgan.data.sources.catalogue import IngestParams
+from recgan.evaluation.experiment_settings import ExperimentParams
 from recgan.evaluation.exploration_settings import OffPolicyParams, ServeParams
 from recgan.evaluation.settings import EvaluateParams
 from recgan.features.settings import FeaturesParams
@@ -130,6 +131,7 @@ class Params(Section):
     monitor: MonitorParams
     serve: ServeParams
     off_policy: OffPolicyParams
+    experiment: ExperimentParams
 
     @model_validator(mode="before")
     @classmethod

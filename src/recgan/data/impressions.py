@@ -19,8 +19,9 @@ log = logging.getLogger(__name__)
 
 INSTANT = pa.timestamp("us", tz="UTC")
 
-BEST, DRAWN = "champion", "plackett_luce"
-"""Policies: the best items in their order, with probability 1; and drawn from the best, by exploration."""
+BEST, DRAWN, INTERLEAVED = "champion", "plackett_luce", "interleave"
+"""Policies: the best items in their order, with probability 1; drawn from the best, by exploration; and
+from two versions' rankings, by team draft."""
 
 SHOWN = pa.schema(
     {
@@ -37,11 +38,15 @@ SHOWN = pa.schema(
         "scores": pa.list_(pa.float32()),
         "name": pa.string(),  # of the registered model
         "version": pa.string(),
-        "policy": pa.string(),  # which rule chose the order: BEST or DRAWN
+        "policy": pa.string(),  # which rule chose the order: BEST, DRAWN or INTERLEAVED
         "propensities": pa.list_(pa.float64()),  # of each item at its place, given the ones above it
         "fallback": pa.bool_(),  # popularity stood in for the model
         "candidates": pa.list_(pa.string()),  # that a list was drawn from; null for the best in their order
         "log_weights": pa.list_(pa.float64()),  # of the candidates (recgan.online.plackett_luce)
+        "experiment": pa.string(),  # its id; null where the answer counts in no arm
+        "arm": pa.string(),  # champion, challenger, interleaved; where the challenger failed, version says so
+        "teams": pa.list_(pa.string()),  # of an interleaved list: whose each item is
+        "milliseconds": pa.float32(),  # that the answer took
     }
 )
 """One row for each answer of /recommend."""

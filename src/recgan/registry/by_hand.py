@@ -4,6 +4,8 @@ import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from mlflow import MlflowClient
+from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from recgan.core.errors import RecganError
@@ -57,13 +59,7 @@ def promote_by_hand(domain: Domain, version: str, reason: str, by: str | None = 
         before = None if champion is None else str(champion.version)
         if before == version:
             raise RecganError(f"version {version} of {name} is the champion already; nothing was changed")
-        try:
-            client.get_model_version(name, version)
-        except MlflowException as error:
-            if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-                raise
-            known = client.search_model_versions(f"name = '{name}'")
-            raise RecganError(_unknown(domain, version, [int(one.version) for one in known])) from None
+        known_version(client, domain, version)
         check_answers(domain, version, before)
         done = PromotedByHand(name, version, before, by or this_user(), reason.strip(), datetime.now(UTC))
         reason = f"✓ Promoted by hand, without the gate, by {done.by}: {done.reason}"
@@ -86,6 +82,21 @@ def sentence(done: PromotedByHand) -> str:
         f"Live now: {done.name} version {done.champion}{before}.\n"
         f"{done.when:%Y-%m-%d %H:%M:%S} UTC by {done.by}: {done.reason}"
     )
+
+
+def known_version(client: MlflowClient, domain: Domain, version: str) -> ModelVersion:
+    """Return a version by its number.
+
+    Raises:
+        RecganError: there is none.
+    """
+    try:
+        return client.get_model_version(domain.name, version)
+    except MlflowException as error:
+        if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            raise
+        known = client.search_model_versions(f"name = '{domain.name}'")
+        raise RecganError(_unknown(domain, version, [int(one.version) for one in known])) from None
 
 
 def _unknown(domain: Domain, version: str, numbers: list[int]) -> str:

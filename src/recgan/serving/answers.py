@@ -11,7 +11,8 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from recgan.core.redact import clean
-from recgan.serving.schema import MAX_BODY, Problem
+from recgan.serving.schema import MAX_BODY, Problem, RecommendRequest
+from recgan.serving.server import Exposure, may_see_histories
 
 RETRY_AFTER = "5"  # seconds
 SECRET_HISTORY = (
@@ -39,6 +40,9 @@ ASKED: Responses = {
     },
 }
 NOT_JSON: Responses = {400: {"model": Problem, "description": "The body is not JSON."}}
+
+LISTED_SHARE = 10
+"""A list for a user_id has at most one item in ten: of a whole catalogue, what is missing was seen."""
 
 
 def refusal(status: int, detail: Any, headers: dict[str, str] | None = None) -> Response:
@@ -81,6 +85,22 @@ async def not_allowed(request: Request, error: Exception) -> Response:
 async def beyond_the_model(request: Request, error: Exception) -> Response:
     """Say what this version cannot answer."""
     return refusal(422, [{"loc": ["body"], "msg": str(error), "type": "value_error"}])
+
+
+def listed_share(request: RecommendRequest, asked: Request, exposure: Exposure) -> int | None:
+    """Return how many items of the catalogue come to one of the list at least; None for any list.
+
+    Raises:
+        HTTPException: the caller may not see histories, and the answer would tell the shopper's.
+    """
+    if request.user_id is None:
+        return None
+    named = (asked.headers.get(header, "") for header in ("host", "authorization"))
+    if may_see_histories(exposure, *named):
+        return None
+    if telling := request.telling():
+        raise HTTPException(403, SECRET_HISTORY.format(fields=", ".join(telling)))
+    return LISTED_SHARE
 
 
 def start_page(name: str) -> Response:

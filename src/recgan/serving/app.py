@@ -8,6 +8,7 @@ import gc
 import logging
 import os
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
@@ -31,16 +32,17 @@ from recgan.serving.answers import (
     FALLBACK_HEADER,
     NOT_JSON,
     RETRY_AFTER,
-    SECRET_HISTORY,
     VERSION_HEADER,
     Responses,
     beyond_the_model,
     http_exception,
+    listed_share,
     not_allowed,
     start_page,
     unprocessable,
 )
 from recgan.serving.champion import ChampionWatch
+from recgan.serving.experiments import Given
 from recgan.serving.exploration import Exploration
 from recgan.serving.explorer.routes import explorer
 from recgan.serving.histories import History
@@ -64,9 +66,6 @@ from recgan.serving.server import Exposure, allowed_hosts, may_see_histories
 
 SLOW = 0.001
 """Seconds of the recommender from which on it answers beside the event loop."""
-
-LISTED_SHARE = 10
-"""A list for a user_id has at most one item in ten: of a whole catalogue, what is missing was seen."""
 
 
 def app() -> FastAPI:
@@ -193,30 +192,31 @@ def create_app(
     @app.post("/recommend", response_model=RecommendAnswer, responses=ASKED | NOT_JSON)
     async def recommend(request: RecommendRequest, asked: Request) -> Response:
         """Recommend for a history of events, a known shopper, or both together."""
-        served = champion()
-        k, most = request.k, None
-        named = (asked.headers.get(header, "") for header in ("host", "authorization"))
-        if request.user_id is not None and not may_see_histories(exposure, *named):
-            if telling := request.telling():
-                raise HTTPException(403, SECRET_HISTORY.format(fields=", ".join(telling)))
-            most = served.listed(LISTED_SHARE)
-            k = min(k, most)
-        allowed, unknown_categories = served.allowed(request)
-        history = served.history(request.history, request.user_id)
-        wide = exploring.candidates(k, most)  # None for most requests
-        ranking = await ranked(served, history, wide or k, request.exclude_seen, allowed)
-        ranking = ranking if wide is None else exploring.draw(ranking, k, served.new_share)
+        began, served = time.perf_counter(), champion()
+        share = listed_share(request, asked, exposure)
+
+        async def draw(by: ServedModel, explore: bool) -> Given:
+            most = None if share is None else by.listed(share)
+            k = request.k if most is None else min(request.k, most)
+            allowed, unknown_categories = by.allowed(request)
+            history = by.history(request.history, request.user_id)
+            wide = exploring.candidates(k, most) if explore else None  # None for most requests
+            ranking = await ranked(by, history, wide or k, request.exclude_seen, allowed)
+            ranking = ranking if wide is None else exploring.draw(ranking, k, by.new_share)
+            return Given(by, k, history, ranking, unknown_categories)
+
+        given = await watch.experiments.answered(served, request.user_id, draw)
         answer = RecommendAnswer(
-            request_id=None if logged is None else logged.shown(request, k, ranking, served.model),
-            model=served.model,
-            items=ranking.items,
-            fallback=ranking.fallback,
-            unknown_items=list(history.unknown_items),
-            events_left_out=history.events_left_out,
-            user_known=history.user_known,
-            unknown_categories=unknown_categories,
+            request_id=None if logged is None else logged.shown(request, given, began),
+            model=given.served.model,
+            items=given.ranking.items,
+            fallback=given.ranking.fallback,
+            unknown_items=list(given.history.unknown_items),
+            events_left_out=given.history.events_left_out,
+            user_known=given.history.user_known,
+            unknown_categories=given.unknown_categories,
         )
-        return answered(served, ranking, answer)
+        return answered(given.served, given.ranking, answer)
 
     async def similar_to(request: SimilarRequest) -> Response:
         served = champion()
@@ -262,6 +262,7 @@ def create_app(
             model=None if served is None else served.model,
             problem=watch.problem,
             new=watch.new_products(),
+            trying=watch.experiments.told(),
         )
 
     @app.get(

@@ -10,6 +10,7 @@ from recgan.core.redact import clean
 from recgan.newcomers.weights import Newcomers
 from recgan.package import store
 from recgan.registry import versions
+from recgan.serving.experiments import Experiments
 from recgan.serving.model import ServedModel
 from recgan.serving.newcomers import NewcomersWatch
 from recgan.serving.schema import NewProducts
@@ -57,6 +58,7 @@ class ChampionWatch:
         self._problem: str | None = f"the champion of {name} is not loaded yet; ask again in a few seconds"
         self._root, self._poll_seconds = root, poll_seconds
         self._on_swap, self._on_problem, self._on_look = on_swap, on_problem, on_look
+        self.experiments = Experiments(name, root)
         self._newcomers = NewcomersWatch(newcomers)
         self._on_newcomers = on_newcomers
         self._looked = time.monotonic()
@@ -101,6 +103,8 @@ class ChampionWatch:
                 self._renew(self.serving)
             elif self._refused is None or self._refused[0] != version or time.monotonic() > self._refused[1]:
                 self._swap(version)
+            if self.serving is not None:
+                self.experiments.look()
         except Exception as error:
             # The old version goes on answering, whatever is wrong with the registry.
             self._tell(f"the champion of {self.name} cannot be read: {error}")

@@ -1,5 +1,6 @@
 """What shoppers were shown, logged; and POST /feedback, which takes what came of it."""
 
+import time
 import uuid
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,10 +9,10 @@ from typing import Annotated, Literal, Self
 from fastapi import APIRouter, HTTPException, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from recgan.data.impressions import BEST, DRAWN, FEEDBACK, SHOWN
+from recgan.data.impressions import BEST, DRAWN, FEEDBACK, INTERLEAVED, SHOWN
+from recgan.serving.experiments import Given
 from recgan.serving.metrics import Metrics
-from recgan.serving.ranking import Ranking
-from recgan.serving.schema import Id, Instant, Model, Price, Problem, RecommendRequest
+from recgan.serving.schema import Id, Instant, Price, Problem, RecommendRequest
 from recgan.serving.segments import Segments
 from recgan.serving.server import may_write
 
@@ -80,22 +81,28 @@ class ImpressionLog:
         self._shown.close()
         self._feedback.close()
 
-    def shown(self, request: RecommendRequest, k: int, ranking: Ranking, model: Model) -> str:
+    def shown(self, request: RecommendRequest, given: Given, began: float) -> str:
         """Log an answer and return its id.
 
         Args:
             request: what was asked.
-            k: the length of the list that the caller may see.
-            ranking: what is answered.
-            model: that answers.
+            given: what is answered.
+            began: when it was asked, by time.perf_counter.
         """
-        request_id, drawn = uuid.uuid4().hex, ranking.drawn
+        ranking, model, teams = given.ranking, given.served.model, given.teams
+        request_id, chance = uuid.uuid4().hex, ranking.drawn
+        policy = DRAWN if chance is not None else BEST if teams is None else INTERLEAVED
+        known = {
+            BEST: (1.0,) * len(ranking.items),
+            DRAWN: None if chance is None else chance.propensities,
+            INTERLEAVED: None,
+        }
         row = {
             "request_id": request_id,
             "time": datetime.now(UTC),
             "user_id": request.user_id,
             "history": [event.item_id for event in request.history or ()],
-            "k": k,
+            "k": given.k,
             "exclude_seen": request.exclude_seen,
             "categories": request.categories,
             "min_price": request.min_price,
@@ -104,11 +111,15 @@ class ImpressionLog:
             "scores": [item.score for item in ranking.items],
             "name": model.name,
             "version": model.version,
-            "policy": BEST if drawn is None else DRAWN,
-            "propensities": [1.0] * len(ranking.items) if drawn is None else drawn.propensities,
+            "policy": policy,
+            "propensities": known[policy],
             "fallback": ranking.fallback,
-            "candidates": None if drawn is None else drawn.candidates,
-            "log_weights": None if drawn is None else drawn.log_weights,
+            "candidates": None if chance is None else chance.candidates,
+            "log_weights": None if chance is None else chance.log_weights,
+            "experiment": given.experiment,
+            "arm": given.arm,
+            "teams": None if teams is None else [teams.get(item.item_id) for item in ranking.items],
+            "milliseconds": 1000 * (time.perf_counter() - began),
         }
         self._shown.add(tuple(row[name] for name in _SHOWN))
         self._metrics.shown.inc()

@@ -239,6 +239,15 @@ class NewProducts(BaseModel):
     problem: str | None = Field(description="Why the newest file of them is not used.")
 
 
+class Trying(BaseModel):
+    """The experiment that this process runs."""
+
+    experiment: str
+    version: str = Field(description="The challenger.")
+    loaded: bool = Field(description="False where the champion answers in its place.")
+    problem: str | None
+
+
 class Readiness(BaseModel):
     """Whether a champion is loaded, and what is wrong with loading a newer one."""
 
@@ -246,6 +255,7 @@ class Readiness(BaseModel):
     model: Model | None
     problem: str | None
     new: NewProducts
+    trying: Trying | None = Field(description="null where no experiment runs.")
 
 
 class Problem(BaseModel):

@@ -1,0 +1,49 @@
+"""The commands of `recgan experiment`; their imports stay lazy."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from recgan.core.options import By, Reason
+
+experiment = typer.Typer(
+    no_args_is_help=True, help="Try a version beside the champion, on shoppers: the gate's second half."
+)
+
+
+@experiment.command()
+def start(
+    version: Annotated[
+        str | None, typer.Option(help="Its number; by default the one with the alias challenger.")
+    ] = None,
+    share: Annotated[
+        float | None, typer.Option(help="Of the shoppers; experiment.share when not given.")
+    ] = None,
+    design: Annotated[
+        str | None,
+        typer.Option(
+            help="split: a version answers alone. interleave: each list is drawn from both. "
+            "experiment.design when not given."
+        ),
+    ] = None,
+    by: By = None,
+) -> None:
+    """Let a version meet a share of the shoppers; the champion answers the others."""
+    from recgan.online.experiment import start as begin
+    from recgan.registry.experiments import sentence
+    from recgan.settings import load_params
+
+    begun = begin(Path(), load_params(), version, share, design, by)
+    print(f"It runs: {sentence(begun)}.\nServers take it up within their --poll-seconds.")
+
+
+@experiment.command()
+def stop(reason: Reason, by: By = None) -> None:
+    """End the experiment without a decision: the champion stays."""
+    from recgan.package.store import Recommenders
+    from recgan.registry.experimenting import stop as end
+    from recgan.registry.experiments import told
+    from recgan.settings import load_params
+
+    print(told(end(Recommenders(Path(), load_params()), reason, by)))
