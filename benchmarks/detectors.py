@@ -96,7 +96,7 @@ def precisions(log: Log, fake: NDArray[np.bool_], section: ScreenParams) -> dict
 
 def movielens(folder: Path, section: ScreenParams, seeds: int) -> Iterator[tuple[str, dict[str, float]]]:
     """Yield each attack, timed in either way, with what `precisions` says of it."""
-    tables = read(MovieLensSource(source="movielens-100k", path=folder), folder)
+    tables = read(MovieLensSource(source="movielens-100k", path=folder, feedback=None), folder)
     fillers = FILLER * tables.items.num_rows
     for name, (style, options) in ATTACKS.items():
         for seed in range(seeds):

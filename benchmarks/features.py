@@ -40,6 +40,7 @@ def write_kept(folder: Path, n_events: int, days: int) -> None:
     source = ShopSource(
         source="shop",
         path=Path("raw"),
+        feedback=None,
         seed=7,
         events=min(n_events, _PART),
         days=days,

@@ -57,6 +57,7 @@ def write_days(folder: Path, events: int, days: int) -> list[Path]:
     shop = ShopSource(
         source="shop",
         path=Path("raw"),
+        feedback=None,
         seed=7,
         events=events,
         days=days,

@@ -33,6 +33,7 @@ def write_log(folder: Path, parts: int) -> int:
     source = ShopSource(
         source="shop",
         path=Path("raw"),
+        feedback=None,
         seed=7,
         events=PART,
         days=180,

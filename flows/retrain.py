@@ -30,6 +30,8 @@ from recgan.core.files import read_json  # noqa: E402
 from recgan.data.freshness import check_freshness  # noqa: E402
 from recgan.data.sources.catalogue import check_source  # noqa: E402
 from recgan.evaluation.settings import period_of  # noqa: E402
+from recgan.online.collect import collect  # noqa: E402
+from recgan.online.collect import sentence as collected  # noqa: E402
 from recgan.package.start import asks, bring_start  # noqa: E402
 from recgan.package.store import Recommenders, retraining  # noqa: E402
 from recgan.package.verdict import write_verdict  # noqa: E402
@@ -83,6 +85,12 @@ def train_candidate(stage: str, root: Path, params: Params) -> State[str]:
     return Completed(name=outcome.title(), message=f"{stage}: {outcome}", data=outcome)
 
 
+@task(task_run_name="collect feedback", cache_policy=NO_CACHE)
+def collect_feedback(root: Path, params: Params) -> None:
+    """Bring what servers were told since the last night to where the ingest reads it."""
+    get_run_logger().info(collected(collect(root, params)))
+
+
 @task(task_run_name="bring start", **OUTSIDE)
 @told_cleanly
 def bring_what_the_champion_left(root: Path, params: Params) -> None:
@@ -132,6 +140,9 @@ def run_stages(place: Path, params: Params, timeout: float) -> list[State[str]]:
         task = (train_candidate if stage.startswith("train@") else bring_up_to_date).with_options(
             name=stage, task_run_name=stage, timeout_seconds=timeout
         )
+        if stage == "feedback" and params.ingest.feedback is not None:
+            after = [*after, collect_feedback(place, params, return_state=True, wait_for=after)]
+            after[-1].result()
         if stage == "start" and asks(params):
             after = [*after, bring_what_the_champion_left(place, params, return_state=True, wait_for=after)]
             after[-1].result()

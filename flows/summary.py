@@ -8,6 +8,8 @@ from recgan.core import layout
 from recgan.core.errors import RecganError
 from recgan.core.files import read_json
 from recgan.core.redact import clean
+from recgan.data.collected import SUMMARY
+from recgan.data.collected import sentence as from_feedback
 from recgan.evaluation.plain_words import left_out
 from recgan.evaluation.report import evaluation_table
 from recgan.images.settings import ImagesParams
@@ -30,6 +32,7 @@ def data_quality(root: Path) -> str:
         f"in quarantine ({outcome['quarantined_share']:.2%}): {outcome['expected']:,} as expected "
         f"({outcome['expected_share']:.2%}), {outcome['faulty']:,} with a fault "
         f"({outcome['faulty_share']:.2%} of the rest).",
+        *feedback(root),
         "",
         "| reason for quarantine | events |",
         "|---|---:|",
@@ -44,6 +47,12 @@ def data_quality(root: Path) -> str:
         ),
     ]
     return "\n".join(lines)
+
+
+def feedback(root: Path) -> list[str]:
+    """Return what of the servers' feedback became events, where any is taken."""
+    told = root / layout.INGESTED / SUMMARY
+    return [from_feedback(read_json(told)).capitalize() + "."] if told.exists() else []
 
 
 def screening(root: Path) -> str:
@@ -113,6 +122,7 @@ def closing(root: Path, params: Params, promotion: Promotion) -> str:
         evaluation_table(root),
         *(f"{one} is left out: {why}" for one in params.candidates if (why := skipped(root, one))),
         "",
+        *feedback(root),
         f"{sentence(params, promotion)}.",
         *(f"  {reason}" for reason in promotion.decision.reasons),
         "",

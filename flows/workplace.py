@@ -23,7 +23,8 @@ def prepare(root: Path, name: str, ref: str) -> Path:
     A person's `dvc repro` in the project and a scheduled run in here disturb neither each other's files nor
     DVC's locks. Each finds in the cache what the other has computed. The worktree stays from run to run, and
     with it dvc.lock, so that an unchanged stage is not computed again. Files that git does not hold, such as
-    those in raw/, are linked into it. What is published goes to the project's own folder. All of these are
+    those in raw/, are linked into it. What is published goes to the project's own folder, and what servers
+    logged is read there. All of these are
     absolute paths. So a project that was moved or copied gets them anew: otherwise a copy's run would work in
     the original.
 
@@ -54,12 +55,13 @@ def prepare(root: Path, name: str, ref: str) -> Path:
     except (FileNotFoundError, KeyError, TypeError):
         raise RecganError(f"params.yaml as of {ref} does not say ingest.path; commit one that does") from None
     _lend(root, place, raw)
-    published = place / "recommendations"
-    if published.is_symlink() and published.resolve() != (root / layout.RECOMMENDATIONS).resolve():
-        published.unlink()
-    if not published.is_symlink():
-        (root / layout.RECOMMENDATIONS).mkdir(exist_ok=True)
-        published.symlink_to(root / layout.RECOMMENDATIONS)
+    for shared in (layout.RECOMMENDATIONS, layout.IMPRESSIONS):
+        here = place / shared
+        if here.is_symlink() and here.resolve() != (root / shared).resolve():
+            here.unlink()
+        if not here.is_symlink():
+            (root / shared).mkdir(exist_ok=True)
+            here.symlink_to(root / shared)
     return place
 
 
@@ -89,7 +91,7 @@ def lock_of(place: Path) -> Path:
     place = place.resolve()
     if place.parent.parts[-len(PLACES.parts) :] == PLACES.parts:
         return place.with_name(f"{place.name}.lock")
-    return place / ".recgan" / "stages.lock"
+    return place / layout.STAGES_LOCK
 
 
 def keep_the_registry(root: Path) -> None:

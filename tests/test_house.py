@@ -77,6 +77,7 @@ def test_the_registry_names_no_domain():
 def test_a_stage_is_a_params_section_and_a_subcommand(stage):
     own = {
         "train": ["candidates.${key}", "evaluate.primary_k"],
+        "feedback": [],
         "start": [],
         "replicate": ["candidates", "evaluate", "features"],
         "evaluate": ["candidates", "evaluate"],

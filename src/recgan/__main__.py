@@ -19,7 +19,7 @@ from recgan.core.errors import RecganError  # noqa: E402
 from recgan.core.options import Name  # noqa: E402
 from recgan.core.processes import end_with_dvc  # noqa: E402
 from recgan.core.redact import clean  # noqa: E402
-from recgan.daily.commands import promote, rollback  # noqa: E402
+from recgan.daily.commands import collect, promote, rollback  # noqa: E402
 from recgan.images.commands import images  # noqa: E402
 from recgan.online.command import experiment  # noqa: E402
 from recgan.serving.command import serve  # noqa: E402
@@ -30,6 +30,7 @@ app.add_typer(images, name="images")
 app.add_typer(experiment, name="experiment")
 app.command()(accounts)
 app.command()(adopt)
+app.command()(collect)
 app.command()(serve)
 app.command()(promote)
 app.command()(rollback)
@@ -38,6 +39,14 @@ app.command()(rollback)
 @app.callback()
 def _recgan() -> None:
     """Retrain, evaluate and promote an adversarially trained recommender."""
+
+
+@app.command()
+def feedback() -> None:
+    """Keep what was collected of feedback for the ingest."""
+    from recgan.stages import feedback as stage
+
+    stage()
 
 
 @app.command()

@@ -168,6 +168,11 @@ class Params(Section):
                 "a published split needs both "
                 "ingest.source: published-split and features.split.kind: published"
             )
+        if self.ingest.feedback is not None and split.kind == "published":
+            faults.append(
+                "ingest.feedback is given, but a published split says of each row whether it is train or "
+                "test, and says nothing of feedback; set ingest.feedback to null"
+            )
         if self.recommend.index_loss is not None and self.newcomers.enabled:
             faults.append(
                 f"recommend.index_loss is {self.recommend.index_loss:g}, but newcomers.enabled is true, and "

@@ -24,21 +24,32 @@ log = logging.getLogger(__name__)
 # What a stage computes with is imported inside it: ingest needs no torch, train no Great Expectations.
 
 
+def feedback(root: Path = Path()) -> None:
+    """Keep what a flow or `recgan collect` has put into data/feedback; begin the folder where neither has."""
+    from recgan.data.collected import keep_or_begin
+
+    keep_or_begin(root)
+
+
 def ingest(root: Path = Path()) -> None:
     """Write events, items and users of the source into data/ingested, a row for each raw row.
 
-    Of a log in many files only those are read that the ingest before did not read alike.
+    Of a log in many files only those are read that the ingest before did not read alike. What came of answers
+    is added where ingest.feedback asks for it.
 
     Raises:
         RecganError: the source is missing or cannot be read; nothing is written then.
     """
     from recgan.data.events import describe
     from recgan.data.sources.catalogue import write_source
+    from recgan.data.sources.feedback import add_feedback
 
     settings = load_params(root / layout.PARAMS).ingest
     with replacing(root / layout.INGESTED) as folder:
         folder.mkdir()
         write_source(settings, root / settings.path, folder, root / layout.INGESTED)
+        if settings.feedback is not None:
+            add_feedback(settings.feedback, root / layout.FEEDBACK, folder)
         told = describe(folder)
     log.info("%s: %s", settings.source, told)
 
@@ -244,18 +255,15 @@ def evaluate(root: Path = Path()) -> None:
     """
     import numpy as np
 
+    from recgan.evaluation.beyond import beyond
     from recgan.evaluation.candidates import read_candidates
     from recgan.evaluation.evaluate import evaluate, flat_metrics
     from recgan.evaluation.headline import headline
     from recgan.evaluation.page import page
-    from recgan.evaluation.replications import read_replications
     from recgan.evaluation.report import comparison_table, report
-    from recgan.evaluation.second_stage import second_stages
-    from recgan.evaluation.spread import spread
     from recgan.features.matrices import read_features
     from recgan.recommenders.loading import load_recommender
     from recgan.recommenders.settings import seed_of
-    from recgan.recommenders.two_stage.recommender import load_ablations
 
     params = load_params(root / layout.PARAMS)
     features = read_features(root / layout.FEATURES)
@@ -265,22 +273,7 @@ def evaluate(root: Path = Path()) -> None:
         params.evaluate, features, candidates, lambda name: load_recommender(root / layout.MODELS / name)
     )
     seeds = {name: seed_of(section) for name, section in params.candidates.items()}
-    summary = found.summary | {
-        "replications": spread(
-            found.rankings, features, seeds, read_replications(root / layout.REPLICATIONS), params.evaluate
-        ),
-        "second_stages": second_stages(
-            found.rankings,
-            features,
-            {
-                name: read_json(root / layout.CANDIDATE_METRICS / f"{name}.json").get("ablations", {})
-                for name, kind in kinds.items()
-                if kind == "two_stage"
-            },
-            lambda name: load_ablations(root / layout.MODELS / name),
-            params.evaluate,
-        ),
-    }
+    summary = found.summary | beyond(root, found.rankings, features, kinds, seeds, params.evaluate)
     with replacing(root / layout.EVALUATION) as folder:
         folder.mkdir()
         found.per_user.to_parquet(folder / "per_user.parquet", index=False)

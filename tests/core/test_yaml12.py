@@ -179,7 +179,7 @@ def test_a_time_may_have_a_zone_or_not():
 
     def end(text):
         content = {"source": "shop", "path": "raw", "seed": 1, "events": 1000, "days": 7, "end": text}
-        content["pictures"] = None
+        content |= {"feedback": None, "pictures": None}
         content["fakes"] = {"share": 0, "styles": ["push"], "labelled": 0}
         return check_section(content, Path("p.yaml"), ShopSource).end
 

@@ -28,7 +28,15 @@ def _quick(monkeypatch):
 
 @pytest.fixture(scope="module")
 def tables():
-    source = {"source": "shop", "path": Path("raw"), "seed": 3, "events": 20_000, "days": 100, "end": END}
+    source = {
+        "source": "shop",
+        "path": Path("raw"),
+        "feedback": None,
+        "seed": 3,
+        "events": 20_000,
+        "days": 100,
+        "end": END,
+    }
     source["pictures"] = None
     source["fakes"] = {"share": 0, "styles": ["push"], "labelled": 0}
     return simulate_shop(ShopSource(**source))

@@ -23,7 +23,7 @@ NOW = datetime(2026, 1, 10, tzinfo=UTC)
     ],
 )
 def test_the_newest_event_may_be_so_old(tmp_path, request, days, newest, fresh):
-    write_json(tmp_path / "metrics/validation.json", {"last_event": newest})
+    write_json(tmp_path / "metrics/validation.json", {"last_event_of_source": newest})
     given = load_params(SHOP).validate_
     params = given.model_copy(update={"max_age_days": days})
     if fresh:

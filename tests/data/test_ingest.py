@@ -41,6 +41,7 @@ def test_the_stage_writes_the_same_bytes_again(tmp_path):
 OWN = {
     "source": "files",
     "path": "raw",
+    "feedback": None,
     "events": "log.csv.gz",
     "items": None,
     "users": None,

@@ -24,6 +24,7 @@ def source(**changes):
     settings = {
         "source": "files",
         "path": Path("raw"),
+        "feedback": None,
         "events": "events.csv",
         "csv": {"delimiter": ",", "encoding": "utf-8", "decimal": "."},
         "items": None,
@@ -172,7 +173,15 @@ def test_items_and_users_have_files_of_their_own(tmp_path):
 
 def test_a_shop_written_as_csv_comes_back_as_it_was(tmp_path):
     fakes = {"share": 0.03, "styles": ["push"], "labelled": 0.5}
-    settings = {"source": "shop", "path": tmp_path, "seed": 1, "events": 2000, "days": 60, "end": NOON}
+    settings = {
+        "source": "shop",
+        "path": tmp_path,
+        "feedback": None,
+        "seed": 1,
+        "events": 2000,
+        "days": 60,
+        "end": NOON,
+    }
     shop = ShopSource(**settings, pictures=None, fakes=fakes)
     tables = simulate_shop(shop)
     for name in ("events", "items", "users"):

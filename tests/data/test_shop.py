@@ -33,7 +33,15 @@ FAKES = {"share": 0.03, "styles": ["push", "segment", "farm", "drip"], "labelled
 
 
 def source(**changes):
-    settings = {"source": "shop", "path": Path("raw"), "seed": 7, "events": 60_000, "days": 180, "end": END}
+    settings = {
+        "source": "shop",
+        "path": Path("raw"),
+        "feedback": None,
+        "seed": 7,
+        "events": 60_000,
+        "days": 180,
+        "end": END,
+    }
     return ShopSource(**(settings | {"pictures": None} | {"fakes": FAKES | {"share": 0}} | changes))
 
 

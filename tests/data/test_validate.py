@@ -17,7 +17,7 @@ import yaml
 
 from recgan.core.errors import RecganError
 from recgan.data import expectations
-from recgan.data.events import EVENTS, ITEMS, USERS, Tables, read_tables, write_tables
+from recgan.data.events import EVENTS, FEEDBACK_PART, ITEMS, USERS, Tables, read_tables, write_tables
 from recgan.data.quarantine import QUARANTINE, REASONS, joined
 from recgan.data.settings import ValidateParams
 from recgan.data.validate import check, summarise
@@ -101,6 +101,19 @@ def test_clean_events_are_all_kept(tmp_path):
     found = metrics(root)
     assert found["success"]
     assert all(e["success"] for e in found["expectations"].values())
+
+
+def test_feedback_makes_no_stale_export_fresh(tmp_path):
+    root = project(tmp_path, tables(CLEAN), max_age_days=2)
+    events = root / "data/ingested/events.parquet"
+    source = events.rename(events.with_name("source.parquet"))
+    events.mkdir()
+    source.rename(events / "part-00000.parquet")
+    told = pa.Table.from_pylist([event(3, timestamp=NOW - timedelta(minutes=1))], EVENTS)
+    pq.write_table(told, events / FEEDBACK_PART)
+    assert named(complaint(root)) == ["kept_freshness"]
+    found = metrics(root)
+    assert (found["last_event"][:10], found["last_event_of_source"][:10]) == ("2025-12-31", "2025-12-01")
 
 
 def test_droppable_rows_go_to_quarantine_with_their_reason(tmp_path, caplog):

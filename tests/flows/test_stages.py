@@ -61,8 +61,8 @@ def test_the_order_follows_the_dependencies(project):
 def test_the_order_of_the_project_is_the_path_of_the_data():
     order = list(stage_order(ROOT))
     names = read_yaml(ROOT / "params.yaml")["candidates"]
-    assert order[:4] == ["ingest", "validate", "screen", "features"]
-    assert sorted(order[4:-1]) == sorted(["replicate", "start", *(f"train@{name}" for name in names)])
+    assert order[:5] == ["feedback", "ingest", "validate", "screen", "features"]
+    assert sorted(order[5:-1]) == sorted(["replicate", "start", *(f"train@{name}" for name in names)])
     assert order[-1] == "evaluate"
 
 

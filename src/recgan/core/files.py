@@ -99,6 +99,14 @@ def unchanged(folder: Path) -> Iterator[None]:
             os.close(handle)
 
 
+def link_or_copy(there: Path, here: Path) -> None:
+    """Give a file a second name in an existing folder; copy it where that is not possible."""
+    try:
+        os.link(there.resolve(), here)
+    except OSError:  # another file system, or one without hard links
+        shutil.copyfile(there, here)
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a text file in one step (UTF-8)."""
     with replacing(path) as new:

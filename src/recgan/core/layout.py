@@ -7,6 +7,8 @@ SEARCH = Path("search.yaml")
 STAGES = Path("dvc.yaml")
 LOCK = Path("dvc.lock")
 
+FEEDBACK = Path("data/feedback")
+"""What came of answers, for the next ingest."""
 INGESTED = Path("data/ingested")
 KEPT = Path("data/kept")
 SCREENED = Path("data/screened")
@@ -69,3 +71,5 @@ TUNING = Path("tuning")
 TUNING_REPORTS = REPORTS / "tuning"
 STATE = Path(".recgan")
 """What the project's own servers and runs keep."""
+STAGES_LOCK = STATE / "stages.lock"
+"""Held by whoever changes what stages read, for as long as they may run."""

@@ -32,3 +32,15 @@ def promote(version: Version, reason: Reason, by: By = None) -> None:
     done = promote_by_hand(Recommenders(Path(), load_params()), version, reason, by)
     tell_of_change(Path(), done.name, Change(done.champion, sentence(done)))
     print(live_by_hand(Path(), done))
+
+
+def collect() -> None:
+    """Bring what came of answers from impressions/ to where the next ingest reads it."""
+    from recgan.core.alone import alone
+    from recgan.core.layout import STAGES_LOCK
+    from recgan.online.collect import collect as bring
+    from recgan.online.collect import sentence
+    from recgan.settings import load_params
+
+    with alone(STAGES_LOCK, "recgan collect", print):
+        print(sentence(bring(Path(), load_params())))

@@ -45,6 +45,10 @@ USERS = pa.schema(
 """One row a user."""
 
 
+FEEDBACK_PART = "part-feedback.parquet"
+"""Of a table of events in parts: those that came of the server's answers, not of the source."""
+
+
 @dataclass(frozen=True)
 class Tables:
     """What ingest makes: events, items and users in the schemas of this module."""
@@ -131,16 +135,21 @@ def check_table(path: Path, schema: pa.Schema) -> None:
             )
 
 
-def period_of(path: Path) -> tuple[datetime | None, datetime | None]:
+def period_of(path: Path, *, feedback: bool = True) -> tuple[datetime | None, datetime | None]:
     """Return the first and the last instant of an events table, which its files say without their rows.
+
+    Args:
+        path: of the table.
+        feedback: count what came of the server's answers too.
 
     Raises:
         RecganError: the table is missing, is not readable Parquet, or has another schema.
     """
     check_table(path, EVENTS)
     place = EVENTS.get_field_index("timestamp")
+    parts = [part for part in parts_of(path) if feedback or part.name != FEEDBACK_PART]
     known = []
-    for whole in map(pq.read_metadata, parts_of(path)):
+    for whole in map(pq.read_metadata, parts):
         found = [whole.row_group(number).column(place).statistics for number in range(whole.num_row_groups)]
         known += [one for one in found if one is not None and one.has_min_max]
     return min((one.min for one in known), default=None), max((one.max for one in known), default=None)

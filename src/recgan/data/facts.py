@@ -27,6 +27,8 @@ class KeptFacts:
     """How many different ones."""
     period: tuple[datetime | None, datetime | None]
     """The first and the last instant."""
+    newest_of_source: datetime | None
+    """The last instant without what came of the server's answers."""
 
 
 def beside_of(engine: Engine, folder: Path, users: pa.Table) -> Beside:
@@ -79,6 +81,7 @@ def kept_facts(engine: Engine, path: Path) -> KeptFacts:
         users=users.sort_by([("n", "descending"), ("user_id", "ascending")]),
         items=items["n"][0].as_py(),
         period=period_of(path),
+        newest_of_source=period_of(path, feedback=False)[1],
     )
 
 

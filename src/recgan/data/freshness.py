@@ -12,6 +12,8 @@ from recgan.data.settings import ValidateParams
 def check_freshness(root: Path, params: ValidateParams, now: datetime | None = None) -> None:
     """Refuse a log whose newest event is older than validate.max_age_days allows.
 
+    Feedback does not count: it goes on coming while the shop's export has stopped.
+
     Args:
         root: the project, after its validate stage.
         params: the validate section; without max_age_days everything is fresh.
@@ -22,7 +24,7 @@ def check_freshness(root: Path, params: ValidateParams, now: datetime | None = N
     """
     if params.max_age_days is None:
         return
-    newest = read_json(root / layout.VALIDATION_METRICS)["last_event"]
+    newest = read_json(root / layout.VALIDATION_METRICS)["last_event_of_source"]
     now = now or datetime.now(UTC)
     if newest is None or now - datetime.fromisoformat(newest) > timedelta(days=params.max_age_days):
         raise RecganError(

@@ -7,10 +7,12 @@ starts; all that it holds is read.
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from recgan.core.errors import RecganError
@@ -108,23 +110,104 @@ def read_open(path: Path) -> pa.Table | None:
     return pa.Table.from_batches(batches, reader.schema)
 
 
-def _read(folder: Path, schema: pa.Schema) -> pa.Table:
-    tables = [one for one in _tables(folder) if one is not None]
-    # A file of another version may lack a column, or have one more.
-    whole = pa.concat_tables([schema.empty_table(), *tables], promote_options="default")
-    return whole.select(schema.names)
+def scan_shown(
+    folder: Path, first: date | None = None, last: date | None = None, columns: Sequence[str] | None = None
+) -> pa.RecordBatchReader:
+    """Return the answers of a range of days as they are read, a file at a time.
+
+    Memory holds a file of at most 100,000 rows. DuckDB, Ibis and pandas take such a reader, once.
+
+    Args:
+        folder: of the registered model.
+        first: day (UTC) of the first answers; None for the first there are.
+        last: day of the last answers, itself included; None for the last there are.
+        columns: of SHOWN that are wanted; None for all.
+
+    Raises:
+        RecganError: a finished file is damaged; perhaps only while it is read.
+    """
+    return _scan(folder / "shown", SHOWN, "time", first, last, columns)
 
 
-def _tables(folder: Path) -> Iterator[pa.Table | None]:
+def scan_feedback(
+    folder: Path, first: date | None = None, last: date | None = None, columns: Sequence[str] | None = None
+) -> pa.RecordBatchReader:
+    """Return what was told in a range of days, whenever it happened, as `scan_shown` does.
+
+    Raises:
+        RecganError: a finished file is damaged; perhaps only while it is read.
+    """
+    return _scan(folder / "feedback", FEEDBACK, "received", first, last, columns)
+
+
+def files_of(folder: Path) -> list[Path]:
+    """Return the files of one table by day and name, finished ones and those still written."""
     found = sorted(folder.glob("date=*/*"))
     finished = {path for path in found if path.suffix == FINISHED}
-    for path in found:
-        try:
-            if path in finished:
-                yield pq.ParquetFile(path).read()
-            elif path.suffix == OPEN and path.with_suffix(FINISHED) not in finished:
-                yield read_open(path)
-        except FileNotFoundError:  # finished since they were listed
-            yield pq.ParquetFile(path.with_suffix(FINISHED)).read()
-        except (pa.ArrowInvalid, OSError, ValueError) as error:
-            raise RecganError(f"{path} is damaged ({error}); move it away") from None
+    return [
+        path
+        for path in found
+        if path in finished or (path.suffix == OPEN and path.with_suffix(FINISHED) not in finished)
+    ]
+
+
+def read_file(path: Path, schema: pa.Schema, columns: Sequence[str] | None = None) -> pa.Table:
+    """Return the rows of one file, in the order in which they were written.
+
+    Args:
+        path: as `files_of` returns it; it may have been finished since.
+        schema: of its table. A file of another version may lack a column, or have one more.
+        columns: that are wanted; None for all.
+
+    Raises:
+        RecganError: a finished file is damaged.
+    """
+    names = list(columns or schema.names)
+    wanted = pa.schema([schema.field(name) for name in names])
+    found: pa.Table | None = None
+    try:
+        if path.suffix == OPEN:
+            try:
+                found = read_open(path)
+            except FileNotFoundError:  # finished since they were listed
+                path = path.with_suffix(FINISHED)
+        if path.suffix == FINISHED:
+            with pq.ParquetFile(path) as file:
+                found = file.read(columns=[name for name in names if name in file.schema_arrow.names])
+    except (pa.ArrowInvalid, OSError, ValueError) as error:
+        raise RecganError(f"{path} is damaged ({error}); move it away") from None
+    tables = [wanted.empty_table(), *([] if found is None else [found])]
+    return pa.concat_tables(tables, promote_options="default").select(names)
+
+
+def _read(folder: Path, schema: pa.Schema) -> pa.Table:
+    return pa.concat_tables([schema.empty_table(), *(read_file(path, schema) for path in files_of(folder))])
+
+
+def _scan(
+    folder: Path,
+    schema: pa.Schema,
+    instant: str,
+    first: date | None,
+    last: date | None,
+    columns: Sequence[str] | None,
+) -> pa.RecordBatchReader:
+    names = list(columns or schema.names)
+    wanted = pa.schema([schema.field(name) for name in names])
+    start = first and datetime.combine(first, time(), UTC)
+    end = last and datetime.combine(last + timedelta(days=1), time(), UTC)
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        for path in files_of(folder):
+            day = path.parent.name
+            # What is written just after midnight may be of the day before.
+            if (first and day < f"date={first}") or (last and day > f"date={last + timedelta(days=1)}"):
+                continue
+            table = read_file(path, schema, list(dict.fromkeys([*names, instant])))
+            if start is not None:
+                table = table.filter(pc.field(instant) >= pa.scalar(start, INSTANT))
+            if end is not None:
+                table = table.filter(pc.field(instant) < pa.scalar(end, INSTANT))
+            yield from table.select(names).to_batches()
+
+    return pa.RecordBatchReader.from_batches(wanted, batches())

@@ -1,7 +1,9 @@
 """The kinds of events, and the section `validate` of params.yaml."""
 
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Annotated, Literal, get_args
+
+from pydantic import Field
 
 from recgan.core.sections import Count, Instant, Positive, Section, Share
 
@@ -69,12 +71,23 @@ class ValidateParams(Section):
     min_events: Count
     """Fewer kept events stop the pipeline, as of an export that was cut off."""
     max_age_days: Positive | None
-    """Freshness: how old the newest event may be, in days before now; null for a historical log."""
+    """Freshness: how old the source's newest event may be, in days before now; null for a historical log.
+    Feedback does not count."""
     max_user_share: Share
     """The largest share of all events that one shopper may have."""
 
 
 # --- ingest ---------------------------------------------------------------------------------------------
+
+
+class FeedbackParams(Section):
+    """What came of the answers of the server, which was told by POST /feedback."""
+
+    late_days: Positive
+    """How long after an answer what came of it may be told, in days; later feedback is left out."""
+    same_seconds: Annotated[float, Field(ge=0)]
+    """Of two events of the same shopper, item and kind that are at most so far apart, one is left out: the
+    shop's log has it as well, or two answers led to it."""
 
 
 class Source(Section):
@@ -83,3 +96,5 @@ class Source(Section):
     source: str
     path: Path
     """The raw file or folder, tracked by DVC; `raw` for a source that is simulated or downloaded."""
+    feedback: FeedbackParams | None
+    """What came of the server's answers becomes events too; null takes the source's own alone."""

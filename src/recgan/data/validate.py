@@ -139,7 +139,7 @@ def _expect_kept(
             "rows": [facts.rows],
             "users": [facts.users.num_rows],
             "items": [facts.items],
-            "newest": pa.array([facts.period[1]], EVENTS.field("timestamp").type),
+            "newest": pa.array([facts.newest_of_source], EVENTS.field("timestamp").type),
             "share": pa.array(
                 [facts.users["n"][0].as_py() / facts.rows if facts.rows else None], pa.float64()
             ),
@@ -162,6 +162,7 @@ def summarise(result: Validation) -> dict[str, Any]:
     expected = sum(by_reason[reason] for reason in result.expected)
     faulty, judged = quarantined - expected, kept + quarantined - expected
     first, last = result.kept.period
+    source = result.kept.newest_of_source
     return {
         "success": not result.failures,
         "raw": kept + quarantined,
@@ -179,6 +180,7 @@ def summarise(result: Validation) -> dict[str, Any]:
         "items": result.kept.items,
         "first_event": first.isoformat() if first else None,
         "last_event": last.isoformat() if last else None,
+        "last_event_of_source": source.isoformat() if source else None,
         "expectations": {
             o.name: {"success": o.success, "severity": o.severity}
             | ({"observed": o.observed} if o.unexpected is None else {"unexpected": o.unexpected})

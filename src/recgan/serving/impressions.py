@@ -158,7 +158,7 @@ def feedback_router(log: ImpressionLog) -> APIRouter:
         },
     )
     async def feedback(request: FeedbackRequest, asked: Request, response: Response) -> Accepted:
-        """Take what came of answers; nothing learns from it yet."""
+        """Take what came of answers; the next night may learn from it."""
         if not may_write(asked.headers.get("authorization", "")):
             raise HTTPException(401, NOT_ALLOWED, {"WWW-Authenticate": "Bearer"})
         log.came(request.events)

@@ -2,8 +2,6 @@
 
 import hashlib
 import json
-import os
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +10,7 @@ import pyarrow as pa
 from pydantic import BaseModel, ValidationError
 
 from recgan.core import closure
-from recgan.core.files import read_json, write_json
+from recgan.core.files import link_or_copy, read_json, write_json
 from recgan.data.sources.conversion import Decisions, Facts
 from recgan.data.sources.parts import Part
 
@@ -99,10 +97,7 @@ def take(entry: Converted, old: Path, old_number: int, new: Path, number: int) -
                 return False
             here.parent.mkdir(parents=True, exist_ok=True)
             here.unlink(missing_ok=True)
-            try:
-                os.link(there, here)
-            except OSError:  # another file system, as behind a link of DVC's, or one without hard links
-                shutil.copyfile(there, here)
+            link_or_copy(there, here)
     except OSError:
         return False
     return True

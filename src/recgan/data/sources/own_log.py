@@ -94,7 +94,7 @@ class OwnLog:
         (self._into / "events.parquet").mkdir()
         several, known, way = len(self._parts) > 1, {}, ""
         if several:
-            settings = self._params.model_dump_json(exclude={"path", "events"})
+            settings = self._params.model_dump_json(exclude={"path", "events", "feedback"})
             way = fingerprint(settings, str(self._read_schema))
             known = {} if earlier is None else read_manifest(earlier)
         taken = 0
