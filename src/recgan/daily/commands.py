@@ -1,4 +1,4 @@
-"""The commands that move the champion by hand; their imports stay lazy."""
+"""The commands of every day; their imports stay lazy."""
 
 from pathlib import Path
 
