@@ -39,7 +39,7 @@ def made(tmp_path_factory):
     (root / "params.yaml").write_text("ingest: {path: raw}\n")
     (root / "dvc.yaml").write_text(DVC_YAML)
     (root / ".gitignore").write_text(
-        "/raw/*\n!/raw/README.md\n/out.txt\n/when.txt\n/recommendations\n.recgan/\n"
+        "/raw/*\n!/raw/README.md\n/out.txt\n/when.txt\n/recommendations\n/impressions\n.recgan/\n"
     )
     run(root, "git", "init", "-q", "-b", "main")
     run(root, "git", "config", "user.email", "t@t")
