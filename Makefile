@@ -7,7 +7,7 @@ WITH_SPARK := $(VENV)/spark-$(notdir $(INSTALLED))
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help install run images tune recommend newcomers monitor rollback promote test test-fast check format serve serve-model ui docs up down status deploy remote lock clean
+.PHONY: help install run images live tune recommend newcomers monitor rollback promote test test-fast check format serve serve-model ui docs up down status deploy remote lock clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -36,6 +36,9 @@ endif
 
 images: $(INSTALLED)  ## the image GAN of images/params.yaml, measured, registered and judged
 	@$(BIN)/python -m flows.images
+
+live: $(INSTALLED)  ## a simulated shop for DAYS=30: its shoppers answer the real server, nights learn from it; reports/live.html
+	@$(BIN)/python -m recgan live $(if $(DAYS),--days $(DAYS)) $(if $(SEED),--seed $(SEED)) $(if $(PORT),--port $(PORT))
 
 tune: $(INSTALLED)  ## search settings on validation (CANDIDATE=rcgan TRIALS=30 or MINUTES=…, SEEDS=3; WRITE=1 puts them into params.yaml)
 	@$(BIN)/python -m recgan tune $(if $(CANDIDATE),--candidate $(CANDIDATE)) $(if $(TRIALS),--trials $(TRIALS)) \

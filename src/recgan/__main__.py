@@ -200,6 +200,18 @@ def relocate() -> None:
 
 
 @app.command()
+def live(
+    days: Annotated[int, typer.Option(help="That the shop lives.")] = 30,
+    seed: Annotated[int, typer.Option(min=0, help="Of the shop and its shoppers.")] = 7,
+    port: Annotated[int | None, typer.Option(help="Of its server; a free one when not given.")] = None,
+) -> None:
+    """Watch a simulated shop for days and nights with the real server and the real flow, in live/."""
+    from recgan.live.month import live as begin
+
+    print(f"\n{begin(days, seed, port)} shows what came of it")
+
+
+@app.command()
 def use(
     example: Annotated[str, typer.Argument(help="A name in examples/, or the path of a params file.")],
     folder: Annotated[Path | None, typer.Option(help="Where the raw files are; becomes ingest.path.")] = None,

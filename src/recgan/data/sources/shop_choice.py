@@ -18,6 +18,10 @@ _THEME_SHARE = 0.35
 _RETURN_SHARE = 0.25
 
 
+PROPOSALS = 4
+"""Products that a view considers at most; it takes the last one whatever it is."""
+
+
 @dataclass(frozen=True)
 class World:
     """What does not change while the shop is simulated."""
@@ -204,10 +208,9 @@ def _choose(
     rng: np.random.Generator,
 ) -> NDArray[np.int64]:
     """Choose a product for each view among those that have arrived: propose from a cell, accept by fit."""
-    catalogue, shoppers = world.catalogue, world.shoppers
     item = np.empty(len(user), dtype=np.int64)
     open_rows = np.arange(len(user))
-    for attempt in range(4):
+    for attempt in range(1, PROPOSALS + 1):
         n_open = len(open_rows)
         now = time[open_rows]
         proposed = world.by_cell.draw(cells(open_rows), now, rng)
@@ -216,17 +219,25 @@ def _choose(
         proposed[anywhere] = world.anywhere.draw(np.zeros_like(anywhere), now[anywhere], rng)
         item[open_rows] = proposed
 
-        # Fit: the price level, freshness and the season of the category. The last proposal stands.
-        shopper = user[open_rows]
-        off_level = catalogue.price_level[proposed] - shoppers.price_level[shopper]
-        fit = np.exp(-0.5 * shoppers.price_sensitivity[shopper] * off_level**2)
-        age = (now - catalogue.arrival[proposed]) / DAY
-        fit *= 0.4 + 0.6 * np.exp(-age / 120)
-        phase = 2 * np.pi * (now / DAY / 365 + catalogue.category[proposed] * 0.381966)
-        fit *= (1 + 0.35 * np.cos(phase)) / 1.35
-        if attempt < 3:
+        fit = fit_of(world, user[open_rows], proposed, now)
+        # The last proposal stands.
+        if attempt < PROPOSALS:
             open_rows = open_rows[rng.random(n_open) > fit]
     return item
+
+
+def fit_of(
+    world: World, user: NDArray[np.int64], item: NDArray[np.int64], time: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Return how well products fit, 0 to 1: the price level, freshness and the season of the category."""
+    catalogue, shoppers = world.catalogue, world.shoppers
+    off_level = catalogue.price_level[item] - shoppers.price_level[user]
+    fit = np.exp(-0.5 * shoppers.price_sensitivity[user] * off_level**2)
+    age = (time - catalogue.arrival[item]) / DAY
+    fit = fit * (0.4 + 0.6 * np.exp(-age / 120))
+    phase = 2 * np.pi * (time / DAY / 365 + catalogue.category[item] * 0.381966)
+    fitted: NDArray[np.float64] = fit * ((1 + 0.35 * np.cos(phase)) / 1.35)
+    return fitted
 
 
 def _returning(now: Seen, before: Seen, rng: np.random.Generator) -> NDArray[np.int64]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from recgan.data.sources.shop import ShopSource
 
 
-_INTEREST_SHARE = 0.8
+INTEREST_SHARE = 0.8
 """Of the visits that begin of themselves, those that follow the taste that is foremost."""
 
 
@@ -85,7 +85,7 @@ def begin(user: NDArray[np.int64], day: NDArray[np.int64], world: World, rng: np
     """Return visits that begin of themselves on given days."""
     n_visits, shoppers = len(user), world.shoppers
     spell = (day + shoppers.spell_start[user]) // INTEREST_DAYS
-    keeps = rng.random(n_visits) < _INTEREST_SHARE
+    keeps = rng.random(n_visits) < INTEREST_SHARE
     slot = np.where(keeps, shoppers.interest[user, spell], draw_taste(shoppers.taste[user], rng))
     return Visits(
         user=user,

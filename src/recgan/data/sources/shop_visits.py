@@ -134,13 +134,12 @@ def funnel(
     """
     catalogue, shoppers = world.catalogue, world.shoppers
     user, item, time, visit = views.user, views.item, views.time, views.visit
-    discount = _discount(item, time)
     price = discounted(catalogue, item, time)
-    off_level = catalogue.price_level[item] - shoppers.price_level[user] - 2 * discount
-    wish = 0.7 * catalogue.quality[item] - shoppers.price_sensitivity[user] * np.maximum(off_level, 0)
+    off_level = off_level_of(world, user, item, time)
+    wish = wish_of(world, user, item, time)
     wish += np.where(views.step == 0, visits.wish[visit], 0)
-    carted = rng.random(len(item)) < _logistic(wish - 0.9)
-    bought = carted & (rng.random(len(item)) < _logistic(wish + 0.2))
+    carted = rng.random(len(item)) < cart_share(wish)
+    bought = carted & (rng.random(len(item)) < bought_share(wish))
     rated = bought & (rng.random(len(item)) < 0.35)
     stars = 3.7 + 0.6 * catalogue.quality[item] + shoppers.generosity[user] - 0.2 * np.abs(off_level)
     stars = np.clip(np.round(stars + rng.normal(0, 0.6, len(item))), 1, 5)
@@ -176,6 +175,36 @@ def funnel(
             after_purchase[purchases],
         ),
     )
+
+
+def off_level_of(
+    world: World, user: NDArray[np.int64], item: NDArray[np.int64], time: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Return by how much products are dearer than shoppers like, in standard deviations of the log price."""
+    levels = world.catalogue.price_level[item] - world.shoppers.price_level[user]
+    off_level: NDArray[np.float64] = levels - 2 * _discount(item, time)
+    return off_level
+
+
+def wish_of(
+    world: World, user: NDArray[np.int64], item: NDArray[np.int64], time: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Return how much shoppers want to have products that they look at."""
+    dearer = np.maximum(off_level_of(world, user, item, time), 0)
+    wish: NDArray[np.float64] = (
+        0.7 * world.catalogue.quality[item] - world.shoppers.price_sensitivity[user] * dearer
+    )
+    return wish
+
+
+def cart_share(wish: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the share of views with that wish that lead to a cart."""
+    return _logistic(wish - 0.9)
+
+
+def bought_share(wish: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the share of carts with that wish that are bought."""
+    return _logistic(wish + 0.2)
 
 
 def _follow(
