@@ -52,6 +52,7 @@ def test_answers_carry_what_the_shop_says_of_an_item(client):
         "category": "taste-1",
         "price": 7.0,
         "new": False,
+        "rule": None,
     }
     assert found["item-13"]["price"] == 100  # the mean price paid, as none is listed
     assert found["item-19"]["title"] is None

@@ -66,6 +66,8 @@ BEHAVIOUR = RECOMMENDATIONS / "behaviour.parquet"
 BEHAVIOUR_METRICS = METRICS / "behaviour.json"
 IMPRESSIONS = Path("impressions")
 """A folder for each registered model: what its server answered, and what came of it."""
+RULES = Path("rules")
+"""A file for each registered model: what the shop wants of its answers."""
 TUNING = Path("tuning")
 """A file of trials for each recommender that was searched."""
 TUNING_REPORTS = REPORTS / "tuning"

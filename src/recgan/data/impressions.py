@@ -41,7 +41,9 @@ SHOWN = pa.schema(
         "name": pa.string(),  # of the registered model
         "version": pa.string(),
         "policy": pa.string(),  # which rule chose the order: BEST, DRAWN or INTERLEAVED
-        "propensities": pa.list_(pa.float64()),  # of each item at its place, given the ones above it
+        "propensities": pa.list_(
+            pa.float64()
+        ),  # of each item at its place, given those above; null: not known
         "fallback": pa.bool_(),  # popularity stood in for the model
         "candidates": pa.list_(pa.string()),  # that a list was drawn from; null for the best in their order
         "log_weights": pa.list_(pa.float64()),  # of the candidates (recgan.online.plackett_luce)

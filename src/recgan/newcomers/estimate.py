@@ -145,6 +145,7 @@ class Estimator:
                 texts(rows["category"].tolist()),
                 [float(price) if np.isfinite(price) else None for price in prices],
                 images if any(images := texts(rows["image_url"].tolist())) else None,
+                brands if any(brands := texts(rows["brand"].tolist())) else None,
             ),
             standing=self.standing,
             vectors=found.vectors.astype(np.float32),

@@ -117,5 +117,7 @@ def _check(found: Newcomers) -> None:
         raise ValueError(f"there are {len(found.catalogue.titles):,} titles for {n_new:,} products")
     if found.catalogue.images is not None and len(found.catalogue.images) != n_new:
         raise ValueError(f"there are {len(found.catalogue.images):,} pictures for {n_new:,} products")
+    if found.catalogue.brands is not None and len(found.catalogue.brands) != n_new:
+        raise ValueError(f"there are {len(found.catalogue.brands):,} brands for {n_new:,} products")
     if n_new and not 0 <= found.stand_ins.min() <= found.stand_ins.max() < len(directions):
         raise ValueError("a stand-in is no known product")

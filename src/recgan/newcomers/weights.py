@@ -119,12 +119,23 @@ def unfit(newcomers: Newcomers, packaged: PackagedRecommender, version: str) -> 
 
 def together(known: Catalogue, new: Catalogue) -> Catalogue:
     """Return what the shop says of known and new products, in that order."""
-    parts = (known, new)
-    images = None
-    if any(part.images for part in parts):
-        images = [url for part in parts for url in part.images or [None] * len(part.titles)]
+
+    def both(field: str) -> list[str | None] | None:
+        parts = [getattr(part, field) for part in (known, new)]
+        if not any(parts):
+            return None
+        return [
+            value
+            for part, values in zip((known, new), parts, strict=True)
+            for value in values or [None] * len(part.titles)
+        ]
+
     return Catalogue(
-        known.titles + new.titles, known.categories + new.categories, known.prices + new.prices, images
+        known.titles + new.titles,
+        known.categories + new.categories,
+        known.prices + new.prices,
+        both("images"),
+        both("brands"),
     )
 
 

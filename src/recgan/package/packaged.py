@@ -41,7 +41,8 @@ class Catalogue:
     prices: list[float | None]
     """The listed price; the mean price paid in the train window where none is listed."""
     images: list[str | None] | None = None
-    """Addresses of pictures; None where no item has one, and in a package that was made before them."""
+    brands: list[str | None] | None = None
+    """Addresses of pictures, and brands: None where no item has one, and in a package made before them."""
 
 
 @dataclass(frozen=True)
@@ -220,14 +221,15 @@ def write_items(items: pd.DataFrame, path: Path, params: FeaturesParams | None =
     """Write the vocabulary, the popularity of each item and what is known of it as JSON.
 
     Args:
-        items: in the order of positions, with item_id and popularity; title, category, price, mean_price and
-            image_url where they are there.
+        items: in the order of positions, with item_id and popularity; title, category, brand, price,
+            mean_price and image_url where they are there.
         path: the file to write.
         params: the features section, which says what an event is worth.
     """
     catalogue = {"titles": _texts(items, "title"), "categories": _texts(items, "category")}
-    if any(images := _texts(items, "image_url")):
-        catalogue["images"] = images
+    for field, column in (("images", "image_url"), ("brands", "brand")):
+        if any(texts := _texts(items, column)):
+            catalogue[field] = texts
     content = {
         "item_ids": items["item_id"].astype(str).tolist(),
         "popularity": [float(count) for count in items["popularity"]],
@@ -285,9 +287,8 @@ def read_shoppers(path: Path, n_items: int) -> Shoppers | None:
 
 
 def _texts(items: pd.DataFrame, column: str) -> list[str | None]:
-    if column not in items:
-        return [None] * len(items)
-    return [value if isinstance(value, str) else None for value in items[column]]
+    found = items[column] if column in items else [None] * len(items)
+    return [value if isinstance(value, str) else None for value in found]
 
 
 def _prices(items: pd.DataFrame) -> list[float | None]:

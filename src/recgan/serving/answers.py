@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from recgan.core.redact import clean
+from recgan.online.rules import fault_of
 from recgan.serving.schema import MAX_BODY, Problem, RecommendRequest
 from recgan.serving.server import Exposure, may_see_histories
 
@@ -30,6 +31,7 @@ ASKED: Responses = {
             FALLBACK_HEADER: {"description": "Where popularity stood in.", "schema": {"const": "true"}},
         }
     },
+    401: {"model": Problem, "description": "The token for asking is missing or is another one."},
     403: {"model": Problem, "description": "The caller may not see histories, or asks for another host."},
     408: {"model": Problem, "description": "The body did not come in time."},
     413: {"model": Problem, "description": f"The body is over {MAX_BODY} bytes."},
@@ -70,6 +72,9 @@ async def unprocessable(request: Request, error: Exception) -> Response:
         {"loc": list(fault["loc"]), "msg": fault["msg"].removeprefix("Value error, "), "type": fault["type"]}
         for fault in error.errors()[:20]
     ]
+    if request.url.path == "/rules":  # whoever may change them may read what is wrong with theirs
+        for said, fault in zip(faults, error.errors(), strict=False):
+            said["msg"] = fault_of(error.body, {**fault, "loc": fault["loc"][1:]})
     return refusal(422, faults)
 
 

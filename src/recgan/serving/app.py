@@ -17,7 +17,6 @@ from typing import Annotated, Any
 from anyio import CapacityLimiter, to_thread
 from fastapi import FastAPI, HTTPException, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import RedirectResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
@@ -38,7 +37,6 @@ from recgan.serving.answers import (
     http_exception,
     listed_share,
     not_allowed,
-    start_page,
     unprocessable,
 )
 from recgan.serving.champion import ChampionWatch
@@ -49,20 +47,23 @@ from recgan.serving.histories import History
 from recgan.serving.impressions import ImpressionLog, feedback_router
 from recgan.serving.intake import Intake
 from recgan.serving.metrics import Metrics
-from recgan.serving.model import Mask, ServedModel
+from recgan.serving.model import ServedModel
+from recgan.serving.ordering import Applied, Mask
 from recgan.serving.ranking import Ranking
+from recgan.serving.rules import RulesWatch, settled
+from recgan.serving.rules_routes import rules_router
 from recgan.serving.schema import (
     MAX_BODY,
-    Health,
     Problem,
-    Readiness,
     RecommendAnswer,
     RecommendRequest,
+    RulesInForce,
     SimilarAnswer,
     SimilarQuery,
     SimilarRequest,
 )
-from recgan.serving.server import Exposure, allowed_hosts, may_see_histories
+from recgan.serving.server import Exposure, allowed_hosts, check_tokens
+from recgan.serving.state import state_router
 
 SLOW = 0.001
 """Seconds of the recommender from which on it answers beside the event loop."""
@@ -71,6 +72,7 @@ SLOW = 0.001
 def app() -> FastAPI:
     """Make the app from the environment that `recgan serve` sets; for uvicorn."""
     configure()
+    check_tokens()
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stdout)
     logging.getLogger("recgan").setLevel(logging.INFO)
     asked = os.environ.get("RECGAN_SERVE_EXPLORER")
@@ -83,6 +85,7 @@ def app() -> FastAPI:
         newcomers=Path(named) if (named := os.environ.get(NEWCOMERS)) else None,
         impressions=Path(kept) if (kept := os.environ.get("RECGAN_SERVE_IMPRESSIONS")) else None,
         exploration=Exploration.of_environment(),
+        rules=Path(shop) if (shop := os.environ.get("RECGAN_SERVE_RULES")) else None,
     )
 
 
@@ -96,6 +99,7 @@ def create_app(
     newcomers: Path | None = None,
     impressions: Path | None = None,
     exploration: Exploration | None = None,
+    rules: Path | None = None,
 ) -> FastAPI:
     """Make the app for a registered model; its champion is loaded when the app starts.
 
@@ -111,6 +115,7 @@ def create_app(
             that are left out of training stands beside it.
         impressions: the folder where answers and feedback are logged; None logs none, and takes no feedback.
         exploration: draws lists by chance; None draws none.
+        rules: the file of the shop's rules, which need not be there; None has none, and takes none.
     """
     metrics = Metrics()
     logged = None if impressions is None else ImpressionLog(impressions, metrics)
@@ -135,6 +140,12 @@ def create_app(
         renewed,
     )
 
+    def ruled(found: RulesInForce) -> None:
+        metrics.rules.set(found.rules)
+        metrics.rules_broken.set(found.problem is not None)
+
+    shop = RulesWatch(rules, poll_seconds, ruled)
+
     def refused(status: int) -> None:
         metrics.refused.labels(str(status)).inc()
 
@@ -146,7 +157,7 @@ def create_app(
             gc.collect()
             gc.freeze()
         watch.start()
-        with logged or nullcontext():
+        with shop, logged or nullcontext():
             yield {"refused": refused}  # for connections, which end before they are requests
         watch.stop()
 
@@ -169,11 +180,17 @@ def create_app(
     beside = CapacityLimiter(1)  # more threads would take the cores of other workers
 
     async def ranked(
-        served: ServedModel, history: History, k: int, exclude_seen: bool, allowed: Mask | None
+        served: ServedModel,
+        history: History,
+        k: int,
+        exclude_seen: bool,
+        allowed: Mask | None,
+        applied: Applied | None,
     ) -> Ranking:
+        asked = (history, k, exclude_seen, allowed, 0, applied)
         if served.takes(len(history.positions)) < SLOW:
-            return served.rank(history, k, exclude_seen, allowed)
-        return await to_thread.run_sync(served.rank, history, k, exclude_seen, allowed, limiter=beside)
+            return served.rank(*asked)
+        return await to_thread.run_sync(served.rank, *asked, limiter=beside)
 
     def champion() -> ServedModel:
         served = watch.serving
@@ -196,20 +213,29 @@ def create_app(
         share = listed_share(request, asked, exposure)
 
         async def draw(by: ServedModel, explore: bool) -> Given:
-            most = None if share is None else by.listed(share)
+            applied = shop.on(by, request.user_id, request.categories, plain=share is not None)
+            most = None if share is None else by.listed(share, applied)
             k = request.k if most is None else min(request.k, most)
             allowed, unknown_categories = by.allowed(request)
             history = by.history(request.history, request.user_id)
             wide = exploring.candidates(k, most) if explore else None  # None for most requests
-            ranking = await ranked(by, history, wide or k, request.exclude_seen, allowed)
-            ranking = ranking if wide is None else exploring.draw(ranking, k, by.new_share)
+            asked_for = (by, history, wide or k, request.exclude_seen, allowed)
+            if wide is None:
+                ranking = await ranked(*asked_for, applied)
+            else:
+                best = await ranked(*asked_for, applied and applied.unordered())
+                ranking = settled(by, applied, best, exploring.draw(best, k, by.new_share), k)
             return Given(by, k, history, ranking, unknown_categories)
 
         given = await watch.experiments.answered(served, request.user_id, draw)
+        request_id = None if logged is None else logged.shown(request, given, began)
+        if share is None:
+            shop.answered(request.user_id, request_id, given.ranking)
         answer = RecommendAnswer(
-            request_id=None if logged is None else logged.shown(request, given, began),
+            request_id=request_id,
             model=given.served.model,
             items=given.ranking.items,
+            rules=given.ranking.rules,
             fallback=given.ranking.fallback,
             unknown_items=list(given.history.unknown_items),
             events_left_out=given.history.events_left_out,
@@ -225,7 +251,9 @@ def create_app(
                 404, f"version {served.model.version} of {name} knows no item {request.item_id!a}"
             )
         allowed, unknown_categories = served.allowed(request)
-        ranking = await ranked(served, served.item(request.item_id), request.k, True, allowed)
+        ranking = await ranked(
+            served, served.item(request.item_id), request.k, True, allowed, shop.alone(served)
+        )
         answer = SimilarAnswer(
             model=served.model,
             items=ranking.items,
@@ -247,42 +275,11 @@ def create_app(
         """Find the items nearest to one: what the model recommends for a history of it alone."""
         return await similar_to(request)
 
-    @app.get("/health")
-    async def health() -> Health:
-        """Tell that the process answers."""
-        return Health()
-
-    @app.get("/ready", responses={503: {"model": Readiness, "description": "No champion is loaded."}})
-    async def ready(response: Response) -> Readiness:
-        """Tell whether a champion is loaded; a problem beside it is one with finding a newer version."""
-        served = watch.serving
-        response.status_code = 200 if served is not None else 503
-        return Readiness(
-            ready=served is not None,
-            model=None if served is None else served.model,
-            problem=watch.problem,
-            new=watch.new_products(),
-            trying=watch.experiments.told(),
-        )
-
-    @app.get(
-        "/metrics",
-        response_class=Response,
-        responses={200: {"content": {"text/plain": {}}, "description": ""}},
-    )
-    async def prometheus() -> Response:
-        """Return the metrics for Prometheus."""
-        return Response(metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
-
-    @app.get("/", include_in_schema=False)
-    async def start(asked: Request) -> Response:
-        """Lead a browser on: to the explorer where it is shown, else to what there is."""
-        if exposure != "none" and may_see_histories(exposure, asked.headers.get("host", "")):
-            return RedirectResponse("explorer", headers={"Cache-Control": "no-store"})
-        return start_page(name)
-
+    app.include_router(state_router(name, exposure, watch, metrics, shop))
     if logged is not None:
-        app.include_router(feedback_router(logged))
+        app.include_router(feedback_router(logged, shop.came))
+    if rules is not None:
+        app.include_router(rules_router(shop, lambda: watch.serving, exposure))
     if exposure != "none":
         accounts = accounts_path((newcomers or target_path(root, name)).parent, name)
         app.include_router(explorer(champion, name, root, poll_seconds, exposure, accounts))

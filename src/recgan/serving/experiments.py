@@ -155,4 +155,5 @@ async def _interleaved(trial: Trial, served: ServedModel, draw: Draw) -> Given:
         lambda: random.getrandbits(1) == 1,
     )
     whose = {item.item_id: team for item, team in zip(items, teams, strict=True)}
-    return replace(champion, ranking=Ranking(items, False), teams=whose)
+    acted = sorted({one for given in (champion, challenger) for one in given.ranking.rules or ()})
+    return replace(champion, ranking=Ranking(items, False, rules=acted or None), teams=whose)

@@ -2,6 +2,7 @@
 
 import time
 import uuid
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -93,7 +94,7 @@ class ImpressionLog:
         request_id, chance = uuid.uuid4().hex, ranking.drawn
         policy = DRAWN if chance is not None else BEST if teams is None else INTERLEAVED
         known = {
-            BEST: (1.0,) * len(ranking.items),
+            BEST: None if ranking.reordered else (1.0,) * len(ranking.items),
             DRAWN: None if chance is None else chance.propensities,
             INTERLEAVED: None,
         }
@@ -145,8 +146,13 @@ class ImpressionLog:
 _SHOWN, _FEEDBACK = SHOWN.names, FEEDBACK.names
 
 
-def feedback_router(log: ImpressionLog) -> APIRouter:
-    """Return the route that takes feedback."""
+def feedback_router(log: ImpressionLog, came: Callable[[str, str], None]) -> APIRouter:
+    """Return the route that takes feedback.
+
+    Args:
+        log: where it is kept.
+        came: is told of each event: the id of the answer, and the item.
+    """
     router = APIRouter()
 
     @router.post(
@@ -162,6 +168,8 @@ def feedback_router(log: ImpressionLog) -> APIRouter:
         if not may_write(asked.headers.get("authorization", "")):
             raise HTTPException(401, NOT_ALLOWED, {"WWW-Authenticate": "Bearer"})
         log.came(request.events)
+        for event in request.events:
+            came(event.request_id, event.item_id)
         return Accepted(accepted=len(request.events))
 
     return router

@@ -7,14 +7,24 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from recgan.serving.answers import refusal
 from recgan.serving.metrics import Metrics
-from recgan.serving.server import is_allowed
+from recgan.serving.server import READ_TOKEN, is_allowed, may_ask
 
 MAX_IN_FLIGHT = 64 * 1024 * 1024
 """Bytes of all bodies that are being read or answered; further ones are refused until some are done."""
 BODY_SECONDS = 30.0
 """For the whole body; half a megabyte in that time is a slow connection."""
 
-_PATHS = {"/recommend", "/feedback", "/similar", "/health", "/ready", "/metrics", "/openapi.json"}
+OPEN = {"/health", "/ready", "/metrics"}
+"""What answers without a token, too: whoever watches over the server has none."""
+_PATHS = {"/recommend", "/feedback", "/rules", "/similar", "/health", "/ready", "/metrics", "/openapi.json"}
+
+
+NO_TOKEN = (
+    "this server answers to its own callers alone: send the header Authorization: Bearer … with its "
+    f"{READ_TOKEN}"
+)
+
+_Refused = tuple[int, str] | tuple[int, str, dict[str, str]]
 
 
 class Gone(Exception):  # noqa: N818
@@ -58,7 +68,8 @@ class Intake:
             await send(message)
 
         try:
-            refused = self._by_host(headers) or await self._read(headers, receive, body)
+            refused = self._by_host(headers) or _by_token(scope["path"], headers)
+            refused = refused or await self._read(headers, receive, body)
             if refused is not None:
                 await refusal(*refused)(scope, receive, sending)
                 return
@@ -70,7 +81,7 @@ class Intake:
             self.metrics.requests.labels(path, str(status)).inc()
             self.metrics.seconds.labels(path).observe(time.perf_counter() - began)
 
-    def _by_host(self, headers: dict[bytes, bytes]) -> tuple[int, str] | None:
+    def _by_host(self, headers: dict[bytes, bytes]) -> _Refused | None:
         host = headers.get(b"host", b"").decode("latin-1")
         if self.allowed_hosts is None or is_allowed(host, self.allowed_hosts):
             return None
@@ -79,12 +90,10 @@ class Intake:
             f"{host!a}; set it to the name by which the server is asked, such as shop.example"
         )
 
-    async def _read(
-        self, headers: dict[bytes, bytes], receive: Receive, body: bytearray
-    ) -> tuple[int, str] | None:
+    async def _read(self, headers: dict[bytes, bytes], receive: Receive, body: bytearray) -> _Refused | None:
         """Read the whole body, or say with which status and words it is refused."""
         length = headers.get(b"content-length", b"0")
-        too_long = 413, f"the body is over {self.max_body} bytes; send a shorter history"
+        too_long = 413, f"the body is over {self.max_body} bytes; send less at once"
         if length.isdigit() and int(length[:20]) > self.max_body:
             return too_long
         try:
@@ -107,6 +116,15 @@ class Intake:
                         return None
         except TimeoutError:
             return 408, f"the body was not there within {BODY_SECONDS:g} seconds"
+
+
+def _by_token(path: str, headers: dict[bytes, bytes]) -> _Refused | None:
+    if path in OPEN or may_ask(headers.get(b"authorization", b"").decode("latin-1")):
+        return None
+    # A browser asks for a password only where it is told of Basic; a shop's back end is told of its own way.
+    browser = path == "/" or path.startswith("/explorer")
+    how = 'Basic realm="recgan: any name, and the token as password"' if browser else "Bearer"
+    return 401, NO_TOKEN, {"WWW-Authenticate": how}
 
 
 def _replaying(body: bytes, receive: Receive) -> Receive:

@@ -51,6 +51,18 @@ class Metrics:
             registry=registry,
             multiprocess_mode="livemin",
         )
+        self.rules = Gauge(
+            "recgan_rules",
+            "Rules of the shop; the fewest of all workers.",
+            registry=registry,
+            multiprocess_mode="livemin",
+        )
+        self.rules_broken = Gauge(
+            "recgan_rules_unread",
+            "1 where the newest file of the rules cannot be read and those before it go on.",
+            registry=registry,
+            multiprocess_mode="livemax",
+        )
         self.refused = Counter(
             "recgan_connections_refused",
             "Connections ended with this status before there was a request.",

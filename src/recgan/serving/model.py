@@ -2,10 +2,10 @@
 
 import logging
 import math
-import time
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,13 +16,15 @@ from recgan.features.matrices import beside
 from recgan.newcomers.weights import Newcomers, together, top_k_of_both
 from recgan.package.packaged import PackagedRecommender
 from recgan.recommenders.protocol import top_k
+from recgan.serving.checking import check, measured
 from recgan.serving.histories import History, history_of
+from recgan.serving.ordering import Applied, Mask
 from recgan.serving.ranking import Ranking
-from recgan.serving.schema import MAX_HISTORY, Event, Filters, Item, Model
+from recgan.serving.schema import Event, Filters, Item, Model
 
 log = logging.getLogger(__name__)
 
-Mask = NDArray[np.bool_]
+Trait = Literal["category", "brand"]
 
 
 class ServedModel:
@@ -36,25 +38,28 @@ class ServedModel:
         self.packaged = packaged
         self.newcomers = newcomers
         self.item_ids = packaged.item_ids
-        self._catalogue = packaged.catalogue
+        self.catalogue = packaged.catalogue
         if newcomers is not None:
             self.item_ids = np.concatenate([self.item_ids, np.array(newcomers.item_ids, dtype=object)])
             if packaged.catalogue is not None:
-                self._catalogue = together(packaged.catalogue, newcomers.catalogue)
+                self.catalogue = together(packaged.catalogue, newcomers.catalogue)
         self._seconds: tuple[float, float] = (0.0, 0.0)
         """What the recommender takes for an empty history, and for each item of one; `check` measures it."""
-        catalogue, self._n_items = self._catalogue, len(packaged.item_ids)
-        self._codes: dict[str, int] = {}
-        self._categories: NDArray[np.int32] | None = None
+        catalogue, self._n_items = self.catalogue, len(packaged.item_ids)
+        self._traits: dict[Trait, tuple[dict[str, int], NDArray[np.int32]]] = {}
         self._prices: NDArray[np.float64] | None = None
         if catalogue is not None:
-            named = [category for category in catalogue.categories if category is not None]
-            self._codes = {category: code for code, category in enumerate(dict.fromkeys(named))}
-            codes = [-1 if one is None else self._codes[one] for one in catalogue.categories]
-            self._categories = np.array(codes, dtype=np.int32)
+            self._traits["category"] = _coded(catalogue.categories)
             self._prices = np.array(
                 [math.nan if price is None else price for price in catalogue.prices], dtype=np.float64
             )
+
+    def trait(self, kind: Trait) -> tuple[dict[str, int], NDArray[np.int32]]:
+        """Return the code of each category or brand, and that of each item; -1 where none is known."""
+        if kind not in self._traits:
+            brands = None if self.catalogue is None else self.catalogue.brands
+            self._traits[kind] = _coded(brands or [None] * len(self.item_ids))
+        return self._traits[kind]
 
     def takes(self, length: int) -> float:
         """Return the seconds that the recommender takes for a history of so many items, about."""
@@ -73,9 +78,9 @@ class ServedModel:
         """Tell whether an item is in the vocabulary or a new one."""
         return self.position(item_id) is not None
 
-    def described(self, position: int, score: float = 0.0) -> Item:
+    def described(self, position: int, score: float = 0.0, rule: str | None = None) -> Item:
         """Return what the shop says of an item."""
-        catalogue = self._catalogue
+        catalogue = self.catalogue
         return Item(
             item_id=self.item_ids[position],
             score=score,
@@ -83,11 +88,12 @@ class ServedModel:
             category=None if catalogue is None else catalogue.categories[position],
             price=None if catalogue is None else catalogue.prices[position],
             new=position >= self._n_items,
+            rule=rule,
         )
 
     def picture(self, position: int) -> str | None:
         """Return the address of an item's picture, where there is one."""
-        images = None if self._catalogue is None else self._catalogue.images
+        images = None if self.catalogue is None else self.catalogue.images
         return None if images is None else images[position]
 
     def history(
@@ -118,16 +124,16 @@ class ServedModel:
         by_price = filters.min_price is not None or filters.max_price is not None
         if filters.categories is None and not by_price:
             return None, []
-        if self._categories is None or self._prices is None:
+        if self._prices is None:
             raise RecganError(
                 f"version {self.model.version} of {self.model.name} was packaged without categories and "
                 "prices, so it cannot filter; leave the filters out, or register a new version: make run"
             )
         mask, unknown = np.ones(len(self.item_ids), dtype=np.bool_), []
         if filters.categories is not None:
-            unknown = [one for one in dict.fromkeys(filters.categories) if one not in self._codes]
-            codes = [self._codes[one] for one in filters.categories if one in self._codes]
-            mask &= np.isin(self._categories, codes)
+            named, categories = self.trait("category")
+            unknown = [one for one in dict.fromkeys(filters.categories) if one not in named]
+            mask &= np.isin(categories, [named[one] for one in filters.categories if one in named])
         if filters.min_price is not None:
             mask &= self._prices >= filters.min_price
         if filters.max_price is not None:
@@ -139,9 +145,10 @@ class ServedModel:
         """Of a list that may be new products, as long as there are known ones to fill it."""
         return 0.0 if self.newcomers is None else self.newcomers.max_share
 
-    def listed(self, share: int) -> int:
-        """Return how many items one in `share` of the catalogue are, at least one."""
-        return max(1, self._n_items // share)
+    def listed(self, share: int, rules: Applied | None = None) -> int:
+        """Return how many items one in `share` of what may be shown are, at least one."""
+        never = 0 if rules is None else rules.bound.hard_known
+        return max(1, (self._n_items - never) // share)
 
     def rank(
         self,
@@ -150,6 +157,7 @@ class ServedModel:
         exclude_seen: bool = True,
         allowed: Mask | None = None,
         beyond: int = 0,
+        rules: Applied | None = None,
     ) -> Ranking:
         """Rank for a history, `beyond` items behind the list of k too; popularity where the model fails."""
         fallback = False
@@ -160,7 +168,28 @@ class ServedModel:
             log.exception("version %s cannot answer; popularity stands in", self.model.version)
             scores, fallback = self.packaged.popularity, True
         left_out = history.seen if exclude_seen else None
-        return Ranking(self.best(scores, k, left_out, allowed, beyond), fallback)
+        if rules is None:
+            return Ranking(self.best(scores, k, left_out, allowed, beyond), fallback)
+        return replace(self.by_rules(rules, scores, k, left_out, allowed, beyond), fallback=fallback)
+
+    def by_rules(
+        self,
+        rules: Applied,
+        scores: NDArray[np.float32],
+        k: int,
+        left_out: NDArray[np.int32] | None,
+        allowed: Mask | None,
+        beyond: int = 0,
+    ) -> Ranking:
+        """Return what `best` does, as the rules of the shop have it."""
+        own = np.array(scores, dtype=np.float32)
+        found = rules.listed(own, min(k, len(own)), left_out, allowed, self.ranked, min(beyond, len(own)))
+        items = [
+            self.described(position, score, rule)
+            for position, score, rule in zip(found.positions, found.scores, found.by, strict=True)
+        ]
+        pinned = tuple(self.described(*one) for one in found.pinned)
+        return Ranking(items, False, None, found.acted or None, found.reordered, pinned)
 
     def score(self, history: History) -> NDArray[np.float32]:
         """Return the recommender's scores (items,).
@@ -259,37 +288,12 @@ class ServedModel:
         Raises:
             RecganError: an answer is wrong; or whatever the recommender raises.
         """
-        history = self._popular(3)
-        known = history.seen
-        self._seconds = self._measured()
-        best = [item.item_id for item in self.rank(history, k).items]
-        seen = set(self.packaged.item_ids[known])
-        if (
-            len(set(best)) != len(best)
-            or len(best) != min(k, len(self.item_ids) - len(known))
-            or seen & set(best)
-        ):
-            raise RecganError(f"version {self.model.version} answers {best} to {sorted(seen)}, k = {k}")
-        nothing = [self.rank(self.history(events), k) for events in ([], [Event(item_id="\n no item")])]
-        if nothing[0] != nothing[1] or len(nothing[0].items) != min(k, len(self.item_ids)):
-            raise RecganError(
-                f"version {self.model.version} answers an empty history and an unknown item differently, or "
-                f"with fewer than {min(k, len(self.item_ids))} items"
-            )
+        self._seconds = measured(self)
+        check(self, k)
 
-    def _measured(self) -> tuple[float, float]:
-        """Time a short history and the longest that a request may hold; between them a straight line."""
-        lengths, taken = (3, min(MAX_HISTORY, self._n_items)), []
-        for length in lengths:
-            history, times = self._popular(length), []
-            for _ in range(3):
-                began = time.perf_counter()
-                self.score(history)
-                times.append(time.perf_counter() - began)
-            taken.append(min(times))
-        each = max(0.0, taken[1] - taken[0]) / max(1, lengths[1] - lengths[0])
-        return max(0.0, taken[0] - each * lengths[0]), each
 
-    def _popular(self, length: int) -> History:
-        known = np.sort(np.argsort(-self.packaged.popularity, kind="stable")[:length].astype(np.int32))
-        return History(known, np.ones(len(known), dtype=np.float32), known)
+def _coded(values: Sequence[str | None]) -> tuple[dict[str, int], NDArray[np.int32]]:
+    codes = {
+        value: code for code, value in enumerate(dict.fromkeys(one for one in values if one is not None))
+    }
+    return codes, np.array([-1 if one is None else codes[one] for one in values], dtype=np.int32)

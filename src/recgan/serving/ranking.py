@@ -27,3 +27,9 @@ class Ranking:
     """The recommender failed and popularity stood in."""
     drawn: Drawn | None = None
     """None for the best in their order."""
+    rules: list[str] | None = None
+    """The rules of the shop that changed the list; None where none did."""
+    reordered: bool = False
+    """Pins, caps or variety changed it, so it is not the best in their order."""
+    pinned: tuple[Item, ...] = ()
+    """What is pinned, beside a list that is still to be drawn from."""

@@ -190,6 +190,7 @@ class Item(BaseModel):
         description="True for a product that the model was not trained on, such as one added this morning: "
         "it is placed by its content and by who bought it so far."
     )
+    rule: str | None = Field(None, description="The rule of the shop that pinned or boosted it.")
 
 
 class Answer(BaseModel):
@@ -205,7 +206,14 @@ class Answer(BaseModel):
 
 
 class RecommendAnswer(Answer):
-    """Recommendations, and what of the request had no effect on them."""
+    """Recommendations, and what of the request had no effect on them.
+
+    Where rules of the shop pinned or moved items, these do not stand in the order of their scores.
+    """
+
+    rules: list[str] | None = Field(
+        description="The rules of the shop that changed this list; null for none."
+    )
 
     request_id: str | None = Field(
         description="By which POST /feedback names this answer; null where the server logs no answers."
@@ -248,6 +256,14 @@ class Trying(BaseModel):
     problem: str | None
 
 
+class RulesInForce(BaseModel):
+    """How many rules of the shop there are, and what is the matter with them."""
+
+    rules: int
+    unknown_items: int = Field(description="Ids in them that the champion does not know.")
+    problem: str | None = Field(description="Why the newest file of them is not used.")
+
+
 class Readiness(BaseModel):
     """Whether a champion is loaded, and what is wrong with loading a newer one."""
 
@@ -256,6 +272,7 @@ class Readiness(BaseModel):
     problem: str | None
     new: NewProducts
     trying: Trying | None = Field(description="null where no experiment runs.")
+    rules: RulesInForce
 
 
 class Problem(BaseModel):

@@ -1,5 +1,7 @@
 """Start the server: one process, or several workers that share a port."""
 
+import base64
+import binascii
 import fnmatch
 import hmac
 import ipaddress
@@ -7,17 +9,28 @@ import os
 import re
 import tempfile
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Literal
 
 import uvicorn
 
 from recgan.core import layout
+from recgan.core.errors import RecganError
 from recgan.evaluation.exploration_settings import ExploreParams
+from recgan.online.rules import read_rules, rules_path
 from recgan.serving.connection import BoundedConnection
 from recgan.serving.exploration import VARIABLE as EXPLORE
 
 Exposure = Literal["none", "local", "any"]
 """Who may see histories: nobody; this machine, asking by address or localhost; whoever reaches the server."""
+
+TOKEN = "RECGAN_SERVE_TOKEN"
+"""Names the variable of the token that opens histories, feedback and rules."""
+READ_TOKEN = "RECGAN_SERVE_READ_TOKEN"
+"""Names the variable of the token that asking takes, where it is set."""
+LEAST_TOKEN = 16
+"""Characters."""
+_TOKEN_BY = "`openssl rand -hex 24` gives it"
 
 SHUTDOWN_SECONDS = 30
 """For requests that have begun when the server is told to end."""
@@ -74,25 +87,77 @@ def may_see_histories(exposure: Exposure, host: str, authorization: str = "") ->
         host: the header Host.
         authorization: the header Authorization; `Bearer` and RECGAN_SERVE_TOKEN, where that is set, may.
     """
-    if _has_token(authorization):
+    if _has(TOKEN, authorization):
         return True
     return exposure == "any" or (exposure == "local" and is_loopback(_name(host)))
 
 
 def may_write(authorization: str) -> bool:
-    """Tell whether whoever sends this header may send feedback.
+    """Tell whether whoever sends this header may send feedback, or change the rules of the shop.
 
-    Where RECGAN_SERVE_TOKEN is set, those who send it may. Where it is not, anybody may who reaches a server
-    that listens on loopback, and nobody elsewhere.
+    Where RECGAN_SERVE_TOKEN is set, those who send it may. Where no token is set, anybody may who reaches a
+    server that listens on loopback, and nobody elsewhere.
     """
-    if os.environ.get("RECGAN_SERVE_TOKEN"):
-        return _has_token(authorization)
+    if os.environ.get(TOKEN) or os.environ.get(READ_TOKEN):
+        return _has(TOKEN, authorization)
     return is_loopback(host())
 
 
-def _has_token(authorization: str) -> bool:
-    token = os.environ.get("RECGAN_SERVE_TOKEN")
+def may_ask(authorization: str) -> bool:
+    """Tell whether whoever sends this header may ask anything but how the server is.
+
+    Where RECGAN_SERVE_READ_TOKEN is set, those may who send it or RECGAN_SERVE_TOKEN: after `Bearer`, or as
+    the password of `Basic`, since a browser can send nothing else of itself.
+    """
+    return not os.environ.get(READ_TOKEN) or any(
+        _has(token, authorization) or _has_as_password(token, authorization) for token in (READ_TOKEN, TOKEN)
+    )
+
+
+def may_read_rules(exposure: Exposure, host: str, authorization: str) -> bool:
+    """Tell whether whoever sends these headers may read the rules of the shop."""
+    if os.environ.get(READ_TOKEN):
+        return may_ask(authorization)
+    return may_write(authorization) or may_see_histories(exposure, host, authorization)
+
+
+def check_tokens() -> None:
+    """Refuse tokens that protect nothing.
+
+    Raises:
+        RecganError: one is short, cannot stand in a header, or is both.
+    """
+    given = {name: token for name in (TOKEN, READ_TOKEN) if (token := os.environ.get(name))}
+    for name, token in given.items():
+        if not re.fullmatch(r"[!-~]+", token):
+            raise RecganError(f"{name} has characters that no header may hold; {_TOKEN_BY}")
+        if len(token) < LEAST_TOKEN:
+            raise RecganError(
+                f"{name} has {len(token)} characters, which can be guessed; take {LEAST_TOKEN} or more: "
+                f"{_TOKEN_BY}"
+            )
+    if len(given) == 2 and len(set(given.values())) == 1:
+        raise RecganError(
+            f"{READ_TOKEN} is the same as {TOKEN}, so who reads could write; give them two values, "
+            f"each its own: {_TOKEN_BY}"
+        )
+
+
+def _has(variable: str, authorization: str) -> bool:
+    token = os.environ.get(variable)
     return bool(token) and hmac.compare_digest(authorization.encode("latin-1"), f"Bearer {token}".encode())
+
+
+def _has_as_password(variable: str, authorization: str) -> bool:
+    token = os.environ.get(variable)
+    kind, _, encoded = authorization.partition(" ")
+    if not token or kind.lower() != "basic":
+        return False
+    try:
+        password = base64.b64decode(encoded.encode("latin-1"), validate=True).partition(b":")[2]
+    except binascii.Error:
+        return False
+    return hmac.compare_digest(password, token.encode())
 
 
 def _name(host: str) -> str:
@@ -118,13 +183,20 @@ def serve(
         exposure: of the explorer.
         impressions: whether answers and feedback are logged.
         explore: when lists are drawn by chance; None for never.
+
+    Raises:
+        RecganError: a token protects nothing, or the rules of the shop cannot be read.
     """
+    check_tokens()
+    if (rules := rules_path(Path(), name)).exists():
+        read_rules(rules)
     os.environ |= {
         "RECGAN_SERVE_NAME": name,
         "RECGAN_SERVE_POLL_SECONDS": str(poll_seconds),
         "RECGAN_SERVE_EXPLORER": exposure,
         "RECGAN_SERVE_IMPRESSIONS": str(layout.IMPRESSIONS / name) if impressions else "",
         EXPLORE: "" if explore is None else explore.model_dump_json(),
+        "RECGAN_SERVE_RULES": str(rules),
     }
     # A single history is too little work to share among threads.
     os.environ.setdefault("OMP_NUM_THREADS", "1")

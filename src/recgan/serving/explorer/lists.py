@@ -20,7 +20,8 @@ from recgan.serving.explorer.schema import (
 )
 from recgan.serving.explorer.search import known
 from recgan.serving.histories import History
-from recgan.serving.model import Mask, ServedModel
+from recgan.serving.model import ServedModel
+from recgan.serving.ordering import Mask
 from recgan.serving.schema import MAX_K, Item
 
 _Rank = Callable[[History, int, Mask | None], tuple[list[Item], bool]]

@@ -24,7 +24,8 @@ from recgan.features.matrices import beside
 from recgan.serving.explorer.schema import MAX_TRIED, Influence, Reason, Why
 from recgan.serving.explorer.search import known
 from recgan.serving.histories import History
-from recgan.serving.model import Mask, ServedModel
+from recgan.serving.model import ServedModel
+from recgan.serving.ordering import Mask
 
 
 def why(

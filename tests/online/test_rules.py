@@ -1,0 +1,124 @@
+"""The file of the shop's rules: what is read, what is refused and how, what contradicts each other."""
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+
+from recgan.core.errors import RecganError
+from recgan.online.contradictions import contradictions
+from recgan.online.rules import MAX_RULES, parse_rules, read_rules, write_rules
+
+EACH = [
+    {"name": "sold out", "kind": "out_of_stock", "items": ["a"], "until": "2026-12-01T00:00:00Z"},
+    {"name": "recall", "kind": "blacklist", "categories": ["toys"], "brands": ["acme"]},
+    {"name": "advent", "kind": "pin", "item": "b", "place": 1, "from": "2026-11-29T00:00:00+01:00"},
+    {"name": "own brand", "kind": "boost", "brands": ["own"], "deviations": 1},
+    {"name": "mixed", "kind": "cap", "per": "category", "at_most": 3, "only": ["shoes"]},
+    {"name": "enough", "kind": "not_again", "impressions": 5, "hours": 24},
+    {"name": "unlike", "kind": "variety", "relevance": 0.7},
+]
+
+
+def parsed(*rules):
+    return parse_rules(json.dumps({"rules": rules}).encode(), "rules/shop.json")
+
+
+def test_what_is_written_is_read_again(tmp_path):
+    rules = parsed(*EACH)
+    write_rules(rules, tmp_path / "rules" / "shop.json")
+    assert read_rules(tmp_path / "rules" / "shop.json") == rules
+    assert "null" not in (tmp_path / "rules" / "shop.json").read_text()
+
+
+@pytest.mark.parametrize(
+    ("number", "change", "said"),
+    [
+        (2, {"place": 0}, "rule 'advent': place is 0: Input should be greater than or equal to 1"),
+        (2, {"place": "1"}, "rule 'advent': place is \"1\": Input should be a valid integer"),
+        (2, {"categories": []}, "rule 'advent': categories is []: List should have at least 1 item"),
+        (
+            3,
+            {"deviations": 11},
+            "rule 'own brand': deviations is 11: Input should be less than or equal to 10",
+        ),
+        (
+            3,
+            {"brands": []},
+            "rule 'own brand': it names nothing; give items, categories or brands, or remove",
+        ),
+        (4, {"at_most": 0}, "rule 'mixed': at_most is 0: Input should be greater than or equal to 1"),
+        (4, {"per": "colour"}, "rule 'mixed': per is \"colour\": Input should be 'category' or 'brand'"),
+        (5, {"hours": 0}, "rule 'enough': hours is 0: Input should be greater than 0"),
+        (6, {"relevance": 1.5}, "rule 'unlike': relevance is 1.5: Input should be less than or equal to 1"),
+        (6, {"lambda": 1}, "rule 'unlike': 'lambda' is no part of a rule of this kind; remove it"),
+        (6, {"kind": "mmr"}, "rule 'unlike': Input tag 'mmr' found using 'kind' does not match any"),
+        (0, {"until": "1.12."}, "rule 'sold out': until is \"1.12.\": should be text such as"),
+        (0, {"until": 1764547200}, "rule 'sold out': until is 1764547200: should be text such as"),
+        (0, {"until": "2026-12-01T00:00:00"}, "Input should have timezone info"),
+        (0, {"from": "2026-12-02T00:00:00Z"}, "before it begins; put `until` after `from`"),
+        (1, {"name": "advent"}, "the name 'advent' stands twice; give each rule a name of its own"),
+        (1, {"name": ""}, 'rule 2: name is "": String should have at least 1 character'),
+        (1, EACH[6] | {"name": "more"}, "'unlike' is the second rule of kind variety; keep one of them"),
+    ],
+)
+def test_a_fault_names_rule_value_and_remedy(number, change, said):
+    rules = [dict(rule) for rule in EACH]
+    rules[number] = change if "relevance" in change and "name" in change else rules[number] | change
+    with pytest.raises(RecganError) as refused:
+        parsed(*rules)
+    assert said in str(refused.value)
+    assert str(refused.value).startswith("rules/shop.json: ")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"{", "Invalid JSON"),
+        (b"[]", "Input should be"),
+        (b'{"rules": [1]}', "rule 1: "),
+        (b'{"rules": [], "more": 1}', "more: Extra inputs"),
+        (b"{}", "rules: Field required"),
+        (json.dumps({"rules": [EACH[6]] * (MAX_RULES + 1)}).encode(), "at most 1000 items"),
+    ],
+)
+def test_what_is_no_rules_is_refused(content, said):
+    with pytest.raises(RecganError, match=said):
+        parse_rules(content, "the body")
+
+
+def test_a_rule_holds_from_its_beginning_to_before_its_end():
+    [rule] = parsed(EACH[0] | {"from": "2026-11-30T00:00:00Z"}).rules
+    at = [
+        datetime(2026, 11, 29, 23, 59, tzinfo=UTC),
+        datetime(2026, 11, 30, tzinfo=UTC),
+        datetime(2026, 12, 1, tzinfo=UTC),
+    ]
+    assert [rule.holds(now) for now in at] == [False, True, False]
+
+
+ITEMS = {"a": (None, None), "b": ("toys", "acme"), "c": ("shoes", "own")}
+
+
+def pin(item, place=1, **more):
+    return {"name": f"pin {item}", "kind": "pin", "item": item, "place": place} | more
+
+
+@pytest.mark.parametrize(
+    ("rules", "count"),
+    [
+        ([EACH[0], pin("a")], 1),
+        ([EACH[1], pin("b")], 1),  # by its category
+        ([EACH[0], EACH[1], pin("c")], 0),
+        ([EACH[0], pin("a", **{"from": "2026-12-01T00:00:00Z"})], 0),  # when it is on sale again
+        ([pin("a"), pin("c")], 1),  # one place
+        ([pin("a", categories=["x"]), pin("c", categories=["y"])], 0),
+        ([pin("a", categories=["x"]), pin("c")], 1),
+        ([pin("a"), pin("c", 2)], 0),
+    ],
+)
+def test_contradictions_are_told(rules, count):
+    found = contradictions(parsed(*rules), lambda item: ITEMS.get(item, (None, None)))
+    assert len(found) == count
+    if count and rules[0]["kind"] != "pin":
+        assert f"'{rules[0]['name']}' wins" in found[0]
