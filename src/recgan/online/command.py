@@ -47,3 +47,31 @@ def stop(reason: Reason, by: By = None) -> None:
     from recgan.settings import load_params
 
     print(told(end(Recommenders(Path(), load_params()), reason, by)))
+
+
+@experiment.command()
+def status() -> None:
+    """Show both arms with their confidence sequences, and what the second gate would decide now."""
+    from recgan.online.experiment import look
+    from recgan.online.words import as_markdown
+    from recgan.registry.experiments import last, told
+    from recgan.settings import load_params
+
+    params = load_params()
+    found = look(Path(), params)
+    if found is not None:
+        print(as_markdown(*found))
+        return
+    ended = last(Path(), params.register_.name)
+    print(f"No experiment of {params.register_.name} runs." + ("" if ended is None else f" {told(ended)}"))
+
+
+@experiment.command()
+def judge(by: By = None) -> None:
+    """Let the second gate decide now, and do what it decides."""
+    from recgan.online.experiment import judge as decide
+    from recgan.online.words import report
+    from recgan.settings import load_params
+
+    params = load_params()
+    print(report(decide(Path(), params, by), params.register_.name))
