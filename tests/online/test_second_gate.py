@@ -14,7 +14,7 @@ from recgan.online.second_gate import Arm, Effect, Evidence, decide
 from recgan.online.sequences import Interval
 from recgan.online.words import report
 from recgan.registry.experimenting import begin
-from recgan.registry.experiments import running
+from recgan.registry.experiments import RUNNING, as_json, running
 from tests.online.conftest import BEGAN, came, experiment_of, shown, tables
 from tests.package.conftest import store_env, store_uri  # noqa: F401  (fixtures)
 from tests.registry.stub import Numbers
@@ -103,11 +103,12 @@ def test_another_primary_metric_decides_where_it_is_asked_for(section):
 
 
 @pytest.fixture
-def project(name, tmp_path, section):  # noqa: F811
+def project(name, client, tmp_path, section):  # noqa: F811
     """A project with the log of an experiment that runs: 300 shoppers in each arm."""
     easy = section.model_copy(update={"narrowest_at": 100})
     params = SimpleNamespace(register_=SimpleNamespace(name=name), experiment=easy)
-    begun = begin(Numbers(name, tmp_path), "3", 0.5, "split", "ada")
+    begun = replace(begin(Numbers(name, tmp_path), "3", 0.5, "split", "ada"), began=BEGAN)
+    client.set_registered_model_tag(name, RUNNING, as_json(begun))
 
     def log(champion, challenger):
         """Write one answer for each shopper, of which so many are followed by a purchase."""
