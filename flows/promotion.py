@@ -1,6 +1,6 @@
 """The tasks that take any domain's training to its champion: register, judge, promote."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from prefect import task
 from prefect.runtime import flow_run
@@ -9,6 +9,8 @@ from flows.outside import OUTSIDE, told_cleanly
 from recgan.registry import promotion
 from recgan.registry.domain import Domain
 from recgan.registry.enrol import Registered, enrol
+
+Move = Callable[[Domain, str, promotion.Judgement], promotion.Promotion]
 
 
 @task(task_run_name="register", **OUTSIDE)
@@ -27,18 +29,21 @@ def judge(domain: Domain, version: str) -> promotion.Judgement:
 
 @task(task_run_name="promote", **OUTSIDE)
 @told_cleanly
-def promote(domain: Domain, version: str, judgement: promotion.Judgement) -> promotion.Promotion:
+def promote(domain: Domain, version: str, judgement: promotion.Judgement, move: Move) -> promotion.Promotion:
     """Move the aliases as the gate decided."""
-    return promotion.promote(domain, version, judgement)
+    return move(domain, version, judgement)
 
 
-def through_the_gate(domain: Domain, after: Iterable[object]) -> promotion.Promotion:
+def through_the_gate(
+    domain: Domain, after: Iterable[object], move: Move = promotion.promote
+) -> promotion.Promotion:
     """Register a training, let the gate judge it, and promote it if it passes.
 
     Args:
         domain: with the training.
         after: states and results of what came before, for Prefect's graph.
+        move: what is done with a version that passes.
     """
     registered = register(domain, wait_for=after)
     judgement = judge(domain, registered.version, wait_for=[registered])
-    return promote(domain, registered.version, judgement)
+    return promote(domain, registered.version, judgement, move)

@@ -3,6 +3,7 @@
 import sys
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -30,6 +31,7 @@ from recgan.core.files import read_json  # noqa: E402
 from recgan.data.freshness import check_freshness  # noqa: E402
 from recgan.data.sources.catalogue import check_source  # noqa: E402
 from recgan.evaluation.settings import period_of  # noqa: E402
+from recgan.online.after_the_gate import promote_or_try  # noqa: E402
 from recgan.online.collect import collect  # noqa: E402
 from recgan.online.collect import sentence as collected  # noqa: E402
 from recgan.package.start import asks, bring_start  # noqa: E402
@@ -202,8 +204,9 @@ def retrain(
         done = run_stages(place, params, 60 * stage_timeout_minutes)[-1:]  # it waited for all the others
         # Refreshed first, so that the challenger has to be better than what the champion is tonight.
         own = retraining(place, params)
-        refreshed = None if own is None else through_the_gate(own, done)
-        challenged = through_the_gate(Recommenders(place, params), [*done, *filter(None, [refreshed])])
+        move = partial(promote_or_try, params.experiment)
+        refreshed = None if own is None else through_the_gate(own, done, move)
+        challenged = through_the_gate(Recommenders(place, params), [*done, *filter(None, [refreshed])], move)
         promotion = both(refreshed, challenged)
         pushed = push(place, return_state=True, wait_for=[challenged])
         pushed.result()

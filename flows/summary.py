@@ -89,6 +89,8 @@ def state_name(promotion: Promotion) -> str:
     """Name the state in which the flow run ends well."""
     if promotion.promoted:
         return "Promoted"
+    if promotion.held is not None:
+        return "Waits"
     return "AlreadyChampion" if promotion.already_champion else "NotPromoted"
 
 
@@ -100,6 +102,8 @@ def sentence(params: Params | ImagesParams, promotion: Promotion) -> str:
     if promotion.promoted:
         before = f" in place of version {promotion.previous}" if promotion.previous else ""
         return f"{version} is the new champion{before}"
+    if promotion.held is not None:
+        return f"{version} passed the gate and is not live yet: {promotion.held}"
     champion = (
         f"version {promotion.champion} stays the champion" if promotion.champion else "there is no champion"
     )

@@ -84,11 +84,20 @@ def test_every_state_a_flow_ends_in_is_a_sign_of_life():
 
     decision = Decision(True, ())
     ended = {
-        state_name(Promotion("2", promoted, already, "1", None, decision))
-        for promoted, already in ((True, False), (False, True), (False, False))
+        state_name(Promotion("2", promoted, already, "1", None, decision, held))
+        for promoted, already, held in (
+            (True, False, None),
+            (False, True, None),
+            (False, False, None),
+            (False, False, "it waits"),
+        )
     }
-    written = "".join(path.read_text() for path in Path(ROOT, "src/recgan/daily").glob("*.py"))
+    rooms = ("daily", "online")
+    written = "".join(
+        path.read_text() for room in rooms for path in Path(ROOT, f"src/recgan/{room}").glob("*.py")
+    )
     others = {"Published", "Unchanged", "Steady", "Drifted", "NotCompared", "Warned"}
+    others |= {"GoesOn", "Undecided", "NoExperiment"}
     assert all(f'"{name}"' in written for name in others)
     content = yaml.safe_load(FILE.read_text())["automations"][0]
     seen = {event.removeprefix("prefect.flow-run.") for event in content["trigger"]["expect"]}

@@ -54,7 +54,7 @@ def came(number, item, event="purchase", hours=1.0, **more):
             "item_id": item,
             "event": event,
             "time": BEGAN + timedelta(hours=hours),
-        "received": BEGAN + timedelta(hours=hours),
+            "received": BEGAN + timedelta(hours=hours),
         }
         | more
     )

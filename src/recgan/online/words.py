@@ -51,6 +51,15 @@ def report(judged: Judged | None, name: str) -> str:
     return text if judged.ended is None else f"{text}\n\n{told(judged.ended)}"
 
 
+def state_name(judged: Judged | None) -> str:
+    """Name the state in which a flow run that judged ends well: a promotion has the same as at the gate."""
+    if judged is None:
+        return "NoExperiment"
+    if judged.ended is None:
+        return "GoesOn"
+    return {"promoted": "Promoted", "rolled back": "RolledBack"}.get(judged.ended.outcome, "Undecided")
+
+
 def _called(arm: Arm) -> str:
     return f"{arm.name} arm"
 

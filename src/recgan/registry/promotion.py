@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -50,6 +51,8 @@ class Promotion:
     previous: str | None
     """The champion before, where there was another one."""
     decision: Decision
+    held: str | None = None
+    """Why a version that passed is not the champion yet; then the last of the reasons says so too."""
 
 
 @outside()
@@ -108,7 +111,12 @@ def judged_before(
 
 
 @outside()
-def promote(domain: Domain, version: str, judgement: Judgement) -> Promotion:
+def promote(
+    domain: Domain,
+    version: str,
+    judgement: Judgement,
+    hold: Callable[[MlflowClient, str], str | None] = lambda client, champion: None,
+) -> Promotion:
     """Make a version the champion if the gate decided so; record the decision with its reasons either way.
 
     Everything happens in one critical section. Should the champion have changed since the judgement, the
@@ -118,6 +126,8 @@ def promote(domain: Domain, version: str, judgement: Judgement) -> Promotion:
         domain: of the registered model.
         version: of it.
         judgement: on that version.
+        hold: says, within the critical section, why a version that passed is not to take the place of that
+            champion yet; None where it is.
 
     Raises:
         Unavailable: another process holds the critical section too long, or the store does not answer.
@@ -136,16 +146,21 @@ def promote(domain: Domain, version: str, judgement: Judgement) -> Promotion:
             _show(client, domain, version, judgement)
         record(client, name, version, decision, judgement.key)
         describe(client, name, version, decision)
-        if decision.promote:
+        held = hold(client, before) if decision.promote and before is not None else None
+        promoted = decision.promote and held is None
+        if promoted:
             crown(client, name, version, before)
-    log.info("%s version %s %s", name, version, "is the champion" if decision.promote else "was not promoted")
+    if held is not None:
+        decision = Decision(False, (*decision.reasons, f"✗ It passed, but is not live yet: {held}"))
+    log.info("%s version %s %s", name, version, "is the champion" if promoted else "was not promoted")
     return Promotion(
         version=version,
-        promoted=decision.promote,
+        promoted=promoted,
         already_champion=False,
-        champion=version if decision.promote else before,
-        previous=before if decision.promote else None,
+        champion=version if promoted else before,
+        previous=before if promoted else None,
         decision=decision,
+        held=held,
     )
 
 
