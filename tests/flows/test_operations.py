@@ -183,6 +183,18 @@ def test_recommend_says_what_is_published(monkeypatch, unchanged, name):
     assert "the 5 best items for 1,234 shoppers" in artifacts(state)["recommendations"][1]
 
 
+def test_the_second_gate_says_what_it_did_and_a_quiet_day_is_no_fault(monkeypatch):
+    from flows import experiment
+
+    asked = []
+    monkeypatch.setattr(experiment.online, "judge", lambda root, params, by: asked.append((root, by)))
+    state = experiment.experiment(ROOT, return_state=True)
+    assert (state.name, state.result()) == ("NoExperiment", None)
+    assert asked == [(ROOT, f"flow run {state.state_details.flow_run_id}")]
+    name = load_params(ROOT / "params.yaml").register_.name
+    assert artifacts(state)["experiment"][1] == f"No experiment of {name} runs."
+
+
 def test_rollback_says_what_is_live_and_a_refusal_fails_with_the_reason(monkeypatch):
     from flows import rollback
 
