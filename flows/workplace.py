@@ -55,6 +55,8 @@ def prepare(root: Path, name: str, ref: str) -> Path:
     except (FileNotFoundError, KeyError, TypeError):
         raise RecganError(f"params.yaml as of {ref} does not say ingest.path; commit one that does") from None
     _lend(root, place, raw)
+    if (root / layout.FORGOTTEN).exists():  # whoever is forgotten does not wait for a commit
+        shutil.copy(root / layout.FORGOTTEN, place / layout.FORGOTTEN)
     for shared in (layout.RECOMMENDATIONS, layout.IMPRESSIONS):
         here = place / shared
         if here.is_symlink() and here.resolve() != (root / shared).resolve():

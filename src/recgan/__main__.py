@@ -20,6 +20,7 @@ from recgan.core.options import Name  # noqa: E402
 from recgan.core.processes import end_with_dvc  # noqa: E402
 from recgan.core.redact import clean  # noqa: E402
 from recgan.daily.commands import collect, promote, rollback  # noqa: E402
+from recgan.forget.command import forget  # noqa: E402
 from recgan.images.commands import images  # noqa: E402
 from recgan.online.command import experiment  # noqa: E402
 from recgan.serving.command import serve  # noqa: E402
@@ -31,6 +32,7 @@ app.add_typer(experiment, name="experiment")
 app.command()(accounts)
 app.command()(adopt)
 app.command()(collect)
+app.command()(forget)
 app.command()(serve)
 app.command()(promote)
 app.command()(rollback)

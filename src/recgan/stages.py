@@ -41,8 +41,10 @@ def ingest(root: Path = Path()) -> None:
         RecganError: the source is missing or cannot be read; nothing is written then.
     """
     from recgan.data.events import describe
+    from recgan.data.forgotten import read_forgotten
     from recgan.data.sources.catalogue import write_source
     from recgan.data.sources.feedback import add_feedback
+    from recgan.data.sources.left_out import leave_out
 
     settings = load_params(root / layout.PARAMS).ingest
     with replacing(root / layout.INGESTED) as folder:
@@ -50,6 +52,7 @@ def ingest(root: Path = Path()) -> None:
         write_source(settings, root / settings.path, folder, root / layout.INGESTED)
         if settings.feedback is not None:
             add_feedback(settings.feedback, root / layout.FEEDBACK, folder)
+        leave_out(read_forgotten(root / layout.FORGOTTEN), folder)
         told = describe(folder)
     log.info("%s: %s", settings.source, told)
 

@@ -59,7 +59,16 @@ def repository(tmp_path_factory):
     work = folder / "work"
     work.mkdir()
     for name in (
-        *(".github", ".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitignore", "Makefile", "dvc.yaml"),
+        *(
+            ".github",
+            ".dvc/config",
+            ".dvc/.gitignore",
+            ".dvcignore",
+            ".gitignore",
+            "Makefile",
+            "dvc.yaml",
+            "forgotten.json",
+        ),
         *("examples", "flows", "pyproject.toml", "raw/README.md", "requirements.lock", "src"),
     ):
         source, target = ROOT / name, work / name

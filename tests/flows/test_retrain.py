@@ -28,7 +28,7 @@ def project(tmp_path_factory, empty_database):
     """A copy of the project with a small shop, its own git and DVC, in the present working directory."""
     root = tmp_path_factory.mktemp("project")
     shutil.copy(SHOP, root / "params.yaml")
-    for name in ("src", "dvc.yaml", "raw/README.md", ".gitignore", ".dvcignore"):
+    for name in ("src", "dvc.yaml", "forgotten.json", "raw/README.md", ".gitignore", ".dvcignore"):
         source = ROOT / name
         if source.is_dir():
             shutil.copytree(source, root / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))

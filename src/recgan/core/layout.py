@@ -5,6 +5,8 @@ from pathlib import Path
 PARAMS = Path("params.yaml")
 SEARCH = Path("search.yaml")
 STAGES = Path("dvc.yaml")
+FORGOTTEN = Path("forgotten.json")
+"""Hashes of the people whom ingest leaves out."""
 LOCK = Path("dvc.lock")
 
 FEEDBACK = Path("data/feedback")

@@ -59,7 +59,7 @@ def update_newcomers(root: Path, params: Params) -> Updated:
     )
     kept, left_out = root / layout.KEPT, read_quarantined(root / layout.SCREENED)
     try:
-        found = make(champion.packaged, name, champion.identity, kept, left_out, params.newcomers, asked)
+        found = make(champion.packaged, name, champion.identity[:2], kept, left_out, params.newcomers, asked)
     except UndatedError as undated:
         return _without(path, str(undated))
     write_newcomers(found, path)
@@ -76,7 +76,7 @@ def newcomers_for(root: Path, name: str, version: VersionId) -> Newcomers | None
     except RecganError as error:
         log.warning("%s", error)
         return None
-    if (found.origin.version, found.origin.run_id) != version:
+    if (found.origin.version, found.origin.run_id) != (version.version, version.run_id):
         log.warning(
             "%s was made for version %s, not for version %s: no new products are shown until "
             "`recgan newcomers` has run",

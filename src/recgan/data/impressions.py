@@ -69,6 +69,8 @@ FEEDBACK = pa.schema(
 """One row for each thing that came of an answer, as the shop told it."""
 
 OPEN, FINISHED = ".arrows", ".parquet"
+FINISH = "finish"
+"""In a table's folder: servers finish what they began to write before this file was touched."""
 
 
 def read_shown(folder: Path) -> pa.Table:

@@ -183,7 +183,8 @@ def check_windows(windows: NDArray[np.int8], split: Split, cuts: Cuts | None) ->
     if cuts is not None and not (windows == VALIDATION).any():
         raise RecganError(
             f"no event from {cuts.validation_start:%Y-%m-%d %H:%M} to {cuts.test_start:%Y-%m-%d %H:%M}, the "
-            "validation window; lengthen features.split.validation_days"
+            "validation window; lengthen features.split.validation_days, or see why the log has a gap "
+            "(feedback goes on where an export has stopped)"
         )
     wanted = {TEST: True, VALIDATION: getattr(split, "validation_share", 1) > 0}
     for window in (TEST, VALIDATION):

@@ -60,7 +60,7 @@ def md5_of(artifacts: Path) -> str:
         sums = dict(read_json(manifest)["artifacts"])
     else:
         sums = {
-            file.relative_to(artifacts).as_posix(): _sha256(file)
+            file.relative_to(artifacts).as_posix(): checksum(file)
             for file in artifacts.rglob("*")
             if file.is_file() and "__pycache__" not in file.parts
         }
@@ -78,7 +78,7 @@ def _check(artifacts: Path, part: str, folder: Path) -> None:
         file = folder / name
         if not file.is_file():
             raise _damaged(f"{part}/{name} is missing")
-        if (found := _sha256(file)) != value:
+        if (found := checksum(file)) != value:
             raise _damaged(f"{part}/{name} has the sha256 {found}, and {value} was packaged")
 
 
@@ -93,12 +93,13 @@ def _sums(part: Path) -> dict[str, str]:
     """Map the name of each file, from the name of `part` on, to its sha256."""
     files = [part] if part.is_file() else sorted(path for path in part.rglob("*") if path.is_file())
     return {
-        file.relative_to(part.parent).as_posix(): _sha256(file)
+        file.relative_to(part.parent).as_posix(): checksum(file)
         for file in files
         if "__pycache__" not in file.parts  # MLflow leaves it out
     }
 
 
-def _sha256(file: Path) -> str:
+def checksum(file: Path) -> str:
+    """Return the sha256 of a file."""
     with file.open("rb") as content:
         return hashlib.file_digest(content, "sha256").hexdigest()

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
 
 from recgan.core.errors import RecganError
 from recgan.registry.outage import outside
@@ -13,12 +14,17 @@ from recgan.registry.promotion import DECISION, REASONS
 from recgan.registry.rollback import withdrawal
 from recgan.registry.tracking import CHALLENGER, connect, current
 
+EDITED = "package.edited"
+"""Tag of a version whose package is no longer as it was registered: the instant."""
+
 
 class VersionId(NamedTuple):
     """Which version it is: a registry that was made anew or restored may give its number again."""
 
     version: str
     run_id: str
+    edited: str = ""
+    """When its package was changed since it was registered, as `recgan forget` does."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +45,7 @@ class Challenger:
 
 def identify(version: ModelVersion) -> VersionId:
     """Return what tells a version from any other."""
-    return VersionId(str(version.version), str(version.run_id))
+    return VersionId(str(version.version), str(version.run_id), version.tags.get(EDITED, ""))
 
 
 def the_champion(client: MlflowClient, name: str) -> ModelVersion:
@@ -75,6 +81,22 @@ def champion_version(root: Path, name: str) -> VersionId | None:
     """
     version = current(connect(root), name)
     return None if version is None else identify(version)
+
+
+@outside()
+def edited(root: Path, name: str, version: str) -> str:
+    """Say when a version's package was changed since it was registered; "" where it was not, or is gone.
+
+    Raises:
+        Unavailable: the store does not answer.
+    """
+    try:
+        found = connect(root).get_model_version(name, version)
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return ""
+        raise
+    return str(found.tags.get(EDITED, ""))
 
 
 @outside()

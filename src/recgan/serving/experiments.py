@@ -10,6 +10,7 @@ from pathlib import Path
 from recgan.core.redact import clean
 from recgan.online.arms import CHALLENGER, CHAMPION, arm_of, team_draft
 from recgan.package import store
+from recgan.registry import versions
 from recgan.registry.experiments import Experiment, running
 from recgan.serving.histories import History
 from recgan.serving.model import ServedModel
@@ -51,6 +52,8 @@ class Trial:
     challenger: ServedModel | None
     """None where it cannot be loaded: then the champion answers in its place."""
     problem: str | None = None
+    edited: str = ""
+    """When the challenger's package was changed since it was registered."""
 
 
 class Experiments:
@@ -73,8 +76,9 @@ class Experiments:
             self.trial = None
             return
         again = trial is not None and trial.challenger is None and time.monotonic() > self._retry
-        if trial is None or trial.experiment.id != found.id or again:
-            self.trial = self._loaded(found)
+        edited = versions.edited(self._root, self._name, found.challenger)
+        if trial is None or trial.experiment.id != found.id or trial.edited != edited or again:
+            self.trial = replace(self._loaded(found), edited=edited)
 
     def _loaded(self, found: Experiment) -> Trial:
         self._retry = time.monotonic() + RETRY_AFTER

@@ -22,7 +22,7 @@ from typing import IO, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from recgan.data.impressions import FINISHED, OPEN, read_open
+from recgan.data.impressions import FINISH, FINISHED, OPEN, read_open
 
 log = logging.getLogger(__name__)
 
@@ -142,7 +142,7 @@ class _Segment:
     def __init__(self, folder: Path, schema: pa.Schema) -> None:
         now = datetime.now(UTC)
         self.day, self.began, self.rows = now.date(), time.monotonic(), 0
-        self.schema = schema
+        self.schema, self._made, self._finish = schema, time.time(), folder / FINISH
         day = folder / f"date={self.day}"
         day.mkdir(parents=True, exist_ok=True)
         self.path = day / f"{now:%H%M%S}-{uuid.uuid4().hex[:12]}{OPEN}"
@@ -155,7 +155,14 @@ class _Segment:
             self.rows >= SEGMENT_ROWS
             or time.monotonic() - self.began > SEGMENT_SECONDS
             or _today() != self.day
+            or self._is_asked_for()
         )
+
+    def _is_asked_for(self) -> bool:
+        try:
+            return self._finish.stat().st_mtime >= self._made
+        except OSError:
+            return False
 
     def write(self, rows: list[Row]) -> None:
         columns = zip(*rows, strict=True)

@@ -120,7 +120,7 @@ class OwnLog:
             return None
         once = pa.array([], pa.string())
         for number in range(len(self._entries)):
-            once = pc.unique(pa.chunked_array([once, *self._table(number, ours)["id"].chunks]))
+            once = pc.unique(pa.chunked_array([once, *self._table(number, ours)[ours].chunks]))
         return self._facts.ids[ours], once
 
     def first_sales(self) -> pa.Table:
@@ -270,7 +270,7 @@ class _Made:
             self._first = joined_sales(self._first, chunk.first_sales)
 
     def tables(self) -> dict[str, pa.Table]:
-        tables = {ours: pa.table({"id": ids}) for ours, ids in self._ids.items()}
+        tables = {ours: pa.table({ours: ids}) for ours, ids in self._ids.items()}
         if self._first is not None:
             tables[_FIRST_SALES] = self._first
         if self.orders is not None:

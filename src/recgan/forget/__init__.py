@@ -1,0 +1,1 @@
+"""Remove a person from every store of a project, and prove it."""

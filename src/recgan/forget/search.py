@@ -1,0 +1,212 @@
+"""How often people stand in a file, whatever its form: it is told by its first bytes, not by its name."""
+
+import csv
+import gzip
+import io
+import json
+import sqlite3
+import tarfile
+import zipfile
+from contextlib import closing
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from safetensors import SafetensorError
+from safetensors.numpy import load
+
+from recgan.forget.wanted import Wanted
+
+_CSV_FIELD = 2**27
+
+
+def occurrences(path: Path, wanted: Wanted) -> int:
+    """Count where people stand in a file; one that another process removed holds nobody.
+
+    Args:
+        path: of Parquet, Arrow streams, NumPy's arrays, safetensors, JSON, CSV, SQLite, gzip, zip, tar or
+            text. Anything else is searched as bytes.
+        wanted: the people.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(16)
+            if head[:4] == b"PAR1":
+                return _in_parquet(path, wanted)
+            if head[:15] == b"SQLite format 3":
+                return _in_sqlite(path, wanted)
+            file.seek(0)
+            return _in_stream(file, path.name, wanted)
+    except FileNotFoundError:
+        return 0
+
+
+def _in_stream(file: IO[bytes], name: str, wanted: Wanted) -> int:
+    content = file.read()
+    if content[:4] == b"PAR1":
+        return _in_parquet(pa.BufferReader(content), wanted)
+    if content[:4] == b"\xff\xff\xff\xff":
+        return _in_arrow(content, wanted)
+    if content[:2] == b"PK":
+        return _in_zip(content, wanted)
+    if content[:2] == b"\x1f\x8b":
+        return _in_stream(io.BytesIO(gzip.decompress(content)), name.removesuffix(".gz"), wanted)
+    if content[:6] in (b"\x93NUMPY",):
+        return _in_array(np.load(io.BytesIO(content), allow_pickle=False), name, wanted)
+    if content[:6] == b"\xfd7zXZ\x00" or content[257:262] == b"ustar":
+        with tarfile.open(fileobj=io.BytesIO(content)) as packed:
+            members = [packed.extractfile(one) for one in packed.getmembers() if one.isfile()]
+            return sum(_in_stream(one, "", wanted) for one in members if one is not None)
+    if content[8:9] == b"{" and int.from_bytes(content[:8], "little") < len(content):
+        return _in_safetensors(content, wanted)
+    try:
+        text = content.decode()
+    except UnicodeDecodeError:
+        if content[:2] not in (b"\xff\xfe", b"\xfe\xff"):
+            return wanted.bytes_in(content)
+        text = content.decode("utf-16", errors="replace")
+    return _in_text(text, wanted)
+
+
+def _in_text(text: str, wanted: Wanted) -> int:
+    start = text.lstrip("\ufeff \r\n\t")[:1]
+    if start in ("{", "["):
+        try:
+            return in_json(json.loads(text.lstrip("\ufeff")), wanted)
+        except ValueError:
+            pass  # many documents in one file, or none
+    return max(wanted.words_in(text), _in_csv(text, wanted))
+
+
+def in_json(content: Any, wanted: Wanted, speaks: bool = False) -> int:
+    """Count people in what JSON holds.
+
+    Args:
+        content: of the document.
+        wanted: the people.
+        speaks: a name above speaks of shoppers.
+    """
+    if isinstance(content, dict):
+        return sum(
+            in_json(name, wanted, speaks) + in_json(one, wanted, speaks or wanted.is_of_shoppers(name))
+            for name, one in content.items()
+        )
+    if isinstance(content, list):
+        return sum(in_json(one, wanted, speaks) for one in content)
+    if isinstance(content, str):
+        return 1 if speaks and wanted.is_id(content) else wanted.words_in(content)
+    return 0  # a number is a place or a count
+
+
+def _in_csv(text: str, wanted: Wanted) -> int:
+    """Count cells of shoppers' columns, where a text is a table with a header."""
+    first = text.partition("\n")[0].strip("\ufeff\r")
+    mark = max(",;\t|", key=first.count)
+    names = next(csv.reader([first], delimiter=mark), [])
+    places = [place for place, name in enumerate(names) if wanted.is_of_shoppers(name)]
+    if not places or not names or len(names) < 2:
+        return 0
+    csv.field_size_limit(_CSV_FIELD)
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=mark)
+    return sum(wanted.is_id(row[place]) for row in rows for place in places if place < len(row))
+
+
+def _in_parquet(source: Any, wanted: Wanted) -> int:
+    found = 0
+    with pq.ParquetFile(source) as file:
+        found += wanted.words_in(str(file.schema_arrow.metadata or ""))
+        for batch in file.iter_batches(2**18):
+            found += _in_columns(batch, wanted)
+    return found
+
+
+def _in_arrow(content: bytes, wanted: Wanted) -> int:
+    found = 0
+    try:
+        reader = pa.ipc.open_stream(content)
+        while True:
+            found += _in_columns(reader.read_next_batch(), wanted)
+    except (StopIteration, pa.ArrowInvalid, OSError):
+        return found  # the end, or a batch that is not whole
+
+
+def _in_columns(batch: pa.RecordBatch, wanted: Wanted) -> int:
+    return sum(
+        int(pc.sum(rows_with(column, name, wanted)).as_py() or 0)
+        for name, column in zip(batch.schema.names, batch.columns, strict=True)
+    )
+
+
+def rows_with(column: pa.Array, name: str, wanted: Wanted) -> pa.Array:
+    """Say in which rows of a column people stand.
+
+    Args:
+        column: of any type; lists count where one of theirs does.
+        name: of the column, which says whether its cells are ids of shoppers.
+        wanted: the people.
+    """
+    none = pa.repeat(pa.scalar(False), len(column))
+    if pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
+        inside = rows_with(column.flatten(), name, wanted)
+        rows = pc.list_parent_indices(column).filter(inside).unique()
+        return pc.is_in(pa.array(np.arange(len(column))), value_set=rows.cast(pa.int64()))
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    if pa.types.is_struct(column.type):
+        for place, field in enumerate(column.type):
+            none = pc.or_(none, rows_with(column.field(place), field.name, wanted))
+        return none
+    speaks = wanted.is_of_shoppers(name)
+    text = pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
+    if not text and not (speaks and (pa.types.is_integer(column.type) or pa.types.is_floating(column.type))):
+        return none
+    once = pc.drop_null(pc.unique(column))
+    named = [
+        one for one in once.to_pylist() if (speaks and wanted.is_id(one)) or (text and wanted.words_in(one))
+    ]
+    return pc.is_in(column, value_set=pa.array(named, once.type))
+
+
+def _in_zip(content: bytes, wanted: Wanted) -> int:
+    with zipfile.ZipFile(io.BytesIO(content)) as packed:
+        return sum(_in_stream(packed.open(one), one.filename, wanted) for one in packed.infolist())
+
+
+def _in_array(array: np.ndarray[Any, Any], name: str, wanted: Wanted) -> int:
+    if array.dtype.kind in "US":
+        speaks = wanted.is_of_shoppers(name)
+        return sum((speaks and wanted.is_id(one)) or wanted.words_in(str(one)) > 0 for one in array.ravel())
+    return 0
+
+
+def _in_safetensors(content: bytes, wanted: Wanted) -> int:
+    try:
+        arrays = load(content)
+    except (SafetensorError, ValueError):
+        return wanted.bytes_in(content)
+    length = int.from_bytes(content[:8], "little")
+    found = in_json(json.loads(content[8 : 8 + length]), wanted)
+    for array in arrays.values():
+        if array.dtype == np.uint8 and array.tobytes()[:1] in (b"{", b"["):  # JSON beside the weights
+            found += _in_stream(io.BytesIO(array.tobytes()), "", wanted)
+    return found
+
+
+def _in_sqlite(path: Path, wanted: Wanted) -> int:
+    found = 0
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=30)) as database:
+        tables = database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+        for (table,) in tables:
+            rows = database.execute(f'SELECT * FROM "{table}"')
+            names = [column[0] for column in rows.description]
+            for row in rows:
+                for name, cell in zip(names, row, strict=True):
+                    if isinstance(cell, bytes):
+                        found += wanted.bytes_in(cell)
+                    elif isinstance(cell, str):
+                        exact = wanted.is_of_shoppers(name) and wanted.is_id(cell)
+                        found += 1 if exact else _in_text(cell, wanted)
+    return found

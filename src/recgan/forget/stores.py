@@ -1,0 +1,132 @@
+"""Every place of a project where a person may stand, and what is done with a file there."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from recgan.core import layout
+
+Way = Literal["rows", "whole", "package", "named"]
+"""What is done: rows are taken out; the entry is removed, and the next night makes it anew; packages are
+rewritten; or the place is only named."""
+
+_CODE = {
+    ".git",
+    ".github",
+    ".venv",
+    "__pycache__",
+    "node_modules",
+    ".mypy_cache",
+    ".ruff_cache",
+    ".pytest_cache",
+}
+_ROWS = (
+    layout.FEEDBACK,
+    layout.INGESTED,
+    layout.KEPT,
+    layout.SCREENED,
+    layout.IMPRESSIONS,
+    layout.RECOMMENDATIONS,
+)
+_WHOLE_FOLDERS = (layout.FEATURES, layout.START, layout.REPLICATIONS, layout.EVALUATION)
+_WHOLE_ENTRIES = (layout.MODELS, layout.CHECKPOINTS, layout.METRICS, layout.REPORTS, layout.TUNING)
+_WORKTREES = layout.STATE / "worktrees"
+_ARTIFACTS = Path("mlartifacts")
+_CACHE = Path(".dvc")
+
+
+@dataclass(frozen=True)
+class Place:
+    """A file that is searched."""
+
+    path: Path
+    store: str
+    """What the reports call the place."""
+    way: Way
+    entry: Path
+    """What is removed where that is the way: the file, or a folder that is worth nothing without it."""
+
+
+def places(root: Path, raw: Path) -> Iterator[Place]:
+    """Yield every file of a project that may name a person; neither its code nor its documents.
+
+    Args:
+        root: the project.
+        raw: where the source's files lie, inside the project or elsewhere.
+    """
+    root, seen = root.resolve(), set()
+    code = _tracked(root)
+    outside = [] if raw.resolve().is_relative_to(root) else [raw.resolve()]
+    for top in [root, *outside]:
+        for path in _files(top):
+            real = path.resolve()
+            if real in seen or (path.is_symlink() and real.is_relative_to(root)):
+                continue
+            seen.add(real)
+            if top != root:
+                yield Place(path, "raw files", "rows", path)
+                continue
+            relative = path.relative_to(root)
+            if relative in code:
+                continue
+            yield _place(root, relative)
+
+
+def _files(top: Path) -> Iterator[Path]:
+    if top.is_file():
+        yield top
+    for folder, folders, files in os.walk(top):
+        folders[:] = sorted(one for one in folders if one not in _CODE)
+        yield from (Path(folder) / name for name in sorted(files))
+
+
+def _place(base: Path, relative: Path, prefix: str = "") -> Place:
+    path, top = base / relative, relative.parts[0]
+    for number, part in enumerate(relative.parts):  # what a killed run left beside an output
+        if part.startswith(".") and part.endswith((".tmp", ".parts")):
+            return Place(
+                path, f"{prefix}unfinished files", "whole", base.joinpath(*relative.parts[: number + 1])
+            )
+    if relative.is_relative_to(_WORKTREES) and len(relative.parts) > 3:
+        name = relative.parts[2]
+        own = Path(*relative.parts[:3])
+        return _place(base / own, relative.relative_to(own), f"worktree {name}: ")
+    for folder in _ROWS:
+        if relative.is_relative_to(folder):
+            return Place(path, f"{prefix}{folder}", "rows", path)
+    for folder in _WHOLE_FOLDERS:
+        if relative.is_relative_to(folder):
+            return Place(path, f"{prefix}{folder}", "whole", base / folder)
+    for folder in _WHOLE_ENTRIES:
+        if relative.is_relative_to(folder):
+            return Place(
+                path, f"{prefix}{folder}", "whole", base.joinpath(*relative.parts[: len(folder.parts) + 1])
+            )
+    if top == "raw":
+        return Place(path, f"{prefix}raw files", "rows", path)
+    if relative.is_relative_to(_ARTIFACTS):
+        if "artifacts" in relative.parts and relative.name == "shoppers.npz":
+            return Place(path, "packages", "package", path)
+        if layout.WARM in relative.parts:
+            until = relative.parts.index(layout.WARM) + 1
+            return Place(path, "artifacts of runs", "whole", base.joinpath(*relative.parts[:until]))
+        return Place(path, "artifacts of runs", "whole", path)
+    if top == _CACHE.name:
+        return Place(path, f"{prefix}DVC's cache", "whole", path)
+    if relative == layout.VERDICT:
+        return Place(path, f"{prefix}{layout.STATE}", "whole", path)
+    store = (
+        "databases" if path.suffix in (".db", ".sqlite") or ".db-" in path.name else f"{prefix}other files"
+    )
+    return Place(path, store, "named", path)
+
+
+def _tracked(root: Path) -> set[Path]:
+    """Return the files that git holds and that are neither data nor settings."""
+    done = subprocess.run(["git", "ls-files", "-z"], cwd=root, capture_output=True, check=False)
+    named = [Path(os.fsdecode(one)) for one in done.stdout.split(b"\0") if one]
+    kept = ("raw", str(layout.METRICS), str(layout.PARAMS), *map(str, _ROWS))
+    return {one for one in named if not any(one.is_relative_to(other) for other in kept)}
