@@ -25,6 +25,7 @@ from recgan.forget.found import Search, search
 from recgan.forget.packages import forget_in, renew
 from recgan.forget.rewrite import Orders, find_orders, without_rows, without_values
 from recgan.forget.search import occurrences
+from recgan.forget.stores import RAW
 from recgan.forget.wanted import Wanted
 from recgan.newcomers.file import read_newcomers, write_newcomers
 from recgan.serving.segments import finish_left
@@ -154,25 +155,23 @@ def _read_less(index: Path, name: str, named: pa.ChunkedArray) -> None:
 
 
 def _rows(found: Search, params: Params, people: Wanted, written: CsvFormat) -> None:
+    """Take rows out, then remove what is removed whole: DVC may link the first into its cache."""
     holding = [place for store in found.stores for place in store.holding]
+    rows = [place for place in holding if place.way == "rows"]
     orders = None
     fill = getattr(params.ingest, "fill_down", None)
-    raw = [place.path for place in holding if place.store.endswith("raw files")]
     if fill is not None:
         orders = Orders(fill.order)
-        for path in raw:
-            find_orders(path, people, written, orders)
-    rewritten = isinstance(params.ingest, OwnFilesSource)
-    for place in reversed(holding):  # the first row of an order, which names its shopper, comes last
-        if place.way == "whole":
-            if place.entry.is_dir():
-                shutil.rmtree(place.entry)
-            else:
-                place.entry.unlink(missing_ok=True)
-        elif place.way == "package":
-            continue
-        elif place.way == "rows" and (rewritten or not place.store.endswith("raw files")):
-            without_rows(place.path, people, written, orders)
+        for place in rows:
+            if place.store.endswith(RAW) and place.path.suffix != ".parquet":
+                find_orders(place.path, people, written, orders)
+    for place in reversed(rows):  # the first row of an order, which names its shopper, comes last
+        without_rows(place.path, people, written, orders)
+    for entry in {place.entry for place in holding if place.way == "whole"}:
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink(missing_ok=True)
 
 
 def _packages(root: Path, found: Search, people: Wanted) -> dict[str, str]:

@@ -78,7 +78,8 @@ def search(root: Path, params: Params, people: Wanted) -> Search:
     found: dict[str, int] = {}
     holding: dict[str, list[Place]] = {}
     problems: dict[str, str] = {}
-    for place in places(root, root / params.ingest.path):
+    own = isinstance(params.ingest, OwnFilesSource)
+    for place in places(root, root / params.ingest.path, own):
         files[place.store] = files.get(place.store, 0) + 1
         try:
             count = occurrences(place.path, people)

@@ -2,12 +2,14 @@
 
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from recgan.core import layout
+from recgan.package.packaged import SHOPPERS
 
 Way = Literal["rows", "whole", "package", "named"]
 """What is done: rows are taken out; the entry is removed, and the next night makes it anew; packages are
@@ -36,6 +38,9 @@ _WHOLE_ENTRIES = (layout.MODELS, layout.CHECKPOINTS, layout.METRICS, layout.REPO
 _WORKTREES = layout.STATE / "worktrees"
 _ARTIFACTS = Path("mlartifacts")
 _CACHE = Path(".dvc")
+_SIMULATED = ("live",)
+"""Projects of simulated shops, whose shoppers are nobody."""
+RAW, CACHE = "raw files", "DVC's cache"
 
 
 @dataclass(frozen=True)
@@ -50,29 +55,33 @@ class Place:
     """What is removed where that is the way: the file, or a folder that is worth nothing without it."""
 
 
-def places(root: Path, raw: Path) -> Iterator[Place]:
+def places(root: Path, raw: Path, own: bool) -> Iterator[Place]:
     """Yield every file of a project that may name a person; neither its code nor its documents.
 
     Args:
         root: the project.
         raw: where the source's files lie, inside the project or elsewhere.
+        own: they are the shop's own export, whose rows may be taken out.
     """
-    root, seen = root.resolve(), set()
+    root = root.resolve()
+    way: Way = "rows" if own else "named"
     code = _tracked(root)
-    outside = [] if raw.resolve().is_relative_to(root) else [raw.resolve()]
-    for top in [root, *outside]:
-        for path in _files(top):
-            real = path.resolve()
-            if real in seen or (path.is_symlink() and real.is_relative_to(root)):
-                continue
-            seen.add(real)
-            if top != root:
-                yield Place(path, "raw files", "rows", path)
-                continue
-            relative = path.relative_to(root)
-            if relative in code:
-                continue
-            yield _place(root, relative)
+    for home in (root / _WORKTREES).glob("*"):
+        code |= {home.relative_to(root) / one for one in _tracked(home)}
+    for path in _files(root):
+        relative = path.relative_to(root)
+        # A link to another place of the project is that place; DVC may link what it keeps in its cache.
+        linked = path.is_symlink() and path.resolve().is_relative_to(root)
+        if relative in code or (linked and not path.resolve().is_relative_to(root / _CACHE)):
+            continue
+        if relative.parts[0] in _SIMULATED:
+            continue
+        found = _place(root, relative)
+        yield replace(found, way=way) if found.store.endswith(RAW) else found
+    if not raw.resolve().is_relative_to(root):
+        yield from (Place(path, RAW, way, path) for path in _files(raw.resolve()))
+    if (cache := _cache(root)) is not None and not cache.is_relative_to(root):
+        yield from (Place(path, CACHE, "whole", path) for path in _files(cache))
 
 
 def _files(top: Path) -> Iterator[Path]:
@@ -106,22 +115,39 @@ def _place(base: Path, relative: Path, prefix: str = "") -> Place:
                 path, f"{prefix}{folder}", "whole", base.joinpath(*relative.parts[: len(folder.parts) + 1])
             )
     if top == "raw":
-        return Place(path, f"{prefix}raw files", "rows", path)
+        return Place(path, f"{prefix}{RAW}", "rows", path)
     if relative.is_relative_to(_ARTIFACTS):
-        if "artifacts" in relative.parts and relative.name == "shoppers.npz":
-            return Place(path, "packages", "package", path)
-        if layout.WARM in relative.parts:
-            until = relative.parts.index(layout.WARM) + 1
-            return Place(path, "artifacts of runs", "whole", base.joinpath(*relative.parts[:until]))
-        return Place(path, "artifacts of runs", "whole", path)
-    if top == _CACHE.name:
-        return Place(path, f"{prefix}DVC's cache", "whole", path)
+        return _artifact(base, relative)
+    if relative.is_relative_to(_CACHE / "cache") or relative.is_relative_to(_CACHE / "tmp"):
+        return Place(path, f"{prefix}{CACHE}", "whole", path)
     if relative == layout.VERDICT:
         return Place(path, f"{prefix}{layout.STATE}", "whole", path)
     store = (
         "databases" if path.suffix in (".db", ".sqlite") or ".db-" in path.name else f"{prefix}other files"
     )
     return Place(path, store, "named", path)
+
+
+def _artifact(base: Path, relative: Path) -> Place:
+    """Return the place of a file of MLflow's: of a package, which goes on serving, or of a run."""
+    path = base / relative
+    if relative.name == SHOPPERS:
+        return Place(path, "packages", "package", path)
+    if any(part.startswith("m-") for part in relative.parts[:-1]):
+        return Place(path, "packages", "named", path)
+    if layout.WARM in relative.parts:
+        until = relative.parts.index(layout.WARM) + 1
+        return Place(path, "artifacts of runs", "whole", base.joinpath(*relative.parts[:until]))
+    return Place(path, "artifacts of runs", "whole", path)
+
+
+def _cache(root: Path) -> Path | None:
+    """Return where DVC keeps its cache; None where the project has no DVC."""
+    if not (root / _CACHE).is_dir():
+        return None
+    command = [sys.executable, "-m", "dvc", "cache", "dir"]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    return (root / done.stdout.strip()).resolve() if done.stdout.strip() else None
 
 
 def _tracked(root: Path) -> set[Path]:

@@ -49,6 +49,8 @@ def by_hand(root: Path) -> str:
         "  what models have learned of them, and reports: make run (the next night), then a promotion",
         "  older versions that still have learned of them: delete them (make ui)",
     ]
+    if any((root / "raw").glob("*.dvc")):
+        lines.append("  raw files that DVC tracks and that were changed: dvc commit --force raw/NAME.dvc")
     if remote:
         lines.append(
             f"  the DVC remote {remote}: make run, then dvc gc --workspace --cloud --force; it keeps what "
