@@ -144,7 +144,7 @@ def test_the_next_export_brings_nobody_back_and_what_was_collected_is_not_lost(p
     assert sorted(ids) == ["70", "8", "9"]
 
 
-@pytest.mark.parametrize("step", ["_feedback_of", "_rows", "_packages", "sweep"])
+@pytest.mark.parametrize("step", ["_feedback_of", "_rows", "_packages"])
 def test_a_second_run_finishes_what_a_killed_one_began(project, monkeypatch, step):
     params, people = load_params(project / "params.yaml"), people_of(project, "7")
     given = getattr(module, step)
@@ -159,6 +159,23 @@ def test_a_second_run_finishes_what_a_killed_one_began(project, monkeypatch, ste
     monkeypatch.setattr(module, step, given)
     assert forget(project, params, people)[1].found == 0
     assert len(read_forgotten(project / "forgotten.json").people) == 1
+
+
+def test_a_cache_elsewhere_and_what_it_is_linked_from_are_searched(project, tmp_path_factory):
+    cache = tmp_path_factory.mktemp("cache")
+    (project / ".dvc/config.local").write_text(
+        f"[cache]\n    dir = {cache}\n['remote \"s\"']\n    url = s3://ann-17\n"
+    )
+    for name, content in (("events", {"user_id": ["ann-17", "8"]}), ("model", {"user_id": ["ann-17"]})):
+        (cache / name).write_bytes(parquet(content))
+    (project / "data/kept").mkdir()
+    (project / "data/kept/events.parquet").symlink_to(cache / "events")
+    params, people = load_params(project / "params.yaml"), people_of(project, "ann-17")
+    after = forget(project, params, people)[1]
+    assert {store.name: store.found for store in after.stores if store.found} == {"other files": 1}
+    assert (project / ".dvc/config.local").exists()  # the name of a remote is named, not removed
+    assert pq.read_table(project / "data/kept/events.parquet")["user_id"].to_pylist() == ["8"]
+    assert not list(cache.iterdir())
 
 
 def test_commits_that_brought_a_person_are_counted(project):

@@ -2,8 +2,8 @@
 
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
+from configparser import ConfigParser
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -142,12 +142,11 @@ def _artifact(base: Path, relative: Path) -> Place:
 
 
 def _cache(root: Path) -> Path | None:
-    """Return where DVC keeps its cache; None where the project has no DVC."""
-    if not (root / _CACHE).is_dir():
-        return None
-    command = [sys.executable, "-m", "dvc", "cache", "dir"]
-    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
-    return (root / done.stdout.strip()).resolve() if done.stdout.strip() else None
+    """Return where DVC keeps its cache, as the project's settings say; None where they do not."""
+    told = ConfigParser()
+    told.read([root / _CACHE / "config", root / _CACHE / "config.local"], encoding="utf-8")
+    where = told.get("cache", "dir", fallback=None)
+    return None if where is None else (root / _CACHE / where).resolve()
 
 
 def _tracked(root: Path) -> set[Path]:
