@@ -34,6 +34,7 @@ from recgan.evaluation.settings import period_of  # noqa: E402
 from recgan.online.after_the_gate import promote_or_try  # noqa: E402
 from recgan.online.collect import collect  # noqa: E402
 from recgan.online.collect import sentence as collected  # noqa: E402
+from recgan.online.off_policy import NOTE, noted  # noqa: E402
 from recgan.package.start import asks, bring_start  # noqa: E402
 from recgan.package.store import Recommenders, retraining  # noqa: E402
 from recgan.package.verdict import write_verdict  # noqa: E402
@@ -98,6 +99,16 @@ def collect_feedback(root: Path, params: Params) -> None:
 def bring_what_the_champion_left(root: Path, params: Params) -> None:
     """Fetch what a training may begin from; it waits for the features, as the champion may be of these."""
     bring_start(root, params)
+
+
+@task(task_run_name="judge from the log", **OUTSIDE)
+@told_cleanly
+def judge_from_the_log(root: Path, params: Params, promotion: Promotion) -> Promotion:
+    """Add what the log says that the version would be worth to shoppers; it decides nothing."""
+    decision = promotion.decision
+    kept = [reason for reason in decision.reasons if not reason.startswith(NOTE)]
+    reasons = (*kept, *noted(root, params, promotion.version))
+    return replace(promotion, decision=replace(decision, reasons=reasons))
 
 
 @task(task_run_name="push", **OUTSIDE)
@@ -207,7 +218,7 @@ def retrain(
         move = partial(promote_or_try, params.experiment)
         refreshed = None if own is None else through_the_gate(own, done, move)
         challenged = through_the_gate(Recommenders(place, params), [*done, *filter(None, [refreshed])], move)
-        promotion = both(refreshed, challenged)
+        promotion = both(refreshed, judge_from_the_log(place, params, challenged))
         pushed = push(place, return_state=True, wait_for=[challenged])
         pushed.result()
         publish(place, params, promotion, wait_for=[challenged, pushed])

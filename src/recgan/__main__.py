@@ -22,7 +22,7 @@ from recgan.core.redact import clean  # noqa: E402
 from recgan.daily.commands import collect, promote, rollback  # noqa: E402
 from recgan.forget.command import forget  # noqa: E402
 from recgan.images.commands import images  # noqa: E402
-from recgan.online.command import experiment  # noqa: E402
+from recgan.online.command import experiment, off_policy  # noqa: E402
 from recgan.serving.command import serve  # noqa: E402
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
@@ -33,6 +33,7 @@ app.command()(accounts)
 app.command()(adopt)
 app.command()(collect)
 app.command()(forget)
+app.command()(off_policy)
 app.command()(serve)
 app.command()(promote)
 app.command()(rollback)

@@ -55,3 +55,20 @@ def test_log_weights_know_neither_scale_nor_origin_of_scores():
     assert found == pytest.approx((scores - 3) / (0.5 * scores.std()))
     assert plackett_luce.log_weights(1e-6 * scores + 7, 0.5) == pytest.approx(found)
     assert plackett_luce.log_weights(np.full(3, 2.0), 0.5).tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize("spread", [0.3, 3.0, 12.0])
+def test_the_chance_of_an_item_at_a_place_is_that_of_all_lists_with_it_there(spread):
+    weights = np.exp(np.random.default_rng(0).normal(0, spread, 5))
+    logs = np.tile(np.append(np.log(weights), -np.inf), (5, 1))  # and a candidate fewer than others have
+    for place in range(5):
+        expected = np.zeros(5)
+        for order in permutations(range(5)):
+            expected[order[place]] += chance(order, weights)
+        found = plackett_luce.at_place(logs, np.arange(5), place)
+        assert found == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_chance_at_a_place_holds_for_weights_that_no_float_holds():
+    found = plackett_luce.at_place(np.array([[0.0, -2000.0, -2001.0]] * 2), np.array([1, 2]), 1)
+    assert found == pytest.approx([1 / (1 + np.exp(-1)), 1 / (1 + np.e)], rel=1e-5)

@@ -60,6 +60,8 @@ VERDICT = Path(".recgan/verdict.json")
 """What that page was drawn of, for drawing it anew."""
 MONITOR_REPORT = REPORTS / "monitor.json"
 MONITOR_TEXT = REPORTS / "monitor.md"
+OFF_POLICY_REPORT = REPORTS / "off_policy.json"
+OFF_POLICY_TEXT = REPORTS / "off_policy.md"
 
 RECOMMENDATIONS = Path("recommendations")
 """A Parquet file for each registered model."""

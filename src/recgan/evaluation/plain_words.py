@@ -45,7 +45,7 @@ class Verdict:
     """On which the gate decided."""
     promoted: bool
     reasons: Sequence[str]
-    """Each begins with ✓ or ✗."""
+    """Each begins with ✓, ✗ or ·."""
     live: str | None = None
     """The version that is live afterwards; None where nothing is."""
     previous: str | None = None

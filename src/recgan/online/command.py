@@ -1,4 +1,4 @@
-"""The commands of `recgan experiment`; their imports stay lazy."""
+"""The commands of `recgan experiment`, and `recgan off-policy`; their imports stay lazy."""
 
 from pathlib import Path
 from typing import Annotated
@@ -75,3 +75,24 @@ def judge(by: By = None) -> None:
 
     params = load_params()
     print(report(decide(Path(), params, by), params.register_.name))
+
+
+def off_policy(
+    version: Annotated[
+        str | None, typer.Option(help="Its number; the challenger, or the champion, when not given.")
+    ] = None,
+    days: Annotated[
+        float | None, typer.Option(min=0, help="How far to look back; as far as may be when not given.")
+    ] = None,
+    drawn: Annotated[
+        bool, typer.Option("--drawn", help="Judge its drawn lists, beside those of others, not its best.")
+    ] = False,
+) -> None:
+    """Estimate what a version would be worth to shoppers, from answers that were drawn by chance."""
+    from recgan.online.off_policy import as_markdown
+    from recgan.online.off_policy import off_policy as estimate
+    from recgan.settings import load_params
+
+    params = load_params()
+    found = estimate(Path(), params, version, days, "drawn" if drawn else "best")
+    print(as_markdown(found, params), end="")

@@ -12,7 +12,7 @@ from mlflow.models.model import ModelInfo
 
 @dataclass(frozen=True)
 class Decision:
-    """Whether to promote, and every reason: the criteria that passed (✓) and that failed (✗)."""
+    """Whether to promote, and every reason: criteria that passed (✓) or failed (✗); · is for information."""
 
     promote: bool
     reasons: tuple[str, ...]

@@ -35,7 +35,7 @@ class Challenger:
     decision: str | None
     """`promote` or `refuse`; None before the gate has judged it."""
     reasons: tuple[str, ...]
-    """Each begins with ✓ or ✗."""
+    """Each begins with ✓, ✗ or ·."""
 
     @property
     def version(self) -> str:
