@@ -3,7 +3,7 @@
 import json
 import socket
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
@@ -76,24 +76,35 @@ class Client:
             self.ask("/feedback", {"events": list(events[first : first + 500])})
 
     def wait_for(self, version: str, within: float = _SWAPS_WITHIN) -> float:
-        """Wait until a version answers, and return the seconds that it took.
+        """Wait until a version is the champion that answers, and return the seconds that it took.
 
         Raises:
             RecganError: it does not.
         """
+        return self._wait(f"version {version} does not answer", lambda model, _: model == version, within)
+
+    def wait_until_tried(self, version: str | None) -> None:
+        """Wait until the server tries a version beside the champion, or None.
+
+        Raises:
+            RecganError: it does not.
+        """
+        what = "goes on trying a version" if version is None else f"does not try version {version}"
+        self._wait(f"the server {what}", lambda _, trying: trying == version, _SWAPS_WITHIN)
+
+    def _wait(self, failing: str, holds: Callable[[str, str | None], bool], within: float) -> float:
         began, problem = time.monotonic(), None
         while time.monotonic() - began < within:
             try:
                 ready = self.ask("/ready")
-                if ready["model"]["version"] == version:
+                trying = None if ready["trying"] is None else ready["trying"]["version"]
+                if holds(ready["model"]["version"], trying):
                     return time.monotonic() - began
                 problem = ready["problem"]
             except RecganError as error:
                 problem = str(error)
             time.sleep(0.1)
-        raise RecganError(
-            f"version {version} does not answer within {within:.0f} s: {problem}; see live/server.log"
-        )
+        raise RecganError(f"{failing} after {within:.0f} s: {problem}; see live/server.log")
 
 
 @contextmanager

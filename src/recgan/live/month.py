@@ -21,7 +21,7 @@ from recgan.live.page import page
 from recgan.live.project import NAME, check_place, make_project, retrain
 from recgan.live.replay import tonights
 from recgan.live.shop import HISTORY_DAYS, Shop, open_shop
-from recgan.live.trial import Trial
+from recgan.live.trial import LEAST_DAYS, Trial
 from recgan.package.packaged import PackagedRecommender
 from recgan.package.store import load_version
 from recgan.settings import Params, load_params
@@ -82,6 +82,13 @@ class Month:
     def __post_init__(self) -> None:
         self.shop.write_items(self.place / "raw" / "items.csv")
         self.memory = Memory.of(self.shop)
+        self.trial = Trial.planned(self.shop.days, NIGHT_EVERY)
+        if self.trial is None:
+            log.info(
+                "%s days are too few for an experiment with a broken version; %s are enough",
+                self.shop.days,
+                LEAST_DAYS,
+            )
 
     def live(self, client: Client) -> None:
         """Live through all days; the first night is over."""
@@ -93,7 +100,7 @@ class Month:
                 self.trial.morning(day, self.place, self.params, client)
             self.day(day, client)
             if self.trial is not None:
-                self.trial.evening(day, self.place)
+                self.trial.evening(day, self.place, client)
             if (day + 1) % NIGHT_EVERY == 0:
                 self.tell()
         self.tell()

@@ -56,9 +56,10 @@ class Trial:
         self.packaged = load_version(NAME, self.version)
         command = ["-m", "recgan", "experiment", "start", "--version", self.version, "--share", str(SHARE)]
         run(place, command, place / "experiment.log")
+        client.wait_until_tried(self.version)
         log.info("version %s, whose ids are shuffled, answers half of the shoppers", self.version)
 
-    def evening(self, day: int, place: Path) -> None:
+    def evening(self, day: int, place: Path, client: Client) -> None:
         """Have the second gate look at what came of the day's lists."""
         if self.version is None or self.stopped is not None:
             return
@@ -67,6 +68,7 @@ class Trial:
             return
         ended = last(place, NAME)
         assert ended is not None
+        client.wait_until_tried(None)
         self.stopped, self.outcome, self.reasons = day, ended.outcome, tuple(ended.reasons)
         log.info("the second gate on the evening of day %s: %s", day + 1, ended.outcome)
 
