@@ -55,6 +55,7 @@ def live(days: int, seed: int = 7, port: int | None = None, root: Path = Path())
     with alone(root / layout.STATE / "live.lock", "recgan live", log.info):
         place = make_project(root).resolve()
         # This process reads the project's registry and no other.
+        logging.getLogger("mlflow").setLevel(logging.WARNING)  # it tells of each version
         os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{place / 'mlflow.db'}"
         shop = open_shop(seed, days)
         log.info("a shop of %s products and %s shoppers", len(shop.item_ids), len(shop.user_ids))
@@ -128,7 +129,8 @@ class Month:
     def day(self, day: int, client: Client) -> None:
         """Live through a day."""
         began = time.monotonic()
-        table = live_day(day, self.memory, client, self.others | self.replays())
+        tried = {} if self.trial is None else self.trial.replays(day)
+        table = live_day(day, self.memory, client, self.others | tried)
         ours = table["version"] == self.nights[-1]["champion"]
         self.days.append(table.assign(arm=ours.map({True: CHAMPION, False: "challenger"})))
         log.info(
@@ -138,10 +140,6 @@ class Month:
             len(table),
             time.monotonic() - began,
         )
-
-    def replays(self) -> dict[str, PackagedRecommender]:
-        """Return the broken version, once there is one, to be replayed too."""
-        return {} if self.trial is None else self.trial.replays()
 
     def tell(self) -> None:
         """Write figures, requests and the page of the days so far."""

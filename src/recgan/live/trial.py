@@ -72,9 +72,11 @@ class Trial:
         self.stopped, self.outcome, self.reasons = day, ended.outcome, tuple(ended.reasons)
         log.info("the second gate on the evening of day %s: %s", day + 1, ended.outcome)
 
-    def replays(self) -> dict[str, PackagedRecommender]:
-        """Return the version for replay; nothing before it is planted."""
-        return {} if self.packaged is None else {BROKEN: self.packaged}
+    def replays(self, day: int) -> dict[str, PackagedRecommender]:
+        """Return the version for replay, on the days on which it could have been the champion."""
+        if self.packaged is None or not self.day <= day < self.until:
+            return {}
+        return {BROKEN: self.packaged}
 
     def story(self, requests: pd.DataFrame) -> dict[str, Any]:
         """Return what happened, and what would have happened without an experiment."""
