@@ -211,7 +211,7 @@ def live(
     """Watch a simulated shop for days and nights with the real server and the real flow, in live/."""
     from recgan.live.month import live as begin
 
-    print(f"\n{begin(days, seed, port)} shows what came of it")
+    print(f"{begin(days, seed, port)} shows how")
 
 
 @app.command()

@@ -137,7 +137,7 @@ def test_the_page_says_what_came_of_it():
     assert "2 requests of 1 shoppers met it." in words
     assert "Of 2 pairs 2 stand in the same order" in words
     assert "&lt;purchases&gt;" in text
-    assert text.count("<polygon") == 3
+    assert text.count("<polygon") == 3 + 2
     assert "http" not in text.replace("http://www.w3.org/2000/svg", "")
     assert text == page(figures(requests(), NIGHTS, story, 3))
 

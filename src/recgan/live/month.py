@@ -17,7 +17,7 @@ from recgan.core.files import write_json, write_text
 from recgan.live.client import Client, free_port, server
 from recgan.live.days import Memory, live_day
 from recgan.live.figures import CHAMPION, figures
-from recgan.live.page import page
+from recgan.live.page import page, title
 from recgan.live.project import NAME, check_place, make_project, retrain
 from recgan.live.replay import tonights
 from recgan.live.shop import HISTORY_DAYS, Shop, open_shop
@@ -63,6 +63,7 @@ def live(days: int, seed: int = 7, port: int | None = None, root: Path = Path())
         month.night(0)
         with server(place, port, month.nights[-1]["champion"]) as client:
             month.live(client)
+        log.info("\n%s.", title(month.tell()))
     return root / PAGE
 
 
@@ -104,7 +105,6 @@ class Month:
                 self.trial.evening(day, self.place, client)
             if (day + 1) % NIGHT_EVERY == 0:
                 self.tell()
-        self.tell()
 
     def night(self, day: int) -> None:
         """Bring the log up to date, run the flow, and load what is to be compared until the next night."""
@@ -141,8 +141,8 @@ class Month:
             time.monotonic() - began,
         )
 
-    def tell(self) -> None:
-        """Write figures, requests and the page of the days so far."""
+    def tell(self) -> dict[str, Any]:
+        """Write figures, requests and the page of the days so far; return the figures."""
         requests = pd.concat(self.days, ignore_index=True)
         reports = self.place / layout.REPORTS
         reports.mkdir(exist_ok=True)
@@ -154,3 +154,4 @@ class Month:
         write_text(reports / "live.html", text)
         (self.root / PAGE).parent.mkdir(exist_ok=True)
         write_text(self.root / PAGE, text)
+        return found

@@ -26,7 +26,7 @@ def page(figures: Mapping[str, Any]) -> str:
     return environment.from_string(text).render(
         f=figures,
         title=title(figures),
-        curves=curves(figures),
+        curves=curves,
         share=share,
         signed=signed,
         interval=interval,
@@ -50,8 +50,8 @@ def title(figures: Mapping[str, Any]) -> str:
     return f"{over} about as much as popularity would have"
 
 
-def curves(figures: Mapping[str, Any]) -> str:
-    """Draw purchases for 100 requests over the days."""
+def curves(figures: Mapping[str, Any], oracle: bool = True) -> str:
+    """Draw purchases for 100 requests over the days, with the oracle's or without."""
     daily = figures["daily"]
     days = [one["day"] + 1 for one in daily]
     bands = [
@@ -64,6 +64,7 @@ def curves(figures: Mapping[str, Any]) -> str:
             colour,
         )
         for name, colour in _LINES
+        if oracle or name != "oracle"
     ]
     nights = [night["day"] + 1 for night in figures["nights"][1:]]
     return band_chart(bands, "Expected purchases for 100 requests, day by day", "day", nights)
