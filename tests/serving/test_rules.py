@@ -245,6 +245,46 @@ def test_rules_put_are_obeyed_by_every_server_that_looks_at_the_file(opened, tmp
         assert second.post("/recommend", json=asked).json() == before | {"request_id": None}
 
 
+def test_the_explorer_shows_which_rule_did_what(opened):
+    asked = {"history": buying(1, 7), "k": 5}
+    with opened(exposure="any") as client:
+
+        def lists(**more):
+            return client.post("/explorer/api/lists", json=asked | more).json()
+
+        assert (lists()["rules"], lists()["champion"]["ruled"]) == ([], [])
+        first, second = ids(lists()["champion"])[:2]
+        put(
+            client,
+            {"name": "recall", "kind": "blacklist", "items": [first, "tomorrow"]},
+            {"name": "advent", "kind": "pin", "item": "item-7", "place": 2},  # it is in the history
+            {
+                "name": "later",
+                "kind": "boost",
+                "items": [second],
+                "deviations": 1,
+                "from": "2099-01-01T00:00:00Z",
+            },
+        )
+        found = lists()
+        assert [(one["name"], one["does"], one["holds"], one["unknown_items"]) for one in found["rules"]] == [
+            ("recall", "never shows 1 item", True, 1),
+            ("advent", "puts Item 7 at place 2", True, 0),
+            ("later", "lifts 1 item by 1 standard deviations of the scores", False, 0),
+        ]
+        column = found["champion"]
+        assert ids(column)[1] == "item-7"
+        assert [item["rule"] for item in column["items"]] == [None, "advent", None, None, None]
+        assert (column["rules"], column["ruled"][0]["item_id"]) == (["advent", "recall"], first)
+        assert (column["ruled"][0]["before"], column["ruled"][0]["rule"]) == (1, "recall")
+        assert ids(column) == ids(client.post("/recommend", json=asked).json())
+        assert first not in ids(lists(k=ITEMS)["popularity"])
+        search = client.get("/explorer/api/items", params={"q": first}).json()
+        assert {one["item_id"]: one["left_out"] for one in search}[first] == "recall"
+        why = client.post("/explorer/api/why", json=asked | {"item_id": first}).json()
+        assert why["rank"] is None
+
+
 def test_a_server_does_not_begin_without_the_rules_that_it_cannot_read(opened, tmp_path):
     (tmp_path / "rules.json").write_text('{"rules": 1}')
     with pytest.raises(Exception, match=r"rules: Input should be a valid array$"), opened():

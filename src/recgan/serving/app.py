@@ -282,5 +282,5 @@ def create_app(
         app.include_router(rules_router(shop, lambda: watch.serving, exposure))
     if exposure != "none":
         accounts = accounts_path((newcomers or target_path(root, name)).parent, name)
-        app.include_router(explorer(champion, name, root, poll_seconds, exposure, accounts))
+        app.include_router(explorer(champion, name, root, poll_seconds, exposure, accounts, shop))
     return app

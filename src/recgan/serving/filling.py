@@ -62,7 +62,15 @@ class Variety:
         """Return the likeness of all of a pool (candidates,) to a position."""
         if self.vectors is not None:
             unit = self._unit(pool)
-            return lambda position: unit @ self._unit(np.array([position], dtype=np.int32))[0]
+            rows = {position: row for row, position in enumerate(pool.tolist())}
+
+            def near(position: int) -> Scores:
+                row = rows.get(position)
+                other = self._unit(np.array([position], dtype=np.int32))[0] if row is None else unit[row]
+                found: Scores = unit @ other
+                return found
+
+            return near
         own = [trait[pool] for trait in self.traits]
 
         def alike(position: int) -> Scores:
@@ -156,7 +164,7 @@ class Filling:
 
     def _by_score(self, pool: Positions) -> None:
         for position in pool.tolist():
-            if self._take(position) and len(self._found) == self._room:
+            if self._take(position) is None and len(self._found) == self._room:
                 return
 
     def _by_variety(self, pool: Positions, relevance: Scores, variety: Variety) -> None:
@@ -165,26 +173,31 @@ class Filling:
         for position in self._pinned + self._found:
             np.maximum(near, likeness(position), out=near)
         worth = np.float32(variety.relevance) * relevance
-        waiting = list(range(len(pool)))
-        while waiting and len(self._found) < self._room:
-            value = worth - np.float32(1 - variety.relevance) * near
-            at = int(waiting[int(np.argmax(value[waiting]))])
+        while len(self._found) < self._room:
+            at = int((worth - np.float32(1 - variety.relevance) * near).argmax())
+            if worth[at] == -np.inf:
+                return
             position = int(pool[at])
-            if self._take(position):
-                if any(self._full(int(pool[one])) is None for one in waiting if one < at):
-                    self.why.add(variety.name)
+            full = self._take(position)
+            if full is None:
+                if variety.name not in self.why:
+                    before = pool[:at][worth[:at] > -np.inf].tolist()
+                    if any(self._full(one) is None for one in before):
+                        self.why.add(variety.name)
                 np.maximum(near, likeness(position), out=near)
-            waiting.remove(at)
+            else:  # all of its kind at once
+                worth[full.codes[pool] == full.codes[position]] = -np.inf
+            worth[at] = -np.inf
 
-    def _take(self, position: int) -> bool:
-        """Add an item to the list, unless a cap is full."""
+    def _take(self, position: int) -> Limit | None:
+        """Add an item to the list; where a cap is full, return that instead."""
         full = self._full(position)
         if full is None:
             self._found.append(position)
             self._count(position)
         elif full.name is not None:
             self.why.add(full.name)
-        return full is None
+        return full
 
     def _full(self, position: int) -> Limit | None:
         for limit, counts in zip(self._limits, self._counts, strict=True):
@@ -204,4 +217,6 @@ class Filling:
         for limit, counts in zip(self._limits, self._counts, strict=True):
             full = [code for code, number in counts.items() if number >= limit.at_most]
             if full:
-                left[np.isin(limit.codes[: len(left)], full)] = -np.inf
+                closed = np.zeros(int(limit.codes.max()) + 2, dtype=np.bool_)  # the last one is for -1
+                closed[full] = True
+                left[closed[limit.codes[: len(left)]]] = -np.inf

@@ -6,6 +6,7 @@ from typing import Any
 
 from recgan.core.errors import RecganError
 from recgan.serving.explorer.challenger import Contender
+from recgan.serving.explorer.ruled import rules_shown, taken_out
 from recgan.serving.explorer.schema import (
     MAX_STORED_SHOWN,
     Added,
@@ -21,11 +22,13 @@ from recgan.serving.explorer.schema import (
 from recgan.serving.explorer.search import known
 from recgan.serving.histories import History
 from recgan.serving.model import ServedModel
-from recgan.serving.ordering import Mask
+from recgan.serving.ordering import Applied, Mask
+from recgan.serving.ranking import Ranking
+from recgan.serving.rules import RulesWatch
 from recgan.serving.schema import MAX_K, Item
 
-_Rank = Callable[[History, int, Mask | None], tuple[list[Item], bool]]
-"""The list for a history, and so many items behind it."""
+_Rank = Callable[[History, int, Mask | None, Applied | None], Ranking]
+"""The list for a history by the rules of the shop, and so many items behind it."""
 
 
 @dataclass(frozen=True)
@@ -40,17 +43,22 @@ class Standing:
 
 
 def lists(
-    request: ListsRequest, standing: Standing, contender: Contender, left_out: LeftOut | None = None
+    request: ListsRequest,
+    standing: Standing,
+    contender: Contender,
+    left_out: LeftOut | None = None,
+    rules: RulesWatch | None = None,
 ) -> Lists:
     """Answer a history by champion, challenger and popularity.
 
     A model's list is what /recommend answers if that version is the champion. So each takes the stored
-    history, the weights and the catalogue of its own package.
+    history, the weights and the catalogue of its own package, and the rules of the shop. Of these popularity
+    obeys what is never shown.
 
     Raises:
         RecganError: the package that is shown cannot filter.
     """
-    shown, champion = standing.shown, standing.champion
+    shown, champion, rules = standing.shown, standing.champion, rules or RulesWatch()
     stored = shown.history(None, request.user_id)
     removed = set(request.removed)
     packaged = shown.packaged
@@ -76,14 +84,19 @@ def lists(
         edited=_is_edited(request),
         champion=Column(version=None, state="none", message=standing.problem)
         if champion is None
-        else _column(request, champion, _by_model(request, champion)),
-        challenger=_challenger(request, contender),
-        popularity=_column(request, shown, _by_popularity(request, shown)),
+        else _column(request, champion, _by_model(request, champion), _on(request, champion, rules)),
+        challenger=_challenger(request, contender, rules),
+        popularity=_column(request, shown, _by_popularity(request, shown), rules.alone(shown)),
         verdict=None
         if registered is None
         else Verdict(decision=registered.decision, reasons=list(registered.reasons)),
+        rules=rules_shown(rules, shown),
         left_out=left_out,
     )
+
+
+def _on(request: ListsRequest, served: ServedModel, rules: RulesWatch) -> Applied | None:
+    return rules.on(served, request.user_id, request.categories)
 
 
 def edited_history(request: ListsRequest, served: ServedModel) -> History:
@@ -96,22 +109,23 @@ def _is_edited(request: ListsRequest) -> bool:
 
 
 def _by_model(request: ListsRequest, served: ServedModel) -> _Rank:
-    def rank(history: History, beyond: int, allowed: Mask | None) -> tuple[list[Item], bool]:
-        ranking = served.rank(history, request.k, request.exclude_seen, allowed, beyond)
-        return ranking.items, ranking.fallback
+    def rank(history: History, beyond: int, allowed: Mask | None, rules: Applied | None) -> Ranking:
+        return served.rank(history, request.k, request.exclude_seen, allowed, beyond, rules)
 
     return rank
 
 
 def _by_popularity(request: ListsRequest, served: ServedModel) -> _Rank:
-    def rank(history: History, beyond: int, allowed: Mask | None) -> tuple[list[Item], bool]:
-        seen = history.seen if request.exclude_seen else None
-        return served.best(served.packaged.popularity, request.k, seen, allowed, beyond), False
+    def rank(history: History, beyond: int, allowed: Mask | None, rules: Applied | None) -> Ranking:
+        asked = (request.k, history.seen if request.exclude_seen else None, allowed, beyond)
+        if rules is None:
+            return Ranking(served.best(served.packaged.popularity, *asked), False)
+        return served.by_rules(rules, served.packaged.popularity, *asked)
 
     return rank
 
 
-def _challenger(request: ListsRequest, contender: Contender) -> Column:
+def _challenger(request: ListsRequest, contender: Contender, rules: RulesWatch) -> Column:
     registered, served = contender.registered, contender.served
     version = None if registered is None else registered.version
     if contender.problem is not None:
@@ -121,20 +135,21 @@ def _challenger(request: ListsRequest, contender: Contender) -> Column:
     if served is None:
         return Column(version=version, state="loading", message=f"Version {version} is being loaded.")
     try:
-        return _column(request, served, _by_model(request, served))
+        return _column(request, served, _by_model(request, served), _on(request, served, rules))
     except RecganError as error:  # an older package cannot filter
         return Column(version=version, state="failed", message=str(error))
 
 
-def _column(request: ListsRequest, served: ServedModel, rank: _Rank) -> Column:
+def _column(request: ListsRequest, served: ServedModel, rank: _Rank, rules: Applied | None) -> Column:
     allowed, unknown_categories = served.allowed(request)
     stored, history = served.history(None, request.user_id), edited_history(request, served)
-    items, fallback = rank(history, 0, allowed)
+    found = rank(history, 0, allowed, rules)
+    items = found.items
     before: dict[str, int] = {}
     gone: list[Gone] = []
     if _is_edited(request):
         # Not the list of MAX_K: the new products' share of that lets in more of them.
-        originally, _ = rank(stored, MAX_K - request.k, allowed)
+        originally = rank(stored, MAX_K - request.k, allowed, rules).items
         before = {item.item_id: place for place, item in enumerate(originally, start=1)}
         still = {item.item_id for item in items}
         seen = set(served.item_ids[history.seen].tolist()) if request.exclude_seen else set()
@@ -146,9 +161,11 @@ def _column(request: ListsRequest, served: ServedModel, rank: _Rank) -> Column:
     return Column(
         version=served.model.version,
         state="ready",
-        fallback=fallback,
+        fallback=found.fallback,
         items=[Ranked(**_shown(item, served), before=before.get(item.item_id)) for item in items],
         gone=gone,
+        ruled=[] if rules is None else taken_out(served, rules, rank(history, 0, allowed, None), found),
+        rules=found.rules,
         unknown_items=list(history.unknown_items),
         unknown_categories=unknown_categories,
         stored=len(stored.positions),

@@ -10,6 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 
 from recgan.accounts.published import target_path
@@ -34,6 +35,8 @@ from recgan.serving.explorer.schema import (
 from recgan.serving.explorer.search import Indexes, categories
 from recgan.serving.explorer.why import why
 from recgan.serving.model import ServedModel
+from recgan.serving.ordering import Bound
+from recgan.serving.rules import RulesWatch
 from recgan.serving.server import Exposure, may_see_histories
 
 log = logging.getLogger(__name__)
@@ -57,6 +60,7 @@ def explorer(
     poll_seconds: float = 5.0,
     exposure: Exposure = "local",
     accounts: Path | None = None,
+    rules: RulesWatch | None = None,
 ) -> APIRouter:
     """Make the routes.
 
@@ -67,8 +71,10 @@ def explorer(
         poll_seconds: the registry is asked for a challenger no more often than this.
         exposure: to whom histories are shown.
         accounts: the file of accounts that are left out of training; None looks beside the published lists.
+        rules: of the shop; None for none.
     """
     indexes, challenger = Indexes(), ChallengerWatch(name, root, poll_seconds)
+    shop = rules or RulesWatch()
     watch = LeftOutWatch(accounts or target_path(root / layout.RECOMMENDATIONS, name))
     page = {
         file.name: file.read_bytes()
@@ -149,12 +155,15 @@ def explorer(
 
     @api.get("/items")
     def items(request: Annotated[SearchRequest, Query()]) -> list[KnownItem]:
-        return indexes.of(shown()).items(request.q, request.limit)
+        served = shown()
+        found, bound = indexes.of(served).items(request.q, request.limit), shop.holding(served)
+        return found if bound is None else [_with_rule(item, served, bound) for item in found]
 
     @api.post("/lists")
     def three_lists(request: ListsRequest) -> Lists:
         now = standing()
-        return lists(request, now, challenger.look(), left_out(watch.look(), request.user_id, now.shown))
+        account = left_out(watch.look(), request.user_id, now.shown)
+        return lists(request, now, challenger.look(), account, shop)
 
     @api.post("/why")
     def explain(request: WhyRequest) -> Why:
@@ -164,6 +173,9 @@ def explorer(
         if not served.knows(request.item_id):
             raise HTTPException(404, f"version {served.model.version} knows no item {request.item_id!a}")
         allowed, _ = served.allowed(request)
+        if (bound := shop.holding(served)) is not None:
+            allowed = np.ones(len(served.item_ids), dtype=np.bool_) if allowed is None else allowed
+            allowed[bound.hard] = False
         history = edited_history(request, served)
         try:
             return why(served, history, request.item_id, request.exclude_seen, allowed, request.k)
@@ -175,6 +187,12 @@ def explorer(
 
     router.include_router(api)
     return router
+
+
+def _with_rule(item: KnownItem, served: ServedModel, bound: Bound) -> KnownItem:
+    position = served.position(item.item_id)
+    rule = None if position is None else bound.why_left_out(position)
+    return item.model_copy(update={"left_out": rule})
 
 
 def _by_address(request: Request) -> None:

@@ -15,6 +15,7 @@ MAX_STORED_SHOWN = 1_000
 """Items of a stored history that are listed; all of them count."""
 MAX_MEMBERS_SHOWN = 200
 """Accounts of a group that are named."""
+MAX_RULES_SHOWN = 100
 MAX_TRIED = 50
 """Items of a history that are tried one by one to explain a recommendation."""
 
@@ -56,6 +57,7 @@ class KnownItem(BaseModel):
     price: float | None
     new: bool = Field(False, description="True where the model was not trained on it.")
     image_url: str | None = Field(None, description="Of a picture, https: or data:, where there is one.")
+    left_out: str | None = Field(None, description="The rule of the shop that never shows it.")
 
 
 class Kind(BaseModel):
@@ -129,6 +131,26 @@ class Ranked(KnownItem):
 
     score: float
     before: int | None = Field(description="Its rank in the list before the edits, if it had one up to 100.")
+    rule: str | None = Field(None, description="The rule of the shop that pinned or boosted it.")
+
+
+class Ruled(KnownItem):
+    """An item that rules of the shop took out of a list."""
+
+    before: int = Field(description="Its rank in the list without rules.")
+    rule: str | None = Field(description="null where others took its place: pinned, boosted, under a cap.")
+
+
+class RuleShown(BaseModel):
+    """A rule of the shop."""
+
+    name: str
+    kind: str
+    does: str
+    holds: bool
+    since: datetime | None
+    until: datetime | None
+    unknown_items: int
 
 
 class Gone(KnownItem):
@@ -147,6 +169,8 @@ class Column(BaseModel):
     fallback: bool = False
     items: list[Ranked] = Field(default_factory=list)
     gone: list[Gone] = Field(default_factory=list)
+    ruled: list[Ruled] = Field(default_factory=list)
+    rules: list[str] | None = Field(None, description="The rules that changed the list.")
     unknown_items: list[str] = Field(default_factory=list)
     unknown_categories: list[str] = Field(default_factory=list)
     stored: int = Field(0, description="Items of the shopper's history that this version's package stores.")
@@ -172,6 +196,7 @@ class Lists(BaseModel):
     challenger: Column
     popularity: Column
     verdict: Verdict | None
+    rules: list[RuleShown] = Field(default_factory=list, description="Of the shop.")
     left_out: LeftOut | None = Field(None, description="null where the shopper is not left out of training.")
 
 

@@ -101,7 +101,7 @@ class Indexes:
 
 def known(served: ServedModel, position: int) -> KnownItem:
     """Return what the shop says of an item."""
-    described = served.described(position).model_dump(exclude={"score"})
+    described = served.described(position).model_dump(exclude={"score", "rule"})
     return KnownItem(**described, image_url=served.picture(position))
 
 

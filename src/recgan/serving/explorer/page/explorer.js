@@ -1,6 +1,6 @@
 // The explorer's page. Its state is the address: whatever is clicked changes the hash, and the hash is shown.
 
-import { NAMES, addedRow, column, describe, explanation, leftOut, make, missing, nameOf, notLoaded, picture, plural, showElsewhere, skeleton, storedRow } from "./view.js";
+import { NAMES, addedRow, column, describe, explanation, leftOut, make, missing, nameOf, notLoaded, picture, plural, ruleRows, showElsewhere, skeleton, storedRow } from "./view.js";
 
 /**
  * @typedef {{item_id: string, event: string, value: number|null}} Event
@@ -20,6 +20,8 @@ let allStored = false;
 let pictures = false;
 /** Whether somebody on a phone has said which list to show. */
 let chosen = false;
+/** The rules of the shop. @type {any[]} */
+let rules = [];
 /** @type {Object<string, string>} what each column shows, as text: one that stays the same keeps what is open in it */
 const shown = {};
 
@@ -128,7 +130,9 @@ async function refresh() {
     if (answer.model.version !== shop.model.version) await showShop(); // swapped meanwhile
     if (turn !== latest) return;
     problem(null);
+    rules = answer.rules;
     keepingFocus(() => {
+      showRules();
       showLeftOut(state, answer);
       showHistory(state, answer);
       showLists(state, answer);
@@ -190,6 +194,15 @@ function showLeftOut(state, answer) {
     (user) => change({ user, removed: [], added: [] }))).filter(Boolean));
 }
 
+function showRules() {
+  const text = JSON.stringify(rules);
+  if (shown.rules === text) return;
+  shown.rules = text;
+  $("rules").hidden = rules.length === 0;
+  $("rules-count").textContent = plural(rules.length, "rule");
+  $("rules-list").replaceChildren(...ruleRows(rules));
+}
+
 /** @param {State} state */
 function showControls(state) {
   $("k").value = String(state.k);
@@ -246,7 +259,7 @@ function showLists(state, answer) {
   if ($("notes").textContent !== said.join("")) $("notes").replaceChildren(...said.map((note) => make("li", {}, note)));
   for (const name of Object.keys(NAMES)) {
     if ($(name).hidden) { delete shown[name]; $(name).replaceChildren(); continue; }
-    const text = JSON.stringify([answer[name], answer.verdict, question(state)]);
+    const text = JSON.stringify([answer[name], answer.verdict, answer.rules, question(state)]);
     if (shown[name] === text) continue;
     shown[name] = text;
     const reading = $(name).querySelector("header details")?.open;
@@ -269,7 +282,7 @@ function why(name, item, slot, button) {
   if (!open || slot.childElementCount) return;
   slot.replaceChildren(make("p", { class: "soft" }, "Trying the items of the history one by one …"));
   ask("why", { ...question(read()), column: name, item_id: item.item_id }).then(
-    (found) => slot.replaceChildren(...explanation(found)),
+    (found) => slot.replaceChildren(...explanation(found, item, rules)),
     (error) => slot.replaceChildren(make("p", {}, error.message)),
   );
 }
@@ -278,6 +291,12 @@ function add(item) {
   const event = $("kind").value;
   const value = event === "rating" && $("value").value !== "" ? Number($("value").value) : null;
   change({ added: [...read().added, { item_id: item.item_id, event, value }] });
+}
+
+/** The kind of a rule, and its name where that says more. */
+function kindOf(name) {
+  const rule = rules.find((one) => one.name === name);
+  return rule === undefined || rule.kind === name ? name : `${rule.kind}, ${name}`;
 }
 
 // --- searching -----------------------------------------------------------------------------------------
@@ -344,7 +363,8 @@ $("left-out").addEventListener("click", () => {
   searchShoppers();
 });
 searching($("item"), $("items"), "items",
-  (one) => [picture(one, pictures), make("span", {}, nameOf(one), make("span", { class: "meta" }, describe(one)))], add);
+  (one) => [picture(one, pictures), make("span", {}, nameOf(one), make("span", { class: "meta" }, describe(one)),
+    one.left_out && make("span", { class: "meta out" }, `left out: ${kindOf(one.left_out)}`))], add);
 
 // --- controls ------------------------------------------------------------------------------------------
 

@@ -130,6 +130,27 @@ export function leftOut(answer, user, choose) {
   return parts;
 }
 
+// --- the rules of the shop -------------------------------------------------------------------------------
+
+const INSTANT = new Intl.DateTimeFormat("en", { day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit", timeZone: "UTC", timeZoneName: "short" });
+
+/** Every rule, in words; those that do not hold now say so. @param {any[]} rules of /explorer/api/lists */
+export function ruleRows(rules) {
+  return rules.map((rule) => {
+    const times = [rule.since && `from ${INSTANT.format(new Date(rule.since))}`, rule.until && `until ${INSTANT.format(new Date(rule.until))}`];
+    const facts = [rule.kind, ...times, rule.holds ? null : "does not hold now",
+      rule.unknown_items ? `${plural(rule.unknown_items, "item")} not known here` : null];
+    return make("li", { class: rule.holds ? "" : "soft" }, make("b", {}, rule.name), ` ${rule.does}`,
+      make("span", { class: "meta" }, facts.filter(Boolean).join(" · ")));
+  });
+}
+
+/** What a rule did to an item, as a mark beside it. */
+function ruleMark(name, rules) {
+  const rule = rules.find((one) => one.name === name);
+  return name && make("span", { class: "rule", title: rule ? rule.does : "" }, make("span", { class: "hidden" }, "by the rule "), name);
+}
+
 // --- a list --------------------------------------------------------------------------------------------
 
 /** Rows of the height of real ones, so that nothing moves when these come. */
@@ -178,6 +199,12 @@ function remarks(name, column, answer) {
   if (column.unknown_categories.length) found.push(`No item of: ${column.unknown_categories.join(", ")}.`);
   if (!column.items.length) found.push("No item is left: all are in the history or filtered out.");
   return found.map((remark) => make("p", { class: "message meta" }, remark));
+}
+
+function ruledOut(item, rules) {
+  if (item.rule === null) return "others took its place";
+  const rule = rules.find((one) => one.name === item.rule);
+  return rule === undefined || rule.kind === item.rule ? item.rule : `${rule.kind}: ${item.rule}`;
 }
 
 function movement(item, place, k, edited) {
@@ -240,7 +267,7 @@ export function column(name, answer, k, pictures, actions) {
         picture(item, pictures),
         make("div", { class: "words" },
           make("span", { class: "title", title: `${nameOf(item)}, id ${item.item_id}` }, nameOf(item)),
-          make("span", { class: "meta" }, movement(item, index + 1, k, answer.edited), " ", facts),
+          make("span", { class: "meta" }, ruleMark(item.rule, answer.rules), " ", movement(item, index + 1, k, answer.edited), " ", facts),
           make("span", { class: "meta elsewhere" })),
         make("div", { class: "actions" },
           name !== "popularity" && make("button", { type: "button", class: "small", "aria-expanded": "false", "aria-controls": slot.id,
@@ -251,11 +278,13 @@ export function column(name, answer, k, pictures, actions) {
       slot);
   });
   const gone = found.gone.map((item) => make("li", {}, `${nameOf(item)} (was ${item.before}${item.seen ? ", now in the history" : ""})`));
+  const ruled = found.ruled.map((item) => make("li", {}, `${nameOf(item)} (${ruledOut(item, answer.rules)}; without rules ${item.before})`));
   return [
     heading(name, found, ...noteOf(name, found, answer)),
     ...remarks(name, found, answer),
     make("ol", { class: "items" }, ...rows),
     gone.length > 0 && make("div", { class: "gone" }, make("p", {}, "Gone from the list"), make("ul", {}, ...gone)),
+    ruled.length > 0 && make("div", { class: "gone" }, make("p", {}, "Left out by rules of the shop"), make("ul", {}, ...ruled)),
   ].filter(Boolean);
 }
 
@@ -275,10 +304,21 @@ function spoken(reasons) {
     make("li", {}, REASONS[one.kind], ...(one.item ? [" ", make("b", {}, nameOf(one.item))] : []))));
 }
 
+/** What a rule of the shop has to do with the place of an item. */
+function byRule(why, item, rules) {
+  const rule = rules.find((one) => one.name === item.rule);
+  if (rule === undefined) return null;
+  const alone = why.rank === null ? "The model alone would not list it: it is in the history or filtered out."
+    : `By the model alone it stands at ${why.rank.toLocaleString("en")}.`;
+  return make("p", {}, "The rule ", make("b", {}, rule.name), ` ${rule.does}. ${alone}`);
+}
+
 /** Why an item is there: what speaks for it, a sentence, and the nearest items of the history. */
-export function explanation(why) {
+export function explanation(why, item, rules) {
+  const ruled = byRule(why, item, rules);
+  if (why.rank === null) return [ruled ?? make("p", {}, "The model alone would not list it.")];
   if (!why.influences.length) {
-    return [spoken(why.reasons),
+    return [ruled, spoken(why.reasons),
       make("p", {}, "Nothing of the history counts: this is what someone new is shown.")].filter(Boolean);
   }
   const fall = (one) => (one.without ?? why.ranked + 1) - why.rank;
@@ -293,6 +333,7 @@ export function explanation(why) {
     click: (event) => { rows.forEach((row) => { row.hidden = false; }); event.currentTarget.remove(); } },
     `All ${why.influences.length}`);
   return [
+    ruled,
     spoken(why.reasons),
     make("p", {}, ...sentence),
     make("table", {},
