@@ -125,7 +125,13 @@ def test_services_wait_for_what_they_need_and_name_what_there_is():
 def test_what_serves_gets_no_secret_but_its_own_and_changes_nothing():
     services = compose()["services"]
     serve = services["serve"]
-    own = {"MLFLOW_TRACKING_URI", "RECGAN_HOST", "PYTHONPATH", "RECGAN_SERVE_TOKEN"}
+    own = {
+        "MLFLOW_TRACKING_URI",
+        "RECGAN_HOST",
+        "PYTHONPATH",
+        "RECGAN_SERVE_TOKEN",
+        "RECGAN_SERVE_READ_TOKEN",
+    }
     assert set(serve["environment"]) == own
     assert serve["read_only"]
     assert serve["volumes"] == [".:/project:ro"]
@@ -137,7 +143,7 @@ def test_what_serves_gets_no_secret_but_its_own_and_changes_nothing():
     with patch("recgan.serving.server.serve") as started:
         environment = {"RECGAN_HOST": serve["environment"]["RECGAN_HOST"]}
         assert CliRunner().invoke(app, defaults, env=environment).exit_code == 0
-    assert started.call_args.args == ("recgan", 8000, 1, 5.0, "none", False)  # no explorer, no log
+    assert started.call_args.args[:6] == ("recgan", 8000, 1, 5.0, "none", False)  # no explorer, no log
 
 
 def test_the_image_has_no_secret_and_runs_as_nobody_special():

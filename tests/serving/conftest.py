@@ -80,7 +80,8 @@ def shop(params, store_uri, tmp_path_factory):  # noqa: F811
 @pytest.fixture(scope="module")
 def client(shop, tmp_path_factory):
     """The app with the champion loaded, which does not look at the registry again and logs its answers."""
-    app = create_app(shop, poll_seconds=3600, impressions=tmp_path_factory.mktemp("impressions"))
+    folder = tmp_path_factory.mktemp("own")
+    app = create_app(shop, poll_seconds=3600, impressions=folder / "log", rules=folder / "rules.json")
     with TestClient(app, raise_server_exceptions=False) as client:
         until(lambda: client.get("/ready").status_code == 200)
         yield client

@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
+from recgan.evaluation.exploration_settings import ExploreParams
 from recgan.online.rules import parse_rules
 from recgan.package.packaged import Catalogue, PackagedRecommender
 from recgan.serving import shown_before
 from recgan.serving.app import create_app
+from recgan.serving.exploration import Exploration
 from recgan.serving.model import ServedModel
-from recgan.serving.rules import RulesWatch
+from recgan.serving.rules import RulesWatch, settled
 from recgan.serving.shown_before import ShownBefore
 from tests.package.conftest import ITEMS
 from tests.serving.conftest import buying, ids, promote, until
@@ -155,6 +157,37 @@ def test_what_was_shown_often_rests_until_something_comes_of_it(monkeypatch):
     for _ in range(2):
         answer("much", N)
     assert answer("much", 3) == ["i0", "i1", "i2"]
+
+
+def test_a_drawn_list_is_ordered_after_the_draw_and_then_its_chances_are_not_known():
+    model, exploration = (
+        served(),
+        Exploration(ExploreParams(share=1, temperature=1, candidates=8), np.random.default_rng(0)),
+    )
+    pin = {"name": "advent", "kind": "pin", "item": "i9", "place": 1}
+    odd = {"name": "mixed", "kind": "cap", "per": "category", "at_most": 2}
+    for rules, moves in (((STOCK,), False), ((STOCK, pin), True), ((STOCK, pin, odd), True)):
+        applied = under(*rules).on(model)
+        best = model.rank(model.history([]), 8, rules=applied.unordered())
+        assert [item.item_id for item in best.items] == ["i1", "i3", "i4", "i5", "i6", "i7", "i8", "i9"]
+        drawn = exploration.draw(best, 4, 0.0)
+        found = settled(model, applied, best, drawn, 4)
+        assert found.reordered is moves
+        assert (found.drawn.propensities is None) is moves
+        assert found.rules == sorted(
+            {"sold out"} | ({"advent"} if moves else set()) | set(found.rules) & {"mixed"}
+        )
+        order = [item.item_id for item in drawn.items]
+        if not moves:
+            assert [item.item_id for item in found.items] == order
+        elif len(rules) == 2:
+            rest = [one for one in order if one != "i9"][:3]
+            assert [(item.item_id, item.rule) for item in found.items] == [
+                ("i9", "advent"),
+                *((one, None) for one in rest),
+            ]
+        else:
+            assert sorted(int(item.item_id[1:]) % 2 for item in found.items) == [0, 0, 1, 1]
 
 
 def test_what_is_counted_is_bounded(monkeypatch):

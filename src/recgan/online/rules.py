@@ -38,11 +38,18 @@ def _instant(value: Any) -> Any:
     return value
 
 
+def _number(value: Any) -> Any:
+    # Not strict: in JSON 20.0 is a whole number too.
+    if isinstance(value, bool | str):
+        raise ValueError("should be a number, neither text nor true or false")
+    return value
+
+
 Id = Annotated[str, Field(min_length=1, max_length=256)]
 Ids = list[Id]
 Name = Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[ -~\u00a1-\uffff]*$")]
 Instant = Annotated[AwareDatetime, BeforeValidator(_instant)]
-Whole = Annotated[int, Field(strict=True, ge=1)]
+Whole = Annotated[int, BeforeValidator(_number), Field(ge=1)]
 
 
 class _Rule(BaseModel):

@@ -1,6 +1,7 @@
 """Answers that refuse: always JSON, without passwords, and never the input itself; and the way in."""
 
 import json
+from collections.abc import Iterable, Iterator
 from html import escape
 from typing import Any
 
@@ -8,7 +9,7 @@ from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse
 from starlette.exceptions import HTTPException
-from starlette.routing import Match
+from starlette.routing import BaseRoute, Match
 
 from recgan.core.redact import clean
 from recgan.online.rules import fault_of
@@ -81,10 +82,18 @@ async def unprocessable(request: Request, error: Exception) -> Response:
 async def not_allowed(request: Request, error: Exception) -> Response:
     """Name all methods of a path; Starlette names those of its first route alone."""
     assert isinstance(error, HTTPException)
-    routes = [route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE]
+    routes = [
+        route for route in _each(request.app.routes) if route.matches(request.scope)[0] is not Match.NONE
+    ]
     methods = {method for route in routes for method in getattr(route, "methods", None) or ()}
     methods |= set((error.headers or {}).get("Allow", "").split(", ")) - {""}
     return refusal(405, error.detail, {"Allow": ", ".join(sorted(methods))})
+
+
+def _each(routes: Iterable[BaseRoute]) -> Iterator[BaseRoute]:
+    for route in routes:
+        inner = getattr(route, "original_router", None)  # FastAPI keeps a router that was included whole
+        yield from (route,) if inner is None else inner.routes
 
 
 async def beyond_the_model(request: Request, error: Exception) -> Response:

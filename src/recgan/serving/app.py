@@ -124,6 +124,7 @@ def create_app(
     def swapped(served: ServedModel) -> None:
         metrics.version.set(int(served.model.version))
         metrics.swaps.inc()
+        shop.meet(served)
 
     def renewed(new: Newcomers | None) -> None:
         metrics.newcomers.set(0 if new is None else len(new))

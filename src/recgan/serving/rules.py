@@ -79,6 +79,7 @@ class RulesWatch:
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._shown = ShownBefore()
+        self._versions: weakref.WeakSet[ServedModel] = weakref.WeakSet()
 
     def __enter__(self) -> Self:
         """Look for the first time, and then every few seconds.
@@ -126,11 +127,16 @@ class RulesWatch:
             active = tuple(rule for rule in rules.rules if rule.holds(now))
             if rules is not self._now.rules or active != self._now.active:
                 new = _Now(rules, active)
-                for served in list(self._now.bound):  # here, not in a request
+                for served in list(self._versions):  # here, not in a request
                     new.of(served)
                 self._now = new
                 log.info("%d rules of the shop, %d hold now", len(rules.rules), len(active))
             self._on_look(self.in_force(None))
+
+    def meet(self, served: ServedModel) -> None:
+        """Find the positions of a version that is to answer, before a request has to."""
+        self._versions.add(served)
+        self._now.of(served)
 
     def put(self, rules: Rules) -> None:
         """Replace the file and take it.
