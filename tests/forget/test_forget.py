@@ -157,7 +157,11 @@ def test_a_second_run_finishes_what_a_killed_one_began(project, monkeypatch, ste
     with pytest.raises(KeyboardInterrupt):
         forget(project, params, people)
     monkeypatch.setattr(module, step, given)
+    half = project / "data/kept/.users.parquet.dx147e9g.tmp/users.parquet"
+    half.parent.mkdir(parents=True)
+    half.write_bytes(b"PAR1 half")
     assert forget(project, params, people)[1].found == 0
+    assert not half.parent.exists()
     assert len(read_forgotten(project / "forgotten.json").people) == 1
 
 

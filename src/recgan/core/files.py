@@ -35,7 +35,7 @@ def replacing(path: Path) -> Iterator[Path]:
     is removed first.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    _tidy(path)
+    tidy(path)
     holder, lock = _new_holder(path)
     try:
         new = holder / path.name
@@ -62,7 +62,7 @@ def read_whole(folder: Path, read: Callable[[Path], T]) -> T:
     for pause in _PAUSES:
         time.sleep(pause)
         if not folder.exists():
-            _tidy(folder)
+            tidy(folder)
         with suppress(Unavailable), unchanged(folder):
             return read(folder)
     with unchanged(folder):
@@ -140,7 +140,7 @@ def _swap(new: Path, path: Path) -> None:
     if _exchange(new, path):
         return
     # No folder can be renamed over another: the old one steps aside. A process that is killed before the
-    # next line leaves none at `path`; `_tidy` then puts the old one back.
+    # next line leaves none at `path`; `tidy` then puts the old one back.
     old = _set_aside(new.parent, path)
     path.rename(old)
     try:
@@ -191,7 +191,7 @@ def _locked(handle: int) -> bool | None:
     return True
 
 
-def _tidy(path: Path) -> None:
+def tidy(path: Path) -> None:
     """Remove what killed writers of a path left, and put back the folder that one of them had set aside."""
     pattern = re.compile(rf"\.{re.escape(path.name)}\.\w{{8}}\.tmp")
     with suppress(FileNotFoundError):

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from recgan.core import layout
 from recgan.core.alone import alone
 from recgan.core.errors import RecganError
-from recgan.core.files import read_json, write_json
+from recgan.core.files import read_json, tidy, write_json
 from recgan.core.temporary import sweep
 from recgan.data.collected import INDEX, WAITING
 from recgan.data.forgotten import read_forgotten, write_forgotten
@@ -25,7 +25,7 @@ from recgan.forget.found import Search, search
 from recgan.forget.packages import forget_in, renew
 from recgan.forget.rewrite import Orders, find_orders, without_rows, without_values
 from recgan.forget.search import occurrences
-from recgan.forget.stores import RAW
+from recgan.forget.stores import RAW, replaced
 from recgan.forget.wanted import Wanted
 from recgan.newcomers.file import read_newcomers, write_newcomers
 from recgan.serving.segments import finish_left
@@ -58,6 +58,8 @@ def forget(root: Path, params: Params, people: Wanted, remember: bool = True) ->
             locks.enter_context(alone(lock, "recgan forget", log.info))
         if remember:
             _remember(root, people)
+        for path in set(replaced(root)):
+            tidy(path)
         _finish_logs(root)
         found = search(root, params, people)
         _feedback_of(root, people)

@@ -1,6 +1,7 @@
 """Every place of a project where a person may stand, and what is done with a file there."""
 
 import os
+import re
 import subprocess
 from collections.abc import Iterator
 from configparser import ConfigParser
@@ -40,6 +41,7 @@ _ARTIFACTS = Path("mlartifacts")
 _CACHE = Path(".dvc")
 _SIMULATED = ("live",)
 """Projects of simulated shops, whose shoppers are nobody."""
+_HOLDER = re.compile(r"\.(.+)\.\w{8}\.tmp")
 RAW, CACHE = "raw files", "DVC's cache"
 
 
@@ -90,6 +92,15 @@ def _files(top: Path) -> Iterator[Path]:
     for folder, folders, files in os.walk(top):
         folders[:] = sorted(one for one in folders if one not in _CODE)
         yield from (Path(folder) / name for name in sorted(files))
+
+
+def replaced(root: Path) -> Iterator[Path]:
+    """Yield what was being replaced when a process was killed, or is being replaced now."""
+    for folder, folders, _ in os.walk(root):
+        folders[:] = [one for one in folders if one not in _CODE]
+        for name in folders:
+            if found := _HOLDER.fullmatch(name):
+                yield Path(folder) / found[1]
 
 
 def _place(base: Path, relative: Path, prefix: str = "") -> Place:
