@@ -62,6 +62,8 @@ MONITOR_REPORT = REPORTS / "monitor.json"
 MONITOR_TEXT = REPORTS / "monitor.md"
 OFF_POLICY_REPORT = REPORTS / "off_policy.json"
 OFF_POLICY_TEXT = REPORTS / "off_policy.md"
+EXPERIMENT_REPORT = REPORTS / "experiment.json"
+"""The last look at an experiment on shoppers: both arms, the decision and its reasons."""
 
 RECOMMENDATIONS = Path("recommendations")
 """A Parquet file for each registered model."""

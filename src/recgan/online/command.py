@@ -53,6 +53,7 @@ def stop(reason: Reason, by: By = None) -> None:
 def status() -> None:
     """Show both arms with their confidence sequences, and what the second gate would decide now."""
     from recgan.online.experiment import look
+    from recgan.online.last_look import keep
     from recgan.online.words import as_markdown
     from recgan.registry.experiments import last, told
     from recgan.settings import load_params
@@ -60,6 +61,7 @@ def status() -> None:
     params = load_params()
     found = look(Path(), params)
     if found is not None:
+        keep(Path(), *found)
         print(as_markdown(*found))
         return
     ended = last(Path(), params.register_.name)

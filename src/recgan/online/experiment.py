@@ -13,6 +13,7 @@ from recgan.core.errors import RecganError
 from recgan.evaluation.experiment_settings import Design, ExperimentParams
 from recgan.evaluation.plain_words import Change
 from recgan.online.arms import BOTH, CHALLENGER, CHAMPION
+from recgan.online.last_look import keep
 from recgan.online.outcomes import METRICS, Outcomes, read_outcomes
 from recgan.online.second_gate import Arm, Effect, Evidence, Verdict, decide
 from recgan.online.sequences import difference, interval, preference
@@ -124,6 +125,7 @@ def judge(root: Path, params: Params, by: str | None = None, now: datetime | Non
     if found is None:
         return None
     evidence, verdict = found
+    keep(root, evidence, verdict)
     if verdict.outcome == "keep running":
         return Judged(evidence, verdict, None)
     domain = Recommenders(root, params)

@@ -17,6 +17,7 @@ from recgan.accounts.published import target_path
 from recgan.core import layout
 from recgan.data.settings import EVENT_KINDS
 from recgan.serving.explorer.challenger import ChallengerWatch
+from recgan.serving.explorer.experiment import experiment_router
 from recgan.serving.explorer.left_out import LeftOutWatch, left_out
 from recgan.serving.explorer.lists import Standing, edited_history, lists
 from recgan.serving.explorer.schema import (
@@ -92,6 +93,8 @@ def explorer(
     @router.get("")
     def start() -> Response:
         return file("index.html")
+
+    router.include_router(experiment_router(name, root, _HEADERS))
 
     @router.get("/{name}")
     def part(name: str) -> Response:
