@@ -98,6 +98,7 @@ def test_all_figures_of_three_days():
     # The champion's: u1 on three days, u2 on one.
     assert found["per_100"]["champion"]["mean"] == pytest.approx(100 * (3 * 0.1 + 0.2) / 4)
     assert found["lift"]["mean"] == pytest.approx(0.5 / 0.2 - 1)
+    assert [night["lift"]["mean"] for night in found["nights"]] == pytest.approx([0.4 / 0.15 - 1, 1.0])
     assert found["of_oracle"] == pytest.approx(0.5 / 1.6)
     assert found["drawn"]["bought"] == 1
     assert found["same"] == 1
@@ -134,6 +135,7 @@ def test_the_page_says_what_came_of_it():
     words = said(text)
     assert "In 3 days the champion sold 150% more than popularity would have" in words
     assert "on the evening of day 3 (rolled back), after 2 days" in words
+    assert "Until the second night it is +167% (+100% to +300%), after the last one +100%" in words
     assert "2 requests of 1 shoppers met it." in words
     assert "Of 2 pairs 2 stand in the same order" in words
     assert "&lt;purchases&gt;" in text

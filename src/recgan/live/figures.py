@@ -32,7 +32,6 @@ def figures(
     """
     ours = requests[requests["arm"] == CHAMPION]
     by_day = {day: ours[ours["day"] == day] for day in ours["day"].unique().tolist()}
-    low, high = lift_interval(ours, SERVED, POPULARITY)
     ends = [int(night["day"]) for night in nights[1:]] + [int(requests["day"].max()) + 1]
     stretches = [
         stretch(night, requests[requests["day"].between(night["day"], end - 1)])
@@ -47,7 +46,7 @@ def figures(
             name: per_100(ours, column)
             for name, column in {CHAMPION: SERVED, "popularity": POPULARITY, "oracle": ORACLE}.items()
         },
-        "lift": {"mean": lift(ours, SERVED, POPULARITY), "low": low, "high": high},
+        "lift": lift_with_interval(ours),
         "of_oracle": float(ours[SERVED].sum() / ours[ORACLE].sum()),
         "drawn": {
             "bought": int(ours["bought"].sum()),
@@ -99,6 +98,12 @@ def lift_interval(requests: pd.DataFrame, column: str, other: str) -> tuple[floa
     return float(low), float(high)
 
 
+def lift_with_interval(requests: pd.DataFrame) -> dict[str, float]:
+    """Return the lift over popularity with its interval."""
+    low, high = lift_interval(requests, SERVED, POPULARITY)
+    return {"mean": lift(requests, SERVED, POPULARITY), "low": low, "high": high}
+
+
 def stretch(night: Mapping[str, Any], requests: pd.DataFrame) -> dict[str, Any]:
     """Return what the candidates of a night would have sold until the next one, beside their offline NDCG."""
     ours = requests[requests["arm"] == CHAMPION]
@@ -112,6 +117,7 @@ def stretch(night: Mapping[str, Any], requests: pd.DataFrame) -> dict[str, Any]:
         "requests": len(requests),
         "sold": sold,
         "champion_sold": per_100(ours, SERVED),
+        "lift": lift_with_interval(ours),
         "rank_correlation": correlation(
             [night["test"][name] for name in measured], [sold[name] for name in measured]
         ),
