@@ -206,7 +206,9 @@ def relocate() -> None:
 def live(
     days: Annotated[int, typer.Option(help="That the shop lives.")] = 30,
     seed: Annotated[int, typer.Option(min=0, help="Of the shop and its shoppers.")] = 7,
-    port: Annotated[int | None, typer.Option(help="Of its server; a free one when not given.")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="Of its server; a free one when not given.")
+    ] = None,
 ) -> None:
     """Watch a simulated shop for days and nights with the real server and the real flow, in live/."""
     from recgan.live.month import live as begin
