@@ -7,7 +7,6 @@ from pydantic import Field
 from recgan.core.sections import Count, Positive, Section, Share
 
 Design = Literal["split", "interleave"]
-"""split: a shopper is shown one version's lists. interleave: each list is drawn from both, by team draft."""
 
 
 class ExperimentParams(Section):
@@ -20,6 +19,7 @@ class ExperimentParams(Section):
     """Whether a nightly challenger of another recommender or other settings than the champion's begins an
     experiment where it passes the gate, in place of its promotion."""
     design: Design
+    """split: a shopper is shown the lists of one version; interleave: each list is drawn from both."""
     share: Annotated[float, Field(gt=0, lt=1)]
     """Of the shoppers that meet the challenger, in lists of its own or in lists of both."""
     primary: Literal["click", "cart", "purchase"]
