@@ -13,7 +13,7 @@ from recgan.data import chunks, spark
 from recgan.data.engine import engine
 from recgan.data.events import EVENTS, parts_of, read_table
 from recgan.data.facts import beside_of, copies_of, equal_rows
-from recgan.data.passes import sort_part
+from recgan.data.passes import sort_parts
 from recgan.data.quarantine import QUARANTINE, REASONS, beside
 from recgan.data.settings import ValidateParams
 from recgan.stages import validate
@@ -76,6 +76,35 @@ def test_neither_the_size_of_a_chunk_nor_the_parts_change_a_result(log, whole, t
         ]
 
 
+def test_small_parts_are_read_together_and_give_the_same(log, whole, tmp_path, monkeypatch):
+    monkeypatch.setattr(chunks, "MOST_PARTS", 4)
+    sizes = (0, 1, 2, 3, 0, 5, 8, 13, 4)
+    root = in_parts(tmp_path, log, sizes)
+    validate(root, NOW)
+    assert results(root) == whole
+    ingested, kept = root / "data" / "ingested", root / "data" / "kept"
+    parts = parts_of(ingested / "events.parquet")
+    assert chunks.groups_of(parts) == [range(4), range(4, 8), range(8, 10)]
+    for name in ("events", "quarantine"):
+        assert [part.name for part in parts_of(kept / f"{name}.parquet")] == [part.name for part in parts]
+
+
+def test_parts_are_grouped_up_to_a_chunk(tmp_path, monkeypatch):
+    monkeypatch.setattr(chunks, "CHUNK", 10)
+    parts = []
+    for number, rows in enumerate((4, 6, 1, 30, 0, 10, 3)):
+        parts.append(tmp_path / f"{number}.parquet")
+        pq.write_table(pa.table({"number": range(rows)}), parts[-1])
+    groups = chunks.groups_of(parts)
+    assert groups == [range(2), range(2, 3), range(3, 4), range(4, 6), range(6, 7)]
+    found = [
+        [(number, len(rows)) for number, rows in pieces]
+        for group in groups
+        for pieces in chunks.pieces_of(parts, group)
+    ]
+    assert found == [[(0, 4), (1, 6)], [(2, 1)], [(3, 10)], [(3, 10)], [(3, 10)], [(5, 10)], [(6, 3)]]
+
+
 def test_a_part_that_stays_gives_the_same_bytes(log, tmp_path):
     written = []
     for name, sizes in (("before", (33,)), ("grown", (33, 20))):
@@ -85,7 +114,8 @@ def test_a_part_that_stays_gives_the_same_bytes(log, tmp_path):
         params = ValidateParams.model_validate(SECTION | RULES)
         with engine() as one:
             found = beside_of(one, folder, log.users)
-        sort_part(0, folder / "events.parquet", root / "kept", found, params, NOW)
+        groups = [range(1), range(1, 2)]
+        sort_parts(0, groups, folder / "events.parquet", root / "kept", found, params, NOW)
         written.append([path.read_bytes() for path in sorted((root / "kept").rglob("part *"))])
     assert len(written[0]) == 2
     assert written[0] == written[1]

@@ -1,6 +1,6 @@
 """Tables of any size in pieces of one size: read from their parts, and written into such parts."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -12,6 +12,8 @@ from recgan.core.errors import RecganError
 CHUNK = 2**20
 """Rows that are in memory at a time: about 200 MB of events. Great Expectations takes half a second for each
 chunk, whatever its size."""
+MOST_PARTS = 100
+"""That are read together: for each two files are open, and a process may have 1,024."""
 
 
 def chunks_of(part: Path) -> Iterator[pa.Table]:
@@ -36,7 +38,54 @@ def chunks_of(part: Path) -> Iterator[pa.Table]:
             if rows:
                 yield pa.Table.from_batches(waiting)
     except (pa.ArrowInvalid, OSError) as error:
-        raise RecganError(f"{part} is not readable Parquet ({error}); delete it and run dvc repro") from None
+        raise unreadable(part, error) from None
+
+
+def groups_of(parts: Sequence[Path]) -> list[range]:
+    """Return the numbers of the parts that are read together: a large one alone, small ones up to CHUNK rows.
+
+    Args:
+        parts: of a table, in their order.
+
+    Raises:
+        RecganError: one is not readable Parquet.
+    """
+    groups: list[range] = []
+    together = 0
+    for number, part in enumerate(parts):
+        try:
+            rows = pq.read_metadata(part).num_rows
+        except (pa.ArrowInvalid, OSError) as error:
+            raise unreadable(part, error) from None
+        if groups and together + rows <= CHUNK and len(groups[-1]) < MOST_PARTS:
+            groups[-1] = range(groups[-1].start, number + 1)
+            together += rows
+        else:
+            groups.append(range(number, number + 1))
+            together = rows
+    return groups
+
+
+def pieces_of(parts: Sequence[Path], group: range) -> Iterator[list[tuple[int, pa.Table]]]:
+    """Yield the rows of a group, at most CHUNK at a time: the number of a part, and rows of it.
+
+    Args:
+        parts: of a table, in their order.
+        group: as `groups_of` returns it.
+
+    Raises:
+        RecganError: a part is not readable Parquet.
+    """
+    if len(group) == 1:
+        for table in chunks_of(parts[group[0]]):
+            yield [(group[0], table)]
+    elif pieces := [(number, table) for number in group for table in chunks_of(parts[number])]:
+        yield pieces
+
+
+def unreadable(part: Path, error: Exception) -> RecganError:
+    """Say that a part is damaged, and what to do."""
+    return RecganError(f"{part} is not readable Parquet ({error}); delete it and run dvc repro")
 
 
 def like(path: Path, part: Path, table: Path) -> Path:

@@ -1,11 +1,12 @@
 """The two passes over a log: its rows into kept and quarantine, then the kept ones checked anew.
 
-Each goes part by part and chunk by chunk. What it returns adds up, so neither the size of a chunk nor who
-reads which part changes a result.
+Each goes part by part and chunk by chunk, small parts together. What it returns adds up, so neither the size
+of a chunk nor who reads which part changes a result.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -16,7 +17,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from recgan.data.chunks import chunks_of, like, writers
+from recgan.data.chunks import like, pieces_of, writers
 from recgan.data.events import EVENTS, parts_of
 from recgan.data.expectations import expect_kept_rows, expect_rows
 from recgan.data.quarantine import QUARANTINE, Beside, broken_rules, expected_reasons, flagged, partition
@@ -64,13 +65,20 @@ class Sorted:
         )
 
 
-def sort_part(
-    number: int, table: Path, folder: Path, beside: Beside, params: ValidateParams, now: datetime
+def sort_parts(
+    number: int,
+    groups: Sequence[range],
+    table: Path,
+    folder: Path,
+    beside: Beside,
+    params: ValidateParams,
+    now: datetime,
 ) -> Sorted:
-    """Part the rows of a part of the raw events into kept and quarantine, one reason a row.
+    """Part the rows of some parts of the raw events into kept and quarantined, one reason a row.
 
     Args:
-        number: of the part, from 0.
+        number: of the group, from 0.
+        groups: of parts that are read together.
         table: the raw events.
         folder: where events.parquet and quarantine.parquet are made: files where the table is one, else
             folders with a part of the same name in each.
@@ -78,36 +86,52 @@ def sort_part(
         params: ranges, limits, and the reasons for which a row may be dropped.
         now: an aware instant.
     """
-    part, found = parts_of(table)[number], Sorted()
-    targets = {like(folder / "events.parquet", part, table): EVENTS}
-    targets |= {like(folder / "quarantine.parquet", part, table): QUARANTINE}
-    with writers(targets) as (kept, quarantined):
-        for events, frame in _flagged_chunks(number, table, beside):
+    parts, found = parts_of(table), Sorted()
+    with ExitStack() as stack:
+        files = {}
+        for one in groups[number]:
+            targets = {like(folder / "events.parquet", parts[one], table): EVENTS}
+            targets |= {like(folder / "quarantine.parquet", parts[one], table): QUARANTINE}
+            files[one] = stack.enter_context(writers(targets))
+        for pieces, events, frame in _flagged_chunks(groups[number], table, beside):
             broken = broken_rules(frame, params, now)
-            parts = partition(events, broken)
-            for writer, rows in ((kept, parts.kept), (quarantined, parts.quarantined)):
-                if rows.num_rows:
-                    writer.write_table(rows)
-            found = found.then(_found(events, frame, broken, parts.quarantined, params, now))
+            quarantined, start = [], 0
+            for one, rows in pieces:
+                found_here = partition(rows, broken.iloc[start : start + len(rows)])
+                for writer, some in zip(files[one], (found_here.kept, found_here.quarantined), strict=True):
+                    if some.num_rows:
+                        writer.write_table(some)
+                quarantined.append(found_here.quarantined)
+                start += len(rows)
+            found = found.then(_found(events, frame, broken, pa.concat_tables(quarantined), params, now))
     return found
 
 
-def check_part(
-    number: int, table: Path, beside: Beside, params: ValidateParams, now: datetime
+def check_parts(
+    number: int, groups: Sequence[range], table: Path, beside: Beside, params: ValidateParams, now: datetime
 ) -> list[Outcome]:
-    """Check every row rule anew on a part of the kept events; without rows there is no outcome."""
+    """Check every row rule anew on some parts of the kept events; without rows there is no outcome."""
     outcomes: list[Outcome] = []
-    for _, frame in _flagged_chunks(number, table, beside):
+    for _, _, frame in _flagged_chunks(groups[number], table, beside):
         outcomes = added(outcomes, expect_kept_rows(frame, params, now))
     return outcomes
 
 
-def _flagged_chunks(number: int, table: Path, beside: Beside) -> Iterator[tuple[pa.Table, pd.DataFrame]]:
-    start, copies = 0, beside.copies[number]
-    for events in chunks_of(parts_of(table)[number]):
-        first, last = np.searchsorted(copies, [start, start + events.num_rows])
-        yield events, flagged(events, beside, copies[first:last] - start)
-        start += events.num_rows
+def _flagged_chunks(
+    group: range, table: Path, beside: Beside
+) -> Iterator[tuple[list[tuple[int, pa.Table]], pa.Table, pd.DataFrame]]:
+    """Yield the rows of a group by their parts, then together, and what is said of them."""
+    read = dict.fromkeys(group, 0)
+    for pieces in pieces_of(parts_of(table), group):
+        copies, before = [], 0
+        for one, rows in pieces:
+            start = read[one]
+            first, last = np.searchsorted(beside.copies[one], [start, start + len(rows)])
+            copies.append(beside.copies[one][first:last] - start + before)
+            read[one] += len(rows)
+            before += len(rows)
+        events = pa.concat_tables([rows.select(EVENTS.names) for _, rows in pieces])
+        yield pieces, events, flagged(events, beside, np.concatenate(copies))
 
 
 def _found(

@@ -12,10 +12,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from recgan.data import expectations
+from recgan.data.chunks import groups_of
 from recgan.data.engine import Engine, engine
 from recgan.data.events import EVENTS, ITEMS, USERS, check_table, parts_of, read_table
 from recgan.data.facts import KeptFacts, beside_of, copies_of, equal_rows, kept_facts
-from recgan.data.passes import Sorted, check_part, sort_part
+from recgan.data.passes import Sorted, check_parts, sort_parts
 from recgan.data.quarantine import (
     Beside,
     ahead_by_zone,
@@ -82,8 +83,11 @@ def check(ingested: Path, kept: Path, params: ValidateParams, now: datetime) -> 
     )
     with engine() as tables:
         beside = beside_of(tables, ingested, users)
-        sort = partial(sort_part, table=events, folder=kept, beside=beside, params=params, now=now)
-        found = reduce(Sorted.then, tables.each(sort, len(parts_of(events))), Sorted())
+        groups = groups_of(parts_of(events))
+        sort = partial(
+            sort_parts, groups=groups, table=events, folder=kept, beside=beside, params=params, now=now
+        )
+        found = reduce(Sorted.then, tables.each(sort, len(groups)), Sorted())
         facts = kept_facts(tables, kept / "events.parquet")
         rows = found.kept + found.by_reason.total()
         raw = sum(pq.read_metadata(part).num_rows for part in parts_of(events))
@@ -128,9 +132,10 @@ def _expect_kept(
     beside = replace(beside, copies=copies_of(tables, events))
     copied = any(len(copies) for copies in beside.copies)
     alike = equal_rows(tables, events) if copied else EVENTS.empty_table().to_pandas()
-    check = partial(check_part, table=events, beside=beside, params=params, now=now)
+    groups = groups_of(parts_of(events))
+    check = partial(check_parts, groups=groups, table=events, beside=beside, params=params, now=now)
     none: list[Outcome] = []
-    rows = reduce(added, tables.each(check, len(parts_of(events))), none)
+    rows = reduce(added, tables.each(check, len(groups)), none)
     empty = pq.read_schema(parts_of(events)[0]).empty_table()
     if not rows:
         rows = expectations.expect_kept_rows(flagged(empty, beside, np.array([], int)), params, now)
