@@ -7,6 +7,7 @@ from recgan.core.stopped import one_line_for_ctrl_c
 
 one_line_for_ctrl_c()  # before what takes long to import
 
+import argparse  # noqa: E402
 import os  # noqa: E402
 import subprocess  # noqa: E402
 import sys  # noqa: E402
@@ -29,16 +30,21 @@ _CHOSEN = ("PREFECT_API_URL", "PREFECT_HOME", "PREFECT_PROFILE", "PREFECT_PROFIL
 """Variables by which somebody has said which Prefect it shall be."""
 
 
-def prepare(program: bool) -> None:
+def prepare(program: bool, arguments: bool = False) -> None:
     """Set the process up for a flow; where it is the program, check that it can run, or end with one error.
 
     Args:
         program: whether this process was started to run the flow here. One that a worker starts, or that
             imports the flow, has its Prefect already.
+        arguments: whether the flow reads those of the command line itself; else none is taken, as settings
+            belong to params.yaml, and --help says what the flow does.
     """
     configure()
     if not program:
         return
+    if not arguments:
+        name = f"python -m flows.{Path(sys.argv[0]).stem}"
+        argparse.ArgumentParser(prog=name, description=sys.modules["__main__"].__doc__).parse_args()
     try:
         for line in look_around(Path()):
             sys.stderr.write(f"{clean(line)}\n")

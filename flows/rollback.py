@@ -7,7 +7,7 @@ from pathlib import Path
 from flows.preflight import prepare
 from recgan.core import layout
 
-prepare(__name__ == "__main__")  # before Prefect and MLflow read their settings
+prepare(__name__ == "__main__", arguments=True)  # before Prefect and MLflow read their settings
 
 from prefect import flow, task  # noqa: E402
 from prefect.artifacts import create_markdown_artifact  # noqa: E402

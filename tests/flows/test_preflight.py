@@ -110,7 +110,7 @@ def test_a_folder_that_cannot_be_written_to_is_named(project):
         check_folder(project)
 
 
-@pytest.mark.parametrize("flow", ["retrain", "images", "monitor", "recommend", "rollback"])
+@pytest.mark.parametrize("flow", ["experiment", "retrain", "images", "monitor", "recommend", "rollback"])
 def test_every_flow_looks_before_it_imports_prefect(flow, tmp_path):
     done = subprocess.run(
         [sys.executable, "-X", "importtime", "-m", f"flows.{flow}"],
@@ -124,6 +124,24 @@ def test_every_flow_looks_before_it_imports_prefect(flow, tmp_path):
     assert done.returncode == 1
     assert [line.partition(" in ")[0] for line in said] == ["error: no params.yaml"]
     assert "| prefect" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "code", "said"), [("--help", 0, "Retrain: every"), ("now", 2, "arguments: now")]
+)
+def test_a_flow_with_arguments_begins_nothing(given, code, said, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "flows.retrain", given],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'src'}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == code
+    assert "usage: python -m flows.retrain" in done.stdout + done.stderr
+    assert said in done.stdout + done.stderr
     assert list(tmp_path.iterdir()) == []
 
 
