@@ -88,7 +88,8 @@ def train_candidate(stage: str, root: Path, params: Params) -> State[str]:
     return Completed(name=outcome.title(), message=f"{stage}: {outcome}", data=outcome)
 
 
-@task(task_run_name="collect feedback", cache_policy=NO_CACHE)
+@task(task_run_name="collect feedback", **OUTSIDE)
+@told_cleanly
 def collect_feedback(root: Path, params: Params) -> None:
     """Bring what servers were told since the last night to where the ingest reads it."""
     get_run_logger().info(collected(collect(root, params)))

@@ -131,8 +131,10 @@ def test_what_serves_gets_no_secret_but_its_own_and_changes_nothing():
         "PYTHONPATH",
         "RECGAN_SERVE_TOKEN",
         "RECGAN_SERVE_READ_TOKEN",
+        "RECGAN_SERVE_IMPRESSIONS_URL",
     }
     assert set(serve["environment"]) == own
+    assert services["worker"]["environment"].keys() >= {"RECGAN_SERVE_IMPRESSIONS_URL"}  # reads what it logs
     assert serve["read_only"]
     assert serve["volumes"] == [".:/project:ro"]
     assert serve["ports"] == ["127.0.0.1:${RECGAN_SERVE_PORT:-8000}:8000"]

@@ -6,6 +6,7 @@ import subprocess
 from datetime import UTC, datetime
 
 import numpy as np
+import psycopg
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -14,7 +15,8 @@ import yaml
 from recgan.core.files import read_json
 from recgan.data.events import EVENTS
 from recgan.data.forgotten import Forgotten, read_forgotten
-from recgan.data.impressions import FEEDBACK, SHOWN, read_feedback, read_shown
+from recgan.data.impressions import DATABASE, FEEDBACK, SHOWN, read_feedback, read_shown
+from recgan.data.impressions_database import TABLES, database
 from recgan.data.sources.csv_format import PLAIN
 from recgan.forget import forget as module
 from recgan.forget.forget import forget
@@ -23,6 +25,7 @@ from recgan.forget.rewrite import Orders, find_orders, without_rows
 from recgan.forget.told import as_text
 from recgan.forget.wanted import wanted
 from recgan.online.collect import collect
+from recgan.serving.database_log import DatabaseLog
 from recgan.settings import load_params
 from recgan.stages import ingest
 from tests.conftest import example
@@ -128,6 +131,35 @@ def test_a_person_is_found_nowhere_after_it_and_nobody_else_is_touched(project):
         "groups": {"1": {"user_ids": ["8"], "products": [{"item_id": "7"}]}},
     }
     assert "7" not in json.loads((project / "forgotten.json").read_text())["people"]
+
+
+def test_a_person_is_found_no_more_in_the_database_that_servers_log_to(project, postgres, monkeypatch):
+    params, people = load_params(project / "params.yaml"), people_of(project, "7")
+    name = params.register_.name
+    monkeypatch.setenv(DATABASE, "postgresql://bob:hidden@127.0.0.1:9/shop")
+    assert search(project, params, people).unsearched
+    monkeypatch.setenv(DATABASE, postgres)
+    with psycopg.connect(database(), autocommit=True) as connection:
+        connection.execute("DROP TABLE IF EXISTS recgan_shown, recgan_feedback")
+    for table, given in (
+        ("shown", [{"request_id": "d7", "time": NOON, "user_id": " 7"}, {"request_id": "d8", "time": NOON}]),
+        ("feedback", [{"request_id": one, "received": NOON} for one in ("d7", "d8")]),
+    ):
+        schema, _ = TABLES[table]
+        log = DatabaseLog(database(), name, table, pytest.fail)
+        log.start()
+        for row in given:
+            log.add(tuple((dict.fromkeys(schema.names) | row | {"name": name})[one] for one in schema.names))
+        log.close()
+    before, after = forget(project, params, people)
+    (store,) = (store for store in before.stores if "PostgreSQL" in store.name)
+    assert store.found == 1
+    assert after.found == 0
+    assert not after.unsearched
+    with psycopg.connect(database()) as connection:
+        for table in TABLES:
+            assert connection.execute(f"SELECT request_id FROM recgan_{table}").fetchall() == [("d8",)]
+    assert read_shown(project / "impressions" / name)["request_id"].to_pylist() == ["d8"]
 
 
 def test_the_next_export_brings_nobody_back_and_what_was_collected_is_not_lost(project, caplog):

@@ -10,9 +10,10 @@ from threading import Thread
 
 import pytest
 
+from recgan.core.addresses import check_address
 from recgan.core.errors import RecganError, Unavailable
 from recgan.registry import reachable
-from recgan.registry.reachable import check_address, check_database, check_registry
+from recgan.registry.reachable import check_database, check_registry
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 from fastapi.testclient import TestClient
 
-from recgan.core.errors import RecganError
-from recgan.data.impressions import FEEDBACK, SHOWN, read_feedback, read_shown
-from recgan.serving import segments
+from recgan.core.errors import RecganError, Unavailable
+from recgan.data.impressions import DATABASE, FEEDBACK, SHOWN, logged, read_feedback, read_shown
+from recgan.serving import buffered, segments
 from recgan.serving.app import create_app
 from recgan.serving.segments import Segments
 from tests.serving.conftest import buying, ids, until
@@ -125,7 +125,7 @@ def test_feedback_that_says_nothing_is_refused_as_a_whole(client, folder, event,
 
 
 def test_rows_come_back_in_their_order_over_several_files(folder, monkeypatch):
-    monkeypatch.setattr(segments, "EVERY_SECONDS", 0.01)
+    monkeypatch.setattr(buffered, "EVERY_SECONDS", 0.01)
     monkeypatch.setattr(segments, "SEGMENT_ROWS", 3)
     written = Segments(folder / "shown", ROWS, lost=lambda n: None)
     written.start()
@@ -143,15 +143,15 @@ import sys, time
 from pathlib import Path
 import pyarrow as pa
 from recgan.data.impressions import FEEDBACK
-from recgan.serving import segments
-segments.EVERY_SECONDS = 0.05
+from recgan.serving import buffered, segments
+buffered.EVERY_SECONDS = 0.05
 log = segments.Segments(Path(sys.argv[1]), FEEDBACK, print)
 log.start()
 for number in range(1000):
     log.add((f"{number:032}", "a", "view", None, None, None, None))
 while not any(path.stat().st_size for path in log.folder.rglob("*.arrows")):
     time.sleep(0.01)
-segments.EVERY_SECONDS = 3600
+buffered.EVERY_SECONDS = 3600
 time.sleep(0.5)  # the wait that has begun ends
 for number in range(1000, 1010):
     log.add((f"{number:032}", "a", "view", None, None, None, None))
@@ -179,8 +179,8 @@ def test_a_killed_process_loses_what_came_since_the_last_batch_alone(folder):
 
 
 def test_a_disk_that_takes_nothing_is_said_once_and_loses_what_waits_too_long(folder, monkeypatch, caplog):
-    monkeypatch.setattr(segments, "EVERY_SECONDS", 0.01)
-    monkeypatch.setattr(segments, "MAX_WAITING", 5)
+    monkeypatch.setattr(buffered, "EVERY_SECONDS", 0.01)
+    monkeypatch.setattr(buffered, "MAX_WAITING", 5)
     lost = []
     written = Segments(folder / "shown", ROWS, lost.append)
     folder.mkdir()
@@ -216,7 +216,7 @@ def test_a_disk_that_takes_half_of_a_batch_tears_no_later_one(folder, monkeypatc
 
     original = os.write
     monkeypatch.setattr(segments.os, "write", half)
-    monkeypatch.setattr(segments, "EVERY_SECONDS", 0.01)
+    monkeypatch.setattr(buffered, "EVERY_SECONDS", 0.01)
     written = Segments(folder / "shown", ROWS, lost=lambda n: None)
     written.start()
     for number in range(400):
@@ -267,3 +267,32 @@ def test_a_file_of_another_version_is_read_and_finished(folder):
     assert read_feedback(folder).to_pylist() == [dict.fromkeys(FEEDBACK.names) | {"request_id": "a"}]
     segments.finish_left(folder / "feedback")
     assert read_feedback(folder)["request_id"].to_pylist() == ["a"]
+
+
+# In PostgreSQL (test_database_log.py has the rest).
+
+
+def test_a_server_logs_to_a_database_and_its_end_loses_nothing(shop, postgres, tmp_path, monkeypatch):
+    monkeypatch.setenv(DATABASE, postgres)
+    monkeypatch.setattr(buffered, "EVERY_SECONDS", 3600)
+    with TestClient(create_app(shop, poll_seconds=3600, impressions=tmp_path / shop)) as client:
+        answer = client.post("/recommend", json={"history": buying(3, 8)}).json()
+        assert client.post("/feedback", json={"events": [bought(answer)]}).status_code == 202
+    assert not (tmp_path / shop).exists()
+    found = logged(tmp_path, shop)
+    (shown,) = read_shown(found).to_pylist()
+    assert (shown["request_id"], shown["item_ids"]) == (answer["request_id"], ids(answer))
+    assert shown["propensities"] == [1.0] * len(ids(answer))
+    assert read_feedback(found)["request_id"].to_pylist() == [answer["request_id"]]
+
+
+def test_a_database_that_does_not_answer_ends_readers_and_no_server(shop, tmp_path, monkeypatch, caplog):
+    monkeypatch.setenv(DATABASE, "postgresql://bob:hidden@127.0.0.1:9/shop")
+    monkeypatch.setattr(buffered, "EVERY_SECONDS", 0.01)
+    with pytest.raises(Unavailable, match=f"that {DATABASE} names does not answer"):
+        logged(tmp_path, shop)
+    with TestClient(create_app(shop, poll_seconds=3600, impressions=tmp_path / shop)) as client:
+        assert client.post("/recommend", json={"history": []}).status_code == 200
+        until(lambda: "cannot be written" in caplog.text)
+    assert "the last 1 rows are lost" in caplog.text
+    assert "hidden" not in caplog.text

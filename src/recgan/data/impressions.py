@@ -3,10 +3,11 @@
 Below a folder of the registered model's name, `shown` and `feedback` hold a folder for each day (UTC) such as
 date=2026-01-31, and in it files that are finished, .parquet, and one for each server that is still written,
 .arrows (Arrow's stream format). A file of a server that was killed keeps the second form until the next one
-starts; all that it holds is read.
+starts; all that it holds is read. Where servers log to PostgreSQL, `logged` brings what they wrote there.
 """
 
 import logging
+import os
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
@@ -15,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from recgan.core import layout
 from recgan.core.errors import RecganError
 
 log = logging.getLogger(__name__)
@@ -71,6 +73,30 @@ FEEDBACK = pa.schema(
 OPEN, FINISHED = ".arrows", ".parquet"
 FINISH = "finish"
 """In a table's folder: servers finish what they began to write before this file was touched."""
+
+
+DATABASE = "RECGAN_SERVE_IMPRESSIONS_URL"
+"""Names the variable with the address of the PostgreSQL that servers log to, where they log to one."""
+
+
+def logged(root: Path, name: str) -> Path:
+    """Return the folder of a model's log, with what servers have written to PostgreSQL until now.
+
+    Args:
+        root: the project.
+        name: of the registered model.
+
+    Raises:
+        RecganError: DATABASE is no address, or the database refuses.
+        Unavailable: the database does not answer.
+    """
+    folder = root / layout.IMPRESSIONS / name
+    if os.environ.get(DATABASE):
+        from recgan.data.impressions_database import database, pull
+
+        if (url := database()) is not None:
+            pull(folder, url)
+    return folder
 
 
 def read_shown(folder: Path) -> pa.Table:

@@ -18,9 +18,11 @@ from recgan.core.files import read_json, tidy, write_json
 from recgan.core.temporary import sweep
 from recgan.data.collected import INDEX, WAITING
 from recgan.data.forgotten import read_forgotten, write_forgotten
-from recgan.data.impressions import FEEDBACK, FINISH, OPEN, SHOWN, files_of, read_file
+from recgan.data.impressions import FEEDBACK, FINISH, OPEN, SHOWN, files_of, logged, read_file
+from recgan.data.impressions_database import database
 from recgan.data.sources.csv_format import PLAIN, CsvFormat
 from recgan.data.sources.own_files import OwnFilesSource
+from recgan.forget.database import forget_in_database
 from recgan.forget.found import Search, search
 from recgan.forget.packages import forget_in, renew
 from recgan.forget.rewrite import Orders, find_orders, without_rows, without_values
@@ -50,7 +52,7 @@ def forget(root: Path, params: Params, people: Wanted, remember: bool = True) ->
 
     Raises:
         RecganError: a file is damaged, or a server does not finish what it writes.
-        Unavailable: the registry does not answer.
+        Unavailable: the registry does not answer, or the database that servers log to.
     """
     root = root.resolve()
     with ExitStack() as locks:
@@ -60,9 +62,12 @@ def forget(root: Path, params: Params, people: Wanted, remember: bool = True) ->
             _remember(root, people)
         for path in set(replaced(root)):
             tidy(path)
+        logged(root, params.register_.name)
         _finish_logs(root)
         found = search(root, params, people)
         _feedback_of(root, people)
+        if (url := database()) is not None:
+            forget_in_database(url, people)
         written = params.ingest.csv if isinstance(params.ingest, OwnFilesSource) else PLAIN
         _rows(found, params, people, written)
         md5s = _packages(root, found, people)

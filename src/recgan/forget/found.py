@@ -8,7 +8,9 @@ from pathlib import Path
 import pyarrow as pa
 
 from recgan.core.errors import RecganError, Unavailable
+from recgan.data.impressions_database import TABLES, database
 from recgan.data.sources.own_files import OwnFilesSource
+from recgan.forget.database import count_in_database
 from recgan.forget.packages import Package, count_in, is_begun, packages
 from recgan.forget.search import occurrences
 from recgan.forget.stores import Place, places
@@ -94,7 +96,16 @@ def search(root: Path, params: Params, people: Wanted) -> Search:
         for name in sorted(files)
     ]
     versions, registry = _in_registry(root, params.register_.name, people)
-    return Search((*stores, registry, *_in_history(root, people)), versions)
+    return Search((*stores, *_in_database(people), registry, *_in_history(root, people)), versions)
+
+
+def _in_database(people: Wanted) -> list[Store]:
+    name = "log of answers in PostgreSQL"
+    try:
+        url = database()
+        return [] if url is None else [Store(name, len(TABLES), (), count_in_database(url, people))]
+    except RecganError as error:
+        return [Store(name, 0, (), 0, str(error))]
 
 
 def _in_registry(root: Path, name: str, people: Wanted) -> tuple[tuple[Package, ...], Store]:

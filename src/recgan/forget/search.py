@@ -119,7 +119,7 @@ def _in_parquet(source: Any, wanted: Wanted) -> int:
     with pq.ParquetFile(source) as file:
         found += wanted.words_in(str(file.schema_arrow.metadata or ""))
         for batch in file.iter_batches(2**18):
-            found += _in_columns(batch, wanted)
+            found += in_columns(batch, wanted)
     return found
 
 
@@ -128,12 +128,13 @@ def _in_arrow(content: bytes, wanted: Wanted) -> int:
     try:
         reader = pa.ipc.open_stream(content)
         while True:
-            found += _in_columns(reader.read_next_batch(), wanted)
+            found += in_columns(reader.read_next_batch(), wanted)
     except (StopIteration, pa.ArrowInvalid, OSError):
         return found  # the end, or a batch that is not whole
 
 
-def _in_columns(batch: pa.RecordBatch, wanted: Wanted) -> int:
+def in_columns(batch: pa.RecordBatch, wanted: Wanted) -> int:
+    """Count people in the columns of a table."""
     return sum(
         int(pc.sum(rows_with(column, name, wanted)).as_py() or 0)
         for name, column in zip(batch.schema.names, batch.columns, strict=True)

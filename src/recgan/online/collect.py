@@ -24,7 +24,7 @@ from recgan.data.collected import (
     read_collected,
     read_index,
 )
-from recgan.data.impressions import FEEDBACK, INSTANT, OPEN, SHOWN, files_of, read_file
+from recgan.data.impressions import FEEDBACK, INSTANT, OPEN, SHOWN, files_of, logged, read_file
 from recgan.settings import Params
 
 log = logging.getLogger(__name__)
@@ -63,12 +63,13 @@ def collect(root: Path, params: Params, now: datetime | None = None) -> Collecti
 
     Raises:
         RecganError: a file of the servers' or of the folder is damaged.
+        Unavailable: servers log to a database that does not answer.
     """
     settings, name = params.ingest.feedback, params.register_.name
     if settings is None:
         return None
     now = now or datetime.now(UTC)
-    model, folder = root / layout.IMPRESSIONS / name, root / layout.FEEDBACK
+    model, folder = logged(root, name), root / layout.FEEDBACK
     before = read_index(folder)
     fresh, segments = _new_rows(model / "feedback", name, before)
     read = len(fresh)

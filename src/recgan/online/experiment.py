@@ -8,8 +8,8 @@ from typing import get_args
 
 import numpy as np
 
-from recgan.core import layout
 from recgan.core.errors import RecganError
+from recgan.data.impressions import logged
 from recgan.evaluation.experiment_settings import Design, ExperimentParams
 from recgan.evaluation.plain_words import Change
 from recgan.online.arms import BOTH, CHALLENGER, CHAMPION
@@ -92,9 +92,7 @@ def look(root: Path, params: Params, now: datetime | None = None) -> tuple[Evide
     experiment = running(root, name)
     if experiment is None:
         return None
-    found = read_outcomes(
-        root / layout.IMPRESSIONS / name, experiment, now, params.experiment.attribution_days
-    )
+    found = read_outcomes(logged(root, name), experiment, now, params.experiment.attribution_days)
     evidence = gathered(found, experiment, now, params.experiment, *_versions(root, name, experiment))
     return evidence, decide(evidence, params.experiment)
 

@@ -14,6 +14,7 @@ from mlflow.exceptions import MlflowException
 from recgan.core import layout
 from recgan.core.errors import RecganError, Unavailable
 from recgan.core.files import write_json, write_text
+from recgan.data.impressions import logged
 from recgan.evaluation.exploration_settings import OffPolicyParams
 from recgan.online.answers import Answers, items_of, read_answers, seen_of
 from recgan.online.estimators import Estimate
@@ -84,7 +85,7 @@ def off_policy(
     since = trained_until
     if days is not None:
         since = max(since, datetime.now(UTC) - timedelta(days=days))
-    answers = read_answers(root / layout.IMPRESSIONS / name, since)
+    answers = read_answers(logged(root, name), since)
     packaged = load_version(name, number)
     answers, answered, left_out = rebuilt(name, answers, {number: packaged})
     if not len(answers.drawn):
@@ -190,7 +191,7 @@ def noted(root: Path, params: Params, version: str) -> tuple[str, ...]:
         Unavailable: the store does not answer.
     """
     name = params.register_.name
-    if params.serve.explore.share == 0 or not (root / layout.IMPRESSIONS / name / "shown").is_dir():
+    if params.serve.explore.share == 0 or not (logged(root, name) / "shown").is_dir():
         return ()
     try:
         result = off_policy(root, params, version)

@@ -16,8 +16,9 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.tracking.registry import UnsupportedModelRegistryStoreURIException
 
+from recgan.core.addresses import check_address
 from recgan.core.errors import RecganError, Unavailable
-from recgan.registry.reachable import check_address, check_database
+from recgan.registry.reachable import check_database
 from recgan.registry.relocation import FOLDER, check_place
 
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"

@@ -22,7 +22,9 @@ def serve(
             help="The page /explorer; by default to this machine alone. It shows histories without a log-in.",
         ),
     ] = None,
-    impressions: Annotated[bool, typer.Option(help="Log answers and feedback in impressions/NAME.")] = True,
+    impressions: Annotated[
+        bool, typer.Option(help="Log answers and feedback: in impressions/NAME, or in PostgreSQL.")
+    ] = True,
 ) -> None:
     """Recommend over HTTP with the champion; a new champion is swapped in while it runs."""
     from recgan.serving.exploration import explored

@@ -1,16 +1,19 @@
 """What shoppers were shown, logged; and POST /feedback, which takes what came of it."""
 
+import os
 import time
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
+import pyarrow as pa
 from fastapi import APIRouter, HTTPException, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from recgan.data.impressions import BEST, DRAWN, FEEDBACK, INTERLEAVED, SHOWN
+from recgan.data.impressions import BEST, DATABASE, DRAWN, FEEDBACK, INTERLEAVED, SHOWN
+from recgan.serving.buffered import Buffered
 from recgan.serving.experiments import Given
 from recgan.serving.metrics import Metrics
 from recgan.serving.schema import Id, Instant, Price, Problem, RecommendRequest
@@ -64,10 +67,10 @@ class ImpressionLog:
     """The answers of one model's server, and what came of them."""
 
     def __init__(self, folder: Path, metrics: Metrics) -> None:
-        """Keep the folder of the registered model."""
+        """Keep the folder of the registered model; PostgreSQL takes its place where DATABASE names one."""
         self._metrics = metrics
         self._shown, self._feedback = (
-            Segments(folder / table, schema, metrics.rows_lost.labels(table).inc)
+            _table(folder, table, schema, metrics.rows_lost.labels(table).inc)
             for table, schema in (("shown", SHOWN), ("feedback", FEEDBACK))
         )
 
@@ -141,6 +144,16 @@ class ImpressionLog:
             }
             self._feedback.add(tuple(row[name] for name in _FEEDBACK))
             self._metrics.feedback.labels(event.event).inc()
+
+
+def _table(folder: Path, table: str, schema: pa.Schema, lost: Callable[[int], Any]) -> Buffered:
+    if os.environ.get(DATABASE):
+        from recgan.data.impressions_database import database
+        from recgan.serving.database_log import DatabaseLog
+
+        if (url := database()) is not None:
+            return DatabaseLog(url, folder.name, table, lost)
+    return Segments(folder / table, schema, lost)
 
 
 _SHOWN, _FEEDBACK = SHOWN.names, FEEDBACK.names

@@ -9,10 +9,8 @@ import fcntl
 import io
 import logging
 import os
-import threading
 import time
 import uuid
-from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, date, datetime
@@ -23,21 +21,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from recgan.data.impressions import FINISH, FINISHED, OPEN, read_open
+from recgan.serving.buffered import Buffered, Row
 
 log = logging.getLogger(__name__)
 
-EVERY_SECONDS = 1.0
-"""Between two batches: what a killed process loses at most."""
 SEGMENT_ROWS = 100_000
 SEGMENT_SECONDS = 900.0
 """A file is finished once it has so many rows or is so old, and at midnight (UTC)."""
-MAX_WAITING = 100_000
-"""Rows that wait while the disk takes none; further ones are lost, and counted."""
-
-Row = tuple[Any, ...]
 
 
-class Segments:
+class Segments(Buffered):
     """Appends rows of one schema below a folder."""
 
     def __init__(self, folder: Path, schema: pa.Schema, lost: Callable[[int], Any]) -> None:
@@ -48,14 +41,10 @@ class Segments:
             schema: of its rows.
             lost: is told of rows that nothing keeps.
         """
+        super().__init__(str(folder), "see to free space and permission", lost)
         self.folder = folder
         self.schema = schema
-        self._lost = lost
-        self._waiting: deque[Row] = deque()
         self._open: _Segment | None = None
-        self._ending = threading.Event()
-        self._thread: threading.Thread | None = None
-        self._failed = False
 
     def start(self) -> None:
         """Finish what killed processes left, and begin to write; a disk that takes nothing ends nothing."""
@@ -63,61 +52,26 @@ class Segments:
             finish_left(self.folder)
         except (OSError, pa.ArrowInvalid) as error:
             log.error("%s: what a killed server left stays unfinished (%s)", self.folder, error)
-        self._ending.clear()
-        self._thread = threading.Thread(target=self._run, name=f"write {self.folder.name}", daemon=True)
-        self._thread.start()
+        super().start()
 
-    def add(self, row: Row) -> None:
-        """Add a row, whose values are in the order of the schema; from any thread."""
-        if len(self._waiting) >= MAX_WAITING:
-            self._lost(1)
-        else:
-            self._waiting.append(row)
-
-    def close(self) -> None:
-        """Write what waits and finish the file."""
-        self._ending.set()
-        if self._thread is not None:
-            self._thread.join()
-
-    def _run(self) -> None:
-        while not self._ending.wait(EVERY_SECONDS):
-            self._write(finish=False)
-        self._write(finish=True)
-        if self._waiting:
-            self._lost(len(self._waiting))
-
-    def _write(self, finish: bool) -> None:
-        """Write what waits. A disk that takes nothing is said once, and tried again each second."""
-        rows = self._taken()
+    def _put(self, rows: list[Row]) -> None:
+        if self._open is not None and self._open.is_over():
+            self._finish()
+        if not rows:
+            return
+        if self._open is None:
+            self._open = _Segment(self.folder, self.schema)
         try:
-            if self._open is not None and self._open.is_over():
-                over, self._open = self._open, None
-                over.finish()
-            if rows:
-                if self._open is None:
-                    self._open = _Segment(self.folder, self.schema)
-                self._open.write(rows)
-                rows = []
-            if finish and self._open is not None:
-                self._open.finish()
-                self._open = None
-            if self._failed:
-                log.info("%s is written again", self.folder)
-            self._failed = False
-        except OSError as error:
+            self._open.write(rows)
+        except OSError:
             self._open = None  # what it holds is read as far as its batches are whole
-            self._waiting.extendleft(reversed(rows))
-            if not self._failed:
-                log.error(
-                    "%s cannot be written (%s): see to free space and permission; beyond %s rows that wait, "
-                    "further ones are lost",
-                    self.folder, error, f"{MAX_WAITING:,}",
-                )  # fmt: skip
-            self._failed = True
+            raise
+        rows.clear()
 
-    def _taken(self) -> list[Row]:
-        return [self._waiting.popleft() for _ in range(len(self._waiting))]
+    def _finish(self) -> None:
+        over, self._open = self._open, None
+        if over is not None:
+            over.finish()
 
 
 class _Whole(io.FileIO):

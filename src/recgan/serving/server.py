@@ -16,6 +16,7 @@ import uvicorn
 
 from recgan.core import layout
 from recgan.core.errors import RecganError
+from recgan.data.impressions import DATABASE
 from recgan.evaluation.exploration_settings import ExploreParams
 from recgan.online.rules import read_rules, rules_path
 from recgan.serving.connection import BoundedConnection
@@ -185,9 +186,14 @@ def serve(
         explore: when lists are drawn by chance; None for never.
 
     Raises:
-        RecganError: a token protects nothing, or the rules of the shop cannot be read.
+        RecganError: a token protects nothing, the rules of the shop cannot be read, or the database that is
+            logged to has no address.
     """
     check_tokens()
+    if impressions and os.environ.get(DATABASE):
+        from recgan.data.impressions_database import database
+
+        database()
     if (rules := rules_path(Path(), name)).exists():
         read_rules(rules)
     os.environ |= {
