@@ -107,6 +107,57 @@ def test_words_of_pages_databases_and_bytes_are_found_as_they_are_spelt(tmp_path
     assert occurrences(tmp_path / "gone", wanted(["u000123"])) == 0
 
 
+def file_format(content):
+    sink = io.BytesIO()
+    with pa.ipc.new_file(sink, content.schema) as writer:
+        writer.write_table(content)
+    return sink.getvalue()
+
+
+TYPES = {
+    "view": pa.array(["ann-17", "x"], pa.string_view()),
+    "bytes": pa.array([b"ann-17", b"x"]),
+    "map": pa.array([[("user", "ann-17")], []], pa.map_(pa.string(), pa.string())),
+    "struct": pa.array([{"user": "ann-17"}, None]),
+    "dictionary": pa.array(["ann-17", "x"]).dictionary_encode(),
+}
+
+
+@pytest.mark.parametrize("kind", TYPES)
+@pytest.mark.parametrize("write", [parquet, file_format])
+def test_every_type_of_a_column_is_searched(tmp_path, kind, write):
+    (tmp_path / "file").write_bytes(write(pa.table({"user_id": TYPES[kind]})))
+    assert occurrences(tmp_path / "file", wanted(["ann-17"])) == 1
+    assert occurrences(tmp_path / "file", wanted(["ann-18"])) == 0
+
+
+@pytest.mark.parametrize(
+    ("content", "one"),
+    [
+        ("user_id;item;town\n12345;a;Köln\n".encode("latin-1"), "12345"),
+        ("user_id;item\nMüller;a\n".encode("cp1252"), "Müller"),
+        (gzip.compress("user_id;town\n12345;Köln\n".encode("latin-1")), "12345"),
+        ("user_id;item\n12345;a\n".encode("utf-16"), "12345"),
+        ("user_id;item\n12345;a\n".encode("utf-16-le"), "12345"),
+        (b"user_id|a, b, c\n12345|x\n", "12345"),
+        (b"user_id,item\n7,a\n", "7.0"),
+        ("seen: Jose\u0301 x".encode(), "José"),
+        (b'{"user_id": "12345"}\n{"user_id": "3"}\n', "12345"),
+        (b'{"user_id": 12345, "users": 12345}', "12345"),
+        (parquet(pa.table({"user_id": pa.array([12345, 3]).cast(pa.decimal128(20))})), "12345"),
+    ],
+)
+def test_a_shops_own_files_are_read_however_they_are_written(tmp_path, content, one):
+    (tmp_path / "file").write_bytes(content)
+    assert occurrences(tmp_path / "file", wanted([one])) == 1
+    assert occurrences(tmp_path / "file", wanted(["99999", "nobody-1"])) == 0
+
+
+def test_text_of_another_alphabet_takes_the_encoding_of_the_shop(tmp_path):
+    (tmp_path / "file").write_bytes("заказ;user_id\n1;Анна-17\n".encode("cp1251"))
+    assert occurrences(tmp_path / "file", wanted(["Анна-17"], encoding="cp1251")) == 1
+
+
 @pytest.mark.parametrize("cell", ["7", " 7 ", "7.0", "7.00", 7, 7.0])
 def test_an_id_is_read_as_ingest_reads_it(cell):
     assert wanted([" 7"]).is_id(cell)

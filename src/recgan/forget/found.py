@@ -59,10 +59,12 @@ def whom(params: Params, ids: Iterable[str]) -> Wanted:
         RecganError: no id is given.
     """
     columns: set[str] = set()
+    encoding, delimiter = "utf-8", ","
     if isinstance(params.ingest, OwnFilesSource):
         mapped = (params.ingest.columns, params.ingest.user_columns)
         columns = {one["user_id"] for one in mapped if "user_id" in one}
-    found = wanted(ids, columns)
+        encoding, delimiter = params.ingest.csv.encoding, params.ingest.csv.delimiter
+    found = wanted(ids, columns, encoding, delimiter)
     if not found.ids:
         raise RecganError("whom to forget? give at least one id that is not blank")
     return found

@@ -62,13 +62,35 @@ def _in_stream(file: IO[bytes], name: str, wanted: Wanted) -> int:
             return sum(_in_stream(one, "", wanted) for one in members if one is not None)
     if content[8:9] == b"{" and int.from_bytes(content[:8], "little") < len(content):
         return _in_safetensors(content, wanted)
+    if content[:6] == b"ARROW1":
+        with pa.ipc.open_file(content) as batches:
+            return sum(
+                _in_columns(batches.get_batch(number), wanted) for number in range(batches.num_record_batches)
+            )
+    text = _text_of(content, wanted.encoding)
+    return wanted.bytes_in(content) if text is None else _in_text(text, wanted)
+
+
+def _text_of(content: bytes, encoding: str) -> str | None:
+    """Return bytes as text; None where they are none.
+
+    Args:
+        content: of a file.
+        encoding: of the shop's own files, where it is not UTF-8.
+    """
+    if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return content.decode("utf-16", errors="replace")
+    if content[1:4:2] == b"\0\0" and b"\0" not in content[0:4:2]:
+        return content.decode("utf-16-le", errors="replace")
     try:
-        text = content.decode()
+        return content.decode()
     except UnicodeDecodeError:
-        if content[:2] not in (b"\xff\xfe", b"\xfe\xff"):
-            return wanted.bytes_in(content)
-        text = content.decode("utf-16", errors="replace")
-    return _in_text(text, wanted)
+        # Any bytes are text in Latin-1; what is no text has zeros.
+        return None if b"\0" in content else content.decode(_known(encoding), errors="replace")
+
+
+def _known(encoding: str) -> str:
+    return "latin-1" if encoding.lower().replace("_", "-") in ("utf-8", "utf8") else encoding
 
 
 def _in_text(text: str, wanted: Wanted) -> int:
@@ -77,8 +99,21 @@ def _in_text(text: str, wanted: Wanted) -> int:
         try:
             return in_json(json.loads(text.lstrip("\ufeff")), wanted)
         except ValueError:
-            pass  # many documents in one file, or none
-    return max(wanted.words_in(text), _in_csv(text, wanted))
+            pass  # a document a line, or none
+    return max(wanted.words_in(text), _in_lines(text, wanted), _in_csv(text, wanted))
+
+
+def _in_lines(text: str, wanted: Wanted) -> int:
+    """Count people in a text that has a JSON document in each line."""
+    if text.lstrip("\ufeff \r\n\t")[:1] != "{":
+        return 0
+    found = 0
+    for line in text.splitlines():
+        try:
+            found += in_json(json.loads(line), wanted)
+        except ValueError:
+            found += wanted.words_in(line)
+    return found
 
 
 def in_json(content: Any, wanted: Wanted, speaks: bool = False) -> int:
@@ -90,7 +125,12 @@ def in_json(content: Any, wanted: Wanted, speaks: bool = False) -> int:
         speaks: a name above speaks of shoppers.
     """
     if isinstance(content, dict):
-        return sum(
+        numbers = sum(
+            wanted.is_one_shopper(name) and wanted.is_id(one)
+            for name, one in content.items()
+            if type(one) in (int, float)
+        )
+        return numbers + sum(
             in_json(name, wanted, speaks) + in_json(one, wanted, speaks or wanted.is_of_shoppers(name))
             for name, one in content.items()
         )
@@ -98,20 +138,22 @@ def in_json(content: Any, wanted: Wanted, speaks: bool = False) -> int:
         return sum(in_json(one, wanted, speaks) for one in content)
     if isinstance(content, str):
         return 1 if speaks and wanted.is_id(content) else wanted.words_in(content)
-    return 0  # a number is a place or a count
+    return 0  # any other number is a place or a count
 
 
 def _in_csv(text: str, wanted: Wanted) -> int:
     """Count cells of shoppers' columns, where a text is a table with a header."""
     first = text.partition("\n")[0].strip("\ufeff\r")
-    mark = max(",;\t|", key=first.count)
-    names = next(csv.reader([first], delimiter=mark), [])
-    places = [place for place, name in enumerate(names) if wanted.is_of_shoppers(name)]
-    if not places or not names or len(names) < 2:
-        return 0
     csv.field_size_limit(_CSV_FIELD)
-    rows = csv.reader(io.StringIO(text, newline=""), delimiter=mark)
-    return sum(wanted.is_id(row[place]) for row in rows for place in places if place < len(row))
+    found = 0
+    for mark in {*",;\t|", wanted.delimiter}:
+        names = next(csv.reader([first], delimiter=mark), [])
+        places = [place for place, name in enumerate(names) if wanted.is_of_shoppers(name)]
+        if places and len(names) > 1:
+            rows = csv.reader(io.StringIO(text, newline=""), delimiter=mark)
+            here = sum(wanted.is_id(row[place]) for row in rows for place in places if place < len(row))
+            found = max(found, here)
+    return found
 
 
 def _in_parquet(source: Any, wanted: Wanted) -> int:
@@ -154,15 +196,26 @@ def rows_with(column: pa.Array, name: str, wanted: Wanted) -> pa.Array:
         inside = rows_with(column.flatten(), name, wanted)
         rows = pc.list_parent_indices(column).filter(inside).unique()
         return pc.is_in(pa.array(np.arange(len(column))), value_set=rows.cast(pa.int64()))
+    if pa.types.is_map(column.type):
+        column = column.cast(
+            pa.list_(pa.struct({"key": column.type.key_type, "value": column.type.item_type}))
+        )
+        return rows_with(column, name, wanted)
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
+    if pa.types.is_string_view(column.type):
+        column = column.cast(pa.large_string())
+    if pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):
+        texts = [None if one is None else one.decode(errors="replace") for one in column.to_pylist()]
+        column = pa.array(texts, pa.large_string())
     if pa.types.is_struct(column.type):
         for place, field in enumerate(column.type):
             none = pc.or_(none, rows_with(column.field(place), field.name, wanted))
         return none
     speaks = wanted.is_of_shoppers(name)
     text = pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
-    if not text and not (speaks and (pa.types.is_integer(column.type) or pa.types.is_floating(column.type))):
+    numbers = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal)
+    if not text and not (speaks and any(kind(column.type) for kind in numbers)):
         return none
     once = pc.drop_null(pc.unique(column))
     named = [
@@ -210,4 +263,4 @@ def _in_sqlite(path: Path, wanted: Wanted) -> int:
                     elif isinstance(cell, str):
                         exact = wanted.is_of_shoppers(name) and wanted.is_id(cell)
                         found += 1 if exact else _in_text(cell, wanted)
-    return found
+    return found or wanted.bytes_in(path.read_bytes())  # rows that were deleted stay in free pages

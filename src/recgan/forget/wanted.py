@@ -15,6 +15,7 @@ from functools import cached_property
 from urllib.parse import quote
 
 _OF_SHOPPERS = re.compile(r"user|shopper|account|owner|customer", re.IGNORECASE)
+_ONE_SHOPPER = re.compile(r"(?:user|shopper|account|owner|customer)_?(?:id)?", re.IGNORECASE)
 _NUMBER = re.compile(r"[\d.,+-]*")
 _SHORTEST = 4
 _FRACTION = re.compile(r"\.0+$")
@@ -27,10 +28,18 @@ class Wanted:
     ids: frozenset[str]
     columns: frozenset[str] = frozenset()
     """Columns of the shop's own files that hold ids of shoppers."""
+    encoding: str = "utf-8"
+    """Of the shop's own files of text."""
+    delimiter: str = ","
+    """Between their cells."""
 
     def is_of_shoppers(self, name: str) -> bool:
         """Tell whether a column, an array or a name in JSON speaks of shoppers."""
         return name in self.columns or _OF_SHOPPERS.search(name) is not None
+
+    def is_one_shopper(self, name: str) -> bool:
+        """Tell whether a name in JSON is of one shopper's id, so that a number below it is no count."""
+        return name in self.columns or _ONE_SHOPPER.fullmatch(name) is not None
 
     def is_id(self, cell: object) -> bool:
         """Tell whether a cell of a shopper's column is one of the people, as ingest would read it."""
@@ -72,14 +81,18 @@ class Wanted:
 
     def words_in(self, text: str) -> int:
         """Count distinctive ids that stand in a text as words."""
-        return sum(1 for _ in self._words.finditer(text)) if self.distinctive else 0
+        if not self.distinctive:
+            return 0
+        return sum(1 for _ in self._words.finditer(unicodedata.normalize("NFC", text)))
 
     def bytes_in(self, content: bytes) -> int:
         """Count distinctive ids in bytes of no known form."""
         return sum(1 for _ in self._bytes.finditer(content)) if self.distinctive else 0
 
 
-def wanted(ids: Iterable[str], columns: Iterable[str] = ()) -> Wanted:
-    """Return what is searched for, ids as ingest has them."""
-    found = (unicodedata.normalize("NFC", one.strip()) for one in ids)
-    return Wanted(frozenset(filter(None, found)), frozenset(columns))
+def wanted(
+    ids: Iterable[str], columns: Iterable[str] = (), encoding: str = "utf-8", delimiter: str = ","
+) -> Wanted:
+    """Return what is searched for, ids as ingest has them; the rest: as in `Wanted`."""
+    found = (_FRACTION.sub("", unicodedata.normalize("NFC", one.strip())) for one in ids)
+    return Wanted(frozenset(filter(None, found)), frozenset(columns), encoding, delimiter)
