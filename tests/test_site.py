@@ -99,7 +99,8 @@ def test_the_reference_gives_meaning_and_value(generated):
 def test_every_subcommand_and_path_is_in_the_reference(generated):
     group = typer.main.get_command(app)
     names = {f"recgan {name}" for name, one in group.commands.items() if not hasattr(one, "commands")}
-    names |= {f"recgan images {name}" for name in group.commands["images"].commands}
+    for path in ("images", "experiment"):
+        names |= {f"recgan {path} {name}" for name in group.commands[path].commands}
     assert names == set(re.findall(r"^## (recgan .+)$", generated["commands"], re.MULTILINE))
     assert {"POST /recommend", "GET /similar"} <= set(
         re.findall(r"^## (.+)$", generated["http"], re.MULTILINE)

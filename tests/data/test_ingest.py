@@ -89,7 +89,8 @@ def test_a_split_without_times_is_described_as_such(tmp_path, caplog):
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_every_example_is_complete_together_with_its_base(path):
     params = load_with_base(path)
-    assert params.register_.name == ("recgan" if path.stem == "shop" else f"recgan-{path.stem}")
+    of_their_own = {"shop": "recgan", "live": "live"}
+    assert params.register_.name == of_their_own.get(path.stem, f"recgan-{path.stem}")
 
 
 def test_the_examples_cover_every_real_source():

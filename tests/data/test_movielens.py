@@ -12,8 +12,8 @@ from recgan.core.errors import RecganError
 from recgan.data.sources.movielens import ARCHIVES, Archive, MovieLensSource
 from recgan.data.sources.movielens import read as read_movielens
 
-SMALL = MovieLensSource(source="movielens-100k", path=Path("raw"))
-LARGE = MovieLensSource(source="movielens-1m", path=Path("raw"))
+SMALL = MovieLensSource(source="movielens-100k", path=Path("raw"), feedback=None)
+LARGE = MovieLensSource(source="movielens-1m", path=Path("raw"), feedback=None)
 
 U_DATA = "7\t2\t3\t881250949\n7\t1\t5\t0\n8\t2\t1\t881250950\n"
 U_ITEM = (

@@ -6,7 +6,9 @@ from recgan.core.errors import RecganError
 from recgan.data.sources.published_split import PublishedSplitSource
 from recgan.data.sources.published_split import read as read_published_split
 
-PARAMS = PublishedSplitSource(source="published-split", path=Path("raw"), train="a.train", test="a.test")
+PARAMS = PublishedSplitSource(
+    source="published-split", path=Path("raw"), feedback=None, train="a.train", test="a.test"
+)
 
 
 def write(folder, train="0 0 3.0\n10\t2  5\n", test="0 7 4.0\n"):

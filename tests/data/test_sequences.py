@@ -11,6 +11,7 @@ from recgan.data.sources.sequences import SequencesSource, read
 
 PARAMS = SequencesSource(
     source="sequences",
+    feedback=None,
     path=Path("raw"),
     sequences="some.txt",
     attributes="some.json",

@@ -11,7 +11,7 @@ from recgan.data.sources.published_split import read as read_published_split
 @pytest.mark.parametrize("validation_share", [0, 0.1])
 def test_the_cfgan_split_keeps_its_counts(real_data, build, params, validation_share):
     source = PublishedSplitSource(
-        source="published-split", path=Path("raw"), train="ML100K.train", test="ML100K.test"
+        source="published-split", path=Path("raw"), feedback=None, train="ML100K.train", test="ML100K.test"
     )
     tables = read_published_split(source, real_data("cfgan-ml100k"))
     split = {"kind": "published", "validation_share": validation_share, "seed": 0}

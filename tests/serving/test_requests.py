@@ -105,6 +105,7 @@ def test_the_document_is_openapi_with_examples_that_work(client, answers_fit):
     assert set(document["paths"]) == {
         "/recommend",
         "/feedback",
+        "/rules",
         "/similar",
         "/health",
         "/ready",

@@ -65,7 +65,7 @@ def _in_stream(file: IO[bytes], name: str, wanted: Wanted) -> int:
     if content[:6] == b"ARROW1":
         with pa.ipc.open_file(content) as batches:
             return sum(
-                _in_columns(batches.get_batch(number), wanted) for number in range(batches.num_record_batches)
+                in_columns(batches.get_batch(number), wanted) for number in range(batches.num_record_batches)
             )
     text = _text_of(content, wanted.encoding)
     return wanted.bytes_in(content) if text is None else _in_text(text, wanted)
