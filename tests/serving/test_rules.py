@@ -190,6 +190,26 @@ def test_a_drawn_list_is_ordered_after_the_draw_and_then_its_chances_are_not_kno
             assert sorted(int(item.item_id[1:]) % 2 for item in found.items) == [0, 0, 1, 1]
 
 
+def test_a_drawn_list_beyond_the_catalogue_has_all_of_it_and_an_item_pinned_twice_its_first_place():
+    model, exploration = (
+        served(),
+        Exploration(ExploreParams(share=1, temperature=1, candidates=8), np.random.default_rng(0)),
+    )
+    late = {"name": "late", "kind": "pin", "item": "i9", "place": 4}
+    early = {"name": "early", "kind": "pin", "item": "i9", "place": 3}
+    odd = {"name": "mixed", "kind": "cap", "per": "category", "at_most": 2}
+    applied = under(late, early, odd).on(model)
+    asked = model.history([])
+    for k in (5, 10, 11, 100):
+        best = model.rank(asked, max(k, 8), rules=applied.unordered())
+        found = settled(model, applied, best, exploration.draw(best, k, 0.0), k)
+        plain = model.rank(asked, k, rules=applied)
+        assert len(found.items) == len(plain.items) == min(k, len(model.item_ids))
+        assert len({item.item_id for item in found.items}) == len(found.items)
+        for ranking in (found, plain):
+            assert (ranking.items[2].item_id, ranking.items[2].rule) == ("i9", "early")
+
+
 def test_what_is_counted_is_bounded(monkeypatch):
     monkeypatch.setattr(shown_before, "MAX_PAIRS", 10)
     monkeypatch.setattr(shown_before, "MAX_ANSWERS", 3)

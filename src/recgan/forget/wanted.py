@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from urllib.parse import quote
 
+from recgan.data.sources.ids import AROUND
+
 _OF_SHOPPERS = re.compile(r"user|shopper|account|owner|customer", re.IGNORECASE)
 _ONE_SHOPPER = re.compile(r"(?:user|shopper|account|owner|customer)_?(?:id)?", re.IGNORECASE)
 _NUMBER = re.compile(r"[\d.,+-]*")
@@ -45,7 +47,7 @@ class Wanted:
         """Tell whether a cell of a shopper's column is one of the people, as ingest would read it."""
         if cell is None:
             return False
-        text = unicodedata.normalize("NFC", str(cell).strip())
+        text = unicodedata.normalize("NFC", str(cell).strip(AROUND))
         return text in self.ids or _FRACTION.sub("", text) in self.ids
 
     @cached_property
@@ -94,5 +96,5 @@ def wanted(
     ids: Iterable[str], columns: Iterable[str] = (), encoding: str = "utf-8", delimiter: str = ","
 ) -> Wanted:
     """Return what is searched for, ids as ingest has them; the rest: as in `Wanted`."""
-    found = (_FRACTION.sub("", unicodedata.normalize("NFC", one.strip())) for one in ids)
+    found = (_FRACTION.sub("", unicodedata.normalize("NFC", one.strip(AROUND))) for one in ids)
     return Wanted(frozenset(filter(None, found)), frozenset(columns), encoding, delimiter)

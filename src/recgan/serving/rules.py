@@ -239,13 +239,15 @@ def settled(served: ServedModel, rules: Applied | None, best: Ranking, drawn: Ra
     scores = np.full(len(served.item_ids), -np.inf, dtype=np.float32)
     places = [at for item in order if (at := served.position(item.item_id)) is not None]
     scores[places] = np.arange(len(places), 0, -1)
-    pinned = {item.item_id: item.rule for item in best.pinned}
-    pins = [pin for pin in rules.bound.pins if pin.name in pinned.values() and pin.place < k]
+    k = min(k, len(scores))
+    by = {item.rule for item in best.pinned}  # an item may be pinned twice; the lower place has it
+    pins = [pin for pin in rules.bound.pins if pin.name in by and pin.place < k]
     chosen, why = rules.filled(scores, k, pins, top_k) or ([], set[str]())
+    pinned = {item.item_id: item.rule for item in best.pinned if item.rule in why}
     acted = sorted({*(best.rules or ()), *why}) or None
     items = [known[served.item_ids[position]] for position in chosen] or drawn.items
     items = [
-        item.model_copy(update={"rule": pinned[item.item_id]}) if pinned.get(item.item_id) in why else item
+        item.model_copy(update={"rule": pinned[item.item_id]}) if item.item_id in pinned else item
         for item in items
     ]
     moved = [item.item_id for item in items] != [item.item_id for item in drawn.items]

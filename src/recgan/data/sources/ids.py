@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 _Texts = TypeVar("_Texts", pa.Array, pa.ChunkedArray)
 
 # Unicode's white space, and what has no width: zero-width space to joiner, word joiner, BOM; NUL pads too.
-_AROUND = (
+AROUND = (
     " \t\n\r\v\f\x00\x1c\x1d\x1e\x1f\x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008"
     "\u2009\u200a\u2028\u2029\u202f\u205f\u3000\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
 )
@@ -47,7 +47,7 @@ def without_null_words(column: pa.ChunkedArray, words: Sequence[str], where: str
 
 def missing_words(column: pa.ChunkedArray, words: Sequence[str]) -> tuple[pa.ChunkedArray, dict[str, int]]:
     """Turn blank text and words that stand for a missing value into nulls, and count each as written."""
-    bare = pc.utf8_lower(pc.utf8_trim(column, _AROUND))
+    bare = pc.utf8_lower(pc.utf8_trim(column, AROUND))
     missing = pc.is_in(bare, value_set=pa.array(["", *(word.lower() for word in words)], pa.string()))
     written = pc.value_counts(column.filter(pc.fill_null(missing, False)))
     if not len(written):
@@ -127,7 +127,7 @@ def clean_ids(columns: Mapping[str, pa.ChunkedArray], cased: bool = True) -> lis
 def stripped_ids(column: pa.ChunkedArray) -> tuple[pa.ChunkedArray, IdsSeen, pa.Array]:
     """Clean ids as far as each alone decides, and return what they say, and each once as they come."""
     written = pc.drop_null(pc.unique(column))
-    stripped = pc.utf8_trim(written, _AROUND)
+    stripped = pc.utf8_trim(written, AROUND)
     composed = _composed(stripped)
     seen = IdsSeen(
         rows=len(column),
