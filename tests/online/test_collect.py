@@ -90,6 +90,23 @@ def test_feedback_meets_its_answer_and_the_rest_is_counted_by_its_reason(project
     assert "6 rows of feedback are new, and 2 go on to ingest" in sentence(done)
 
 
+def test_what_would_stop_every_night_is_left_out_and_may_be_told_again(project):
+    write(project, "shown", "x", [shown("r1", items="abcdef")])
+    rows = [
+        told("r1", "a", when=datetime(1999, 1, 1, tzinfo=UTC), received=NOON),
+        told("r1", "b", when=NOON + timedelta(days=1), received=NOON),
+        told("r1", "c", "purchase", value=1e9),
+        told("r1", "d", "purchase", price=-1.0),
+        told("r1", "e", "view", value=1e9),
+        told("r1", "f", when=NOON + timedelta(minutes=4), received=NOON),
+        told("r1", "a", received=NOON + timedelta(hours=1)),
+    ]
+    write(project, "feedback", "x", rows)
+    done = bring(project)
+    assert {row["item_id"] for row in collected(project)} == {"a", "e", "f"}
+    assert done.index.left_out == {"out_of_range": 4}
+
+
 def test_a_night_reads_what_is_new_of_files_that_are_written_and_then_finished(project):
     write(project, "shown", "x", [shown("r1"), shown("r2")], finished=False)
     write(project, "feedback", "x", [told("r1")], finished=False)

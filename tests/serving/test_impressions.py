@@ -110,6 +110,7 @@ def test_only_who_has_the_token_may_send_feedback(client, monkeypatch):
         ({"price": -1}, "greater than or equal to 0"),
         ({"timestamp": "yesterday"}, "ISO 8601"),
         ({"timestamp": "9999-12-31T23:59:59-14:00"}, "1970 to 2199"),
+        ({"timestamp": "2150-01-01T00:00:00Z"}, "should not be after now"),
         ({"item_id": ""}, "at least 1 character"),
     ],
 )

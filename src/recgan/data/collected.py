@@ -35,12 +35,13 @@ REASONS = {
     "unknown_request": "no answer of that id, or one of too long ago",
     "no_user": "the request named no shopper",
     "not_shown": "the answer did not show that item",
+    "out_of_range": "its time, value or price is none that validate lets pass",
     "told_again": "the same answer, item and kind was told before",
     "repeated": "of the same shopper, item and kind within moments",
     "in_log": "the shop's log has it as well",
     "unknown_item": "no item of the source has that id",
 }
-"""Why feedback becomes no event: the first four are found by collecting, the others by ingest."""
+"""Why feedback becomes no event: the first five are found by collecting, the others by ingest."""
 
 INDEX, WAITING, PARTS = "index.json", "waiting.parquet", "events"
 SUMMARY = "feedback.json"

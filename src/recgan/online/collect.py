@@ -25,10 +25,14 @@ from recgan.data.collected import (
     read_index,
 )
 from recgan.data.impressions import FEEDBACK, INSTANT, OPEN, SHOWN, files_of, logged, read_file
+from recgan.data.quarantine import period
+from recgan.data.settings import ValidateParams
 from recgan.settings import Params
 
 log = logging.getLogger(__name__)
 
+CLOCKS = timedelta(minutes=5)
+"""Clocks of two machines may be so far apart."""
 WAITS = timedelta(days=1)
 """Feedback may be there before its answer: two threads write, and perhaps two machines. So long it waits."""
 _ANSWER = ["request_id", "time", "user_id", "item_ids"]
@@ -77,7 +81,8 @@ def collect(root: Path, params: Params, now: datetime | None = None) -> Collecti
     if before.waiting:
         fresh = pa.concat_tables([read_collected(folder / WAITING).cast(FEEDBACK), fresh])
     fresh = fresh.sort_by([(name, "ascending") for name in ("received", *_SAME)])
-    users, reason = _sorted_out(fresh, model / "shown", timedelta(days=settings.late_days), known, now)
+    late = timedelta(days=settings.late_days)
+    users, reason = _sorted_out(fresh, model / "shown", late, known, params.validate_, now)
     kept, waits = reason == "", reason == "waiting"
     reasons = pd.Series(reason[~kept & ~waits]).value_counts()
     index = Index(
@@ -135,7 +140,12 @@ def _new_rows(folder: Path, name: str, before: Index) -> tuple[pa.Table, dict[st
 
 
 def _sorted_out(
-    told: pa.Table, shown: Path, late: timedelta, known: list[Path], now: datetime
+    told: pa.Table,
+    shown: Path,
+    late: timedelta,
+    known: list[Path],
+    rules: ValidateParams,
+    now: datetime,
 ) -> tuple[pa.ChunkedArray, NDArray[np.str_]]:
     """Return whose each row is, and why it becomes no event: "" where it does, "waiting" where it may yet.
 
@@ -144,6 +154,7 @@ def _sorted_out(
         shown: folder of the answers.
         late: an answer of longer ago is not found.
         known: the parts collected before.
+        rules: one row that breaks them would stop every night from then on.
         now: an aware instant.
     """
     wanted, rows = pc.unique(told["request_id"]), told.to_pandas()
@@ -152,7 +163,10 @@ def _sorted_out(
     users = answers["user_id"].take(place)
     passed = pc.subtract(told["received"], answers["time"].take(place))
     unknown = ~pc.fill_null(pc.less_equal(passed, pa.scalar(late, passed.type)), False).to_numpy()
-    again = rows.duplicated(_SAME)
+    broken = _out_of_range(told, rules)
+    # Of what is told again in its right form the first counts that can.
+    again = np.zeros(len(rows), dtype=bool)
+    again[~broken] = rows[~broken].duplicated(_SAME)
     if known:
         before = [read_collected(part, _SAME).filter(pc.field("request_id").isin(wanted)) for part in known]
         earlier = pd.MultiIndex.from_frame(pa.concat_tables(before).to_pandas())
@@ -163,12 +177,32 @@ def _sorted_out(
             unknown,
             pc.is_null(users).to_numpy(),
             ~pd.MultiIndex.from_frame(rows[["request_id", "item_id"]]).isin(_pairs(answers)),
+            broken,
             again,
         ],
-        ["waiting", "unknown_request", "no_user", "not_shown", "told_again"],
+        ["waiting", "unknown_request", "no_user", "not_shown", "out_of_range", "told_again"],
         "",
     )
     return users, reason
+
+
+def _out_of_range(told: pa.Table, rules: ValidateParams) -> NDArray[np.bool_]:
+    """Say which rows tell what was not yet, or a time, pieces or a price against the rules."""
+    start, end = period(rules)
+    times, received = (told[name].to_pandas() for name in ("time", "received"))
+    broken = times > received + CLOCKS
+    if start is not None:
+        broken |= times < start
+    if end is not None:
+        broken |= times > end
+    bought = (told["event"].to_pandas() == "purchase").to_numpy(dtype=bool)
+    ranges = (("value", rules.values.get("purchase")), ("price", rules.price))
+    for name, limits in ranges:
+        number = told[name].to_pandas()
+        if limits is not None:
+            broken |= bought & number.notna() & ~number.between(limits.low, limits.high)
+    found: NDArray[np.bool_] = broken.to_numpy(dtype=bool)
+    return found
 
 
 def _events(told: pa.Table, users: pa.ChunkedArray) -> pa.Table:

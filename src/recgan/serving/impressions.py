@@ -4,13 +4,13 @@ import os
 import time
 import uuid
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import pyarrow as pa
 from fastapi import APIRouter, HTTPException, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from recgan.data.impressions import BEST, DATABASE, DRAWN, FEEDBACK, INTERLEAVED, SHOWN
 from recgan.serving.buffered import Buffered
@@ -29,6 +29,16 @@ NOT_ALLOWED = (
 )
 
 
+CLOCKS = timedelta(minutes=5)
+"""A shop's clock may be so far ahead of the server's."""
+
+
+def _happened(instant: datetime) -> datetime:
+    if instant > datetime.now(UTC) + CLOCKS:
+        raise ValueError("should not be after now: what has not happened cannot be told")
+    return instant
+
+
 class FeedbackEvent(BaseModel):
     """What a shopper did with an item of an answer."""
 
@@ -37,7 +47,9 @@ class FeedbackEvent(BaseModel):
     request_id: Annotated[str, Field(pattern="^[0-9a-f]{32}$")] = Field(description="Of the answer.")
     item_id: Id
     event: Literal["view", "cart", "purchase"]
-    timestamp: Instant | None = Field(None, description="ISO 8601, or seconds since 1970; null for now.")
+    timestamp: Annotated[Instant, AfterValidator(_happened)] | None = Field(
+        None, description="ISO 8601, or seconds since 1970; null for now."
+    )
     value: Annotated[float, Field(strict=True, allow_inf_nan=False)] | None = Field(
         None, description="Pieces of a purchase; else of no effect."
     )
