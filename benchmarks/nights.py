@@ -79,7 +79,7 @@ def write_days(folder: Path, events: int, days: int) -> list[Path]:
 
 def make_project(root: Path, items: Path) -> dict[str, Any]:
     """Copy what a night needs, and return its parameters."""
-    for name in ("src", "dvc.yaml"):
+    for name in ("src", "dvc.yaml", "forgotten.json"):
         source = ROOT / name
         if source.is_dir():
             shutil.copytree(source, root / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))

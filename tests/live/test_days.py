@@ -7,17 +7,19 @@ import subprocess
 import sys
 import time
 from datetime import timedelta
+from pathlib import Path
 
 import numpy as np
 import psutil
 import pytest
 
 from recgan.core.errors import RecganError
+from recgan.core.yaml12 import read_yaml
 from recgan.live.children import environment
 from recgan.live.client import free_port
 from recgan.live.days import Memory, live_day
 from recgan.live.month import live
-from recgan.live.project import check_place
+from recgan.live.project import check_place, make_project
 from recgan.live.replay import replayed
 from recgan.live.shop import FIRST_DAY, HISTORY_DAYS, PLACES, open_shop
 from recgan.package.packaged import PackagedRecommender
@@ -164,7 +166,7 @@ def test_a_busy_port_is_named():
 def test_a_folder_of_somebodys_own_is_left_alone(tmp_path):
     with pytest.raises(RecganError, match="run it from the root of the project"):
         check_place(tmp_path)
-    for name in ("src", "flows", "dvc.yaml", "examples"):
+    for name in ("src", "flows", "dvc.yaml", "forgotten.json", "examples"):
         (tmp_path / name).mkdir()
     (tmp_path / "live").mkdir()
     with pytest.raises(RecganError, match="was not made by `recgan live`"):
@@ -199,3 +201,17 @@ def test_no_server_outlives_a_killed_run(tmp_path):
     run.stdout.close()
     _, alive = psutil.wait_procs([guard, child], timeout=30)
     assert not alive
+
+
+def test_the_project_of_a_month_has_all_that_its_stages_read_and_no_stage_makes(tmp_path):
+    for name in ("src", "flows", "dvc.yaml", "forgotten.json", "examples"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    place = make_project(tmp_path)
+    stages = [stage.get("do", stage) for stage in read_yaml(place / "dvc.yaml")["stages"].values()]
+    made = {
+        next(iter(out)) if isinstance(out, dict) else out for one in stages for out in one.get("outs", [])
+    }
+    read = {one for stage in stages for one in stage.get("deps", []) if "$" not in one} - made
+    folders = {str(Path(out).parent) for out in made if "$" in out}
+    assert "forgotten.json" in read
+    assert [one for one in sorted(read - folders) if not (place / one).exists()] == []

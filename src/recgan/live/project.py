@@ -19,7 +19,7 @@ from recgan.use import whole
 FOLDER = Path("live")
 NAME = "live"
 """Of the registered model, and of the example."""
-_CODE = ("src", "flows", "dvc.yaml")
+_CODE = ("src", "flows", "dvc.yaml", str(layout.FORGOTTEN))
 _MARK = Path(".recgan/live")
 """So that no folder is removed but one that was made here."""
 
