@@ -22,6 +22,8 @@ from recgan.core.errors import RecganError
 log = logging.getLogger(__name__)
 
 INSTANT = pa.timestamp("us", tz="UTC")
+CLOCKS = timedelta(minutes=5)
+"""A shop's clock may be so far ahead of the server's."""
 
 BEST, DRAWN, INTERLEAVED = "champion", "plackett_luce", "interleave"
 """Policies: the best items in their order, with probability 1; drawn from the best, by exploration; and

@@ -24,15 +24,13 @@ from recgan.data.collected import (
     read_collected,
     read_index,
 )
-from recgan.data.impressions import FEEDBACK, INSTANT, OPEN, SHOWN, files_of, logged, read_file
+from recgan.data.impressions import CLOCKS, FEEDBACK, INSTANT, OPEN, SHOWN, files_of, logged, read_file
 from recgan.data.quarantine import period
 from recgan.data.settings import ValidateParams
 from recgan.settings import Params
 
 log = logging.getLogger(__name__)
 
-CLOCKS = timedelta(minutes=5)
-"""Clocks of two machines may be so far apart."""
 WAITS = timedelta(days=1)
 """Feedback may be there before its answer: two threads write, and perhaps two machines. So long it waits."""
 _ANSWER = ["request_id", "time", "user_id", "item_ids"]

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 
-from recgan.core.errors import RecganError, Unavailable
+from recgan.core.errors import RecganError
 from recgan.registry.aliases import WITHDRAWN, crown, mend
 from recgan.registry.by_hand import known_version
 from recgan.registry.domain import Domain
@@ -24,9 +24,8 @@ from recgan.registry.experiments import (
     running_in,
     sentence,
 )
-from recgan.registry.manifest import DamagedPackageError
 from recgan.registry.outage import outside
-from recgan.registry.rollback import this_user, withdrawal
+from recgan.registry.rollback import this_user, trial_fault, withdrawal
 from recgan.registry.tracking import CHALLENGER, connect, critical_section, current
 
 log = logging.getLogger(__name__)
@@ -105,12 +104,7 @@ def _fit(client: MlflowClient, domain: Domain, version: str | None) -> tuple[Mod
 
 
 def _check_answers(domain: Domain, version: str) -> None:
-    try:
-        error = domain.trial(f"models:/{domain.name}/{version}")
-    except DamagedPackageError as fault:
-        error = str(fault)
-    except Unavailable as fault:
-        raise Unavailable(f"version {version} of {domain.name} cannot be asked ({fault})") from fault
+    error = trial_fault(domain, version)
     if error is not None:
         raise RecganError(
             f"version {version} of {domain.name} does not answer ({error}), so no experiment has begun; try "

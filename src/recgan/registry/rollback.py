@@ -52,17 +52,31 @@ def check_answers(domain: Domain, version: str, champion: str | None) -> None:
         if champion is not None
         else "so there is still no champion"
     )
-    try:
-        error = domain.trial(f"models:/{name}/{version}")
-    except DamagedPackageError as fault:
-        error = str(fault)
-    except Unavailable as fault:
-        raise Unavailable(f"version {version} of {name} cannot be asked ({fault}), {stays}") from fault
+    error = trial_fault(domain, version, f", {stays}")
     if error is not None:
         raise RecganError(
             f"version {version} of {name} does not answer ({error}), {stays}; promote a version that works "
             f'({domain.command} promote VERSION --reason "…"), or retrain ({domain.retrain})'
         )
+
+
+def trial_fault(domain: Domain, version: str, follows: str = "") -> str | None:
+    """Say why a version does not answer; None where it does.
+
+    Args:
+        domain: of the registered model, which asks it.
+        version: of it.
+        follows: what an outage means, for its message.
+
+    Raises:
+        Unavailable: it cannot be asked now.
+    """
+    try:
+        return domain.trial(f"models:/{domain.name}/{version}")
+    except DamagedPackageError as fault:
+        return str(fault)
+    except Unavailable as fault:
+        raise Unavailable(f"version {version} of {domain.name} cannot be asked ({fault}){follows}") from fault
 
 
 @outside()

@@ -4,7 +4,7 @@ import os
 import time
 import uuid
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -12,7 +12,7 @@ import pyarrow as pa
 from fastapi import APIRouter, HTTPException, Request, Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from recgan.data.impressions import BEST, DATABASE, DRAWN, FEEDBACK, INTERLEAVED, SHOWN
+from recgan.data.impressions import BEST, CLOCKS, DATABASE, DRAWN, FEEDBACK, INTERLEAVED, SHOWN
 from recgan.serving.buffered import Buffered
 from recgan.serving.experiments import Given
 from recgan.serving.metrics import Metrics
@@ -27,10 +27,6 @@ NOT_ALLOWED = (
     "feedback counts as what shoppers did, so not everybody may send it: send the header Authorization: "
     "Bearer … with the server's RECGAN_SERVE_TOKEN"
 )
-
-
-CLOCKS = timedelta(minutes=5)
-"""A shop's clock may be so far ahead of the server's."""
 
 
 def _happened(instant: datetime) -> datetime:
