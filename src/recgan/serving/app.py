@@ -67,12 +67,15 @@ from recgan.serving.state import state_router
 
 SLOW = 0.001
 """Seconds of the recommender from which on it answers beside the event loop."""
+SWITCH_SECONDS = 0.0005
+"""For which a thread that logs answers or looks at the registry keeps the interpreter, while requests wait."""
 
 
 def app() -> FastAPI:
     """Make the app from the environment that `recgan serve` sets; for uvicorn."""
     configure()
     check_tokens()
+    sys.setswitchinterval(SWITCH_SECONDS)
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stdout)
     logging.getLogger("recgan").setLevel(logging.INFO)
     asked = os.environ.get("RECGAN_SERVE_EXPLORER")
