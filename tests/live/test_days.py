@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import pytest
 
 from recgan.core.errors import RecganError
 from recgan.core.yaml12 import read_yaml
+from recgan.live.apart import Apart
 from recgan.live.children import environment
 from recgan.live.client import free_port
 from recgan.live.days import Memory, live_day
@@ -22,6 +24,7 @@ from recgan.live.month import live
 from recgan.live.project import check_place, make_project
 from recgan.live.replay import replayed
 from recgan.live.shop import FIRST_DAY, HISTORY_DAYS, PLACES, open_shop
+from recgan.live.shoppers import draw, wants
 from recgan.package.packaged import PackagedRecommender
 from recgan.serving.model import ServedModel
 from recgan.serving.schema import Event
@@ -64,10 +67,15 @@ def packaged(shop):
     return PackagedRecommender(Popular(), item_ids, np.ones(len(item_ids), dtype=np.float32))
 
 
+def nobody(shop):
+    """Return a month apart in which nobody has seen anything: the server of the first day knows as little."""
+    return Apart(shop, np.zeros((len(shop.user_ids), len(shop.item_ids)), dtype=np.bool_))
+
+
 @pytest.fixture(scope="module")
 def first_day(shop, packaged):
     server, memory = Server(packaged), Memory.of(shop)
-    table = live_day(0, memory, server, {"popularity": packaged})
+    table = live_day(0, memory, nobody(shop), server, {"popularity": packaged})
     return server, memory, table
 
 
@@ -111,6 +119,30 @@ def test_a_replay_is_what_the_server_answers(first_day):
     assert np.allclose(table["expected_popularity"], table["expected_served"])
 
 
+def test_where_the_best_sellers_answer_their_own_month_is_the_servers(first_day):
+    table = first_day[2]
+    assert np.allclose(table["expected_apart"], table["expected_served"])
+
+
+def test_what_the_best_sellers_were_opened_for_is_not_shown_again_in_their_month(shop, packaged):
+    apart = Apart.of(shop)
+    before = apart.seen.copy()
+    log = shop.own_log(0, 1).to_pandas().dropna(subset=["user_id"])
+    own = np.zeros_like(before)
+    own[log["user_id"].map(shop.number), log["item_id"].map(shop.position)] = True
+    visits = shop.visits(0)
+    wanted = wants(shop.world, visits.user, visits.time)
+    chance = draw(len(visits.user), len(shop.item_ids), shop.draws(0))
+    always = replace(chance, reads=chance.reads * 0, opens=chance.opens * 0)  # all that is shown is opened
+    sold = apart.day(0, visits, wanted, always, packaged)
+    assert np.array_equal(apart.seen & own, own)
+    for user, count in zip(*np.unique(visits.user, return_counts=True), strict=True):
+        opened = (apart.seen[user] & ~before[user] & ~own[user]).sum()
+        assert PLACES * count - own[user].sum() <= opened <= PLACES * count
+    fresh = Apart.of(shop).day(0, visits, wanted, replace(chance, reads=chance.reads * 0 + 1), packaged)
+    assert sold.mean() < fresh.mean()  # where nothing is opened, the best ones stay
+
+
 def test_the_oracle_is_above_all_lists(first_day):
     table = first_day[2]
     assert (table["expected_oracle"] >= table["expected_served"] - 1e-12).all()
@@ -120,7 +152,7 @@ def test_the_oracle_is_above_all_lists(first_day):
 def test_a_new_champion_knows_what_was_sent_before(shop, packaged):
     memory = Memory.of(shop)
     before = memory.seen.sum()
-    live_day(0, memory, Server(packaged), {})
+    live_day(0, memory, nobody(shop), Server(packaged), {"popularity": packaged})
     assert memory.since
     memory.forget()
     assert not memory.since
@@ -136,7 +168,7 @@ def test_what_others_show_has_no_more_places_than_there_are_items(shop, packaged
 
 
 def test_the_same_day_again_is_the_same(shop, packaged, first_day):
-    again = live_day(0, Memory.of(shop), Server(packaged), {"popularity": packaged})
+    again = live_day(0, Memory.of(shop), nobody(shop), Server(packaged), {"popularity": packaged})
     assert again.equals(first_day[2])
 
 

@@ -28,6 +28,7 @@ def requests(days=3, trial_day=1):
                     "arm": "challenger" if tried else "champion",
                     "expected_served": worth / 4 if tried else worth,
                     "expected_oracle": 0.4,
+                    "expected_apart": 0.05,
                     "expected_popularity": 0.05,
                     "expected_ease": 0.12,
                     "expected_champion": worth,

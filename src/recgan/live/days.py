@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from recgan.live.apart import Apart
 from recgan.live.client import Client
 from recgan.live.replay import replayed
 from recgan.live.shop import FIRST_DAY, HISTORY_DAYS, PLACES, Shop
@@ -17,7 +18,9 @@ from recgan.package.packaged import PackagedRecommender
 from recgan.serving.schema import MAX_HISTORY
 
 EXPECTED = "expected_"
-SERVED, ORACLE = f"{EXPECTED}served", f"{EXPECTED}oracle"
+SERVED, ORACLE, APART = (f"{EXPECTED}{name}" for name in ("served", "oracle", "apart"))
+POPULARITY = "popularity"
+"""The candidate whose month is lived apart."""
 _SECONDS = {"view": 5, "cart": 20, "purchase": 90}
 """After a shopper has come to a list, for its first place; 5 more for each further one."""
 
@@ -78,20 +81,26 @@ class Memory:
 
 
 def live_day(
-    day: int, memory: Memory, client: Client, others: Mapping[str, PackagedRecommender]
+    day: int,
+    memory: Memory,
+    apart: Apart,
+    client: Client,
+    others: Mapping[str, PackagedRecommender],
 ) -> pd.DataFrame:
     """Live through a day against the server.
 
     Args:
         day: from 0.
         memory: is told what shoppers do.
+        apart: the month of the best sellers alone, which lives through the same day.
         client: asks the server.
-        others: what would have answered, by name.
+        others: what would have answered, by name; popularity is one of them.
 
     Returns:
         A row for each request: day, user_id, version, request_id; opened, carted, bought (counts); and for
-        what was shown, for the oracle and for each of the others the expected purchases, `expected_…`. And
-        `same_…`: whether each of the others would have shown the same list.
+        what was shown, for the oracle, for the best sellers in their own month (`expected_apart`) and for
+        each of the others the expected purchases, `expected_…`. And `same_…`: whether each of the others
+        would have shown the same list.
     """
     shop, world = memory.shop, memory.shop.world
     memory.note(day, day + 1)
@@ -139,6 +148,7 @@ def live_day(
     worth = wanted.worth
     table[SERVED] = expected(worth, lists)
     table[ORACLE] = expected(worth, best(worth, left_out, PLACES))
+    table[APART] = apart.day(day, visits, wanted, chance, others[POPULARITY])
     now = FIRST_DAY + timedelta(days=day + 1)
     for name, packaged in others.items():
         theirs = replayed(packaged, asked, shop, PLACES, now)

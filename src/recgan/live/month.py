@@ -14,6 +14,7 @@ from recgan.core import layout
 from recgan.core.alone import alone
 from recgan.core.errors import RecganError
 from recgan.core.files import write_json, write_text
+from recgan.live.apart import Apart
 from recgan.live.client import Client, free_port, server
 from recgan.live.days import Memory, live_day
 from recgan.live.figures import CHAMPION, figures
@@ -83,7 +84,7 @@ class Month:
 
     def __post_init__(self) -> None:
         self.shop.write_items(self.place / "raw" / "items.csv")
-        self.memory = Memory.of(self.shop)
+        self.memory, self.apart = Memory.of(self.shop), Apart.of(self.shop)
         self.trial = Trial.planned(self.shop.days, NIGHT_EVERY)
         if self.trial is None:
             log.info(
@@ -130,7 +131,7 @@ class Month:
         """Live through a day."""
         began = time.monotonic()
         tried = {} if self.trial is None else self.trial.replays(day)
-        table = live_day(day, self.memory, client, self.others | tried)
+        table = live_day(day, self.memory, self.apart, client, self.others | tried)
         ours = table["version"] == self.nights[-1]["champion"]
         self.days.append(table.assign(arm=ours.map({True: CHAMPION, False: "challenger"})))
         log.info(

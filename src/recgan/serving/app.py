@@ -68,7 +68,7 @@ from recgan.serving.state import state_router
 SLOW = 0.001
 """Seconds of the recommender from which on it answers beside the event loop."""
 SWITCH_SECONDS = 0.0005
-"""For which a thread that logs answers or looks at the registry keeps the interpreter, while requests wait."""
+"""For which a thread beside the requests, such as one that logs, keeps the interpreter while they wait."""
 
 
 def app() -> FastAPI:
