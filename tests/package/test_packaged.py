@@ -22,7 +22,8 @@ from recgan.features.newest import newest_histories
 from recgan.package.asking import questions
 from recgan.package.evidence import to_positions
 from recgan.package.log import SIGNATURE
-from recgan.package.packaged import SHOPPERS, PackagedRecommender, write_items, write_shoppers
+from recgan.package.packaged import PackagedRecommender, write_items
+from recgan.package.shoppers import SHOPPERS, write_shoppers
 from recgan.recommenders.ease.recommender import EASE
 from recgan.recommenders.protocol import recommend
 from recgan.recommenders.student.recommender import Student

@@ -7,7 +7,8 @@ import pytest
 from scipy.sparse import csr_array
 
 from recgan.package import samples as module
-from recgan.package.packaged import Catalogue, PackagedRecommender, Shoppers
+from recgan.package.packaged import Catalogue, PackagedRecommender
+from recgan.package.shoppers import Shoppers
 
 
 class Next:

@@ -16,15 +16,8 @@ from scipy.sparse import csr_array
 
 from recgan.__main__ import serve
 from recgan.package import store
-from recgan.package.packaged import (
-    SHOPPERS,
-    Catalogue,
-    Confidence,
-    PackagedRecommender,
-    Shoppers,
-    read_shoppers,
-    write_shoppers,
-)
+from recgan.package.packaged import Catalogue, Confidence, PackagedRecommender
+from recgan.package.shoppers import SHOPPERS, Shoppers, read_shoppers, write_shoppers
 from recgan.recommenders.ease.recommender import EASE
 from recgan.recommenders.two_stage.reasons import Reason
 from recgan.registry import versions

@@ -11,7 +11,8 @@ from playwright.sync_api import expect
 from scipy.sparse import csr_array
 
 from recgan.accounts.published import Account, Group, Product, Published, target_path
-from recgan.package.packaged import Catalogue, PackagedRecommender, Shoppers
+from recgan.package.packaged import Catalogue, PackagedRecommender
+from recgan.package.shoppers import Shoppers
 from recgan.serving.app import create_app
 from recgan.serving.explorer.left_out import LeftOutWatch
 from recgan.serving.explorer.routes import explorer

@@ -9,7 +9,8 @@ from scipy.sparse import csr_array
 
 from recgan.core.errors import RecganError
 from recgan.features.matrices import beside
-from recgan.package.packaged import Catalogue, Confidence, PackagedRecommender, Shoppers
+from recgan.package.packaged import Catalogue, Confidence, PackagedRecommender
+from recgan.package.shoppers import Shoppers
 from recgan.serving.model import ServedModel
 from recgan.serving.schema import Event, Filters
 

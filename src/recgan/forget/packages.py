@@ -17,7 +17,7 @@ from mlflow.entities.model_registry import ModelVersion
 from recgan.core.files import link_or_copy, read_json, replacing, write_json
 from recgan.core.temporary import temporary_folder
 from recgan.forget.wanted import Wanted
-from recgan.package.packaged import SHOPPERS
+from recgan.package.shoppers import SHOPPERS
 from recgan.registry.manifest import MANIFEST, checksum, md5_of
 from recgan.registry.outage import outside
 from recgan.registry.tracking import connect, database_file

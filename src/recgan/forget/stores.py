@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from recgan.core import layout
-from recgan.package.packaged import SHOPPERS
+from recgan.package.shoppers import SHOPPERS
 
 Way = Literal["rows", "whole", "package", "named"]
 """What is done: rows are taken out; the entry is removed, and the next night makes it anew; packages are

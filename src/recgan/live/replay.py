@@ -13,7 +13,8 @@ from recgan.core import layout
 from recgan.core.temporary import temporary_folder
 from recgan.features.matrices import beside, read_features
 from recgan.live.shop import Shop
-from recgan.package.packaged import SHOPPERS, PackagedRecommender, write_items, write_shoppers
+from recgan.package.packaged import PackagedRecommender, write_items
+from recgan.package.shoppers import SHOPPERS, write_shoppers
 from recgan.recommenders.protocol import top_k
 from recgan.recommenders.skipped import skipped
 from recgan.serving.histories import history_of

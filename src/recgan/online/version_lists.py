@@ -16,6 +16,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from recgan.evaluation.exploration_settings import ExploreParams
+from recgan.newcomers.assortment import Assortment
 from recgan.online import plackett_luce
 from recgan.online.policies import Target
 from recgan.package.packaged import PackagedRecommender
@@ -25,7 +26,6 @@ Way = Literal["best", "drawn"]
 """How a version answers: its best items in their order, or drawn as `serve.explore` says."""
 
 _BLOCK, _DRAWS = 256, 32
-_DAY = 86_400  # seconds
 
 Scores = NDArray[np.float32]
 
@@ -51,17 +51,12 @@ def asked(request: Mapping[str, Any], answered: PackagedRecommender | None, wort
     events = request["history"] or []
     items, confidences, ages = list(events), [worth] * len(events), [0.0] * len(events)
     shoppers = None if answered is None else answered.shoppers
-    row = None if shoppers is None else shoppers.rows.get(request["user_id"])
-    if answered is None or shoppers is None or row is None:
+    stored = None if shoppers is None else shoppers.history(request["user_id"], request["time"])
+    if answered is None or stored is None:
         return Asked(items, confidences, ages)
-    stored = shoppers.user_items
-    part = slice(stored.indptr[row], stored.indptr[row + 1])
-    items += answered.item_ids[stored.indices[part]].tolist()
-    confidences += stored.data[part].tolist()
-    if shoppers.ages is None or shoppers.until is None:
-        return Asked(items, confidences, None if items else ages)
-    since = max((request["time"] - shoppers.until).total_seconds() / _DAY, 0.0)
-    return Asked(items, confidences, ages + (shoppers.ages.data[part] + since).tolist())
+    items += answered.item_ids[stored.positions].tolist()
+    confidences += stored.confidences.tolist()
+    return Asked(items, confidences, None if stored.ages is None else ages + stored.ages.tolist())
 
 
 def lists_of(
@@ -107,7 +102,7 @@ def _scored(
     version: PackagedRecommender, requests: pa.Table, answered: Mapping[str, PackagedRecommender]
 ) -> Iterator[tuple[slice, Scores]]:
     """Yield rows and their scores, -inf for what a request leaves out."""
-    settings, allowed = version.confidence, _Filter(version)
+    settings, assortment = version.confidence, Assortment(version)
     binary = settings is None or settings.binary
     worth = 1.0 if settings is None or binary else settings.weights.get("purchase", 0.0)
     worth = worth or float(np.finfo(np.float32).tiny)  # what counts nothing is seen all the same
@@ -130,25 +125,7 @@ def _scored(
         leaves = np.array([one["exclude_seen"] for one in rows])[seen[0]]
         scores[seen[0][leaves], seen[1][leaves]] = -np.inf
         for place, one in enumerate(rows):
-            allowed.apply(scores[place], one)
+            allowed = assortment.within(one["categories"], one["min_price"], one["max_price"])
+            if allowed is not None:
+                scores[place][~allowed] = -np.inf
         yield slice(start, start + len(rows)), scores
-
-
-class _Filter:
-    """The filters of a request, on a version's catalogue; without one they let everything through."""
-
-    def __init__(self, version: PackagedRecommender) -> None:
-        catalogue = version.catalogue
-        self._categories = None if catalogue is None else np.array(catalogue.categories, dtype=object)
-        self._prices = None if catalogue is None else np.array(catalogue.prices, dtype=np.float64)
-
-    def apply(self, scores: Scores, request: Mapping[str, Any]) -> None:
-        if self._categories is None or self._prices is None:
-            return
-        if request["categories"] is not None:
-            scores[~np.isin(self._categories, request["categories"])] = -np.inf
-        # An item without a price is in no range of prices.
-        if request["min_price"] is not None:
-            scores[~(self._prices >= request["min_price"])] = -np.inf
-        if request["max_price"] is not None:
-            scores[~(self._prices <= request["max_price"])] = -np.inf

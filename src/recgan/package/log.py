@@ -13,7 +13,8 @@ from recgan.core.files import unchanged
 from recgan.core.temporary import temporary_folder
 from recgan.features.matrices import Features
 from recgan.features.settings import FeaturesParams
-from recgan.package.packaged import SHOPPERS, write_items, write_shoppers
+from recgan.package.packaged import write_items
+from recgan.package.shoppers import SHOPPERS, write_shoppers
 from recgan.registry import log
 
 SIGNATURE = ModelSignature(

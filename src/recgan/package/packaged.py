@@ -2,10 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,10 +12,10 @@ from scipy.sparse import csr_array
 
 from recgan.core.errors import RecganError
 from recgan.core.files import read_json, write_json
-from recgan.features.matrices import Features, beside
-from recgan.features.newest import newest_histories
+from recgan.features.matrices import beside
 from recgan.features.settings import FeaturesParams
 from recgan.package.numbers import one_for_each
+from recgan.package.shoppers import SHOPPERS, Shoppers, read_shoppers
 from recgan.recommenders.approximate import Approximate
 from recgan.recommenders.loading import load_recommender
 from recgan.recommenders.protocol import Recommender, recommend
@@ -53,20 +51,6 @@ class Confidence:
     binary: bool
     min_rating: float | None
     half_life_days: float | None
-
-
-@dataclass(frozen=True)
-class Shoppers:
-    """The histories of the shoppers that features knew."""
-
-    rows: dict[str, int]
-    user_items: csr_array
-    """(shoppers, items) confidences."""
-    ages: csr_array | None = None
-    """(shoppers, items) the entries of `user_items` in their order: days from the last event to `until`; None
-    where nothing was known of time, and in a package that was made before ages were kept."""
-    until: datetime | None = None
-    """The instant that the ages count to."""
 
 
 class PackagedRecommender:
@@ -243,47 +227,6 @@ def write_items(items: pd.DataFrame, path: Path, params: FeaturesParams | None =
             "half_life_days": params.half_life_days,
         }
     write_json(path, content)
-
-
-def write_shoppers(features: Features, path: Path) -> None:
-    """Write the history of every shopper in the log, the test window included, into an .npz without pickle.
-
-    What a window holds out has lost its confidence: an item that only the test window has counts 1. Ages are
-    beside them where there are any, with the instant that they count to.
-
-    Args:
-        features: whose newest histories they are, those that `recgan recommend` asks with.
-        path: the file to write.
-    """
-    newest = newest_histories(features)
-    known = newest.user_items
-    content: dict[str, NDArray[Any]] = {
-        "user_ids": newest.user_ids.astype(str),
-        "data": known.data,
-        "indices": known.indices.astype(np.int32),
-        "indptr": known.indptr.astype(np.int64),
-    }
-    if newest.ages is not None and newest.until is not None:
-        content |= {"ages": newest.ages.data, "until": np.array(newest.until.isoformat())}
-    np.savez_compressed(path, allow_pickle=False, **content)
-
-
-SHOPPERS = "shoppers.npz"
-"""Beside items.json, in a package that has it."""
-
-
-def read_shoppers(path: Path, n_items: int) -> Shoppers | None:
-    """Read what `write_shoppers` wrote; None where there is no such file."""
-    if not path.exists():
-        return None
-    with np.load(path, allow_pickle=False) as content:
-        user_ids = content["user_ids"].tolist()
-        parts = (content["data"], content["indices"], content["indptr"])
-        user_items = csr_array(parts, shape=(len(user_ids), n_items))
-        ages, until = None, None
-        if "ages" in content:
-            ages, until = beside(user_items, content["ages"]), datetime.fromisoformat(str(content["until"]))
-    return Shoppers({user_id: row for row, user_id in enumerate(user_ids)}, user_items, ages, until)
 
 
 def _texts(items: pd.DataFrame, column: str) -> list[str | None]:

@@ -23,9 +23,11 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 from recgan.accounts.published import target_path as accounts_path
 from recgan.core.environment import configure
 from recgan.core.errors import RecganError
+from recgan.newcomers.assortment import Mask
 from recgan.newcomers.file import VARIABLE as NEWCOMERS
 from recgan.newcomers.file import target_path
 from recgan.newcomers.weights import Newcomers
+from recgan.online.ordering import Applied
 from recgan.serving.answers import (
     ASKED,
     FALLBACK_HEADER,
@@ -48,7 +50,6 @@ from recgan.serving.impressions import ImpressionLog, feedback_router
 from recgan.serving.intake import Intake
 from recgan.serving.metrics import Metrics
 from recgan.serving.model import ServedModel
-from recgan.serving.ordering import Applied, Mask
 from recgan.serving.ranking import Ranking
 from recgan.serving.rules import RulesWatch, settled
 from recgan.serving.rules_routes import rules_router

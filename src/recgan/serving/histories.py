@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 
 from recgan.newcomers.weights import Newcomers
 from recgan.package.packaged import Confidence, PackagedRecommender
+from recgan.package.shoppers import days_between
 from recgan.serving.schema import Event
-
-_DAY = 86_400  # seconds
 
 
 @dataclass(frozen=True)
@@ -64,10 +63,11 @@ def history_of(
     ages: dict[int, float] | None = {}
     user_known: bool | None = None
     if user_id is not None:
-        row = None if packaged.shoppers is None else packaged.shoppers.rows.get(user_id)
-        user_known = row is not None
-        if row is not None:
-            confidences, ages = _stored(packaged, row, now)
+        stored = None if packaged.shoppers is None else packaged.shoppers.history(user_id, now)
+        user_known = stored is not None
+        if stored is not None:
+            confidences = dict(zip(stored.positions.tolist(), stored.confidences.tolist(), strict=True))
+            ages = None if stored.ages is None else dict(zip(confidences, stored.ages.tolist(), strict=True))
             for item_id in removed:
                 confidences.pop(packaged.positions.get(item_id, -1), None)
                 if ages is not None:
@@ -90,7 +90,7 @@ def history_of(
         else:
             unknown[event.item_id] = None
             continue
-        age = 0.0 if event.timestamp is None else _days(event.timestamp, now)
+        age = 0.0 if event.timestamp is None else days_between(event.timestamp, now)
         worth = _worth(event, age, settings)
         if worth <= 0:
             left_out += 1
@@ -110,28 +110,6 @@ def history_of(
         left_out,
         user_known,
     )
-
-
-def _stored(
-    packaged: PackagedRecommender, row: int, now: datetime
-) -> tuple[dict[int, float], dict[int, float] | None]:
-    """Return the confidences and the ages of a known shopper's items; no ages where an item has none."""
-    shoppers = packaged.shoppers
-    assert shoppers is not None
-    user_items = shoppers.user_items
-    part = slice(user_items.indptr[row], user_items.indptr[row + 1])
-    positions = user_items.indices[part].tolist()
-    confidences = dict(zip(positions, user_items.data[part].tolist(), strict=True))
-    if not positions:
-        return confidences, {}
-    if shoppers.ages is None or shoppers.until is None:
-        return confidences, None
-    since = shoppers.ages.data[part] + _days(shoppers.until, now)
-    return confidences, dict(zip(positions, since.tolist(), strict=True))
-
-
-def _days(instant: datetime, now: datetime) -> float:
-    return max((now - instant).total_seconds() / _DAY, 0.0)
 
 
 def _worth(event: Event, age: float, settings: Confidence | None) -> float:

@@ -1,11 +1,9 @@
 """One version of the model, answering: filters, ranking, popularity where it fails."""
 
 import logging
-import math
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,70 +11,35 @@ from scipy.sparse import csr_array
 
 from recgan.core.errors import RecganError
 from recgan.features.matrices import beside
-from recgan.newcomers.weights import Newcomers, together, top_k_of_both
+from recgan.newcomers.assortment import Assortment, Mask
+from recgan.newcomers.weights import Newcomers
+from recgan.online.ordering import Applied
 from recgan.package.packaged import PackagedRecommender
 from recgan.recommenders.protocol import top_k
 from recgan.serving.checking import check, measured
 from recgan.serving.histories import History, history_of
-from recgan.serving.ordering import Applied, Mask
 from recgan.serving.ranking import Ranking
 from recgan.serving.schema import Event, Filters, Item, Model
 
 log = logging.getLogger(__name__)
 
-Trait = Literal["category", "brand"]
 
-
-class ServedModel:
+class ServedModel(Assortment):
     """A loaded version; nothing in it changes once it is checked, so any number of requests may read it."""
 
     def __init__(
         self, name: str, version: str, packaged: PackagedRecommender, newcomers: Newcomers | None = None
     ) -> None:
         """Bind a version and the new products that fit it, which stand after all items of its vocabulary."""
+        super().__init__(packaged, newcomers)
         self.model = Model(name=name, version=version)
-        self.packaged = packaged
-        self.newcomers = newcomers
-        self.item_ids = packaged.item_ids
-        self.catalogue = packaged.catalogue
-        if newcomers is not None:
-            self.item_ids = np.concatenate([self.item_ids, np.array(newcomers.item_ids, dtype=object)])
-            if packaged.catalogue is not None:
-                self.catalogue = together(packaged.catalogue, newcomers.catalogue)
         self._seconds: tuple[float, float] = (0.0, 0.0)
         """What the recommender takes for an empty history, and for each item of one; `check` measures it."""
-        catalogue, self._n_items = self.catalogue, len(packaged.item_ids)
-        self._traits: dict[Trait, tuple[dict[str, int], NDArray[np.int32]]] = {}
-        self._prices: NDArray[np.float64] | None = None
-        if catalogue is not None:
-            self._traits["category"] = _coded(catalogue.categories)
-            self._prices = np.array(
-                [math.nan if price is None else price for price in catalogue.prices], dtype=np.float64
-            )
-
-    def trait(self, kind: Trait) -> tuple[dict[str, int], NDArray[np.int32]]:
-        """Return the code of each category or brand, and that of each item; -1 where none is known."""
-        if kind not in self._traits:
-            brands = None if self.catalogue is None else self.catalogue.brands
-            self._traits[kind] = _coded(brands or [None] * len(self.item_ids))
-        return self._traits[kind]
 
     def takes(self, length: int) -> float:
         """Return the seconds that the recommender takes for a history of so many items, about."""
         base, each = self._seconds
         return base + each * length
-
-    def position(self, item_id: str) -> int | None:
-        """Return where an item stands in the vocabulary or, a new one, after it; None for an unknown one."""
-        found = self.packaged.positions.get(item_id)
-        if found is None and self.newcomers is not None:
-            place = self.newcomers.places.get(item_id)
-            return None if place is None else self._n_items + place
-        return found
-
-    def knows(self, item_id: str) -> bool:
-        """Tell whether an item is in the vocabulary or a new one."""
-        return self.position(item_id) is not None
 
     def described(self, position: int, score: float = 0.0, rule: str | None = None) -> Item:
         """Return what the shop says of an item."""
@@ -124,26 +87,14 @@ class ServedModel:
         by_price = filters.min_price is not None or filters.max_price is not None
         if filters.categories is None and not by_price:
             return None, []
-        if self._prices is None:
+        if self.catalogue is None:
             raise RecganError(
                 f"version {self.model.version} of {self.model.name} was packaged without categories and "
                 "prices, so it cannot filter; leave the filters out, or register a new version: make run"
             )
-        mask, unknown = np.ones(len(self.item_ids), dtype=np.bool_), []
-        if filters.categories is not None:
-            named, categories = self.trait("category")
-            unknown = [one for one in dict.fromkeys(filters.categories) if one not in named]
-            mask &= np.isin(categories, [named[one] for one in filters.categories if one in named])
-        if filters.min_price is not None:
-            mask &= self._prices >= filters.min_price
-        if filters.max_price is not None:
-            mask &= self._prices <= filters.max_price
-        return mask, unknown
-
-    @property
-    def new_share(self) -> float:
-        """Of a list that may be new products, as long as there are known ones to fill it."""
-        return 0.0 if self.newcomers is None else self.newcomers.max_share
+        named = self.trait("category")[0]
+        unknown = [one for one in dict.fromkeys(filters.categories or ()) if one not in named]
+        return self.within(filters.categories, filters.min_price, filters.max_price), unknown
 
     def listed(self, share: int, rules: Applied | None = None) -> int:
         """Return how many items one in `share` of what may be shown are, at least one."""
@@ -272,16 +223,6 @@ class ServedModel:
             if position >= 0
         ]
 
-    def ranked(self, scores: NDArray[np.float32], k: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-        """Return positions and scores of lists of k as they are shown: the new products have their share.
-
-        Args:
-            scores: (rows, items) or (rows, items + new products); -inf where an item is left out.
-            k: length of a list. Where fewer are left, the rest is position -1 and score -inf.
-        """
-        known, new = scores[:, : self._n_items], scores[:, self._n_items :]
-        return top_k_of_both(known, new, k, self.new_share)
-
     def check(self, k: int = 10) -> None:
         """Ask what a shop will ask, before anyone does.
 
@@ -290,10 +231,3 @@ class ServedModel:
         """
         self._seconds = measured(self)
         check(self, k)
-
-
-def _coded(values: Sequence[str | None]) -> tuple[dict[str, int], NDArray[np.int32]]:
-    codes = {
-        value: code for code, value in enumerate(dict.fromkeys(one for one in values if one is not None))
-    }
-    return codes, np.array([-1 if one is None else codes[one] for one in values], dtype=np.int32)

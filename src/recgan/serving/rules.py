@@ -15,11 +15,11 @@ import numpy as np
 from recgan.core.errors import RecganError
 from recgan.core.redact import clean
 from recgan.newcomers.file import Stamp, stamp
+from recgan.online.binding import bind
+from recgan.online.ordering import Applied, Bound
 from recgan.online.rules import NotAgain, Rule, Rules, read_rules, write_rules
 from recgan.recommenders.protocol import top_k
-from recgan.serving.binding import bind
 from recgan.serving.model import ServedModel
-from recgan.serving.ordering import Applied, Bound
 from recgan.serving.ranking import Ranking
 from recgan.serving.schema import RulesInForce
 from recgan.serving.shown_before import ShownBefore

@@ -7,9 +7,9 @@ from fastapi import APIRouter, Depends, HTTPException, Request
 from pydantic import BaseModel, Field
 
 from recgan.core.errors import RecganError
+from recgan.online.binding import about, unknown
 from recgan.online.contradictions import contradictions
 from recgan.online.rules import Cap, NotAgain, Pin, Rule, Rules, Variety
-from recgan.serving.binding import about, unknown
 from recgan.serving.model import ServedModel
 from recgan.serving.rules import RulesWatch
 from recgan.serving.schema import Problem

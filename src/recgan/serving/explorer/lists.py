@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from recgan.core.errors import RecganError
+from recgan.newcomers.assortment import Mask
+from recgan.online.ordering import Applied
 from recgan.serving.explorer.challenger import Contender
 from recgan.serving.explorer.ruled import rules_shown, taken_out
 from recgan.serving.explorer.schema import (
@@ -22,7 +24,6 @@ from recgan.serving.explorer.schema import (
 from recgan.serving.explorer.search import known
 from recgan.serving.histories import History
 from recgan.serving.model import ServedModel
-from recgan.serving.ordering import Applied, Mask
 from recgan.serving.ranking import Ranking
 from recgan.serving.rules import RulesWatch
 from recgan.serving.schema import MAX_K, Item

@@ -16,6 +16,7 @@ from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 from recgan.accounts.published import target_path
 from recgan.core import layout
 from recgan.data.settings import EVENT_KINDS
+from recgan.online.ordering import Bound
 from recgan.serving.explorer.challenger import ChallengerWatch
 from recgan.serving.explorer.experiment import experiment_router
 from recgan.serving.explorer.left_out import LeftOutWatch, left_out
@@ -36,7 +37,6 @@ from recgan.serving.explorer.schema import (
 from recgan.serving.explorer.search import Indexes, categories
 from recgan.serving.explorer.why import why
 from recgan.serving.model import ServedModel
-from recgan.serving.ordering import Bound
 from recgan.serving.rules import RulesWatch
 from recgan.serving.server import Exposure, may_see_histories
 

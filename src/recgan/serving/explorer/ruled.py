@@ -1,11 +1,11 @@
 """What the rules of the shop are about, in words, and what they took out of a list."""
 
+from recgan.online.binding import about, unknown
+from recgan.online.ordering import Applied
 from recgan.online.rules import Blacklist, Boost, Cap, NotAgain, OutOfStock, Pin, Rule
-from recgan.serving.binding import about, unknown
 from recgan.serving.explorer.schema import MAX_RULES_SHOWN, Ruled, RuleShown
 from recgan.serving.explorer.search import known
 from recgan.serving.model import ServedModel
-from recgan.serving.ordering import Applied
 from recgan.serving.ranking import Ranking
 from recgan.serving.rules import RulesWatch
 

@@ -21,11 +21,11 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from recgan.features.matrices import beside
+from recgan.newcomers.assortment import Mask
 from recgan.serving.explorer.schema import MAX_TRIED, Influence, Reason, Why
 from recgan.serving.explorer.search import known
 from recgan.serving.histories import History
 from recgan.serving.model import ServedModel
-from recgan.serving.ordering import Mask
 
 
 def why(

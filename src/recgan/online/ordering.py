@@ -9,10 +9,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from recgan.newcomers.assortment import Mask
+from recgan.online.filling import Filling, Limit, Pinned, Positions, Ranked, Scores, Variety
 from recgan.online.rules import NotAgain
-from recgan.serving.filling import Filling, Limit, Pinned, Positions, Ranked, Scores, Variety
-
-Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from recgan.recommenders.protocol import top_k
-from recgan.serving.filling import Filling, Limit, Pinned, Variety
+from recgan.online.filling import Filling, Limit, Pinned, Variety
 
 #              0    1    2    3    4    5    6    7
 SCORES = [9.0, 8.0, 7.0, 6.0, 5.0, 4.0, 3.0, 2.0]
