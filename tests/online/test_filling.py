@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from recgan.recommenders.protocol import top_k
 from recgan.online.filling import Filling, Limit, Pinned, Variety
+from recgan.recommenders.protocol import top_k
 
 #              0    1    2    3    4    5    6    7
 SCORES = [9.0, 8.0, 7.0, 6.0, 5.0, 4.0, 3.0, 2.0]
@@ -31,7 +31,9 @@ def cap(at_most, kinds=KINDS, name="cap"):
         (4, [pin(7, 3)], [0, 1, 7, 2]),
         (4, [pin(1, 4)], [0, 2, 3, 1]),  # taken out of its own place
         (3, [pin(6, 2), pin(7, 2)], [0, 6, 7]),  # the second one takes the next free place
-        (2, [pin(6, 2), pin(7, 2)], [0, 6]),  # of which there is none
+        (2, [pin(6, 2), pin(7, 2)], [7, 6]),  # of which there is none: the nearest before
+        (3, [pin(5, 3), pin(6, 3), pin(7, 3)], [7, 6, 5]),
+        (1, [pin(6, 1), pin(7, 1)], [6]),  # a list of one
         (3, [pin(7, 1), pin(7, 3)], [7, 0, 1]),  # once
     ],
 )

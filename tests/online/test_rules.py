@@ -31,6 +31,10 @@ def test_what_is_written_is_read_again(tmp_path):
     assert "null" not in (tmp_path / "rules" / "shop.json").read_text()
 
 
+KINDS = "out_of_stock, blacklist, pin, boost, cap, not_again, variety"
+NO_KIND = {"name": "no kind", "items": ["a"]}
+
+
 @pytest.mark.parametrize(
     ("number", "change", "said"),
     [
@@ -52,7 +56,10 @@ def test_what_is_written_is_read_again(tmp_path):
         (5, {"hours": 0}, "rule 'enough': hours is 0: Input should be greater than 0"),
         (6, {"relevance": 1.5}, "rule 'unlike': relevance is 1.5: Input should be less than or equal to 1"),
         (6, {"lambda": 1}, "rule 'unlike': 'lambda' is no part of a rule of this kind; remove it"),
-        (6, {"kind": "mmr"}, "rule 'unlike': Input tag 'mmr' found using 'kind' does not match any"),
+        (6, {"kind": "mmr"}, f"rule 'unlike': kind is \"mmr\"; give one of {KINDS}"),
+        (6, {"kind": None}, f"rule 'unlike': kind is null; give one of {KINDS}"),
+        (6, {"kind": ["cap"]}, f"rule 'unlike': kind is [\"cap\"]; give one of {KINDS}"),
+        (1, NO_KIND, f"rule 'no kind': kind is missing; give one of {KINDS}"),
         (0, {"until": "1.12."}, "rule 'sold out': until is \"1.12.\": should be text such as"),
         (0, {"until": 1764547200}, "rule 'sold out': until is 1764547200: should be text such as"),
         (0, {"until": "2026-12-01T00:00:00"}, "Input should have timezone info"),
@@ -64,7 +71,7 @@ def test_what_is_written_is_read_again(tmp_path):
 )
 def test_a_fault_names_rule_value_and_remedy(number, change, said):
     rules = [dict(rule) for rule in EACH]
-    rules[number] = change if "relevance" in change and "name" in change else rules[number] | change
+    rules[number] = change if "name" in change and len(change) > 1 else rules[number] | change
     with pytest.raises(RecganError) as refused:
         parsed(*rules)
     assert said in str(refused.value)

@@ -35,5 +35,5 @@ def _contradictions(rules: Rules, described: Described) -> Iterator[str]:
         if one.place == other.place and one.meets(other) and not apart:
             yield (
                 f"{one.name!r} and {other.name!r} pin to place {one.place}: {one.name!r} has it, the other "
-                "the next free one"
+                "the nearest free one, behind it where there is one"
             )

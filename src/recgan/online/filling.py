@@ -125,7 +125,8 @@ class Filling:
         self._places: list[int | None] = [None] * k
         self._found: list[int] = []
         for pin in pins:
-            free = next((at for at in range(pin.place, k) if self._places[at] is None), None)
+            nearest = (*range(pin.place, k), *range(pin.place - 1, -1, -1))
+            free = next((at for at in nearest if self._places[at] is None), None)
             if free is not None and pin.position not in self._places:
                 self._places[free] = pin.position
                 self._count(pin.position)

@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import (
     AwareDatetime,
@@ -158,6 +158,7 @@ class Variety(_Rule):
 
 Rule = Annotated[OutOfStock | Blacklist | Pin | Boost | Cap | NotAgain | Variety, Field(discriminator="kind")]
 HARD = (OutOfStock, Blacklist)
+KINDS = tuple(get_args(one.model_fields["kind"].annotation)[0] for one in get_args(get_args(Rule)[0]))
 
 
 class Rules(BaseModel):
@@ -250,6 +251,11 @@ def fault_of(content: Any, fault: Mapping[str, Any]) -> str:
     found = content["rules"][number]
     name = found.get("name") if isinstance(found, dict) else None
     rule = f"rule {shown(name)!r}" if isinstance(name, str) and name else f"rule {number + 1}"
+    if fault["type"] == "union_tag_not_found":
+        return f"{rule}: kind is missing; give one of {', '.join(KINDS)}"
+    if fault["type"] == "union_tag_invalid":
+        kind = json.dumps(found["kind"], ensure_ascii=False)
+        return f"{rule}: kind is {shown(kind)}; give one of {', '.join(KINDS)}"
     field = ".".join(str(part) for part in place[3:])  # behind the number stands the kind
     if fault["type"] == "extra_forbidden":
         return f"{rule}: {shown(field)!r} is no part of a rule of this kind; remove it"
