@@ -90,6 +90,20 @@ def test_feedback_meets_its_answer_and_the_rest_is_counted_by_its_reason(project
     assert "6 rows of feedback are new, and 2 go on to ingest" in sentence(done)
 
 
+def test_what_happened_before_its_answer_goes_on_and_is_counted(project):
+    write(project, "shown", "x", [shown("r1", items="abc")])
+    rows = [
+        told("r1", "a", when=NOON - timedelta(minutes=4), received=NOON),  # clocks differ
+        told("r1", "b", when=NOON - timedelta(minutes=6), received=NOON),
+        told("r1", "z", when=NOON - timedelta(days=1), received=NOON),  # left out for not being shown
+    ]
+    write(project, "feedback", "x", rows)
+    done = bring(project)
+    assert (done.added, done.index.early) == (2, 1)
+    assert "1 that went on happened before their answer" in sentence(done)
+    assert bring(project).index.early == 1
+
+
 def test_what_would_stop_every_night_is_left_out_and_may_be_told_again(project):
     write(project, "shown", "x", [shown("r1", items="abcdef")])
     rows = [

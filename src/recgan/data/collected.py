@@ -59,6 +59,8 @@ class Index(BaseModel):
     """Rows whose answer has not been found yet."""
     left_out: dict[str, int] = {}
     """Reason → rows."""
+    early: int = 0
+    """Rows that became events although they happened before their answer, by the shop's clock."""
 
 
 def read_index(folder: Path) -> Index:

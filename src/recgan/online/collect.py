@@ -80,7 +80,7 @@ def collect(root: Path, params: Params, now: datetime | None = None) -> Collecti
         fresh = pa.concat_tables([read_collected(folder / WAITING).cast(FEEDBACK), fresh])
     fresh = fresh.sort_by([(name, "ascending") for name in ("received", *_SAME)])
     late = timedelta(days=settings.late_days)
-    users, reason = _sorted_out(fresh, model / "shown", late, known, params.validate_, now)
+    users, reason, early = _sorted_out(fresh, model / "shown", late, known, params.validate_, now)
     kept, waits = reason == "", reason == "waiting"
     reasons = pd.Series(reason[~kept & ~waits]).value_counts()
     index = Index(
@@ -91,6 +91,7 @@ def collect(root: Path, params: Params, now: datetime | None = None) -> Collecti
             reason: before.left_out.get(reason, 0) + int(reasons.get(reason, 0))
             for reason in sorted({*before.left_out, *reasons.index})
         },
+        early=before.early + int((kept & early).sum()),
     )
     if index != before or not (folder / INDEX).exists():
         with replacing(folder) as new:
@@ -117,6 +118,8 @@ def sentence(done: Collecting | None) -> str:
         parts = [f"{count:,} {reason}" for reason, count in index.left_out.items()]
         told += f"; of {index.told:,} in all {index.waiting:,} wait for their answer, and left out are "
         told += ", ".join(parts) or "none"
+    if index.early:
+        told += f"; {index.early:,} that went on happened before their answer: is the shop's clock right?"
     return told
 
 
@@ -144,8 +147,10 @@ def _sorted_out(
     known: list[Path],
     rules: ValidateParams,
     now: datetime,
-) -> tuple[pa.ChunkedArray, NDArray[np.str_]]:
-    """Return whose each row is, and why it becomes no event: "" where it does, "waiting" where it may yet.
+) -> tuple[pa.ChunkedArray, NDArray[np.str_], NDArray[np.bool_]]:
+    """Return whose each row is, why it becomes no event, and whether it says a time before its answer's.
+
+    The reason is "" where it becomes one, and "waiting" where it may yet.
 
     Args:
         told: of FEEDBACK, the first received first.
@@ -181,7 +186,9 @@ def _sorted_out(
         ["waiting", "unknown_request", "no_user", "not_shown", "out_of_range", "told_again"],
         "",
     )
-    return users, reason
+    earliest = pc.subtract(answers["time"], pa.scalar(CLOCKS, pa.duration("us"))).take(place)
+    early = pc.fill_null(pc.less(told["time"], earliest), False).to_numpy()
+    return users, reason, early
 
 
 def _out_of_range(told: pa.Table, rules: ValidateParams) -> NDArray[np.bool_]:
