@@ -3,13 +3,16 @@
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 import yaml
 from prefect.client.schemas.actions import WorkPoolCreate
 
 from flows.automations import FILE, automations, notifier
+from recgan.core.yaml12 import read_yaml
 from tests.conftest import ROOT
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_server")]
@@ -33,8 +36,8 @@ def test_automations_are_there_once_and_notify_only_where_somebody_listens(monke
     monkeypatch.setenv("RECGAN_ALERT_WEBHOOK", "http://127.0.0.1:1/hook")
     for _ in range(2):
         assert main() == 0
-    notifying = [f"recgan: notify of {what}" for what in ("a refusal", "failure", "fake accounts")]
-    assert names() == [crashed, *notifying]
+    told = ("a refusal", "failure", "fake accounts", "the end of an experiment")
+    assert names() == [crashed, *(f"recgan: notify of {what}" for what in told)]
     monkeypatch.delenv("RECGAN_ALERT_WEBHOOK")
     assert main() == 0
     assert names() == [crashed]
@@ -102,6 +105,29 @@ def test_every_state_a_flow_ends_in_is_a_sign_of_life():
     content = yaml.safe_load(FILE.read_text())["automations"][0]
     seen = {event.removeprefix("prefect.flow-run.") for event in content["trigger"]["expect"]}
     assert ended | others | {"RolledBack", "Completed", "Failed", "Crashed", "TimedOut", "Cancelled"} <= seen
+
+
+@pytest.mark.parametrize(
+    ("flow", "state", "is_told"),
+    [
+        *(("experiment", state, True) for state in ("Promoted", "RolledBack", "Undecided")),
+        *(("experiment", state, False) for state in ("GoesOn", "NoExperiment")),
+        ("retrain", "Promoted", False),
+        ("rollback", "RolledBack", False),
+    ],
+)
+def test_what_an_experiment_ends_in_is_told(flow, state, is_told):
+    from prefect.server.events.schemas.automations import EventTrigger
+    from prefect.server.events.schemas.events import ReceivedEvent
+
+    content = next(one for one in read_yaml(FILE)["automations"] if one["name"].endswith("an experiment"))
+    run, of = {"prefect.resource.id": "prefect.flow-run.1"}, {"prefect.resource.id": "prefect.flow.1"}
+    of |= {"prefect.resource.role": "flow", "prefect.resource.name": flow}
+    event = ReceivedEvent(
+        occurred=datetime.now(UTC), event=f"prefect.flow-run.{state}", resource=run, related=[of], id=uuid4()
+    )
+    trigger = EventTrigger.model_validate({"posture": "Reactive", "threshold": 1} | content["trigger"])
+    assert trigger.covers(event) is is_told
 
 
 def test_every_deployment_names_a_flow_and_parameters_that_it_takes():
