@@ -1,6 +1,7 @@
 """Recommend: the champion's items for every shopper, in a file that readers never see half of."""
 
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 from flows.preflight import prepare
@@ -19,7 +20,7 @@ from flows.names import named  # noqa: E402
 from flows.outside import OUTSIDE, told_cleanly  # noqa: E402
 from flows.runners import check_runner, side_by_side  # noqa: E402
 from recgan.core.errors import RecganError, Unavailable  # noqa: E402
-from recgan.daily import behaviour, foretold, newcomers, recommendations  # noqa: E402
+from recgan.daily import behaviour, foretold, newcomers, recommendations, ruled  # noqa: E402
 from recgan.data.engine import chosen  # noqa: E402
 from recgan.settings import Params, load_params  # noqa: E402
 
@@ -86,6 +87,7 @@ def recommend(
     chosen()
     check_runner()
     params = load_params(root / layout.PARAMS)
+    ruled.rules_for(root, params.register_.name, datetime.now(UTC))  # a fault is told before what takes long
     find_newcomers(root, params)
     foretell(root)
     published = publish(root, params, k, exclude_seen)

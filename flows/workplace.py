@@ -24,9 +24,8 @@ def prepare(root: Path, name: str, ref: str) -> Path:
     DVC's locks. Each finds in the cache what the other has computed. The worktree stays from run to run, and
     with it dvc.lock, so that an unchanged stage is not computed again. Files that git does not hold, such as
     those in raw/, are linked into it. What is published goes to the project's own folder, and what servers
-    logged is read there. All of these are
-    absolute paths. So a project that was moved or copied gets them anew: otherwise a copy's run would work in
-    the original.
+    logged and the rules of the shop are read there. All of these are absolute paths. So a project that was
+    moved or copied gets them anew: otherwise a copy's run would work in the original.
 
     Args:
         root: the project, the top folder of a git repository.
@@ -57,7 +56,7 @@ def prepare(root: Path, name: str, ref: str) -> Path:
     _lend(root, place, raw)
     if (root / layout.FORGOTTEN).exists():  # whoever is forgotten does not wait for a commit
         shutil.copy(root / layout.FORGOTTEN, place / layout.FORGOTTEN)
-    for shared in (layout.RECOMMENDATIONS, layout.IMPRESSIONS):
+    for shared in (layout.RECOMMENDATIONS, layout.IMPRESSIONS, layout.RULES):
         here = place / shared
         if here.is_symlink() and here.resolve() != (root / shared).resolve():
             here.unlink()

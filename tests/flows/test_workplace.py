@@ -39,7 +39,7 @@ def made(tmp_path_factory):
     (root / "params.yaml").write_text("ingest: {path: raw}\n")
     (root / "dvc.yaml").write_text(DVC_YAML)
     (root / ".gitignore").write_text(
-        "/raw/*\n!/raw/README.md\n/out.txt\n/when.txt\n/recommendations\n/impressions\n.recgan/\n"
+        "/raw/*\n!/raw/README.md\n/out.txt\n/when.txt\n/recommendations\n/impressions\n/rules\n.recgan/\n"
     )
     run(root, "git", "init", "-q", "-b", "main")
     run(root, "git", "config", "user.email", "t@t")
@@ -71,6 +71,8 @@ def test_it_has_the_commits_code_the_projects_raw_files_and_the_projects_cache(p
     assert not (project / "out.txt").exists()
     (place / "recommendations/shop.parquet").write_text("published")
     assert (project / "recommendations/shop.parquet").read_text() == "published"
+    (project / "rules/shop.json").write_text("what the shop says now")
+    assert (place / "rules/shop.json").read_text() == "what the shop says now"
 
 
 def test_it_is_kept_so_that_unchanged_stages_are_not_run_again(project):

@@ -18,7 +18,11 @@ from recgan.core.errors import RecganError
 from recgan.core.files import replacing
 from recgan.daily.lists import answers
 from recgan.daily.publish import Parts
+from recgan.newcomers.assortment import Assortment
 from recgan.newcomers.weights import Newcomers, unfit
+from recgan.online.binding import bind
+from recgan.online.ordering import Applied
+from recgan.online.rules import Rule
 from recgan.package.asking import asking, catalogue_size
 from recgan.package.packaged import PackagedRecommender
 from recgan.registry.asking import NoAnswerError
@@ -65,6 +69,8 @@ class Job:
     k: int
     exclude_seen: bool
     newcomers: Newcomers | None
+    rules: tuple[Rule, ...] = ()
+    """Of the shop, those that hold."""
     approximate: bool = False
     """Rank by an index, which misses a few of the best."""
 
@@ -181,21 +187,23 @@ def no_answer(name: str, version: str, fault: Exception) -> str:
 def _answering(job: Job) -> Iterator[tuple[_Answer, int]]:
     """Yield what answers shoppers, and how many products the package knows.
 
-    The package answers in a process of its own, with its own code. Where there are new products, it is loaded
-    into this one as the server loads it, since their places need all scores of a shopper.
+    The package answers in a process of its own, with its own code. Where there are new products, or rules of
+    the shop, it is loaded into this one as the server loads it, since both need all scores of a shopper.
     """
     newcomers = job.newcomers
-    if newcomers is None:
+    if newcomers is None and not job.rules:
         threads = 1  # others have the other cores
         with asking(job.model, job.k, job.exclude_seen, threads, job.approximate) as ask:
             yield lambda _, asked: ask(asked), catalogue_size(job.model)
         return
     artifacts = job.model / "artifacts"
     packaged = PackagedRecommender.load(artifacts / "recommender", artifacts / "items.json", shoppers=False)
-    if not newcomers.fits(packaged):
+    if newcomers is not None and not newcomers.fits(packaged):
         raise RecganError(unfit(newcomers, packaged, job.version))
+    assortment = Assortment(packaged, newcomers)
+    rules = Applied(bind(job.rules, assortment)) if job.rules else None
     yield (
-        lambda user_ids, asked: answers(packaged, newcomers, user_ids, asked, job.k, job.exclude_seen),
+        lambda user_ids, asked: answers(assortment, rules, user_ids, asked, job.k, job.exclude_seen),
         len(packaged.item_ids),
     )
 

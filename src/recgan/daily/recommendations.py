@@ -33,6 +33,7 @@ from recgan.daily.publish import (
     publishing,
     put_in_place,
 )
+from recgan.daily.ruled import rules_for, said, told
 from recgan.data.engine import chosen
 from recgan.features.matrices import read_features
 from recgan.features.newest import NewestHistories, newest_histories
@@ -56,7 +57,8 @@ class Published:
 
     path: Path
     about: dict[str, Any]
-    """What it says of itself: name, version, run_id, created, k, exclude_seen, features_md5, shoppers."""
+    """What it says of itself: name, version, run_id, created, k, exclude_seen, features_md5, shoppers,
+    rules."""
     unchanged: bool
     """True where the file was there already."""
 
@@ -131,6 +133,7 @@ def _published(
     target, foretold = target_path(root, name), foretold_for(root)
     ranks_all = params.recommend.index_loss is None  # a new product's place needs all scores
     newcomers = newcomers_for(root, name, identify(champion)) if ranks_all else None
+    rules = rules_for(root, name, datetime.now(UTC))
     shoppers = _shoppers(root)
     if exclude_seen is None:
         exclude_seen = not shoppers.repeat_purchases
@@ -145,6 +148,7 @@ def _published(
         "newcomers": None if newcomers is None else newcomers.md5,
         "behaviour": None if foretold is None else foretold.md5,
         "index_loss": params.recommend.index_loss,
+        "rules": told(rules),
     }
     before = about(target)
     if before is not None and before | content == before:
@@ -159,7 +163,7 @@ def _published(
         with _package(champion, parts) as model:
             content["index"] = _index(model, content, shoppers)
             used = content["index"] is not None and content["index"]["used"]
-            job = Job(parts, model, name, str(champion.version), k, exclude_seen, newcomers, used)
+            job = Job(parts, model, name, str(champion.version), k, exclude_seen, newcomers, rules, used)
             for number in missing:
                 job.ask(number, *shoppers.asked(number, part_shoppers))
             del shoppers  # while the parts are made, their makers need the memory
@@ -190,10 +194,13 @@ def _package(champion: ModelVersion, parts: Parts) -> Iterator[Path]:
 
 
 def _index(model: Path, content: dict[str, Any], shoppers: "_Shoppers") -> dict[str, Any] | None:
-    """Return what an approximate index loses; None where none is asked for."""
+    """Return what an approximate index loses; None where none is asked for, or rules need every score."""
     if content["index_loss"] is None:
         return None
     check_index(model)
+    if content["rules"] is not None:
+        log.warning("rules of the shop need every score, so no index ranks: all are ranked exactly")
+        return None
     rows = np.unique(np.linspace(0, content["shoppers"] - 1, SAMPLE).astype(np.int64))
     asked = shoppers.questions(rows)
     return measured(model, asked, content["k"], content["exclude_seen"], content["index_loss"])
@@ -242,7 +249,7 @@ def sentence(published: Published) -> str:
     return (
         f"{published.path} {'still' if published.unchanged else 'now'} holds the {content['k']} best items "
         f"for {content['shoppers']:,} shoppers, {seen} those seen: {content['name']} version "
-        f"{content['version']}, created {content['created']}"
+        f"{content['version']}, created {content['created']}, by {said(content.get('rules'))}"
     )
 
 
