@@ -12,6 +12,7 @@ from prefect.workers.base import BaseJobConfiguration
 from typer.testing import CliRunner
 
 from recgan.__main__ import app
+from recgan.data.impressions import DATABASE
 from tests.conftest import ROOT
 
 POOLS = ["docker", "kubernetes"]
@@ -120,6 +121,18 @@ def test_services_wait_for_what_they_need_and_name_what_there_is():
     worker = services["worker"]["environment"]
     assert worker["MLFLOW_TRACKING_URI"] == "http://mlflow:5000"
     assert "mlflow:*" in str(services["mlflow"]["command"])  # --allowed-hosts
+
+
+def test_every_night_reads_the_database_that_servers_log_to():
+    """Where it is named, in containers and on GitHub alike; empty names none."""
+    services = compose()["services"]
+    reading = [name for name, one in services.items() if DATABASE in (one.get("environment") or {})]
+    assert reading == ["deploy", "worker", "serve"]
+    assert all(services[name]["environment"][DATABASE] is None for name in reading)  # as .env has it
+    workflow = yaml.safe_load((ROOT / ".github/workflows/retrain.yml").read_text())
+    steps = [step for job in workflow["jobs"].values() for step in job["steps"]]
+    (retrain,) = [step for step in steps if step.get("name") == "Retrain"]
+    assert retrain["env"][DATABASE] == f"${{{{ secrets.{DATABASE} }}}}"
 
 
 def test_what_serves_gets_no_secret_but_its_own_and_changes_nothing():
