@@ -24,7 +24,7 @@ def forget(
     """Remove people from every store of the project, or prove that nothing names them."""
     from recgan.forget.forget import forget as take_out
     from recgan.forget.found import search, whom
-    from recgan.forget.told import as_text, by_hand
+    from recgan.forget.told import as_text, by_hand, not_searched
     from recgan.settings import load_params
 
     root, params = Path(), load_params()
@@ -36,6 +36,7 @@ def forget(
         found = search(root, params, people)
     print(as_text(found, root, planned=not (yes or check)))
     if check:
+        print(not_searched(root))
         raise typer.Exit(1 if found.found or found.unsearched else 0)
     print(by_hand(root))
     if not yes:

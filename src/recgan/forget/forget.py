@@ -26,6 +26,7 @@ from recgan.forget.database import forget_in_database
 from recgan.forget.found import Search, search
 from recgan.forget.packages import forget_in, renew
 from recgan.forget.rewrite import Orders, find_orders, without_rows, without_values
+from recgan.forget.runs import forget_runs
 from recgan.forget.search import occurrences
 from recgan.forget.stores import RAW, replaced
 from recgan.forget.wanted import Wanted
@@ -71,6 +72,7 @@ def forget(root: Path, params: Params, people: Wanted, remember: bool = True) ->
         written = params.ingest.csv if isinstance(params.ingest, OwnFilesSource) else PLAIN
         _rows(found, params, people, written)
         md5s = _packages(root, found, people)
+        forget_runs(found.runs)
         _newcomers(root, md5s)
         sweep()
         return found, search(root, params, people)

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
+from mlflow.exceptions import MlflowException
 
 from recgan.core.errors import RecganError, Unavailable
 from recgan.data.impressions_database import TABLES, database
 from recgan.data.sources.own_files import OwnFilesSource
 from recgan.forget.database import count_in_database
 from recgan.forget.packages import Package, count_in, is_begun, packages
+from recgan.forget.runs import Naming, runs_naming
 from recgan.forget.search import occurrences
 from recgan.forget.stores import Place, places
 from recgan.forget.wanted import Wanted, wanted
@@ -31,6 +33,8 @@ class Store:
     """How often they do."""
     problem: str | None = None
     """Why it could not be searched; None where it was."""
+    told: tuple[str, ...] = ()
+    """What else is to be said of it, a line each."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,8 @@ class Search:
     stores: tuple[Store, ...]
     packages: tuple[Package, ...]
     """Versions that name people, or whose rewriting was killed."""
+    runs: tuple[Naming, ...] = ()
+    """Parts of runs in a store elsewhere that name people."""
 
     @property
     def found(self) -> int:
@@ -98,7 +104,9 @@ def search(root: Path, params: Params, people: Wanted) -> Search:
         for name in sorted(files)
     ]
     versions, registry = _in_registry(root, params.register_.name, people)
-    return Search((*stores, *_in_database(people), registry, *_in_history(root, people)), versions)
+    naming, runs = _in_runs(root, params.register_.name, people)
+    others = (*_in_database(people), registry, *runs, *_in_history(root, people))
+    return Search((*stores, *others), versions, naming)
 
 
 def _in_database(people: Wanted) -> list[Store]:
@@ -124,6 +132,18 @@ def _in_registry(root: Path, name: str, people: Wanted) -> tuple[tuple[Package, 
         if one.artifacts is None or not one.artifacts.resolve().is_relative_to(root.resolve())
     )
     return named, Store("registered versions", len(known), (), elsewhere)
+
+
+def _in_runs(root: Path, name: str, people: Wanted) -> tuple[tuple[Naming, ...], list[Store]]:
+    title = "runs of the tracking store"
+    try:
+        searched, found = runs_naming(root, name, people)
+    except (RecganError, Unavailable, MlflowException) as error:
+        return (), [Store(title, 0, (), 0, str(error))]
+    if not searched and not found:  # none, or its files are the project's and were searched
+        return (), []
+    count, told = sum(one.found for one in found), tuple(one.text for one in found)
+    return found, [Store(title, searched, (), count, told=told)]
 
 
 def _in_history(root: Path, people: Wanted) -> list[Store]:

@@ -23,6 +23,7 @@ def as_text(found: Search, root: Path, *, planned: bool) -> str:
         lines.append(f"{store.name}: {state} ({store.files:,} searched)")
         if store.problem:
             lines.append(f"  not searched whole: {store.problem}")
+        lines += [f"  {line}" for line in store.told]
         if planned or store.found:
             for entry in dict.fromkeys((one.entry, one.way) for one in store.holding):
                 shown = (
@@ -34,20 +35,28 @@ def as_text(found: Search, root: Path, *, planned: bool) -> str:
     return "\n".join(lines)
 
 
+def _remote(root: Path) -> str:
+    """Return the name of the DVC remote; empty where there is none."""
+    command = [sys.executable, "-m", "dvc", "config", "core.remote"]
+    return subprocess.run(command, cwd=root, capture_output=True, text=True, check=False).stdout.strip()
+
+
+def not_searched(root: Path) -> str:
+    """Name the places that no command of this project can search."""
+    remote = _remote(root)
+    places = [*([f"the DVC remote {remote}"] if remote else []), "backups", "what models have learned"]
+    return f"Not searched, as no command can: {', '.join(places)}."
+
+
 def by_hand(root: Path) -> str:
     """Say what no command of this project can remove at once, each with the command that does."""
-    remote = subprocess.run(
-        [sys.executable, "-m", "dvc", "config", "core.remote"],
-        cwd=root,
-        capture_output=True,
-        text=True,
-        check=False,
-    ).stdout.strip()
+    remote = _remote(root)
     lines = [
         "What remains, and what removes it:",
         f"  forgotten.json is part of the project: git add {layout.FORGOTTEN} && git commit",
         "  what models have learned of them, and reports: make run (the next night), then a promotion",
-        "  older versions that still have learned of them: delete them (make ui)",
+        "  older versions that still have learned of them, and runs whose parameters or tags name them: "
+        "delete them (make ui, then mlflow gc)",
     ]
     if any((root / "raw").glob("*.dvc")):
         lines.append("  raw files that DVC tracks and that were changed: dvc commit --force raw/NAME.dvc")
