@@ -42,4 +42,4 @@ class ExperimentParams(Section):
     """Guardrail: share of the challenger's answers for which the champion or popularity stood in."""
     min_coverage: Share
     """Guardrail: distinct items in the challenger's lists, as a share of those in as many lists of the
-    champion's arm."""
+    champion's arm, in 100,000 of each at most."""

@@ -168,17 +168,18 @@ def gathered(
 
 def _arm(found: Outcomes, name: str) -> Arm:
     shoppers = found.shoppers[found.shoppers["arm"] == name]
-    answers = found.answers[found.answers["arm"] == name]
+    arms = found.arms[found.arms["arm"] == name]
+    answers = int(arms["answers"].sum())
     counted = int(shoppers["answers"].sum())
     return Arm(
         name=name,
-        answers=len(answers),
+        answers=answers,
         counted=counted,
         shoppers=len(shoppers),
         rates={metric: float(shoppers[metric].sum()) / counted if counted else 0.0 for metric in METRICS},
         value=float(shoppers["value"].sum()) / counted if counted else 0.0,
-        slowest=float(answers["milliseconds"].quantile(0.99)) if len(answers) else None,
-        failed=float(answers["failed"].mean()) if len(answers) else None,
+        slowest=float(arms["slowest"].sum()) if answers else None,
+        failed=int(arms["failed"].sum()) / answers if answers else None,
     )
 
 

@@ -1,33 +1,30 @@
-"""What came of an experiment's answers: the log of answers and feedback, counted by shopper and by arm."""
+"""What came of an experiment's answers: the log of answers and feedback, counted by shopper and by arm.
 
-from collections.abc import Sequence
+DuckDB counts, in bounded memory: an experiment of a month may have tens of millions of answers.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-import numpy as np
+import duckdb
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from recgan.data.impressions import scan_feedback, scan_shown
+from recgan.core.errors import RecganError
+from recgan.core.temporary import temporary_folder
+from recgan.data.impressions import FEEDBACK, FINISHED, SHOWN, files_of, read_file
 from recgan.online.arms import BOTH, CHALLENGER, CHAMPION
 from recgan.registry.experiments import Experiment
 
 METRICS = {"click": "view", "cart": "cart", "purchase": "purchase"}
 """What an answer can lead to, and the event that says so."""
+COVERED = 100_000
+"""Answers of each arm whose distinct items are counted, at most; which is chance, as their ids are random."""
 
-_COLUMNS = [
-    "request_id",
-    "time",
-    "user_id",
-    "version",
-    "item_ids",
-    "arm",
-    "teams",
-    "fallback",
-    "milliseconds",
-]
+_MEMORY = "700MiB"
 
 
 @dataclass(frozen=True)
@@ -36,11 +33,11 @@ class Outcomes:
 
     shoppers: pd.DataFrame
     """One row for each shopper of an arm, over the answers whose time for attribution is over: `arm`,
-    `answers`, each metric (answers with such an event), `value`; where lists were interleaved, for each
-    metric `METRIC_wins` and `METRIC_decided`."""
-    answers: pd.DataFrame
-    """One row for each answer: `arm`, `failed` (another stood in for the challenger, or for the champion),
-    `milliseconds`."""
+    `user_id`, `answers`, each metric (answers with such an event), `value`; and for each metric
+    `METRIC_wins` and `METRIC_decided`, 0 unless lists were interleaved."""
+    arms: pd.DataFrame
+    """One row for each arm, over all answers: `arm`, `answers`, `failed` (those in which another stood in for
+    the challenger, or for the champion), `slowest` (milliseconds of the slowest in a hundred)."""
     items: dict[str, int]
     """Distinct items by arm, in as many answers of each; of interleaved lists by whose they are."""
 
@@ -57,88 +54,171 @@ def read_outcomes(folder: Path, experiment: Experiment, now: datetime, attributi
     Raises:
         RecganError: a finished file of the log is damaged.
     """
-    first = experiment.began.date()
-    batches = scan_shown(folder, first, columns=[*_COLUMNS, "experiment"])
-    shown = pa.Table.from_batches(
-        (batch.filter(pc.equal(batch["experiment"], experiment.id)) for batch in batches), batches.schema
-    )
-    return count(shown, scan_feedback(folder, first).read_all(), experiment, now, attribution_days)
+    with _database() as database:
+        try:
+            for table, schema in (("shown", SHOWN), ("feedback", FEEDBACK)):
+                _log(database, folder / table, schema, f"date={experiment.began.date()}")
+            return _count(database, experiment, now, attribution_days)
+        except duckdb.Error as error:
+            raise RecganError(
+                f"the log in {folder} cannot be read ({error}); move the file away that is damaged"
+            ) from None
 
 
 def count(
     shown: pa.Table, feedback: pa.Table, experiment: Experiment, now: datetime, attribution_days: float
 ) -> Outcomes:
     """Count what came of an experiment's answers; arguments: `read_outcomes`, and the two tables."""
-    shown = shown.filter(pc.equal(shown["experiment"], experiment.id)).select(_COLUMNS).combine_chunks()
-    answers = shown.drop_columns(["item_ids", "teams"]).to_pandas()
-    window = timedelta(days=attribution_days)
-    answers["failed"] = answers["fallback"] | (
-        (answers["arm"] == CHALLENGER) & (answers["version"] != experiment.challenger)
-    )
-    if experiment.design == "interleave":
-        answers["failed"] |= (answers["arm"] == BOTH) & shown["teams"].is_null().to_pandas()
-    came = _events(shown, feedback, window)
-    return Outcomes(
-        shoppers=_by_shopper(answers[answers["time"] + window <= now], came, experiment.design),
-        answers=answers[["arm", "failed", "milliseconds"]],
-        items=_items(shown, answers, experiment.design),
-    )
+    with _database() as database:
+        database.register("shown", shown)
+        database.register("feedback", feedback)
+        return _count(database, experiment, now, attribution_days)
 
 
-def _events(shown: pa.Table, feedback: pa.Table, window: timedelta) -> pd.DataFrame:
-    """Return what came of items that were shown, in time: one row for each distinct event."""
-    ids = shown["request_id"]
-    events = feedback.filter(pc.is_in(feedback["request_id"], value_set=ids)).to_pandas()
-    events = events.drop_duplicates(["request_id", "item_id", "event", "time", "value", "price"])
-    told = shown.filter(pc.is_in(ids, value_set=pa.array(events["request_id"].unique(), pa.string())))
-    lists = told.select(["request_id", "time", "item_ids", "teams"]).rename_columns(
-        ["request_id", "shown", "item_ids", "teams"]
-    )
-    events = events.merge(lists.to_pandas(), on="request_id")
-    places = [_place(row, item) for row, item in zip(events["item_ids"], events["item_id"], strict=True)]
-    events["team"] = [
-        None if teams is None or place is None else teams[place]
-        for teams, place in zip(events["teams"], places, strict=True)
-    ]
-    in_time = (events["time"] <= events["shown"] + window).to_numpy(dtype=bool)
-    found: pd.DataFrame = events[in_time & np.array([place is not None for place in places], dtype=bool)]
+@contextmanager
+def _database() -> Iterator[duckdb.DuckDBPyConnection]:
+    with (
+        temporary_folder() as folder,
+        duckdb.connect(
+            config={"memory_limit": _MEMORY, "temp_directory": str(folder), "preserve_insertion_order": False}
+        ) as database,
+    ):
+        yield database
+
+
+def _log(database: duckdb.DuckDBPyConnection, folder: Path, schema: pa.Schema, first: str) -> None:
+    """Let the database see a table of the log from a day on, files that are still written included."""
+    found = [path for path in files_of(folder) if path.parent.name >= first]
+    finished = [str(path) for path in found if path.suffix == FINISHED]
+    rest = [read_file(path, schema) for path in found if path.suffix != FINISHED]
+    # A file of another version may lack a column.
+    database.register(f"{folder.name}_open", pa.concat_tables([schema.empty_table(), *rest]))
+    whole = f"SELECT * FROM {folder.name}_open"
+    if finished:
+        files = database.read_parquet(finished, union_by_name=True, hive_partitioning=False)
+        files.create_view(f"{folder.name}_finished")
+        whole += f" UNION ALL BY NAME SELECT * FROM {folder.name}_finished"
+    database.execute(f"CREATE TEMP VIEW {folder.name} AS {whole}")
+
+
+def _count(
+    database: duckdb.DuckDBPyConnection, experiment: Experiment, now: datetime, attribution_days: float
+) -> Outcomes:
+    window = timedelta(days=attribution_days) // timedelta(microseconds=1)
+    values = {
+        "experiment": experiment.id,
+        "challenger": experiment.challenger,
+        "interleaved": experiment.design == "interleave",
+        "attribution": window,
+        "settled": round(now.timestamp() * 1e6) - window,
+    }
+    for name, value in values.items():
+        database.execute(f"SET VARIABLE {name} = ?", [value])
+    database.execute(_ANSWERS)
+    database.execute(_CAME)
+    arms = database.execute(_ARMS).df()
+    return Outcomes(database.execute(_SHOPPERS).df(), arms, _items(database, arms, experiment.design))
+
+
+def _items(database: duckdb.DuckDBPyConnection, arms: pd.DataFrame, design: str) -> dict[str, int]:
+    if design == "interleave":
+        query, many = _OWN_ITEMS, COVERED
+    else:
+        answers = dict(zip(arms["arm"], arms["answers"].tolist(), strict=True))
+        query, many = _ARM_ITEMS, min(answers.get(CHAMPION, 0), answers.get(CHALLENGER, 0), COVERED)
+    found = {}
+    for arm in (CHAMPION, CHALLENGER):
+        row = database.execute(query, {"arm": arm, "many": many}).fetchone()
+        assert row is not None
+        found[arm] = int(row[0])
     return found
 
 
-def _place(items: Sequence[str], item: str) -> int | None:
-    found = np.flatnonzero(np.asarray(items, dtype=object) == item)
-    return int(found[0]) if len(found) else None
+_ANSWERS = f"""
+CREATE TEMP VIEW answers AS
+SELECT request_id, epoch_us(time) AS given, user_id, arm, item_ids, teams, milliseconds,
+    coalesce(fallback, false)
+    OR (arm = '{CHALLENGER}' AND version <> getvariable('challenger'))
+    OR (getvariable('interleaved') AND arm = '{BOTH}' AND teams IS NULL) AS failed
+FROM shown
+WHERE experiment = getvariable('experiment')
+"""
+
+_CAME = """
+CREATE TEMP TABLE came AS
+WITH events AS (SELECT DISTINCT request_id, item_id, event, time, value, price FROM feedback),
+named AS (
+    SELECT request_id, arm, user_id, given, teams, event, item_id, price, value, epoch_us(time) AS happened,
+        list_position(item_ids, item_id) AS place
+    FROM answers JOIN events USING (request_id)
+)
+SELECT * EXCLUDE (teams, place, happened), teams[place] AS team
+FROM named
+WHERE place > 0 AND happened <= given + getvariable('attribution')
+"""
+"""What came of items that were shown, in time: one row for each distinct event."""
+
+_ARMS = """
+SELECT arm, count(*) AS answers, count(*) FILTER (failed) AS failed,
+    quantile_cont(milliseconds, 0.99) AS slowest
+FROM answers
+GROUP BY arm
+"""
 
 
-def _by_shopper(answers: pd.DataFrame, came: pd.DataFrame, design: str) -> pd.DataFrame:
-    counted = answers.set_index("request_id")[["arm", "user_id"]].assign(answers=1)
-    for metric, event in METRICS.items():
-        rows = came[came["event"] == event]
-        counted[metric] = counted.index.isin(rows["request_id"]).astype(int)
-        if design == "interleave":
-            each = rows.drop_duplicates(["request_id", "item_id"])
-            sides = (each["team"] == CHALLENGER).astype(float) - (each["team"] == CHAMPION).astype(float)
-            signs = sides.groupby(each["request_id"]).sum()
-            won = np.sign(signs.reindex(counted.index).fillna(0.0).to_numpy(dtype=np.float64))
-            counted[f"{metric}_wins"], counted[f"{metric}_decided"] = won, np.abs(won)
-    bought = came[came["event"] == "purchase"]
-    paid = (bought["price"] * bought["value"].fillna(1.0)).groupby(bought["request_id"]).sum()
-    counted["value"] = paid.reindex(counted.index).fillna(0.0)
-    return counted.groupby(["arm", "user_id"], as_index=False, sort=False).sum()
+def _each(column: str) -> str:
+    """Return a column of a query for each metric: {0} is the metric, {1} its event."""
+    return ", ".join(column.format(*one) for one in METRICS.items())
 
 
-def _items(shown: pa.Table, answers: pd.DataFrame, design: str) -> dict[str, int]:
-    if design == "interleave":
-        drawn = shown.filter(shown["teams"].is_valid())
-        items, teams = (pc.list_flatten(drawn[name]) for name in ("item_ids", "teams"))
-        return {team: len(items.filter(pc.equal(teams, team)).unique()) for team in (CHAMPION, CHALLENGER)}
-    order = np.argsort(
-        answers["request_id"].to_numpy(dtype=object), kind="stable"
-    )  # by chance: ids are random
-    arms = answers["arm"].to_numpy(dtype=object)[order]
-    rows = {arm: order[arms == arm] for arm in (CHAMPION, CHALLENGER)}
-    many = min(len(found) for found in rows.values())
-    return {
-        arm: len(pc.list_flatten(shown["item_ids"].take(pa.array(found[:many]))).unique())
-        for arm, found in rows.items()
-    }
+_SHOPPERS = f"""
+WITH sums AS (
+    SELECT arm, user_id, count(*) AS answers
+    FROM answers
+    WHERE given <= getvariable('settled') AND user_id IS NOT NULL
+    GROUP BY arm, user_id
+),
+settled AS (FROM came WHERE given <= getvariable('settled')),
+led AS (
+    SELECT arm, user_id,
+        {_each("count(DISTINCT request_id) FILTER (event = '{1}') AS {0}")},
+        sum(price * coalesce(value, 1)) FILTER (event = 'purchase') AS value
+    FROM settled
+    GROUP BY arm, user_id
+),
+sides AS (
+    SELECT DISTINCT request_id, arm, user_id, event, item_id,
+        CASE team WHEN '{CHALLENGER}' THEN 1 WHEN '{CHAMPION}' THEN -1 ELSE 0 END AS side
+    FROM settled
+),
+lists AS (
+    SELECT arm, user_id, event, sign(sum(side)) AS won FROM sides GROUP BY request_id, arm, user_id, event
+),
+won AS (
+    SELECT arm, user_id,
+        {_each("sum(won) FILTER (event = '{1}') AS {0}_wins")},
+        {_each("sum(abs(won)) FILTER (event = '{1}') AS {0}_decided")}
+    FROM lists
+    GROUP BY arm, user_id
+)
+SELECT arm, user_id, answers, coalesce(value, 0) AS value,
+    {_each("coalesce({0}, 0) AS {0}")},
+    {_each("coalesce({0}_wins, 0) AS {0}_wins")},
+    {_each("coalesce({0}_decided, 0) AS {0}_decided")}
+FROM sums LEFT JOIN led USING (arm, user_id) LEFT JOIN won USING (arm, user_id)
+"""
+
+_ARM_ITEMS = """
+SELECT count(DISTINCT item) FROM (
+    SELECT unnest(item_ids) AS item
+    FROM (SELECT item_ids FROM answers WHERE arm = $arm ORDER BY request_id LIMIT $many)
+)
+"""
+
+_OWN_ITEMS = """
+SELECT count(DISTINCT item) FROM (
+    SELECT unnest(item_ids) AS item, unnest(teams) AS team
+    FROM (SELECT item_ids, teams FROM answers WHERE teams IS NOT NULL ORDER BY request_id LIMIT $many)
+)
+WHERE team = $arm
+"""
