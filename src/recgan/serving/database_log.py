@@ -1,6 +1,6 @@
-"""The log of answers in PostgreSQL: each second, one transaction with what was added.
+"""The log of answers in PostgreSQL: twice a second, one transaction with what was added.
 
-So a process that is killed loses what was added in that second at most, and one that is told to end loses
+So a process that is killed loses what was added in the last second at most, and one that is told to end loses
 nothing. While the database takes nothing, rows wait.
 """
 
