@@ -1,7 +1,8 @@
 """Load on the recommendation server, and on `mlflow models serve` with the same model: p50, p99, requests/s.
 
     python benchmarks/serving.py [--recommender student] [--items 10000 100000] [--rate 500] [--seconds 20]
-        [--connections 16] [--workers 1] [--swaps 10] [--kills 0] [--without-impressions] [--without-mlflow]
+        [--connections 16] [--workers 1] [--swaps 10] [--without-load] [--kills 0] [--ends 0] [--restarts 0]
+        [--postgres] [--without-impressions] [--without-mlflow]
 
 The model is a student with 100 drawn neighbours an item: its speed is a student's, its answers mean nothing.
 `--recommender two_stage` takes one in two stages instead: iALS with 64 factors and all that is known of items
@@ -16,8 +17,12 @@ at that rate and timed from when they were due (an answer that is late makes the
 counts). Last, the alias is moved back and forth under wrk. Any answer but a 2xx and any broken connection
 counts as failed. Both generators take their share of the cores: close everything else.
 
-recgan logs each answer, unless --without-impressions. --kills loads it at the rate, kills it (SIGKILL), and
-counts the answers that were given and are not in the log.
+recgan logs each answer, unless --without-impressions. --kills loads it at the rate, kills it (SIGKILL) at any
+moment, and counts the answers that were given and are not in the log, and those that stand there twice.
+--ends asks it to end (SIGTERM) instead. --restarts has PostgreSQL stopped at once under the load, and started
+again after one to four seconds; then the server is asked to end. The log is that in PostgreSQL where
+RECGAN_SERVE_IMPRESSIONS_URL names one, or with --postgres (and PYTHONPATH=.), which starts one for the
+benchmark. --without-load leaves out all but these.
 """
 
 import argparse
@@ -35,9 +40,12 @@ import tempfile
 import threading
 import time
 import urllib.request
-from contextlib import contextmanager
+from collections import Counter
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 from recgan.core.environment import configure
 
@@ -49,7 +57,7 @@ import pandas as pd  # noqa: E402
 import psutil  # noqa: E402
 from scipy.sparse import csr_array  # noqa: E402
 
-from recgan.data.impressions import read_shown  # noqa: E402
+from recgan.data.impressions import DATABASE, logged, read_shown  # noqa: E402
 from recgan.features.matrices import Features, HeldOut  # noqa: E402
 from recgan.package.log import log_package  # noqa: E402
 from recgan.recommenders.classical import save_classical  # noqa: E402
@@ -275,10 +283,50 @@ def wrk(folder: Path, port: int, path: str, requests: list[bytes], connections: 
     )
 
 
-def killed(folder: Path, asked: argparse.Namespace, requests: list[bytes]) -> str:
-    """Kill a server under load, at a random moment, and say what its log lacks."""
-    port, shown = free_port(), folder / "impressions" / NAME
-    with server(folder, "/ready", port, "serve") as pid:
+@dataclass(frozen=True)
+class Log:
+    """Where the server logs its answers."""
+
+    folder: Path
+    """Of the server."""
+    place: Any
+    """Of the benchmark's own PostgreSQL, as flows.servers has it; None without one."""
+
+    def restart(self) -> None:
+        """Stop PostgreSQL as a crash would, and start it again after one to four seconds."""
+        from flows import servers
+
+        servers.postgres(self.place, "pg_ctl", "stop", "-m", "immediate", "-D", str(self.place.cluster))
+        time.sleep(1 + 3 * random.random())
+        servers.start_postgres(self.place)
+
+    def request_ids(self) -> list[str]:
+        """Return what stands there."""
+        return read_shown(logged(self.folder, NAME))["request_id"].to_pylist()
+
+
+@contextmanager
+def own_postgres(folder: Path):
+    """Have servers log to a PostgreSQL of the benchmark's own until the block ends."""
+    from flows import servers
+
+    place = servers.Place(folder)
+    place.folder.mkdir(parents=True)
+    servers.PORTS["postgres"] = free_port()
+    servers.start_postgres(place)
+    os.environ[DATABASE] = place.database("mlflow")
+    try:
+        yield place
+    finally:
+        servers.postgres(place, "pg_ctl", "stop", "-m", "immediate", "-D", str(place.cluster))
+        shutil.rmtree(place.cluster)
+        del os.environ[DATABASE]
+
+
+def ended(how: str, log: Log, asked: argparse.Namespace, requests: list[bytes]) -> str:
+    """End a server under load, or restart its database first, and say what its log lacks and has twice."""
+    port = free_port()
+    with server(log.folder, "/ready", port, "serve") as pid:
         load = Load(port, "/recommend", requests)
 
         async def run() -> float:
@@ -289,16 +337,24 @@ def killed(folder: Path, asked: argparse.Namespace, requests: list[bytes]) -> st
                 for first in range(asked.connections)
             ]
             await asyncio.sleep(3 + 3 * random.random())
-            os.kill(pid, signal.SIGKILL)
+            if how == "restarts":
+                await asyncio.to_thread(log.restart)
+                await asyncio.sleep(3)
+            os.kill(pid, signal.SIGKILL if how == "kills" else signal.SIGTERM)
             at = time.perf_counter()
             await asyncio.gather(*tasks, return_exceptions=True)
             return at
 
         at = asyncio.run(run())
-    logged = set(read_shown(shown)["request_id"].to_pylist())
-    lost = [at - came for one, came in load.given.items() if one not in logged]
+    found = Counter(log.request_ids())
+    lost = [at - came for one, came in load.given.items() if one not in found]
+    twice = sum(number > 1 for number in found.values())
     oldest = f", the oldest of them given {max(lost):.2f} s before" if lost else ""
-    return f"killed after {len(load.given)} answers at {asked.rate:g} a second: {len(lost)} lost{oldest}"
+    where = "PostgreSQL" if os.environ.get(DATABASE) else "files"
+    return (
+        f"{where}, {how}: after {len(load.given)} answers at {asked.rate:g} a second "
+        f"{len(lost)} lost{oldest}, {twice} twice"
+    )
 
 
 def moving(moves: int, seconds: float) -> threading.Thread:
@@ -356,11 +412,27 @@ def measure(folder: Path, items: int, asked: argparse.Namespace) -> None:
     client.set_registered_model_alias(NAME, "champion", "1")
     busy = f"load average {os.getloadavg()[0]:.1f}"
     print(f"{asked.recommender}, {items} items, {asked.workers} worker(s), {busy}", flush=True)
+    requests = bodies(items, of_mlflow=False)
+    if not asked.without_load:
+        measure_load(folder, asked, requests)
+    how_often = {"kills": asked.kills, "ends": asked.ends, "restarts": asked.restarts}
+    with own_postgres(folder / "postgres") if asked.postgres else nullcontext() as place:
+        for how, times in how_often.items():
+            for _ in range(times):
+                print(f"recgan, {ended(how, Log(folder, place), asked, requests)}", flush=True)
+    if not asked.without_mlflow:
+        client.set_registered_model_alias(NAME, "champion", "1")
+        port = free_port()
+        with server(folder, "/ping", port, "serve-model") as pid:
+            loaded("mlflow", folder, port, pid, "/invocations", bodies(items, of_mlflow=True), asked)
+
+
+def measure_load(folder: Path, asked: argparse.Namespace, requests: list[bytes]) -> None:
+    """Measure recgan's server under load, and while the alias moves."""
     port = free_port()
     options = ["--workers", str(asked.workers), "--poll-seconds", "0.5"]
     options += ["--no-impressions"] if asked.without_impressions else []
     with server(folder, "/ready", port, "serve", *options) as pid:
-        requests = bodies(items, of_mlflow=False)
         loaded("recgan", folder, port, pid, "/recommend", requests, asked)
         before, seconds = swaps_of(port), 3.0 * asked.swaps
         if asked.swaps:
@@ -372,13 +444,6 @@ def measure(folder: Path, items: int, asked: argparse.Namespace) -> None:
                 f"recgan, alias moved {asked.swaps} times, {swaps_of(port) - before} swaps, {said}",
                 flush=True,
             )
-    for _ in range(asked.kills):
-        print(f"recgan, {killed(folder, asked, requests)}", flush=True)
-    if not asked.without_mlflow:
-        client.set_registered_model_alias(NAME, "champion", "1")
-        port = free_port()
-        with server(folder, "/ping", port, "serve-model") as pid:
-            loaded("mlflow", folder, port, pid, "/invocations", bodies(items, of_mlflow=True), asked)
 
 
 def main() -> None:
@@ -390,10 +455,16 @@ def main() -> None:
     parser.add_argument("--connections", type=int, default=16)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--swaps", type=int, default=10)
+    parser.add_argument("--without-load", action="store_true")
     parser.add_argument("--kills", type=int, default=0)
+    parser.add_argument("--ends", type=int, default=0)
+    parser.add_argument("--restarts", type=int, default=0)
+    parser.add_argument("--postgres", action="store_true")
     parser.add_argument("--without-impressions", action="store_true")
     parser.add_argument("--without-mlflow", action="store_true")
     asked = parser.parse_args()
+    if asked.restarts and not asked.postgres:
+        sys.exit("--restarts stops a PostgreSQL, so give --postgres, which starts one for it")
     if shutil.which("wrk") is None:
         sys.exit("wrk is not installed; Debian: apt install wrk, elsewhere: https://github.com/wg/wrk")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the servers are stopped as after Ctrl-C
