@@ -46,7 +46,7 @@ class Apart:
             chance: the same for whatever they are shown.
             packaged: popularity as of the last night, whose scores are the same for every history.
         """
-        nobody = csr_array((1, len(packaged.item_ids)), dtype=np.float32)
+        nobody = csr_array(np.zeros((1, len(packaged.item_ids)), dtype=np.float32))
         order = np.argsort(-packaged.recommender.score(nobody, None)[0], kind="stable")
         products = np.array([self.shop.position[item_id] for item_id in packaged.item_ids])[order]
         lists = np.full((len(visits.user), PLACES), -1)
