@@ -11,6 +11,7 @@ from typing import TypeVar
 
 import httpx
 from prefect.client.orchestration import get_client
+from prefect.context import refresh_global_settings_context
 from prefect.settings import (
     PREFECT_API_URL,
     PREFECT_HOME,
@@ -84,8 +85,25 @@ def prefect_api() -> Iterator[None]:
     with (
         temporary_server(home, starts_within) as url,
         temporary_settings({PREFECT_API_URL: url, PREFECT_UI_URL: ""}),  # it serves no pages to point at
+        _for_all_threads(url),
     ):
         yield
+
+
+@contextmanager
+def _for_all_threads(url: str) -> Iterator[None]:
+    """Name a server to threads too that Prefect starts itself: they take the settings of the process.
+
+    A pool of processes has one that hands on their events. Without an address it starts a server that
+    nobody ends.
+    """
+    os.environ["PREFECT_API_URL"] = url
+    refresh_global_settings_context()
+    try:
+        yield
+    finally:
+        del os.environ["PREFECT_API_URL"]
+        refresh_global_settings_context()
 
 
 def _check_api(url: str) -> None:

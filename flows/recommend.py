@@ -97,11 +97,21 @@ def recommend(
     )
 
 
+def check() -> None:
+    """Refuse what is known to fail before a server is started for it.
+
+    Raises:
+        RecganError: the parameters have a fault, or the environment names no makers of the lists.
+    """
+    load_params()
+    check_runner()
+
+
 if __name__ == "__main__":
     sys.exit(
         run_here(
             lambda: recommend(return_state=True),
             lambda published: f"{recommendations.sentence(published)}\n",
-            check=load_params,
+            check=check,
         )
     )

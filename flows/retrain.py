@@ -23,6 +23,7 @@ from flows.here import run_here  # noqa: E402
 from flows.names import named  # noqa: E402
 from flows.outside import OUTSIDE, told_cleanly  # noqa: E402
 from flows.promotion import through_the_gate  # noqa: E402
+from flows.runners import check_runner  # noqa: E402
 from flows.stages import push_cache, run_in_order, run_stage, stage_order  # noqa: E402
 from recgan.accounts.published import publish_accounts  # noqa: E402
 from recgan.core.alone import alone  # noqa: E402
@@ -242,8 +243,10 @@ def check(root: Path) -> None:
     """Refuse what is known to fail before a server is started for it.
 
     Raises:
-        RecganError: the parameters have a fault, or a file that they name is missing.
+        RecganError: the parameters have a fault, a file that they name is missing, or the environment names
+            no makers of the lists.
     """
+    check_runner()
     ingest = load_params(root / layout.PARAMS).ingest
     check_source(ingest, root / ingest.path)
 

@@ -1,13 +1,16 @@
 """A flow that is run by hand: it is named by its data, and its error is said once."""
 
 import logging
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import pytest
 import yaml
-from prefect import flow, task
+from prefect import context, flow, task
+from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Completed
 
-from flows.here import run_here
+from flows.here import prefect_api, run_here
 from flows.names import named
 from flows.retrain import check
 from recgan.core.errors import RecganError
@@ -57,3 +60,21 @@ def test_a_missing_file_is_known_before_a_server_is_started(tmp_path):
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(example("own-files")))
     with pytest.raises(RecganError, match=r"no file .*events.csv; put it there, or mend ingest.path"):
         check(tmp_path)
+
+
+def test_every_thread_knows_the_server_of_the_run(monkeypatch):
+    @contextmanager
+    def server(home, starts_within):
+        yield "http://127.0.0.1:1/api"
+
+    def asked():
+        with ThreadPoolExecutor(1) as pool:  # as Prefect's own, without a context
+            return pool.submit(PREFECT_API_URL.value).result()
+
+    monkeypatch.setattr(context, "GLOBAL_SETTINGS_CONTEXT", context.GLOBAL_SETTINGS_CONTEXT)  # put back
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    monkeypatch.setattr("flows.here.temporary_server", server)
+    with temporary_settings({PREFECT_API_URL: None}):
+        with prefect_api():
+            assert asked() == PREFECT_API_URL.value() == "http://127.0.0.1:1/api"
+        assert asked() is None

@@ -10,6 +10,9 @@ _SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DVC_NO_ANALYTICS": "1",
     "GX_ANALYTICS_ENABLED": "false",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    # It says each connection.
+    "DASK_LOGGING__DISTRIBUTED": "warning",
     # On a busy machine the temporary server takes longer than Prefect's 20 s; one that fails ends the wait.
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "600",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
