@@ -11,7 +11,7 @@ import yaml
 from scipy.sparse import csr_array
 
 from recgan.core.errors import RecganError
-from recgan.features.matrices import Features, HeldOut, write_features
+from recgan.features.matrices import Features, HeldOut, beside, write_features
 from recgan.recommenders.catalogue import fitted_of, settings_of
 from recgan.recommenders.ease.recommender import EASE
 from recgan.recommenders.ials.recommender import IALS
@@ -123,6 +123,28 @@ def test_ials_serves_what_solving_for_each_user_gives(user_items):
         left = items.T @ (confidence[:, None] * items) + 2 * np.eye(5)
         user = np.linalg.solve(left, items.T @ np.where(x[row] > 0, confidence, 0))
         np.testing.assert_allclose(scores[row], items @ user, atol=1e-3)
+
+
+@pytest.mark.parametrize("half_life_days", [None, 2.0])
+def test_ials_solves_for_one_history_as_implicit_does_for_many(user_items, half_life_days):
+    recommender = IALS(5, 2, 3, 2, 1, half_life_days).fit(user_items)
+    rng = np.random.default_rng(3)
+    some = beside(user_items, rng.integers(1, 5, user_items.nnz).astype(np.float32) / 2)
+    ages = beside(user_items, rng.integers(0, 9, user_items.nnz).astype(np.float32))
+    many = recommender.vectors(some, ages)  # implicit's own
+    for row in range(len(many)):
+        one = recommender.vectors(some[[row]], ages[[row]])
+        assert one.dtype == np.float32
+        np.testing.assert_allclose(one, many[[row]], rtol=1e-4, atol=1e-6)
+    assert np.ptp(many, axis=0).all()
+
+
+def test_ials_says_that_one_history_cannot_be_solved_for():
+    arrays = {"item_factors": np.ones((4, 2), np.float32), "popularity": np.ones(4, np.float32)}
+    settings = {"factors": 2, "regularization": 0, "alpha": 1, "iterations": 1}
+    recommender = IALS.from_arrays(settings, arrays)  # all items alike
+    with pytest.raises(RecganError, match=r"iALS cannot be solved with regularization 0 .*; raise it"):
+        recommender.score(SMALL[[0]])
 
 
 def test_another_seed_gives_other_factors(user_items):

@@ -167,6 +167,11 @@ def test_top_k_is_a_full_sort_whatever_is_equal_or_left_out(n_items, levels, k):
     np.testing.assert_array_equal(best[there], np.take_along_axis(scores, expected, axis=1)[there])
     assert np.isneginf(best[~there]).all()
     assert (ids.dtype, best.dtype) == (np.int32, np.float32)
+    for row in range(len(scores)):  # a row alone goes another way
+        alone = top_k(scores[[row]], k)
+        np.testing.assert_array_equal(alone[0], ids[[row]])
+        np.testing.assert_array_equal(alone[1], best[[row]])
+        assert (alone[0].dtype, alone[1].dtype) == (np.int32, np.float32)
 
 
 def test_top_k_leaves_the_scores_alone_and_passes_over_what_is_no_number():
@@ -177,6 +182,8 @@ def test_top_k_leaves_the_scores_alone_and_passes_over_what_is_no_number():
     ids, _ = top_k(scores, 4)
     np.testing.assert_array_equal(scores, before)
     np.testing.assert_array_equal(ids, by_a_full_sort(np.where(np.isnan(scores), -np.inf, scores), 4))
+    for row in range(3):
+        np.testing.assert_array_equal(top_k(scores[[row]], 4)[0], ids[[row]])
 
 
 @pytest.mark.parametrize("exclude_seen", [True, False])

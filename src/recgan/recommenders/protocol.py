@@ -131,6 +131,8 @@ def top_k(scores: NDArray[np.float32], k: int) -> tuple[NDArray[np.int32], NDArr
         return np.empty((n_rows, 0), dtype=np.int32), np.empty((n_rows, 0), dtype=scores.dtype)
     # At least k entries reach the border, and not many more unless they are equal; -inf never does.
     border = np.fmax(_border(scores, k), np.finfo(scores.dtype).min)
+    if n_rows == 1:
+        return _top_of_one(scores[0], k, border[0, 0])
     reach = scores >= border
     cells, sizes = _reached(reach)
     crowded = np.flatnonzero(sizes > 2 * k)
@@ -151,6 +153,29 @@ def top_k(scores: NDArray[np.float32], k: int) -> tuple[NDArray[np.int32], NDArr
     order = np.argsort(-best, axis=1, kind="stable")[:, :k]  # so ties stay in the order of positions
     each = np.arange(n_rows)[:, None]
     return ids[each, order], best[each, order]
+
+
+def _top_of_one(
+    scores: NDArray[np.float32], k: int, border: np.float32
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """Return what `top_k` does of one row (items,), as a server asks: in half the steps.
+
+    Args:
+        scores: (items,)
+        k: at least 1.
+        border: what k entries reach, and not many more but for equal ones.
+    """
+    found = np.flatnonzero(scores >= border)
+    if len(found) > 2 * k:
+        above = np.flatnonzero(scores > border)
+        level = found[scores[found] == border][: k - len(above)]
+        found = np.sort(np.concatenate([above, level]))
+    values = scores[found]
+    order = np.argsort(-values, kind="stable")[:k]
+    ids = np.full((1, k), -1, dtype=np.int32)
+    best = np.full((1, k), -np.inf, dtype=scores.dtype)
+    ids[0, : len(order)], best[0, : len(order)] = found[order], values[order]
+    return ids, best
 
 
 _SCORED = 2**24  # cells that a recommender scores at a time

@@ -66,7 +66,7 @@ from recgan.serving.schema import (
 from recgan.serving.server import Exposure, allowed_hosts, check_tokens
 from recgan.serving.state import state_router
 
-SLOW = 0.001
+SLOW = 0.003
 """Seconds of the recommender from which on it answers beside the event loop."""
 SWITCH_SECONDS = 0.0005
 """For which a thread beside the requests, such as one that logs, keeps the interpreter while they wait."""
@@ -174,6 +174,7 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         lifespan=lifespan,
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # Prometheus reads ours
     )
     app.state.watch, app.state.metrics = watch, metrics
     app.add_middleware(Intake, metrics=metrics, max_body=MAX_BODY, allowed_hosts=hosts)

@@ -78,8 +78,7 @@ class Intake:
             status = 499  # as nginx counts it; nobody is there to be told
         finally:
             self.in_flight -= len(body)
-            self.metrics.requests.labels(path, str(status)).inc()
-            self.metrics.seconds.labels(path).observe(time.perf_counter() - began)
+            self.metrics.answered(path, status, time.perf_counter() - began)
 
     def _by_host(self, headers: dict[bytes, bytes]) -> _Refused | None:
         host = headers.get(b"host", b"").decode("latin-1")

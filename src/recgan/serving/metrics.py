@@ -1,6 +1,7 @@
 """What Prometheus reads."""
 
 import os
+from functools import cache
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -18,6 +19,10 @@ class Metrics:
         )
         self.seconds = Histogram(
             "recgan_request_seconds", "Time to answer.", ["path"], buckets=_BUCKETS, registry=registry
+        )
+        # Looking a label up takes as long as counting.
+        self._of_path = cache(
+            lambda path, status: (self.requests.labels(path, str(status)), self.seconds.labels(path))
         )
         self.fallbacks = Counter(
             "recgan_fallbacks", "Answers by popularity because the model failed.", registry=registry
@@ -80,6 +85,12 @@ class Metrics:
             ["table"],
             registry=registry,
         )
+
+    def answered(self, path: str, status: int, seconds: float) -> None:
+        """Count and time a request."""
+        counted, timed = self._of_path(path, status)
+        counted.inc()
+        timed.observe(seconds)
 
     def text(self) -> bytes:
         """Return all metrics in Prometheus' text format."""

@@ -9,6 +9,7 @@ import os
 import re
 import tempfile
 from contextlib import ExitStack
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -74,6 +75,7 @@ def allowed_hosts() -> tuple[str, ...] | None:
     return tuple(_name(one) for one in named)
 
 
+@lru_cache(maxsize=64)
 def is_allowed(host: str, allowed: tuple[str, ...]) -> bool:
     """Tell whether a Host header is one of the allowed or this machine itself; HTTP/1.0 may send none."""
     name = _name(host)

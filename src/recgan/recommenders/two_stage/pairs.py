@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from recgan.recommenders.two_stage.statistics import Statistics
+from recgan.recommenders.two_stage.statistics import CODES, LOG_PRICE, TRAITS, Statistics
 
 Floats = NDArray[np.float32]
 
@@ -98,22 +98,24 @@ def _of_row(
 ) -> Floats:
     """Return the columns (columns, N) of one history and its list, which is in the order of positions."""
     found = np.zeros((len(BESIDE), len(listed)), dtype=np.float32)
-    found[12:16] = known.traits[listed].T
+    theirs = known.facts[:, listed]
+    found[12:16] = theirs[TRAITS]
     if not len(items):
         return found
+    own = known.facts[:, items]
     weights = views(confidences, ages)
     newer, recent = weights[1:], weights[1]
     found[:3] = weights @ _values_at(known.together, items, listed)
     found[3:5] = newer @ _values_at(known.follows, items, listed)
     found[5:7] = _of_length_1(newer @ known.factors[items]) @ known.factors[listed].T
     found[7:9] = _of_words(known.words, items, newer, listed)
-    found[9] = _share(known.brands, items, recent, listed)
-    found[10] = _share(known.categories, items, recent, listed)
-    found[11] = _price_distance(known.log_prices, items, recent, listed)
+    found[9:11] = _shares(own[CODES], recent, theirs[CODES])
+    found[11] = _price_distance(own[LOG_PRICE], recent, theirs[LOG_PRICE])
     owned = items[:, None] == listed
-    found[16] = np.log1p(confidences @ owned)
-    if ages is not None:
-        found[17] = np.log1p(np.maximum(ages, 0) @ owned)
+    if owned.any():  # never where no item of the history is proposed
+        found[16] = np.log1p(confidences @ owned)
+        if ages is not None:
+            found[17] = np.log1p(np.maximum(ages, 0) @ owned)
     found[18] = np.log1p(len(items))
     return found
 
@@ -172,41 +174,48 @@ def _of_words(
     words: csr_array, items: NDArray[np.int32], weights: Floats, listed: NDArray[np.int32]
 ) -> Floats:
     """Return the cosine of each view's tokens and those of each item of the list, (views, N)."""
-    own, tokens, values = _entries(words, items)
-    places, theirs, counts = _entries(words, listed)
-    found = np.empty((len(weights), len(listed)), dtype=np.float32)
-    for view, weight in enumerate(weights):
-        profile = np.bincount(tokens, weight[own] * values, minlength=words.shape[1])
-        length = max(np.sqrt(profile @ profile), 1e-6)
-        found[view] = np.bincount(places, counts * profile[theirs], minlength=len(listed)) / length
-    return found
+    places, tokens, values = _entries(words, np.concatenate([items, listed]))
+    n_own = int(places.searchsorted(len(items)))
+    own, theirs = slice(0, n_own), slice(n_own, None)
+    # Only the history's tokens count: each gets a number from 1, all others 0.
+    numbers = np.zeros(words.shape[1], dtype=np.intp)
+    numbers[tokens[own]] = np.arange(1, n_own + 1)  # of a token that stands twice, one of its numbers
+    numbers = numbers.take(tokens)
+    shape = len(listed), n_own + 1
+    weighed = weights.take(places[own], axis=1) * values[own]
+    profiles = np.array([np.bincount(numbers[own], one, shape[1]) for one in weighed], dtype=np.float32)
+    table = np.zeros(shape, dtype=np.float32)
+    table[places[theirs] - len(items), numbers[theirs]] = values[theirs]
+    return profiles @ table.T / np.maximum(np.sqrt((profiles * profiles).sum(axis=1, keepdims=True)), 1e-6)
 
 
 def _entries(matrix: csr_array, rows: NDArray[np.int32]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
     """Return the entries of some rows, one after the other: place of the row among them, column, value."""
-    starts = matrix.indptr[rows]
-    lengths = matrix.indptr[rows + 1] - starts
-    places = np.repeat(np.arange(len(rows)), lengths)
-    at = np.arange(len(places)) + (starts - np.cumsum(lengths) + lengths)[places]
-    return places, matrix.indices[at], matrix.data[at]
+    starts = matrix.indptr.take(rows)
+    lengths = matrix.indptr.take(rows + 1) - starts
+    places = np.arange(len(rows)).repeat(lengths)
+    at = np.arange(len(places)) + (starts - lengths.cumsum() + lengths).repeat(lengths)
+    return places, matrix.indices.take(at), matrix.data.take(at)
 
 
-def _share(
-    codes: NDArray[np.int32], items: NDArray[np.int32], weight: Floats, listed: NDArray[np.int32]
-) -> Floats:
-    """Return the weight of the history's items that have the code of each item of the list, (N,)."""
-    theirs = codes[listed]
-    return np.where(theirs >= 0, weight @ (codes[items][:, None] == theirs), 0).astype(np.float32)
+def _shares(own: Floats, weight: Floats, theirs: Floats) -> Floats:
+    """Return the weight of the history's items that have the code of each item of the list, (kinds, N).
+
+    Args:
+        own: (kinds, entries), codes of the history's items.
+        weight: (entries,)
+        theirs: (kinds, N), codes of the list's items; -1 where there is none.
+    """
+    same = own[:, :, None] == theirs[:, None, :]
+    return np.where(theirs >= 0, weight @ same, np.float32(0))
 
 
-def _price_distance(
-    log_prices: Floats, items: NDArray[np.int32], weight: Floats, listed: NDArray[np.int32]
-) -> Floats:
+def _price_distance(own: Floats, weight: Floats, theirs: Floats) -> Floats:
     """Return how far an item's log price is from the history's mean, (N,); 0 where either is unknown."""
-    own, theirs = log_prices[items], log_prices[listed]
     priced = np.isfinite(own)
-    total = weight[priced].sum()
+    weight = weight * priced
+    total = weight.sum()
     if not total > 0:
-        return np.zeros(len(listed), dtype=np.float32)
-    mean = weight[priced] @ own[priced] / max(total, 1e-6)
+        return np.zeros_like(theirs)
+    mean = weight @ np.where(priced, own, np.float32(0)) / max(total, 1e-6)
     return np.where(np.isfinite(theirs), np.abs(theirs - mean), 0).astype(np.float32)

@@ -16,6 +16,7 @@
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -32,6 +33,9 @@ _STEPS = 3
 _WIDTH = 64
 _TOKENS = 20_000
 _NEWEST = 0.1
+
+TRAITS, LOG_PRICE, CODES = slice(0, 4), 4, slice(5, 7)
+"""Rows of `Statistics.facts`."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +81,16 @@ class Statistics:
             log_prices=_log_prices(items),
             traits=_traits(user_items, times),
         )
+
+    @cached_property
+    def facts(self) -> NDArray[np.float32]:
+        """Return what is one number of each item, (7, items): traits, log price, codes of brand and category.
+
+        A gather of some items from one table takes a fraction of one from each array. An item's numbers lie
+        side by side, so that they are fetched from memory together.
+        """
+        columns = [self.traits, *(one[:, None] for one in (self.log_prices, self.brands, self.categories))]
+        return np.hstack(columns).astype(np.float32).T
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return all of it by name; a sparse matrix as the three arrays of CSR."""
