@@ -18,7 +18,7 @@ from recgan.recommenders.ials.recommender import IALS
 from recgan.recommenders.itemknn.recommender import ItemKNN
 from recgan.recommenders.loading import load_recommender
 from recgan.recommenders.popularity.recommender import Popularity
-from recgan.recommenders.protocol import recommend
+from recgan.recommenders.protocol import recommend, top_k
 from recgan.recommenders.ranking import ndcg
 from recgan.recommenders.rp3beta.recommender import RP3beta
 from recgan.recommenders.skipped import skipped
@@ -137,6 +137,29 @@ def test_ials_solves_for_one_history_as_implicit_does_for_many(user_items, half_
         assert one.dtype == np.float32
         np.testing.assert_allclose(one, many[[row]], rtol=1e-4, atol=1e-6)
     assert np.ptp(many, axis=0).all()
+
+
+@pytest.mark.parametrize("first", [1, 10_000])
+@pytest.mark.parametrize("n", [1, 7, 10_000])
+def test_ials_finds_the_best_of_one_history_without_scoring_all(monkeypatch, first, n):
+    monkeypatch.setattr("recgan.recommenders.ials.recommender._FIRST", first)
+    rng = np.random.default_rng(0)
+    log = csr_array((rng.random((300, 200)) < rng.random(200) ** 4).astype(np.float32))
+    recommender = IALS(5, 2, 3, 2, 1, 3.0).fit(log)
+    ages = beside(log, rng.integers(0, 9, log.nnz).astype(np.float32))
+    empty = csr_array((1, 200), dtype=np.float32)
+    for history, since in [(empty, None), *((log[[row]], ages[[row]]) for row in range(60))]:
+        ids, scores = top_k(recommender.score(history, since), min(n, 200))
+        found = recommender.best(history, since, n)
+        np.testing.assert_array_equal(found[0], ids[0])
+        np.testing.assert_allclose(found[1], scores[0], rtol=1e-4, atol=1e-6)
+
+
+def test_ials_finds_the_best_of_items_that_are_all_alike_in_their_order():
+    arrays = {"item_factors": np.ones((9, 2), np.float32), "popularity": np.ones(9, np.float32)}
+    settings = {"factors": 2, "regularization": 1, "alpha": 1, "iterations": 1}
+    history = csr_array(np.eye(1, 9, dtype=np.float32))
+    assert IALS.from_arrays(settings, arrays).best(history, None, 3)[0].tolist() == [0, 1, 2]
 
 
 def test_ials_says_that_one_history_cannot_be_solved_for():

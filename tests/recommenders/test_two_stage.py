@@ -15,7 +15,9 @@ from scipy.sparse import csr_array
 from recgan.core.errors import RecganError
 from recgan.features.matrices import Features, HeldOut, beside
 from recgan.recommenders.chosen import choose_candidate
+from recgan.recommenders.ials import recommender as ials
 from recgan.recommenders.loading import load_recommender
+from recgan.recommenders.protocol import top_k
 from recgan.recommenders.ranking import window_ndcg
 from recgan.recommenders.train import train
 from recgan.recommenders.two_stage.discriminator import Discriminator, Scale
@@ -268,6 +270,25 @@ def test_proposals_stand_above_the_rest_in_the_discriminators_order(height: floa
         by_price = dict(zip(proposed, distance, strict=True))
         assert (np.diff([by_price[item] for item in in_order[:8]]) >= -1e-6).all()
         np.testing.assert_array_equal(row[rest], np.array(scores, dtype=np.float32)[rest])
+
+
+@pytest.mark.parametrize("exclude_seen", [True, False])
+def test_the_best_of_one_history_are_those_of_all_scores(exclude_seen: bool):
+    given = features(loyal())
+    known = Statistics.fit(given.train, given.train_times, given.items)
+    generator = ials.IALS(3, 1, 2, 3, 0).fit(given.train)
+    served = Judged(generator, known, by("price", -1), 8, exclude_seen)
+    assert given.test.ages is not None
+    for user in range(10):
+        row, ages = csr_array(given.test.history[[user]]), csr_array(given.test.ages[[user]])
+        scores = served.score(row, ages)
+        expected = top_k(scores, 8)
+        for n in (3, 8, 40):  # no more than are proposed
+            found = served.best(row, ages, n)
+            np.testing.assert_array_equal(found[0], expected[0][0, :n])
+            np.testing.assert_allclose(found[1], expected[1][0, :n], rtol=1e-5)
+    other = replace(served, generator=Fixed([1.0] * ITEMS))
+    assert not other.best(row, ages, 3)[0].size  # whoever proposes has to score all
 
 
 def test_views_of_a_history_count_newer_entries():

@@ -11,6 +11,7 @@ from recgan.core.errors import RecganError
 from recgan.features.matrices import beside
 from recgan.package.packaged import Catalogue, Confidence, PackagedRecommender
 from recgan.package.shoppers import Shoppers
+from recgan.recommenders.protocol import top_k
 from recgan.serving.model import ServedModel
 from recgan.serving.schema import Event, Filters
 
@@ -166,6 +167,57 @@ def test_popularity_stands_in_for_a_recommender_that_fails(fault, caplog):
     assert "popularity stands in" in caplog.text
     with pytest.raises((RecganError, ValueError)):
         served.check()
+
+
+class Drawn(Echo):
+    """Scores by chance."""
+
+    def __init__(self, items):
+        self.row = np.random.default_rng(0).permutation(items).astype(np.float32)
+        self.scored = 0
+
+    def score(self, user_items, ages=None):
+        self.scored += 1
+        return self.row[None].copy()
+
+
+class Quick(Drawn):
+    """Finds a few of the best without scoring all, and perhaps one number for the scores of all of them."""
+
+    def __init__(self, items, few, number=None):
+        super().__init__(items)
+        self.few, self.number = few, number
+
+    def best(self, user_items, ages, n):
+        ids, scores = top_k(self.row[None], min(n, self.few))
+        return ids[0], scores[0] if self.number is None else np.full_like(scores[0], self.number)
+
+
+@pytest.mark.parametrize("exclude_seen", [True, False])
+@pytest.mark.parametrize("beyond", [0, 3])
+@pytest.mark.parametrize("few", [0, 5, 9, 40])
+def test_whoever_finds_the_best_of_one_answers_as_if_it_had_scored_all(few, beyond, exclude_seen):
+    quick = Quick(30, few)
+    names = [str(item) for item in range(30)]
+    both = [
+        ServedModel("m", "1", PackagedRecommender(one, names, np.zeros(30, np.float32)))
+        for one in (quick, Drawn(30))
+    ]
+    seen = [names[item] for item in np.argsort(-quick.row)[[0, 2]]]
+    asked = [event for item in seen for event in events((item, "view", None))]
+    found = [served.rank(served.history(asked), 4, exclude_seen, beyond=beyond) for served in both]
+    assert found[0] == found[1]
+    assert quick.scored == (few < 4 + beyond + 2 * exclude_seen)
+    for served in both:
+        served.check()
+
+
+def test_the_best_of_one_are_numbers(caplog):
+    served = ServedModel(
+        "m", "1", PackagedRecommender(Quick(3, 3, np.nan), list("abc"), np.arange(3, dtype=np.float32))
+    )
+    assert served.rank(served.history([]), 2).fallback
+    assert "not a number" in caplog.text
 
 
 def test_a_check_passes_what_works_and_finds_what_does_not():

@@ -1,7 +1,7 @@
 """What a recommender is, and the one place where scores become a ranking."""
 
 from collections.abc import Callable, Iterable
-from typing import Protocol, Self
+from typing import Protocol, Self, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,25 @@ class Recommender(Protocol):
 
         Returns:
             Scores (rows, items), higher is better, finite.
+        """
+        ...
+
+
+Best = tuple[NDArray[np.int32], NDArray[np.float32]]
+"""Positions and scores of items, (items,) each, the best first."""
+
+
+@runtime_checkable
+class OneAtATime(Protocol):
+    """A recommender that finds the best items of one history without scoring all."""
+
+    def best(self, user_items: csr_array, ages: csr_array | None, n: int) -> Best:
+        """Return the items that `top_k` of `score` puts first, those of the history too, and their scores.
+
+        Args:
+            user_items: (1, items), the history.
+            ages: (1, items), of its entries; None where nothing is known of time.
+            n: how many to return; fewer where no more are found without scoring all.
         """
         ...
 

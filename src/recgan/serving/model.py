@@ -16,6 +16,7 @@ from recgan.newcomers.weights import Newcomers
 from recgan.online.ordering import Applied
 from recgan.package.packaged import PackagedRecommender
 from recgan.recommenders.protocol import top_k
+from recgan.serving.alone import best_of_one
 from recgan.serving.checking import check, measured
 from recgan.serving.histories import History, history_of
 from recgan.serving.ranking import Ranking
@@ -111,14 +112,17 @@ class ServedModel(Assortment):
         rules: Applied | None = None,
     ) -> Ranking:
         """Rank for a history, `beyond` items behind the list of k too; popularity where the model fails."""
-        fallback = False
+        fallback, left_out = False, history.seen if exclude_seen else None
         try:
+            if rules is None and allowed is None and self.newcomers is None:
+                found = best_of_one(self.packaged.recommender, *self.matrices(history), k + beyond, left_out)
+                if found is not None:
+                    return Ranking([self.described(*one) for one in zip(*found, strict=True)], fallback)
             scores = self.with_new(self.score(history)[None, :])[0]
         except Exception:
             # Whatever the error is, the shop gets an answer; the counter and the log record it.
             log.exception("version %s cannot answer; popularity stands in", self.model.version)
             scores, fallback = self.packaged.popularity, True
-        left_out = history.seen if exclude_seen else None
         if rules is None:
             return Ranking(self.best(scores, k, left_out, allowed, beyond), fallback)
         return replace(self.by_rules(rules, scores, k, left_out, allowed, beyond), fallback=fallback)

@@ -186,7 +186,7 @@ def _of_words(
     profiles = np.array([np.bincount(numbers[own], one, shape[1]) for one in weighed], dtype=np.float32)
     table = np.zeros(shape, dtype=np.float32)
     table[places[theirs] - len(items), numbers[theirs]] = values[theirs]
-    return profiles @ table.T / np.maximum(np.sqrt((profiles * profiles).sum(axis=1, keepdims=True)), 1e-6)
+    return _of_length_1(profiles) @ table.T
 
 
 def _entries(matrix: csr_array, rows: NDArray[np.int32]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:

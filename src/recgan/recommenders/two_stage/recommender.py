@@ -38,9 +38,9 @@ from recgan.adversarial.processes import by_first, is_first
 from recgan.core import layout
 from recgan.core.errors import RecganError
 from recgan.features.matrices import Features
-from recgan.recommenders.chosen import Chosen, beside, choose_candidate, size_of
+from recgan.recommenders.chosen import Chosen, beside, choose_candidate
 from recgan.recommenders.loading import load_recommender
-from recgan.recommenders.protocol import Recommender
+from recgan.recommenders.protocol import Best, Recommender
 from recgan.recommenders.trained import Training, reading, write_trained
 from recgan.recommenders.two_stage.ablations import named, part_of, read_ablations, write_ablations
 from recgan.recommenders.two_stage.blend import Blend, blended_with
@@ -58,8 +58,7 @@ from recgan.recommenders.widened import as_noted
 
 log = logging.getLogger(__name__)
 
-GENERATOR = "generator"
-"""The generator's folder beside the discriminator's files."""
+GENERATOR = "generator"  # its folder beside the discriminator's files
 
 
 class TwoStage:
@@ -89,9 +88,7 @@ class TwoStage:
     @property
     def parameters(self) -> int:
         """Number of weights that scoring needs."""
-        arrays = {**self.served.discriminator.arrays(), **self.served.known.arrays()}
-        own = sum(array.size for array in arrays.values())
-        return int(own + size_of(self.served.generator))
+        return self.served.parameters
 
     @classmethod
     def unfitted(cls, settings: TwoStageParams, features: Features) -> Self:
@@ -245,6 +242,10 @@ class TwoStage:
         """Score all items for each history (rows, items); see `Judged.score`."""
         return self.served.score(user_items, ages)
 
+    def best(self, user_items: csr_array, ages: csr_array | None, n: int) -> Best:
+        """Return the best of what is proposed to one history; see `Judged.best`."""
+        return self.served.best(user_items, ages, n)
+
     def reasons(self, user_items: csr_array, ages: csr_array | None, position: int) -> list[Reason]:
         """Return what speaks for an item of a history (1, items), as the explorer asks; see `reasons`."""
         return reasons(self.served, user_items, ages, position)
@@ -282,9 +283,8 @@ class TwoStage:
             judge = Discriminator.from_arrays(part_of("discriminator", arrays))
             if len(judge.linear) != len(FEATURES):
                 raise ValueError(f"{len(judge.linear)} features, but this version has {len(FEATURES)}")
-            generator = load_recommender(folder / GENERATOR)
-            proposals, exclude_seen = int(about["choice"]["proposals"]), bool(about["exclude_seen"])
-            recommender.served = Judged(generator, known, judge, proposals, exclude_seen)
+            generator, proposals = load_recommender(folder / GENERATOR), int(about["choice"]["proposals"])
+            recommender.served = Judged(generator, known, judge, proposals, bool(about["exclude_seen"]))
         return recommender
 
 
