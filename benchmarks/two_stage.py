@@ -80,7 +80,7 @@ def earn(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def speed(options: argparse.Namespace) -> dict[str, Any]:
-    """Take the processor time of one answer: factors as the generator, and all that both stages take."""
+    """Take the processor time of one answer: factors as the generator, both stages, and as it is served."""
     rows = []
     rng = np.random.default_rng(0)
     for n_items in options.items:
@@ -107,12 +107,18 @@ def speed(options: argparse.Namespace) -> dict[str, Any]:
         parts = (rng.normal(size=shape).astype(np.float32) for shape in (size, (size, 32), 32, 32))
         judged = Judged(generator, known, Discriminator(scale, *parts), 100, True)
         ages = beside(matrix, times)
-        taken: dict[str, list[float]] = {"generator": [], "two_stage": []}
+        asked = {
+            "generator": generator.score,
+            "two_stage": judged.score,
+            # As the server asks for ten items beside a history of twenty.
+            "served": lambda row, since, judged=judged: judged.best(row, since, 30),
+        }
+        taken: dict[str, list[float]] = {name: [] for name in asked}
         for user in range(options.answers):
             row, since = csr_array(matrix[[user]]), csr_array(ages[[user]])
-            for name, one in (("generator", generator), ("two_stage", judged)):
+            for name, ask in asked.items():
                 began = time.thread_time()
-                one.score(row, since)
+                ask(row, since)
                 taken[name].append(1000 * (time.thread_time() - began))
         rows.append(
             {"items": n_items}
