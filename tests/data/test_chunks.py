@@ -1,6 +1,4 @@
-"""A log in parts and in small chunks, on DuckDB and on Spark: the same as in one piece."""
-
-import time
+"""A log in parts and in small chunks: the same as in one piece."""
 
 import numpy as np
 import pandas as pd
@@ -8,8 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from recgan.core.errors import RecganError
-from recgan.data import chunks, spark
+from recgan.data import chunks
 from recgan.data.engine import engine
 from recgan.data.events import EVENTS, parts_of, read_table
 from recgan.data.facts import beside_of, copies_of, equal_rows
@@ -166,30 +163,3 @@ def test_the_engine_says_of_other_tables_what_memory_says(log, tmp_path):
     assert [row + start for rows, start in zip(found.copies, starts, strict=True) for row in rows] == list(
         expected.copies[0]
     )
-
-
-@pytest.fixture
-def on_spark(monkeypatch):
-    try:
-        spark.check()
-    except RecganError as error:
-        pytest.skip(str(error))
-    quick = "--conf spark.sql.shuffle.partitions=1 --conf spark.sql.codegen.wholeStage=false"
-    monkeypatch.setenv("PYSPARK_SUBMIT_ARGS", f"--master local[1] {quick} pyspark-shell")
-    monkeypatch.setenv("TZ", "America/New_York")
-    monkeypatch.setenv("RECGAN_ENGINE", "spark")
-    time.tzset()
-    with engine():
-        yield
-    monkeypatch.undo()
-    time.tzset()
-
-
-def test_spark_gives_the_same(on_spark, log, whole, odd, tmp_path):
-    root = tmp_path / "spark"
-    root.mkdir()
-    validate(in_parts(root, log, (33,)), NOW)
-    assert results(root) == whole
-    with engine() as one:
-        first, second = copies_of(one, odd / "events.parquet")
-    assert (first.tolist(), second.tolist()) == ([1, 3, 4], [1, 2, 4])

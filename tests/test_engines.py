@@ -1,5 +1,6 @@
-"""DuckDB and Spark give the same features and the same pairs, whatever the machine's zone and the files."""
+"""DuckDB and Spark give the same, whatever the zone and the files; one Spark serves all that ask for one."""
 
+import os
 import time
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
@@ -11,11 +12,20 @@ import pytest
 
 from recgan.accounts.log import read_log, read_taught
 from recgan.core.errors import RecganError
+from recgan.daily import on_spark
+from recgan.daily.on_spark import make_on_spark
+from recgan.daily.parts import WORKERS, Job
+from recgan.daily.publish import joined, opened
 from recgan.data import spark
 from recgan.data.engine import engine, rows_of
 from recgan.data.events import EVENTS, ITEMS, USERS
+from recgan.data.facts import copies_of
 from recgan.data.quarantine import QUARANTINE
 from recgan.features.build import features_of
+from recgan.stages import validate
+from tests.data.test_chunks import in_parts, log, odd, results, whole  # noqa: F401  (fixtures)
+from tests.data.test_validate import NOW
+from tests.features.conftest import params  # noqa: F401  (a fixture)
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 QUICK = (
@@ -26,6 +36,7 @@ QUICK = (
     "--conf spark.sql.adaptive.enabled=false",
 )
 """A thousand rows are read before Java has compiled anything well."""
+PARTS = pa.schema({"row": pa.int64(), "maker": pa.int64(), "call": pa.int64()})
 NOWHERE = pa.array(["u3", "nobody"])
 
 
@@ -113,11 +124,11 @@ def undated(kept, tmp_path_factory):
     return folder
 
 
-def md5(folder, params):
-    return features_of(folder, NOWHERE, params).summary["md5"]
+def md5(folder, settings):
+    return features_of(folder, NOWHERE, settings).summary["md5"]
 
 
-def test_the_same_log_has_the_same_features_on_both(in_new_york, on_duckdb, kept, params):
+def test_the_same_log_has_the_same_features_on_both(in_new_york, on_duckdb, kept, params):  # noqa: F811
     one, parts = kept
     weights = {"view": 0.1, "cart": 2, "purchase": 0.7, "rating": 3}
     settings = params(half_life_days=0.7, weights=weights, min_rating=1.5)
@@ -126,7 +137,7 @@ def test_the_same_log_has_the_same_features_on_both(in_new_york, on_duckdb, kept
     assert md5(parts, settings) == expected
 
 
-def test_a_log_without_times_and_values_too(in_new_york, on_duckdb, undated, params):
+def test_a_log_without_times_and_values_too(in_new_york, on_duckdb, undated, params):  # noqa: F811
     settings = params(split={"kind": "published", "validation_share": 0.2, "seed": 1}, half_life_days=3)
     assert md5(undated, settings) == on_duckdb(md5, undated, settings)
 
@@ -155,3 +166,40 @@ def test_instants_are_those_of_the_file(in_new_york, on_duckdb, tmp_path):
     for found in (read(), on_duckdb(read)):
         assert found["time"].to_pylist() == times
         assert repr(found["value"].to_pylist()) == "[nan, None, 1.0]"
+
+
+def test_validate_gives_the_same(in_new_york, log, whole, odd, tmp_path):  # noqa: F811
+    root = tmp_path / "spark"
+    root.mkdir()
+    validate(in_parts(root, log, (33,)), NOW)
+    assert results(root) == whole
+    with engine() as one:
+        first, second = copies_of(one, odd / "events.parquet")
+    assert (first.tolist(), second.tolist()) == ([1, 3, 4], [1, 2, 4])
+
+
+@pytest.mark.usefixtures("in_new_york")
+def test_every_part_is_made_once_and_a_partition_loads_the_package_once(tmp_path, monkeypatch):
+    monkeypatch.setenv(WORKERS, "3")
+    target, schema = tmp_path / "shop.parquet", PARTS  # its workers cannot import the tests
+    job = Job(opened(target, "key", 7), tmp_path / "package", "shop", "1", 5, True, None)
+
+    def make(job, numbers):
+        call = int.from_bytes(os.urandom(6), "big")
+        for number in numbers:
+            table = pa.table({"row": [number], "maker": [os.getpid()], "call": [call]}, schema)
+            job.parts.write(number, table)
+
+    monkeypatch.setattr(on_spark, "make", make)
+    make_on_spark(job, range(7))
+    found = pq.read_table(joined(job.parts, target, schema))
+    assert found["row"].to_pylist() == list(range(7))
+    assert len(set(found["call"].to_pylist())) == 3
+    assert os.getpid() not in found["maker"].to_pylist()
+
+    def broken(job, numbers):
+        raise RecganError(f"version {job.version} does not answer")
+
+    monkeypatch.setattr(on_spark, "make", broken)
+    with pytest.raises(RecganError, match=r"^version 1 does not answer$"):
+        make_on_spark(job, range(7))
