@@ -158,7 +158,7 @@ def test_what_a_csv_writer_writes_is_read_whole_or_refused(tmp_path_factory, val
         ]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(st.tuples(*[st.text(st.sampled_from('ab" '), max_size=4)] * 4), min_size=1, max_size=6))
 def test_lines_without_breaks_in_values_are_never_fewer_rows(tmp_path_factory, values):
     # Raw text as a careless export writes it: no value is quoted, any may begin with a quote sign.

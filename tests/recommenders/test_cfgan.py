@@ -144,7 +144,7 @@ def test_masks_are_drawn_alike_whatever_the_rows_drawn_at_a_time(monkeypatch):
 
 
 def _for_the_board(view):
-    side = {"hidden": [8], "learning_rate": 0.003, "l2": 0.001, "batch_size": 8, "steps": 2}
+    side = {"hidden": [8], "learning_rate": 0.01, "l2": 0.001, "batch_size": 10, "steps": 2}
     return settings(
         view=view,
         generator=side,
@@ -152,7 +152,7 @@ def _for_the_board(view):
         partial_masking_share=0.7,
         zero_reconstruction_share=0.7,
         zero_reconstruction=0.03,
-        epochs=150,
+        epochs=50,
     )
 
 

@@ -352,13 +352,13 @@ def two_tastes(users=240, per_category=12, categories=6, seed=0):
 
 def test_several_draws_cover_both_tastes_of_a_shopper_and_one_draw_covers_one():
     rows, first, second, table = two_tastes()
-    side = {"hidden": [32], "learning_rate": 0.002, "batch_size": 32}
+    side = {"hidden": [32], "learning_rate": 0.004, "batch_size": 48}
 
     def trained(adversarial):
         chosen = settings(
             generator=side,
             discriminator=side,
-            epochs=40,
+            epochs=20,
             noise=4,
             adversarial=adversarial,
             mode_seeking=adversarial / 10,

@@ -63,7 +63,7 @@ def test_the_decision_is_the_description_of_version_and_run(client, numbers):
 
 
 def test_the_better_of_two_promoters_always_ends_champion(client, numbers):
-    for _ in range(12):  # without the lock nearly every second one ends wrong
+    for _ in range(6):  # without the lock nearly every second one ends wrong
         race(client, numbers)
         assert aliases(client, numbers.name)["champion"] == "3"
 
@@ -72,7 +72,7 @@ def test_the_better_of_two_promoters_ends_champion_by_a_lock_in_postgres(
     client, numbers, monkeypatch, postgres
 ):
     monkeypatch.setenv("RECGAN_LOCK_DATABASE", postgres)
-    for _ in range(10):
+    for _ in range(6):
         race(client, numbers)
         assert aliases(client, numbers.name)["champion"] == "3"
 

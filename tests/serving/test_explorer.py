@@ -363,7 +363,7 @@ def test_items_are_found_by_id_title_and_category_the_popular_first(client):
 TEXTS = st.text("aAbß\t\n Σς", max_size=6)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(TEXTS, max_size=8), TEXTS)
 def test_a_search_finds_every_line_with_the_words_and_no_other(texts, q):
     words = " ".join(q.casefold().split())
@@ -431,7 +431,7 @@ SOME = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.sampled_from(["lists", "why"]), SOME | ANYTHING)
 def test_no_request_is_a_5xx(client, path, request):
     answer = client.post(

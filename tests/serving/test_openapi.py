@@ -43,8 +43,9 @@ CONFORMS = [
 
 @schemathesis.hook
 def filter_failure(context, failure, case, response):
-    """Let a range of prices that is upside down be refused: JSON Schema cannot compare two fields."""
-    return not (response.status_code == 422 and "is above max_price" in response.text)
+    """Let what JSON Schema cannot say be refused: prices that are upside down, and a time yet to come."""
+    unsaid = ("is above max_price", "should not be after now")
+    return not (response.status_code == 422 and any(one in response.text for one in unsaid))
 
 
 # pytest collects one test for each operation, before any fixture is there; the document needs no champion.
@@ -62,7 +63,7 @@ def without_champion(store_uri):  # noqa: F811
 
 
 @DOCUMENT.parametrize()
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=50, deadline=None, derandomize=True)
 def test_every_answer_is_a_documented_one(case, client):
     answer = case.call_and_validate(app=client.app)
     if case.path in ("/recommend", "/similar") and answer.status_code == 200:
@@ -73,7 +74,7 @@ def test_every_answer_is_a_documented_one(case, client):
 
 
 @DOCUMENT.parametrize()
-@settings(max_examples=25, deadline=None, derandomize=True)
+@settings(max_examples=10, deadline=None, derandomize=True)
 def test_without_a_champion_every_answer_is_a_documented_one(case, without_champion):
     answer = case.call_and_validate(app=without_champion, checks=CONFORMS)
     assert answer.status_code != 200 or case.path in ("/health", "/metrics")
