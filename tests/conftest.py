@@ -80,6 +80,18 @@ def empty_database(tmp_path_factory):
     return path
 
 
+@pytest.fixture
+def forked_packages(monkeypatch):
+    """The processes of packages are forked from one that has imported what they need.
+
+    Packages of tests without this fixture have processes as they are: python -P ask.py.
+    """
+    from recgan.registry import asking
+    from tests import forked
+
+    monkeypatch.setattr(asking, "subprocess", forked)
+
+
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory):
     """URI of MLflow's database in a PostgreSQL of the tests' own, or the one RECGAN_TEST_POSTGRES names."""

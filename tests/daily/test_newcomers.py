@@ -19,6 +19,8 @@ from tests.conftest import screen_out
 from tests.newcomers.shop import write_kept
 from tests.package.conftest import TASTES, USERS, make_project
 
+pytestmark = pytest.mark.usefixtures("forked_packages")
+
 BUYERS = ["user-20", "user-26", "user-32"]
 
 

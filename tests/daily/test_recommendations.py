@@ -30,6 +30,8 @@ from recgan.registry.tracking import connect
 from tests.package.conftest import ITEMS, TASTES, USERS, dated_features, make_project
 from tests.registry.stub import Numbers
 
+pytestmark = pytest.mark.usefixtures("forked_packages")
+
 
 @pytest.fixture
 def client(store_env):

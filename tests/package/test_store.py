@@ -40,6 +40,8 @@ from tests.package.conftest import (
     write_lock,
 )
 
+pytestmark = pytest.mark.usefixtures("forked_packages")
+
 
 @pytest.fixture(autouse=True)
 def asked_once(monkeypatch):

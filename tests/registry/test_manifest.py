@@ -26,6 +26,8 @@ from recgan.registry.tracking import connect
 from tests.package.conftest import TASTES, make_project, named_so
 from tests.registry.stub import Numbers
 
+pytestmark = pytest.mark.usefixtures("forked_packages")
+
 ASKED = pa.record_batch([[["item-1"]], [[1.0]], [None]], QUESTIONS)
 
 

@@ -24,6 +24,8 @@ from recgan.registry.tracking import connect, current
 from tests.images.data import images_params
 from tests.images.test_stages import make_project
 
+pytestmark = pytest.mark.usefixtures("forked_packages")
+
 
 def lock(root):
     """Write the images/dvc.lock that fits the folders."""
