@@ -1,5 +1,8 @@
 """Which engine it is, and what is said where it cannot run."""
 
+import socket
+from types import SimpleNamespace
+
 import pytest
 
 from recgan.core.errors import RecganError
@@ -32,8 +35,27 @@ def test_what_spark_lacks_is_said_before_it_starts(monkeypatch):
     monkeypatch.setattr(spark, "find_spec", lambda name: name)
     with pytest.raises(RecganError, match=r"no Java; .* openjdk-17-jre-headless"):
         chosen()
-    monkeypatch.setenv("SPARK_REMOTE", "sc://cluster")
-    assert chosen() == "spark"
+    monkeypatch.setenv("SPARK_REMOTE", "cluster:15002")
+    with pytest.raises(RecganError, match=r"SPARK_REMOTE is cluster:15002, .*; write sc://host:15002"):
+        chosen()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
+        monkeypatch.setenv("SPARK_REMOTE", f"sc://{address}/;user_id=shop")
+        assert chosen() == "spark"
+    with pytest.raises(RecganError, match=rf"nobody listens at {address} .*; start a Spark Connect server"):
+        chosen()
     monkeypatch.setattr(spark, "find_spec", lambda name: None)
     with pytest.raises(RecganError, match=r"pyspark is not installed; pip install 'recgan\[spark\]'"):
         chosen()
+
+
+def test_a_connect_server_of_another_version_is_refused_and_left(monkeypatch):
+    pytest.importorskip("pyspark", reason="without recgan[spark]")
+    left = []
+    server = SimpleNamespace(version="4.2.1", stop=lambda: left.append(True))
+    monkeypatch.setattr("pyspark.__version__", "4.3.0")
+    with pytest.raises(RecganError, match=r"^SPARK_REMOTE is sc://far, .* 4\.2\.1 .* of Spark 4\.3 there$"):
+        spark._check_version(server, "sc://far")
+    assert left
+    server.version = "4.3.7"
+    spark._check_version(server, "sc://far")

@@ -15,6 +15,7 @@ WITHOUT_RESULTS: Mapping[str, str] = {
     "recgan.core.quiet": "what a log leaves out",
     "recgan.core.files": "how a result is put in its place",
     "recgan.core.memory": "refuses what does not fit, or spills it to disk",
+    "recgan.core.addresses": "refuses an address before anybody asks there",
     "recgan.core.layout": "where results lie",
     "recgan.data.sources.catalogue": "names the sources, of all of which ingest depends",
     "recgan.recommenders.catalogue": "names the recommenders, of which each stage names its own",

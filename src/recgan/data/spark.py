@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import pyarrow as pa
 
 from recgan.core import memory
+from recgan.core.addresses import check_listens
 from recgan.core.errors import RecganError
 
 log = logging.getLogger(__name__)
@@ -24,6 +25,8 @@ T = TypeVar("T")
 
 _SAYS_WHERE = ("SPARK_REMOTE", "PYSPARK_GATEWAY_PORT", "SPARK_CONF_DIR", "SPARK_HOME")
 """Variables that say how Spark runs: by Connect, by spark-submit, with what settings, as installed where."""
+
+_CONNECT_PORT = 15002
 
 _SAME_ON_EVERY_CLUSTER = {
     "spark.sql.session.timeZone": "UTC",
@@ -49,10 +52,16 @@ def check() -> None:
 
     Raises:
         RecganError: pyspark or Java is missing.
+        Unavailable: nobody listens where SPARK_REMOTE says.
     """
     if find_spec("pyspark") is None:
         raise RecganError("RECGAN_ENGINE is spark, but pyspark is not installed; pip install 'recgan[spark]'")
-    if "SPARK_REMOTE" in os.environ:
+    remote = os.environ.get("SPARK_REMOTE", "")
+    if remote and not remote.startswith("local"):
+        if not remote.startswith("sc://"):
+            raise RecganError(f"SPARK_REMOTE is {remote}, no address of Spark Connect; write sc://host:15002")
+        remedy = "start a Spark Connect server there, or leave SPARK_REMOTE out: Spark then runs here"
+        check_listens("SPARK_REMOTE", remote, _CONNECT_PORT, remedy)
         return  # Java is there, not here
     home = os.environ.get("JAVA_HOME")
     if shutil.which("java") is None and not (home and Path(home, "bin", "java").exists()):
@@ -111,6 +120,7 @@ def each(session: Any, function: Callable[[int], T], count: int) -> list[T]:
 def _start(spill: Path) -> Any:
     from pyspark.sql import SparkSession
 
+    remote = os.environ.get("SPARK_REMOTE")
     builder = SparkSession.builder.appName("recgan")
     here = not any(os.environ.get(name) for name in _SAYS_WHERE)
     if here:
@@ -120,16 +130,32 @@ def _start(spill: Path) -> Any:
     try:
         started = builder.getOrCreate()
     except Exception as error:  # of py4j, of gRPC, of Spark: there is no common one
-        where = os.environ.get("SPARK_REMOTE") or "this environment"
+        where, said = remote or "this environment", str(error).splitlines()[0]
         raise RecganError(
-            f"Spark does not start in {where} ({str(error).splitlines()[0]}); see what Java says above, and "
-            "SPARK_REMOTE, SPARK_HOME, SPARK_CONF_DIR and JAVA_HOME"
+            f"Spark does not start in {where} ({said}); see what Java says above, and SPARK_REMOTE, "
+            "SPARK_HOME, SPARK_CONF_DIR and JAVA_HOME"
         ) from error
     finally:
         if here:
             del os.environ["SPARK_CONF_DIR"]
-    log.info("Spark %s: %s", started.version, os.environ.get("SPARK_REMOTE") or started.sparkContext.master)
+    if remote is not None:
+        _check_version(started, remote)
+    log.info("Spark %s: %s", started.version, remote or started.sparkContext.master)
     return started
+
+
+def _check_version(session: Any, remote: str) -> None:
+    """Refuse a server of another version: engines agree to the bit where both are of one alone."""
+    import pyspark
+
+    ours, theirs = (version.split(".")[:2] for version in (pyspark.__version__, session.version))
+    if ours != theirs:
+        there = session.version
+        session.stop()
+        raise RecganError(
+            f"SPARK_REMOTE is {remote}, where Spark {there} runs, but pyspark here is {pyspark.__version__}; "
+            f"start a server of Spark {'.'.join(ours)} there"
+        )
 
 
 def _settings(folder: Path) -> Path:
