@@ -8,6 +8,7 @@ import pytest
 from recgan.core.errors import Unavailable
 from recgan.forget import found as module
 from recgan.forget.runs import forget_runs, runs_naming
+from recgan.forget.told import as_text
 from recgan.forget.wanted import wanted
 from recgan.registry.tracking import connect
 
@@ -61,6 +62,15 @@ def test_what_versions_say_of_themselves_is_searched(store, tmp_path):
     client.set_model_version_tag("shop", version.version, "reason", "u000005 complained")
     _, found = runs_naming(tmp_path / "project", "shop", ANN)
     assert ("version 1", "tag reason") in {(name.owner, name.part) for name in found}
+
+
+def test_each_store_has_a_line_and_each_find_says_what_is_done(store, tmp_path):
+    _, (one, *_) = store
+    naming, stores = module._in_runs(tmp_path / "project", "shop", ANN)
+    lines = as_text(module.Search(tuple(stores), (), naming), tmp_path, planned=True).splitlines()
+    assert lines[0] == "runs of the tracking store: found 6 times (2 searched)"
+    assert f"  run {one}: reports/evaluation.html: removed whole" in lines
+    assert any(line.startswith(f"  run {one}: parameter screen.condemned: NOT removed") for line in lines)
 
 
 @pytest.mark.usefixtures("store")

@@ -22,9 +22,10 @@ from recgan.registry.experiments import Experiment
 METRICS = {"click": "view", "cart": "cart", "purchase": "purchase"}
 """What an answer can lead to, and the event that says so."""
 COVERED = 100_000
-"""Answers of each arm whose distinct items are counted, at most; which is chance, as their ids are random."""
+"""Answers of each arm whose distinct items are counted, at most: the newest ones of the smaller arm, and as
+many of the same time of the other, by chance, since ids are random."""
 
-_MEMORY = "700MiB"
+_MEMORY = "600MiB"
 
 
 @dataclass(frozen=True)
@@ -115,28 +116,39 @@ def _count(
     for name, value in values.items():
         database.execute(f"SET VARIABLE {name} = ?", [value])
     database.execute(_ANSWERS)
+    database.execute(_EVENTS)
     database.execute(_CAME)
     arms = database.execute(_ARMS).df()
     return Outcomes(database.execute(_SHOPPERS).df(), arms, _items(database, arms, experiment.design))
 
 
 def _items(database: duckdb.DuckDBPyConnection, arms: pd.DataFrame, design: str) -> dict[str, int]:
-    if design == "interleave":
-        query, many = _OWN_ITEMS, COVERED
-    else:
-        answers = dict(zip(arms["arm"], arms["answers"].tolist(), strict=True))
-        query, many = _ARM_ITEMS, min(answers.get(CHAMPION, 0), answers.get(CHALLENGER, 0), COVERED)
-    found = {}
-    for arm in (CHAMPION, CHALLENGER):
-        row = database.execute(query, {"arm": arm, "many": many}).fetchone()
-        assert row is not None
-        found[arm] = int(row[0])
-    return found
+    answers = dict(zip(arms["arm"], arms["answers"].tolist(), strict=True))
+    both = design == "interleave"
+    asked = [BOTH] if both else [CHAMPION, CHALLENGER]
+    many = min(COVERED, *(answers.get(arm, 0) for arm in asked))
+    if not many:
+        return dict.fromkeys((CHAMPION, CHALLENGER), 0)
+    start = min(_number(database, _START, {"arm": arm, "many": many}) for arm in asked)
+    return {
+        arm: _number(
+            database,
+            _OWN_ITEMS if both else _ARM_ITEMS,
+            {"arm": arm, "many": many, "start": start},
+        )
+        for arm in (CHAMPION, CHALLENGER)
+    }
+
+
+def _number(database: duckdb.DuckDBPyConnection, query: str, values: dict[str, str | int]) -> int:
+    row = database.execute(query, values).fetchone()
+    assert row is not None
+    return int(row[0])
 
 
 _ANSWERS = f"""
 CREATE TEMP VIEW answers AS
-SELECT request_id, epoch_us(time) AS given, user_id, arm, item_ids, teams, milliseconds,
+SELECT request_id, time, epoch_us(time) AS given, user_id, arm, item_ids, teams, milliseconds,
     coalesce(fallback, false)
     OR (arm = '{CHALLENGER}' AND version <> getvariable('challenger'))
     OR (getvariable('interleaved') AND arm = '{BOTH}' AND teams IS NULL) AS failed
@@ -144,11 +156,15 @@ FROM shown
 WHERE experiment = getvariable('experiment')
 """
 
+_EVENTS = """
+CREATE TEMP TABLE events AS SELECT DISTINCT request_id, item_id, event, time, value, price FROM feedback
+"""
+
 _CAME = """
 CREATE TEMP TABLE came AS
-WITH events AS (SELECT DISTINCT request_id, item_id, event, time, value, price FROM feedback),
-named AS (
-    SELECT request_id, arm, user_id, given, teams, event, item_id, price, value, epoch_us(time) AS happened,
+WITH named AS (
+    SELECT request_id, arm, user_id, given, teams, event, item_id, price, value,
+        epoch_us(events.time) AS happened,
         list_position(item_ids, item_id) AS place
     FROM answers JOIN events USING (request_id)
 )
@@ -208,17 +224,31 @@ SELECT arm, user_id, answers, coalesce(value, 0) AS value,
 FROM sums LEFT JOIN led USING (arm, user_id) LEFT JOIN won USING (arm, user_id)
 """
 
+_START = """
+SELECT min(given) FROM (SELECT given FROM answers WHERE arm = $arm ORDER BY given DESC LIMIT $many)
+"""
+"""The instant from which on an arm has so many answers."""
+
+# The bare time lets files, and parts of them, be left out unread.
 _ARM_ITEMS = """
 SELECT count(DISTINCT item) FROM (
-    SELECT unnest(item_ids) AS item
-    FROM (SELECT item_ids FROM answers WHERE arm = $arm ORDER BY request_id LIMIT $many)
+    SELECT unnest(item_ids) AS item FROM (
+        SELECT item_ids FROM answers
+        WHERE arm = $arm AND time >= make_timestamptz($start)
+        ORDER BY request_id
+        LIMIT $many
+    )
 )
 """
 
 _OWN_ITEMS = """
 SELECT count(DISTINCT item) FROM (
-    SELECT unnest(item_ids) AS item, unnest(teams) AS team
-    FROM (SELECT item_ids, teams FROM answers WHERE teams IS NOT NULL ORDER BY request_id LIMIT $many)
+    SELECT unnest(item_ids) AS item, unnest(teams) AS team FROM (
+        SELECT item_ids, teams FROM answers
+        WHERE teams IS NOT NULL AND time >= make_timestamptz($start)
+        ORDER BY request_id
+        LIMIT $many
+    )
 )
 WHERE team = $arm
 """
