@@ -128,15 +128,15 @@ def test_a_challenger_that_cannot_be_loaded_leaves_its_arm_to_the_champion(
 def test_a_challenger_that_fails_on_a_request_leaves_it_to_the_champion(
     shop, begin, tmp_path, monkeypatch, design
 ):
-    score = ServedModel.score
+    scores = ServedModel.scores
 
-    def fails(self, history):
+    def fails(self, user_items, ages=None):
         if self.model.version == "2" and failing:
             raise ValueError("a weight is not a number")
-        return score(self, history)
+        return scores(self, user_items, ages)
 
     failing = False
-    monkeypatch.setattr(ServedModel, "score", fails)
+    monkeypatch.setattr(ServedModel, "scores", fails)
     experiment = begin(design, number="e5")
     with served(shop, tmp_path) as client:
         failing = True

@@ -114,11 +114,12 @@ class ServedModel(Assortment):
         """Rank for a history, `beyond` items behind the list of k too; popularity where the model fails."""
         fallback, left_out = False, history.seen if exclude_seen else None
         try:
+            asked = self.matrices(history)
             if rules is None and allowed is None and self.newcomers is None:
-                found = best_of_one(self.packaged.recommender, *self.matrices(history), k + beyond, left_out)
+                found = best_of_one(self.packaged.recommender, *asked, k + beyond, left_out)
                 if found is not None:
                     return Ranking([self.described(*one) for one in zip(*found, strict=True)], fallback)
-            scores = self.with_new(self.score(history)[None, :])[0]
+            scores = self.with_new(self.scores(*asked))[0]
         except Exception:
             # Whatever the error is, the shop gets an answer; the counter and the log record it.
             log.exception("version %s cannot answer; popularity stands in", self.model.version)
