@@ -1,5 +1,6 @@
-"""One Prefect server for all flow tests."""
+"""One Prefect server for all flow tests, and one project in which a flow has run."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -8,6 +9,8 @@ import tempfile
 
 import pytest
 from filelock import FileLock
+
+from tests.flows.shop import FIRST_COMMAND, Finished, first_run
 
 
 @pytest.fixture(scope="session")
@@ -38,3 +41,18 @@ def prefect_server(prefect_database):
         patch.setattr("prefect.testing.utilities.mkdtemp", lambda: folder)
         with prefect_test_harness(server_startup_timeout=600):
             yield
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory, worker_id, prefect_database, empty_database):
+    """A small shop in which README's first command has run, once for all workers; to be copied."""
+    here = tmp_path_factory.getbasetemp()
+    place = (here if worker_id == "master" else here.parent) / "finished"
+    place.mkdir(exist_ok=True)
+    note = place / "said.json"
+    with FileLock(place / "making.lock"):
+        if not note.exists():
+            shutil.rmtree(place / "recgan", ignore_errors=True)
+            said = first_run(place / "recgan", FIRST_COMMAND, prefect_database, empty_database)
+            note.write_text(json.dumps(said))
+    return Finished(place / "recgan", *json.loads(note.read_text()))

@@ -5,18 +5,12 @@ differ, … stands for anything, blank lines count for nothing.
 """
 
 import itertools
-import os
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.flows.shop import BLOCKS, README, copy_of, typed
 
-TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^```(sh|text)\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
 END = "=== the end of block"
 
 
@@ -45,43 +39,22 @@ def test_what_is_expected_is_compared_in_its_order_without_numbers():
 
 
 def test_readme_fits_on_a_screen_or_two_and_says_what_each_command_prints():
-    assert len(TEXT.encode()) < 8 * 1024
+    assert len(README.encode()) < 8 * 1024
     kinds = [kind for kind, _ in BLOCKS]
     assert kinds[0] == "sh"
     assert kinds.count("text") >= 3
     assert ("text", "text") not in set(itertools.pairwise(kinds))
-    ports = [int(port) for port in re.findall(r"^\| (\d{4}) \|", TEXT, re.MULTILINE)]
+    ports = [int(port) for port in re.findall(r"^\| (\d{4}) \|", README, re.MULTILINE)]
     assert len(ports) == len(set(ports)) == 4
 
 
-def machine(folder: Path) -> dict[str, str]:
-    """Make `make install` unnecessary: a virtual environment that is this one, with its stamp."""
-    (folder / ".venv").mkdir()
-    for one in Path(sys.prefix).iterdir():
-        if not one.name.startswith("installed-"):
-            (folder / ".venv" / one.name).symlink_to(one)
-    stamp = "cat pyproject.toml requirements.lock | cksum | cut -d' ' -f1"
-    name = subprocess.run(
-        ["bash", "-c", stamp], cwd=folder, check=True, capture_output=True, text=True
-    ).stdout
-    (folder / f".venv/installed-{name.strip()}").touch()
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("PREFECT_", "MLFLOW_"))}
-    return kept | {"PYTHONPATH": f"{folder / 'src'}{os.pathsep}{folder}"}
-
-
 @pytest.mark.slow
-@pytest.mark.timeout(3600)
-def test_what_is_typed_prints_what_readme_says(tmp_path):
-    """The whole first hour, on the whole shop: some five minutes on two cores."""
-    folder = tmp_path / "recgan"
-    subprocess.run(["git", "clone", "-q", str(ROOT), str(folder)], check=True)
-    environment = machine(folder)
-    typed = [block for kind, block in BLOCKS if kind == "sh"]
-    script = "set -m\n" + "".join(f"{block}echo; echo '{END}'\n" for block in typed)
-    done = subprocess.run(
-        ["bash", "-c", script], cwd=folder, env=environment, capture_output=True, text=True, check=False
-    )
-    said = iter(done.stdout.split(END))
+def test_what_is_typed_prints_what_readme_says(finished, tmp_path):
+    """The whole first hour, with a small shop; that `make run` does with the whole one, ci.yml shows."""
+    folder = copy_of(finished, tmp_path / "recgan")
+    typed_later = [block for kind, block in BLOCKS if kind == "sh"][1:]
+    done = typed(folder, "set -m\n" + "".join(f"{block}echo; echo '{END}'\n" for block in typed_later))
+    said = iter([finished.said, *done.stdout.split(END)])
     now, lacking = "", {}
     for kind, block in BLOCKS:
         if kind == "sh":
@@ -89,4 +62,4 @@ def test_what_is_typed_prints_what_readme_says(tmp_path):
         elif (line := missing(block, now)) is not None:
             lacking[line] = now[-2000:]
     assert lacking == {}, done.stderr[-3000:]
-    assert "Error" not in done.stderr
+    assert "Error" not in finished.complained + done.stderr
