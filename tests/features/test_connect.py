@@ -10,11 +10,11 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
-from tests.features.test_engines import QUICK, kept, md5, on_duckdb  # noqa: F401  (fixtures)
 
 from recgan.core.errors import RecganError
 from recgan.data import spark
 from recgan.data.engine import engine
+from tests.test_engines import QUICK, kept, md5, on_duckdb  # noqa: F401  (fixtures)
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
