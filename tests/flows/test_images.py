@@ -1,4 +1,4 @@
-"""The images' flow on digits, as small as it goes: measured, registered, judged; then unchanged."""
+"""The images' flow on digits, as small as it goes: measured, registered, judged; then nothing is stale."""
 
 import json
 import shutil
@@ -60,8 +60,5 @@ def test_from_digits_to_a_decision_and_again_without_work(project):
     assert json.loads(metrics["evaluation.json"])["frechet"] > 0
     assert not Path("data").exists()  # nothing of the recommender's chain has run
 
-    before = Path("images/models/generator/weights.safetensors").stat().st_mtime_ns
-    again = images(return_state=True)
-    assert again.result().version == "1"
-    assert Path("images/models/generator/weights.safetensors").stat().st_mtime_ns == before
-    assert {path.name: path.read_bytes() for path in Path("images/metrics").iterdir()} == metrics
+    # No stage would run again; that what is registered keeps its version is tested with the package.
+    assert run(project, sys.executable, "-m", "dvc", "status", "--json", "images/dvc.yaml") == "{}\n"
