@@ -161,6 +161,8 @@ def main() -> None:
     parser.add_argument("what", choices=["order", "month"])
     parser.add_argument("--shops", type=int, default=3)
     asked = parser.parse_args()
+    if asked.shops < 1:
+        parser.error(f"--shops is {asked.shops}; one at least")
     (order if asked.what == "order" else month)(asked.shops)
 
 

@@ -66,6 +66,10 @@ def check_runner() -> None:
             f"{ADDRESS} is {address}, but {name} are of this machine; set {RUNNER} to dask or ray, or leave "
             f"{ADDRESS} out"
         )
+    if address == _ON_THIS_MACHINE and name != "ray":
+        raise RecganError(
+            f"{ADDRESS} is {address}, which finds a Ray, but {RUNNER} is {name}; write tcp://host:8786"
+        )
     if address and address != _ON_THIS_MACHINE:
         remedy = f"start {name} there, or leave {ADDRESS} out: one is then started here"
         check_listens(ADDRESS, address, _PORTS[name], remedy)

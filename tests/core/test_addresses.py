@@ -33,7 +33,7 @@ def test_where_nobody_listens_the_remedy_is_said(free_port):
         check_listens("ADDRESS", f"tcp://127.0.0.1:{free_port}", 1, "start it")
 
 
-@pytest.mark.parametrize("uri", ["tcp://", "tcp://host:port", "://"])
+@pytest.mark.parametrize("uri", ["tcp://", "tcp://host:port", "://", "tcp://a..b:1"])
 def test_what_is_no_address_is_refused(uri):
     with pytest.raises(RecganError, match=r"which names no host and port; start it$") as caught:
         check_listens("ADDRESS", uri, 1, "start it")

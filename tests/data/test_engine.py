@@ -3,6 +3,8 @@
 import socket
 from types import SimpleNamespace
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from recgan.core.errors import RecganError
@@ -25,6 +27,29 @@ def test_what_is_hidden_is_no_part(tmp_path):
     for name in ("b.parquet", "a.parquet", "_c.parquet", ".d.parquet", "_SUCCESS"):
         (tmp_path / name).touch()
     assert parts_of(tmp_path) == [tmp_path / "a.parquet", tmp_path / "b.parquet"]
+
+
+@pytest.mark.parametrize("name", ["a*b", "a?b", "a[x]b", "a[!y]b", "[]"])
+def test_a_folder_whose_name_is_a_pattern_is_read_alone(tmp_path, monkeypatch, name):
+    monkeypatch.delenv("RECGAN_ENGINE", raising=False)
+    for folder, value in ((name, 1), ("axb", 2)):
+        (tmp_path / folder).mkdir()
+        pq.write_table(pa.table({"value": [value]}), tmp_path / folder / "part.parquet")
+    with engine() as tables:
+        assert tables.read(tmp_path / name).to_pyarrow()["value"].to_pylist() == [1]
+        assert tables.numbered(tmp_path / name).to_pyarrow()["part"].to_pylist() == ["part.parquet"]
+
+
+def test_an_empty_address_of_spark_is_none(monkeypatch):
+    monkeypatch.setenv("RECGAN_ENGINE", "spark")
+    monkeypatch.setattr(spark, "find_spec", lambda name: name)
+    monkeypatch.setattr(spark.shutil, "which", lambda name: name)
+    for fine in ("", "local", "local[2]", "local-cluster[2,1,1024]"):
+        monkeypatch.setenv("SPARK_REMOTE", fine)
+        assert chosen() == "spark"
+    monkeypatch.setenv("SPARK_REMOTE", "localhost")
+    with pytest.raises(RecganError, match=r"SPARK_REMOTE is localhost, .*; write sc://host:15002"):
+        chosen()
 
 
 def test_what_spark_lacks_is_said_before_it_starts(monkeypatch):

@@ -62,6 +62,16 @@ def test_a_wrong_environment_is_refused(job, monkeypatch, variable, value, says)
         runners.check_runner()
 
 
+def test_the_ray_of_this_machine_is_no_address_of_dask(job, monkeypatch):
+    monkeypatch.setattr(runners, "_installed", lambda name: None)
+    monkeypatch.setenv(runners.RUNNER, "dask")
+    monkeypatch.setenv(runners.ADDRESS, "auto")
+    with pytest.raises(
+        RecganError, match=r"is auto, which finds a Ray, but .* is dask; write tcp://host:8786"
+    ):
+        runners.check_runner()
+
+
 @pytest.mark.parametrize("name", ["dask", "ray"])
 def test_an_address_at_which_nobody_listens_is_refused(job, monkeypatch, name):
     with socket.create_server(("127.0.0.1", 0)) as listener:

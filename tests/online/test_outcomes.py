@@ -1,5 +1,7 @@
 """What came of an experiment's answers, counted by shopper and by arm."""
 
+import re
+import shutil
 from datetime import timedelta
 
 import pyarrow as pa
@@ -120,13 +122,14 @@ def test_distinct_items_are_counted_in_so_many_answers_at_most(monkeypatch):
 
 
 def test_the_log_is_read_from_the_first_day_on_whatever_wrote_it(tmp_path):
+    log = tmp_path / "a*b"  # which is axb too for whoever takes it for a pattern
     answers = [shown(1, "ann", CHAMPION), shown(2, "bob", CHALLENGER, hours=24)]
     before = shown(9, "ann", CHAMPION, hours=-24)
     told = [came(1, "a"), came(2, "b", "view", hours=25)]
     whole = {"shown": tables([*answers, before], told)[0], "feedback": tables(answers, told)[1]}
 
     def write(table, day, name, rows, open_=False):
-        path = tmp_path / table / f"date={BEGAN + timedelta(days=day):%Y-%m-%d}" / name
+        path = log / table / f"date={BEGAN + timedelta(days=day):%Y-%m-%d}" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         if not open_:
             pq.write_table(rows, path)
@@ -143,15 +146,16 @@ def test_the_log_is_read_from_the_first_day_on_whatever_wrote_it(tmp_path):
     write("feedback", 0, "a.parquet", whole["feedback"].slice(0, 1))
     write("feedback", 1, "a.arrows", whole["feedback"].slice(1), open_=True)
     look = experiment_of(), BEGAN + timedelta(hours=1000), 1.0
-    found = read_outcomes(tmp_path, *look)
+    shutil.copytree(log, tmp_path / "axb")
+    found = read_outcomes(log, *look)
     assert (whole["shown"].schema, whole["feedback"].schema) == (SHOWN, FEEDBACK)
     assert rows(found, "answers", "click", "purchase") == [
         (CHALLENGER, "bob", 1, 1, 0),
         (CHAMPION, "ann", 1, 0, 1),
     ]
     damaged.write_bytes(b"PAR1 and no more")
-    with pytest.raises(RecganError, match=rf"{damaged}.*move the file away"):
-        read_outcomes(tmp_path, *look)
+    with pytest.raises(RecganError, match=rf"{re.escape(str(damaged))}.*move the file away"):
+        read_outcomes(log, *look)
     assert rows(read_outcomes(tmp_path / "nothing", *look), "answers") == []
 
 

@@ -55,6 +55,8 @@ def check_listens(name: str, uri: str, port: int, remedy: str) -> None:
         raise RecganError(f"{name} is {uri!r}, which names no host and port; {remedy}")
     try:
         socket.create_connection((host, port), timeout=_PATIENCE).close()
+    except UnicodeError:  # of a host with an empty part, or one beyond 63 letters
+        raise RecganError(f"{name} is {uri!r}, which names no host and port; {remedy}") from None
     except OSError as error:
         nobody = f"nobody listens at {host}:{port} ({error.strerror or error})"
         raise Unavailable(f"{name} is {uri}, but {nobody}; {remedy}") from None

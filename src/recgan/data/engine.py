@@ -4,6 +4,7 @@ The environment says which: RECGAN_ENGINE=duckdb (the default) or spark. Both gi
 care: see `rows_of` and data/sums.py.
 """
 
+import glob
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -45,7 +46,7 @@ class Engine:
         """
         parts = parts_of(path)
         if self.session is None:
-            return self.backend.read_parquet(parts)
+            return self.backend.read_parquet(_exactly(parts))
         name = ibis.util.gen_name("parts")
         self.session.read.parquet(*map(spark.address, parts)).createOrReplaceTempView(name)
         return self.backend.table(name)
@@ -58,7 +59,7 @@ class Engine:
         """
         parts = parts_of(path)
         if self.session is None:
-            table = self.backend.read_parquet(parts, filename=True, file_row_number=True)
+            table = self.backend.read_parquet(_exactly(parts), filename=True, file_row_number=True)
             named = table.mutate(part=table.filename.re_extract("[^/]+$", 0), row=table.file_row_number)
             return named.drop("filename", "file_row_number")
         name = ibis.util.gen_name("parts")
@@ -79,6 +80,11 @@ class Engine:
         if self.session is None:
             return [function(number) for number in range(count)]
         return spark.each(self.session, function, count)
+
+
+def _exactly(parts: list[Path]) -> list[str]:
+    """Return what DuckDB reads as these files: in a name of its own a * stands for other names too."""
+    return [glob.escape(str(part)) for part in parts]
 
 
 def chosen() -> str:

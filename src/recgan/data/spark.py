@@ -27,6 +27,7 @@ _SAYS_WHERE = ("SPARK_REMOTE", "PYSPARK_GATEWAY_PORT", "SPARK_CONF_DIR", "SPARK_
 """Variables that say how Spark runs: by Connect, by spark-submit, with what settings, as installed where."""
 
 _CONNECT_PORT = 15002
+_LOCAL = re.compile(r"local($|\[|-cluster)")  # Spark of this machine
 
 _SAME_ON_EVERY_CLUSTER = {
     "spark.sql.session.timeZone": "UTC",
@@ -57,7 +58,7 @@ def check() -> None:
     if find_spec("pyspark") is None:
         raise RecganError("RECGAN_ENGINE is spark, but pyspark is not installed; pip install 'recgan[spark]'")
     remote = os.environ.get("SPARK_REMOTE", "")
-    if remote and not remote.startswith("local"):
+    if remote and not _LOCAL.match(remote):
         if not remote.startswith("sc://"):
             raise RecganError(f"SPARK_REMOTE is {remote}, no address of Spark Connect; write sc://host:15002")
         remedy = "start a Spark Connect server there, or leave SPARK_REMOTE out: Spark then runs here"
@@ -120,7 +121,9 @@ def each(session: Any, function: Callable[[int], T], count: int) -> list[T]:
 def _start(spill: Path) -> Any:
     from pyspark.sql import SparkSession
 
-    remote = os.environ.get("SPARK_REMOTE")
+    remote = os.environ.get("SPARK_REMOTE") or None
+    if remote is None:  # Spark itself takes an empty one for an address
+        os.environ.pop("SPARK_REMOTE", None)
     builder = SparkSession.builder.appName("recgan")
     here = not any(os.environ.get(name) for name in _SAYS_WHERE)
     if here:

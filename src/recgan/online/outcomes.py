@@ -3,6 +3,7 @@
 DuckDB counts, in bounded memory: an experiment of a month may have tens of millions of answers.
 """
 
+import glob
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -90,7 +91,8 @@ def _database() -> Iterator[duckdb.DuckDBPyConnection]:
 def _log(database: duckdb.DuckDBPyConnection, folder: Path, schema: pa.Schema, first: str) -> None:
     """Let the database see a table of the log from a day on, files that are still written included."""
     found = [path for path in files_of(folder) if path.parent.name >= first]
-    finished = [str(path) for path in found if path.suffix == FINISHED]
+    # DuckDB takes a * in a folder's name for other folders too.
+    finished = [glob.escape(str(path)) for path in found if path.suffix == FINISHED]
     rest = [read_file(path, schema) for path in found if path.suffix != FINISHED]
     # A file of another version may lack a column.
     database.register(f"{folder.name}_open", pa.concat_tables([schema.empty_table(), *rest]))
