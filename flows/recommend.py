@@ -101,10 +101,12 @@ def check() -> None:
     """Refuse what is known to fail before a server is started for it.
 
     Raises:
-        RecganError: the parameters have a fault, or the environment names no makers of the lists.
+        RecganError: the parameters or the rules of the shop have a fault, or the environment names no makers
+            of the lists.
     """
-    load_params()
+    params = load_params()
     check_runner()
+    ruled.rules_for(Path(), params.register_.name, datetime.now(UTC))
 
 
 if __name__ == "__main__":

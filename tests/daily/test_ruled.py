@@ -15,7 +15,7 @@ from recgan.features.matrices import read_features
 from recgan.features.newest import newest_histories
 from recgan.online.binding import bind
 from recgan.online.ordering import Applied
-from recgan.online.rules import parse_rules, rules_path
+from recgan.online.rules_file import parse_rules, rules_path
 from recgan.package.asking import QUESTIONS
 from recgan.package.store import load_champion
 from tests.daily.test_recommendations import client, named, shop  # noqa: F401  (fixtures)

@@ -7,7 +7,8 @@ import pytest
 
 from recgan.core.errors import RecganError
 from recgan.online.contradictions import contradictions
-from recgan.online.rules import MAX_RULES, parse_rules, read_rules, write_rules
+from recgan.online.rules import MAX_RULES
+from recgan.online.rules_file import is_there, parse_rules, read_rules, write_rules
 
 EACH = [
     {"name": "sold out", "kind": "out_of_stock", "items": ["a"], "until": "2026-12-01T00:00:00Z"},
@@ -59,6 +60,11 @@ NO_KIND = {"name": "no kind", "items": ["a"]}
         (6, {"kind": "mmr"}, f"rule 'unlike': kind is \"mmr\"; give one of {KINDS}"),
         (6, {"kind": None}, f"rule 'unlike': kind is null; give one of {KINDS}"),
         (6, {"kind": ["cap"]}, f"rule 'unlike': kind is [\"cap\"]; give one of {KINDS}"),
+        (
+            6,
+            {"kind": "k" * 200},
+            f"rule 'unlike': kind is \"{'k' * 80}…\"; give one of {KINDS}",
+        ),
         (1, NO_KIND, f"rule 'no kind': kind is missing; give one of {KINDS}"),
         (0, {"until": "1.12."}, "rule 'sold out': until is \"1.12.\": should be text such as"),
         (0, {"until": 1764547200}, "rule 'sold out': until is 1764547200: should be text such as"),
@@ -83,7 +89,9 @@ def test_a_fault_names_rule_value_and_remedy(number, change, said):
     [
         (b"{", "Invalid JSON"),
         (b"[]", "Input should be"),
-        (b'{"rules": [1]}', "rule 1: "),
+        (b'{"rules": [3]}', r'the body: rule 1 is 3, no object; write one such as \{"name": "sold out"'),
+        (b'{"rules": [], "rules": []}', "the body: the key 'rules' stands twice in one object; keep one"),
+        (b'{"rules": [{"name": "a", "name": "b", "kind": "pin", "item": "a", "place": 1}]}', "'name' stands"),
         (b'{"rules": [], "more": 1}', "more: Extra inputs"),
         (b"{}", "rules: Field required"),
         (json.dumps({"rules": [EACH[6]] * (MAX_RULES + 1)}).encode(), "at most 1000 items"),
@@ -122,10 +130,44 @@ def pin(item, place=1, **more):
         ([pin("a", categories=["x"]), pin("c", categories=["y"])], 0),
         ([pin("a", categories=["x"]), pin("c")], 1),
         ([pin("a"), pin("c", 2)], 0),
+        ([pin("a"), pin("a", name="again")], 0),  # both are obeyed
+        ([EACH[0], EACH[0] | {"name": "too"}, pin("a")], 1),
+        ([EACH[1], pin("b"), pin("c")], 1),  # what is never shown does not stand in the way
+        ([EACH[0], pin("a"), pin("c")], 2),  # it is on sale again one day
     ],
 )
 def test_contradictions_are_told(rules, count):
     found = contradictions(parsed(*rules), lambda item: ITEMS.get(item, (None, None)))
     assert len(found) == count
-    if count and rules[0]["kind"] != "pin":
+    if count and rules[0]["kind"] != "pin" and rules[1]["kind"] == "pin":
         assert f"'{rules[0]['name']}' wins" in found[0]
+
+
+def test_of_many_pins_at_one_place_one_sentence_names_who_has_it():
+    pins = [pin(f"i{number}", 5) for number in range(MAX_RULES)]
+    [said] = contradictions(parsed(*pins), lambda item: (None, None))
+    first = ", ".join(f"'pin i{number}'" for number in range(1, 6))
+    assert said.startswith(f"'pin i0' has place 5, to which {first} and 994 more pin too: ")
+
+
+def test_a_pin_yields_to_the_first_that_holds_with_it():
+    early, late = {"until": "2026-12-01T00:00:00Z"}, {"from": "2026-12-01T00:00:00Z"}
+    pins = [pin("a", **early), pin("b", **late), pin("c", **early), pin("d", **late), pin("e")]
+    found = contradictions(parsed(*pins), lambda item: (None, None))
+    assert [said.split(" pin to")[0].split(" pin too")[0] for said in found] == [
+        "'pin a' has place 1, to which 'pin c', 'pin e'",
+        "'pin b' and 'pin d'",
+    ]
+
+
+def test_what_stands_in_the_place_of_the_file_is_never_taken_for_no_rules(tmp_path):
+    path = tmp_path / "shop.json"
+    assert not is_there(path)
+    path.mkdir()
+    with pytest.raises(RecganError, match=r"shop.json is a folder; put the file of rules in its place"):
+        read_rules(path)
+    path.rmdir()
+    path.symlink_to(tmp_path / "gone.json")
+    assert is_there(path)
+    with pytest.raises(RecganError, match=r"shop.json leads to no file; let the link lead to the file"):
+        read_rules(path)

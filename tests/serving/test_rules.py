@@ -8,7 +8,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from recgan.evaluation.exploration_settings import ExploreParams
-from recgan.online.rules import parse_rules
+from recgan.online.rules_file import parse_rules
 from recgan.package.packaged import Catalogue, PackagedRecommender
 from recgan.serving import shown_before
 from recgan.serving.app import create_app
@@ -242,6 +242,9 @@ def opened(shop, tmp_path):
     return opened
 
 
+JSON = {"Content-Type": "application/json"}
+
+
 def put(client, *rules, **more):
     return client.put("/rules", json={"rules": list(rules)}, **more)
 
@@ -285,6 +288,12 @@ def test_rules_put_are_obeyed_by_every_server_that_looks_at_the_file(opened, tmp
             faulty.json()["detail"][0]["msg"]
             == "rule 'advent': place is 0: Input should be greater than or equal to 1"
         )
+        twice = first.put("/rules", content=b'{"rules": [], "rules": []}', headers=JSON)
+        assert (twice.status_code, twice.json()["detail"]) == (
+            400,
+            "the body: the key 'rules' stands twice in one object; keep one of them",
+        )
+        assert put(first, 3).json()["detail"][0]["msg"].startswith("rule 1 is 3, no object; write one such")
         assert first.get("/rules").json() == told.json()
         (tmp_path / "rules.json").write_text("{")
         until(lambda: second.get("/ready").json()["rules"]["problem"])
@@ -341,6 +350,19 @@ def test_the_explorer_shows_which_rule_did_what(opened):
 def test_a_server_does_not_begin_without_the_rules_that_it_cannot_read(opened, tmp_path):
     (tmp_path / "rules.json").write_text('{"rules": 1}')
     with pytest.raises(Exception, match=r"rules: Input should be a valid array$"), opened():
+        pass
+
+
+def test_a_link_to_nothing_is_no_lack_of_rules(opened, tmp_path):
+    rules = tmp_path / "rules.json"
+    with opened() as client:
+        put(client, STOCK)
+        rules.rename(tmp_path / "there.json")
+        rules.symlink_to(tmp_path / "gone.json")
+        until(lambda: client.get("/ready").json()["rules"]["problem"])
+        told = client.get("/ready").json()["rules"]
+        assert (told["rules"], "leads to no file" in told["problem"]) == (1, True)
+    with pytest.raises(Exception, match="leads to no file"), opened():
         pass
 
 

@@ -7,7 +7,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from recgan.online.rules import NotAgain, Pin, Rule, read_rules, rules_path
+from recgan.online.rules import NotAgain, Pin, Rule
+from recgan.online.rules_file import is_there, read_rules, rules_path
 
 _NAMED = 5
 """Rules that a sentence names."""
@@ -23,7 +24,7 @@ def rules_for(root: Path, name: str, now: datetime) -> tuple[Rule, ...]:
         RecganError: the file cannot be read: lists without its rules would show what it forbids.
     """
     path = rules_path(root, name)
-    if not path.exists():
+    if not is_there(path):
         return ()
     return tuple(
         rule

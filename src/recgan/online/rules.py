@@ -4,10 +4,7 @@ Two kinds are hard: out of stock and blacklist. What they name is never shown. A
 keeps its length, so where a wish leaves too few items, the list is filled with what it set aside.
 """
 
-import json
-from collections.abc import Mapping
 from datetime import datetime
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import (
@@ -16,18 +13,10 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    ValidationError,
     model_validator,
 )
 
-from recgan.core import layout
-from recgan.core.errors import RecganError
-from recgan.core.files import replacing
-from recgan.core.redact import shown
-
 MAX_RULES = 1_000
-MAX_BYTES = 64 * 2**20
-"""Of the file: a million ids."""
 MAX_DEVIATIONS = 10.0
 
 
@@ -75,6 +64,12 @@ class _Rule(BaseModel):
         """Tell whether there is an instant at which both hold."""
         return (self.since is None or other.until is None or self.since < other.until) and (
             other.since is None or self.until is None or other.since < self.until
+        )
+
+    def spans(self, other: "_Rule") -> bool:
+        """Tell whether it holds at every instant at which another does."""
+        return (self.since is None or (other.since is not None and self.since <= other.since)) and (
+            self.until is None or (other.until is not None and other.until <= self.until)
         )
 
 
@@ -193,92 +188,3 @@ class Rules(BaseModel):
                 raise ValueError(f"{rule.name!r} is the second rule of kind {rule.kind}; keep one of them")
             single.add(rule.kind)
         return self
-
-
-def rules_path(root: Path, name: str) -> Path:
-    """Return where the rules of a registered model's server lie."""
-    return root / layout.RULES / f"{name}.json"
-
-
-def read_rules(path: Path) -> Rules:
-    """Read and check the file.
-
-    Raises:
-        RecganError: it cannot be read, or a rule is none.
-    """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise RecganError(f"{path} cannot be read ({error}); see to its permissions") from None
-    return parse_rules(content, str(path))
-
-
-def parse_rules(content: bytes, where: str) -> Rules:
-    """Check the content of the file, or the body of PUT /rules.
-
-    Args:
-        content: JSON.
-        where: it is from, for the error.
-
-    Raises:
-        RecganError: of the first fault: which rule, which value, and what to do.
-    """
-    if len(content) > MAX_BYTES:
-        raise RecganError(f"{where} has {len(content):,} bytes; keep it under {MAX_BYTES:,}")
-    try:
-        return Rules.model_validate_json(content)
-    except ValidationError as error:
-        faults = error.errors(include_url=False)
-    found = None if faults[0]["type"] == "json_invalid" else json.loads(content)
-    more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
-    raise RecganError(f"{where}: {fault_of(found, faults[0])}{more}")
-
-
-def fault_of(content: Any, fault: Mapping[str, Any]) -> str:
-    """Say which rule is at fault, with which value, and what to do.
-
-    Args:
-        content: the JSON that is no rules.
-        fault: one of pydantic's, its place beginning at the whole.
-    """
-    place, message = list(fault["loc"]), str(fault["msg"]).removeprefix("Value error, ")
-    if fault["type"] == "json_invalid":
-        return f'{message}; write JSON such as {{"rules": []}}'
-    if place[:1] != ["rules"] or len(place) < 2:
-        said = ".".join(map(str, place))
-        return f"{shown(said)}: {message}" if said else message
-    number = place[1]
-    found = content["rules"][number]
-    name = found.get("name") if isinstance(found, dict) else None
-    rule = f"rule {shown(name)!r}" if isinstance(name, str) and name else f"rule {number + 1}"
-    if fault["type"] == "union_tag_not_found":
-        return f"{rule}: kind is missing; give one of {', '.join(KINDS)}"
-    if fault["type"] == "union_tag_invalid":
-        kind = json.dumps(found["kind"], ensure_ascii=False)
-        return f"{rule}: kind is {shown(kind)}; give one of {', '.join(KINDS)}"
-    field = ".".join(str(part) for part in place[3:])  # behind the number stands the kind
-    if fault["type"] == "extra_forbidden":
-        return f"{rule}: {shown(field)!r} is no part of a rule of this kind; remove it"
-    if fault["type"] == "missing":
-        return f"{rule}: {field} is missing; give it"
-    if not field:
-        return f"{rule}: {message}"
-    given = json.dumps(fault["input"], default=str, ensure_ascii=False)
-    return f"{rule}: {field} is {shown(given)}: {message}"
-
-
-def write_rules(rules: Rules, path: Path) -> None:
-    """Replace the file in one step.
-
-    Raises:
-        RecganError: it cannot be written.
-    """
-    content = rules.model_dump(mode="json", by_alias=True, exclude_defaults=True)
-    try:
-        with replacing(path) as new:
-            new.write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise RecganError(
-            f"{path} cannot be written ({error.strerror}); nothing has changed: let the server write there, "
-            "or replace the file yourself"
-        ) from None

@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Match
 
 from recgan.core.redact import clean
-from recgan.online.rules import fault_of
+from recgan.online.rules_file import fault_of
 from recgan.serving.schema import MAX_BODY, Problem, RecommendRequest
 from recgan.serving.server import Exposure, may_see_histories
 

@@ -17,7 +17,8 @@ from recgan.core.redact import clean
 from recgan.newcomers.file import Stamp, stamp
 from recgan.online.binding import bind
 from recgan.online.ordering import Applied, Bound
-from recgan.online.rules import NotAgain, Rule, Rules, read_rules, write_rules
+from recgan.online.rules import NotAgain, Rule, Rules
+from recgan.online.rules_file import is_there, read_rules, write_rules
 from recgan.recommenders.protocol import top_k
 from recgan.serving.model import ServedModel
 from recgan.serving.ranking import Ranking
@@ -25,6 +26,14 @@ from recgan.serving.schema import RulesInForce
 from recgan.serving.shown_before import ShownBefore
 
 log = logging.getLogger(__name__)
+
+
+_UNREAD = Stamp(0, 0, 0)
+"""Of a file that is there and cannot be looked at, such as a link to nothing."""
+
+
+def _stamp(path: Path) -> Stamp | None:
+    return stamp(path) or (_UNREAD if is_there(path) else None)
 
 
 @dataclass(frozen=True)
@@ -115,7 +124,7 @@ class RulesWatch:
     def look(self) -> None:
         """Read the file where it has changed, and take what begins or ends now."""
         with self._looking:
-            rules, seen = self._now.rules, None if self.path is None else stamp(self.path)
+            rules, seen = self._now.rules, None if self.path is None else _stamp(self.path)
             if seen != self._seen:
                 self._seen, self.problem = seen, None
                 try:

@@ -10,6 +10,7 @@ from recgan.core.errors import RecganError
 from recgan.online.binding import about, unknown
 from recgan.online.contradictions import contradictions
 from recgan.online.rules import Cap, NotAgain, Pin, Rule, Rules, Variety
+from recgan.online.rules_file import check_keys
 from recgan.serving.model import ServedModel
 from recgan.serving.rules import RulesWatch
 from recgan.serving.schema import Problem
@@ -101,6 +102,12 @@ def rules_router(
         if not may_write(asked.headers.get("authorization", "")):
             raise HTTPException(401, NOT_ALLOWED.format("change"), {"WWW-Authenticate": "Bearer"})
 
+    async def each_key_once(asked: Request) -> None:
+        try:
+            check_keys(await asked.body(), "the body")
+        except RecganError as error:
+            raise HTTPException(400, str(error)) from None
+
     @router.get("/rules", responses=missing, dependencies=[Depends(may_read)])
     def show() -> RulesState:
         """Show the rules of the shop, and what they are about."""
@@ -110,10 +117,10 @@ def rules_router(
         "/rules",
         responses=missing
         | {
-            400: {"model": Problem, "description": "The body is not JSON."},
+            400: {"model": Problem, "description": "The body is not JSON, or a key stands twice."},
             500: {"model": Problem, "description": "The server cannot write its file of rules."},
         },
-        dependencies=[Depends(may_change)],
+        dependencies=[Depends(may_change), Depends(each_key_once)],
     )
     def replace(rules: Rules) -> RulesState:
         """Replace all rules of the shop; other workers and servers follow within seconds."""

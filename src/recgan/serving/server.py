@@ -19,7 +19,7 @@ from recgan.core import layout
 from recgan.core.errors import RecganError
 from recgan.data.impressions import DATABASE
 from recgan.evaluation.exploration_settings import ExploreParams
-from recgan.online.rules import read_rules, rules_path
+from recgan.online.rules_file import is_there, read_rules, rules_path
 from recgan.serving.connection import BoundedConnection
 from recgan.serving.exploration import VARIABLE as EXPLORE
 
@@ -196,7 +196,7 @@ def serve(
         from recgan.data.impressions_database import database
 
         database()
-    if (rules := rules_path(Path(), name)).exists():
+    if is_there(rules := rules_path(Path(), name)):
         read_rules(rules)
     os.environ |= {
         "RECGAN_SERVE_NAME": name,
