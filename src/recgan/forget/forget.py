@@ -37,7 +37,7 @@ from recgan.settings import Params
 log = logging.getLogger(__name__)
 
 FINISH_SECONDS = 15.0
-"""For servers to finish what they write: they look once a second."""
+"""For servers to finish what they write: they look twice a second."""
 
 
 def forget(root: Path, params: Params, people: Wanted, remember: bool = True) -> tuple[Search, Search]:
@@ -72,7 +72,7 @@ def forget(root: Path, params: Params, people: Wanted, remember: bool = True) ->
         written = params.ingest.csv if isinstance(params.ingest, OwnFilesSource) else PLAIN
         _rows(found, params, people, written)
         md5s = _packages(root, found, people)
-        forget_runs(found.runs)
+        forget_runs(root, found.runs, people)
         _newcomers(root, md5s)
         sweep()
         return found, search(root, params, people)

@@ -45,7 +45,7 @@ class Search:
     packages: tuple[Package, ...]
     """Versions that name people, or whose rewriting was killed."""
     runs: tuple[Naming, ...] = ()
-    """Parts of runs in a store elsewhere that name people."""
+    """Parts of runs, of logged models and of the registry in a store elsewhere that name people."""
 
     @property
     def found(self) -> int:
@@ -122,7 +122,7 @@ def _in_registry(root: Path, name: str, people: Wanted) -> tuple[tuple[Package, 
     try:
         known = packages(root, name)
         counts = [count_in(package, people) for package in known]
-    except (RecganError, Unavailable) as error:
+    except (RecganError, Unavailable, MlflowException) as error:
         return (), Store("registered versions", 0, (), 0, str(error))
     named = tuple(one for one, count in zip(known, counts, strict=True) if count or is_begun(one))
     # What lies in the project is counted by its files already.
@@ -135,15 +135,17 @@ def _in_registry(root: Path, name: str, people: Wanted) -> tuple[tuple[Package, 
 
 
 def _in_runs(root: Path, name: str, people: Wanted) -> tuple[tuple[Naming, ...], list[Store]]:
-    title = "runs of the tracking store"
     try:
-        searched, found = runs_naming(root, name, people)
+        kinds = runs_naming(root, name, people)
     except (RecganError, Unavailable, MlflowException) as error:
-        return (), [Store(title, 0, (), 0, str(error))]
-    if not searched and not found:  # none, or its files are the project's and were searched
-        return (), []
-    count, told = sum(one.found for one in found), tuple(one.text for one in found)
-    return found, [Store(title, searched, (), count, told=told)]
+        return (), [Store("runs and logged models of the tracking store", 0, (), 0, str(error))]
+    stores = []
+    for kind in kinds:
+        if kind.count:  # otherwise there are none, or their files are the project's and were searched
+            told = tuple(one.text for one in kind.found)
+            found = sum(one.found for one in kind.found)
+            stores.append(Store(kind.title, kind.count, (), found, told=told))
+    return tuple(one for kind in kinds for one in kind.found), stores
 
 
 def _in_history(root: Path, people: Wanted) -> list[Store]:

@@ -41,6 +41,11 @@ class Package:
         """Name the version."""
         return f"{self.version.name} version {self.version.version}"
 
+    @property
+    def uri(self) -> str:
+        """Return the version's URI, as MLflow resolves it."""
+        return f"models:/{self.version.name}/{self.version.version}"
+
 
 @outside()
 def packages(root: Path, name: str) -> tuple[Package, ...]:
@@ -74,6 +79,10 @@ def _local(client: MlflowClient, version: ModelVersion) -> Path | None:
     uri = client.get_model_version_download_uri(version.name, version.version)
     if uri.startswith("models:/"):
         uri = client.get_logged_model(uri.removeprefix("models:/")).artifact_location
+    return _folder(uri)
+
+
+def _folder(uri: str) -> Path | None:
     parts = urlsplit(uri)
     if parts.scheme in ("", "file"):
         return Path(unquote(parts.path)) / "artifacts"
@@ -88,7 +97,7 @@ def count_in(package: Package, wanted: Wanted) -> int:
         Unavailable: the store does not answer.
     """
     with temporary_folder() as folder:
-        artifacts = package.artifacts or _fetched(package, folder)
+        artifacts = package.artifacts or _fetched(package.uri, folder)
         path = artifacts / SHOPPERS
         if not path.exists():
             return 0
@@ -109,22 +118,45 @@ def forget_in(root: Path, package: Package, wanted: Wanted) -> dict[str, str]:
     """
     client, version = connect(root), package.version
     client.set_model_version_tag(version.name, version.version, EDITED, _BEGUN)
+    md5s = _forget_at(client, _model_id(version), package.uri, package.artifacts, wanted)
+    client.set_model_version_tag(
+        version.name, version.version, EDITED, datetime.now(UTC).isoformat(timespec="microseconds")
+    )
+    return md5s
+
+
+@outside()
+def forget_in_model(root: Path, model: str, location: str, wanted: Wanted) -> None:
+    """Take people out of the stored histories of a logged model that is no version's: nobody serves it.
+
+    Args:
+        root: the project.
+        model: its ID.
+        location: the URI of its artifacts.
+        wanted: the people.
+
+    Raises:
+        Unavailable: the store does not answer.
+    """
+    _forget_at(connect(root), model, location, _folder(location), wanted)
+
+
+def _forget_at(
+    client: MlflowClient, model: str, uri: str, there: Path | None, wanted: Wanted
+) -> dict[str, str]:
+    """Take people out of the histories below a URI, whose folder is `there` if on this machine."""
     with temporary_folder() as folder:
-        artifacts = package.artifacts or _fetched(package, folder)
+        artifacts = there or _fetched(uri, folder)
         before = md5_of(artifacts)
-        if package.artifacts is not None:
+        if there is not None:
             renew(artifacts, wanted)
         else:
             _rewrite(artifacts, artifacts, wanted)
             (folder / "up").mkdir()
             shutil.move(artifacts, folder / "up/artifacts")
             artifacts = folder / "up/artifacts"
-            client.log_model_artifacts(_model_id(version), str(folder / "up"))
-        after = md5_of(artifacts)
-    client.set_model_version_tag(
-        version.name, version.version, EDITED, datetime.now(UTC).isoformat(timespec="microseconds")
-    )
-    return {before: after}
+            client.log_model_artifacts(model, str(folder / "up"))
+        return {before: md5_of(artifacts)}
 
 
 def is_begun(package: Package) -> bool:
@@ -167,10 +199,8 @@ def _rewrite(old: Path, new: Path, wanted: Wanted) -> None:
         write_json(new / MANIFEST, manifest)
 
 
-def _fetched(package: Package, folder: Path) -> Path:
+def _fetched(uri: str, folder: Path) -> Path:
     """Fetch the histories and the manifest of a package that lies elsewhere."""
-    version = package.version
-    uri = f"models:/{version.name}/{version.version}"
     artifacts = folder / "artifacts"
     artifacts.mkdir()
     there = {one.path for one in mlflow.artifacts.list_artifacts(f"{uri}/artifacts") or []}

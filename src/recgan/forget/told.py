@@ -44,7 +44,12 @@ def _remote(root: Path) -> str:
 def not_searched(root: Path) -> str:
     """Name the places that no command of this project can search."""
     remote = _remote(root)
-    places = [*([f"the DVC remote {remote}"] if remote else []), "backups", "what models have learned"]
+    places = [
+        *([f"the DVC remote {remote}"] if remote else []),
+        "logged models that were deleted in a tracking store elsewhere (until mlflow gc)",
+        "backups",
+        "what models have learned",
+    ]
     return f"Not searched, as no command can: {', '.join(places)}."
 
 
@@ -55,8 +60,9 @@ def by_hand(root: Path) -> str:
         "What remains, and what removes it:",
         f"  forgotten.json is part of the project: git add {layout.FORGOTTEN} && git commit",
         "  what models have learned of them, and reports: make run (the next night), then a promotion",
-        "  older versions that still have learned of them, and runs whose parameters or tags name them: "
-        "delete them (make ui, then mlflow gc)",
+        "  older versions that still have learned of them: delete them (make ui, then mlflow gc)",
+        "  what is NOT removed of runs, logged models and the registry: what its line says",
+        "  logged models that were deleted in MLflow: mlflow gc",
     ]
     if any((root / "raw").glob("*.dvc")):
         lines.append("  raw files that DVC tracks and that were changed: dvc commit --force raw/NAME.dvc")
