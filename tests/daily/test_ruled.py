@@ -1,6 +1,9 @@
 """The published lists obey the rules of the shop, by the server's own code."""
 
 import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -19,7 +22,7 @@ from recgan.online.rules_file import parse_rules, rules_path
 from recgan.package.asking import QUESTIONS
 from recgan.package.store import load_champion
 from tests.daily.test_recommendations import client, named, shop  # noqa: F401  (fixtures)
-from tests.package.conftest import USERS
+from tests.package.conftest import ITEMS, USERS
 from tests.serving.test_rules import served
 
 STOCK = {"name": "sold out", "kind": "out_of_stock", "items": ["item-0", "item-6", "tomorrow"]}
@@ -51,7 +54,8 @@ def test_every_list_obeys_what_needs_no_request(shop, named):  # noqa: F811
     put(shop, name, STOCK, PIN, *WITHOUT_EFFECT)
     ruled = recommend(shop, named, k=4, part_shoppers=40)
     assert ruled.about["rules"]["names"] == ["sold out", "advent"]
-    assert "by the rules 'sold out', 'advent'" in sentence(ruled)
+    assert "by the rules 'sold out', 'advent'; for the server alone: 'of shoes', 'rest'" in sentence(ruled)
+    assert "now holds the 4 best items for 150 shoppers" in sentence(ruled)
     newest = newest_histories(read_features(shop / "data" / "features"))
     scores = load_champion(shop, name).packaged.recommender.score(newest.user_items).astype(float)
     scores[newest.user_items.nonzero()] = -np.inf
@@ -92,6 +96,67 @@ def test_rules_that_cannot_be_read_leave_the_file_as_it_was(shop, named):  # noq
         recommend(shop, named, k=2)
     path.unlink()
     assert recommend(shop, named, k=2).about == before.about
+
+
+def test_rules_that_leave_nothing_leave_the_file_as_it_was(shop, named):  # noqa: F811
+    name, every = named.register_.name, [f"item-{item}" for item in range(ITEMS)]
+    before = recommend(shop, named, k=2)
+    path = put(shop, name, {"name": "all", "kind": "blacklist", "items": every})
+    with pytest.raises(RecganError, match=f"the rules 'all' leave no item to any shopper.*{path.name}"):
+        recommend(shop, named, k=2)
+    path.unlink()
+    assert recommend(shop, named, k=2) == replace(before, unchanged=True)
+    put(shop, name, {"name": "most", "kind": "blacklist", "items": every[3:]})
+    short = recommend(shop, named, k=4, exclude_seen=False, part_shoppers=40)
+    assert [len(one) for one in lists(short.path)] == [3] * USERS
+    assert f"now holds lists of up to 4 items, {3 * USERS} in all and the shortest of 3," in sentence(short)
+    seen = recommend(shop, named, k=4, exclude_seen=True)
+    found = lists(seen.path)
+    assert seen.about["rows"] == sum(map(len, found))
+    assert seen.about["shortest"] == (min(map(len, found)) if len(found) == USERS else 0)
+
+
+def test_rules_that_cannot_hold_are_told_and_not_named(shop, named, caplog):  # noqa: F811
+    put(
+        shop,
+        named.register_.name,
+        STOCK,
+        PIN,
+        PIN | {"name": "unknown", "item": "nobody knows"},
+        PIN | {"name": "gone", "item": "item-6", "place": 2},
+        PIN | {"name": "below", "item": "item-5", "place": 90},
+        {"name": "no such", "kind": "boost", "categories": ["nowhere"], "deviations": 1},
+    )
+    published = recommend(shop, named, k=4)
+    assert "by the rules 'sold out', 'advent'" in sentence(published)
+    assert published.about["heeded"] == ["sold out", "advent"]
+    said = [one.getMessage() for one in caplog.records if one.name == "recgan.daily.ruled"]
+    assert said == [
+        "rule 'sold out': the champion does not know 1 of its 3 ids",
+        "rule 'unknown': the champion does not know 1 of its 1 ids",
+        "rule 'below' pins to place 90, and a list ends at 4",
+        "'gone' pins item-6, which 'sold out' (out_of_stock) leaves out: 'sold out' wins",
+        "'advent' and 'unknown' pin to place 1: 'advent' has it, the other the nearest free one, behind it "
+        "where there is one",
+    ]
+    assert recommend(shop, named, k=4).unchanged
+
+
+def test_rules_of_requests_alone_are_told_as_the_servers(shop, named):  # noqa: F811
+    put(shop, named.register_.name, *WITHOUT_EFFECT)
+    said = sentence(recommend(shop, named, k=2))
+    assert "by no rules of the shop; for the server alone: 'of shoes', 'rest'" in said
+
+
+def test_a_faulty_file_is_told_before_a_server_is_started(tmp_path, monkeypatch):
+    from flows import recommend as flow
+
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(Path(flow.__file__).parents[1] / "params.yaml", tmp_path)
+    flow.check()
+    put(tmp_path, "recgan", PIN | {"place": 0})
+    with pytest.raises(RecganError, match="rule 'advent': place is 0"):
+        flow.check()
 
 
 @pytest.mark.parametrize(

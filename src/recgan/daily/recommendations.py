@@ -33,10 +33,12 @@ from recgan.daily.publish import (
     publishing,
     put_in_place,
 )
-from recgan.daily.ruled import rules_for, said, told
+from recgan.daily.ruled import heeded, lengths, rules_for, said, said_of_lists, told
 from recgan.data.engine import chosen
 from recgan.features.matrices import read_features
 from recgan.features.newest import NewestHistories, newest_histories
+from recgan.online.contradictions import some
+from recgan.online.rules_file import rules_path
 from recgan.package.asking import questions
 from recgan.registry import by_hand, rollback
 from recgan.registry.asking import NoAnswerError, fetched
@@ -61,6 +63,8 @@ class Published:
     rules."""
     unchanged: bool
     """True where the file was there already."""
+    of_the_server: tuple[str, ...] = ()
+    """Rules that hold in the server's answers alone."""
 
 
 def target_path(root: Path, name: str) -> Path:
@@ -133,7 +137,7 @@ def _published(
     target, foretold = target_path(root, name), foretold_for(root)
     ranks_all = params.recommend.index_loss is None  # a new product's place needs all scores
     newcomers = newcomers_for(root, name, identify(champion)) if ranks_all else None
-    rules = rules_for(root, name, datetime.now(UTC))
+    rules, others = rules_for(root, name, datetime.now(UTC))
     shoppers = _shoppers(root)
     if exclude_seen is None:
         exclude_seen = not shoppers.repeat_purchases
@@ -153,7 +157,7 @@ def _published(
     before = about(target)
     if before is not None and before | content == before:
         drop_parts(target)
-        return Published(target, before, True)
+        return Published(target, before, True, others)
     number = -(-content["shoppers"] // part_shoppers)
     parts = opened(
         target.resolve(), _key(content, part_shoppers), number
@@ -161,6 +165,8 @@ def _published(
     content["created"] = datetime.now(UTC).isoformat(timespec="seconds")
     if missing := parts.missing():
         with _package(champion, parts) as model:
+            if rules:
+                content["heeded"] = heeded(rules, model, newcomers, k)
             content["index"] = _index(model, content, shoppers)
             used = content["index"] is not None and content["index"]["used"]
             job = Job(parts, model, name, str(champion.version), k, exclude_seen, newcomers, rules, used)
@@ -168,10 +174,12 @@ def _published(
                 job.ask(number, *shoppers.asked(number, part_shoppers))
             del shoppers  # while the parts are made, their makers need the memory
             run(job, missing)
+    if rules:
+        content |= lengths(parts, content["shoppers"], said(content), rules_path(root, name))
     columns = [*SCHEMA, *(foretold.columns if foretold else ())]
     schema = pa.schema(columns, {METADATA: json.dumps(content).encode()})
     whole = joined(parts, target, schema, foretold.beside if foretold else None)
-    return Published(whole, content, False)
+    return Published(whole, content, False, others)
 
 
 def _key(content: dict[str, Any], part_shoppers: int) -> str:
@@ -245,11 +253,12 @@ def outcome(published: Published) -> str:
 def sentence(published: Published) -> str:
     """Say what readers find, and where."""
     content = published.about
+    others = f"; for the server alone: {some(published.of_the_server)}" if published.of_the_server else ""
     seen = "without" if content["exclude_seen"] else "with"
     return (
-        f"{published.path} {'still' if published.unchanged else 'now'} holds the {content['k']} best items "
+        f"{published.path} {'still' if published.unchanged else 'now'} holds {said_of_lists(content)} "
         f"for {content['shoppers']:,} shoppers, {seen} those seen: {content['name']} version "
-        f"{content['version']}, created {content['created']}, by {said(content.get('rules'))}"
+        f"{content['version']}, created {content['created']}, by {said(content)}{others}"
     )
 
 
