@@ -12,11 +12,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from recgan.core.csv_values import values_up_to
 from recgan.core.files import replacing
 from recgan.data.sources.csv_format import CsvFormat
 from recgan.forget.search import rows_with
 from recgan.forget.wanted import Wanted
 from recgan.newcomers.file import read_newcomers, write_newcomers
+
+_LONGEST = 2**27  # characters of a value
 
 
 def without_rows(path: Path, wanted: Wanted, written: CsvFormat, orders: "Orders | None" = None) -> bool:
@@ -136,7 +139,6 @@ def _csv(path: Path, wanted: Wanted, written: CsvFormat, orders: Orders | None) 
 
 def _records(path: Path, written: CsvFormat) -> Iterator[tuple[list[str], list[str], str]]:
     """Yield each record with the header's names and its text as it stands; the header comes first."""
-    csv.field_size_limit(2**27)
     lines: list[str] = []
 
     def taken(file: IO[str]) -> Iterator[str]:
@@ -144,7 +146,7 @@ def _records(path: Path, written: CsvFormat) -> Iterator[tuple[list[str], list[s
             lines.append(line)
             yield line
 
-    with _opened(path, "rt", written) as file:
+    with values_up_to(_LONGEST), _opened(path, "rt", written) as file:
         names: list[str] | None = None
         for row in csv.reader(taken(file), delimiter=written.delimiter):
             if names is None:

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from safetensors import SafetensorError
 from safetensors.numpy import load
 
+from recgan.core.csv_values import values_up_to
 from recgan.forget.wanted import Wanted
 
 _CSV_FIELD = 2**27
@@ -144,15 +145,15 @@ def in_json(content: Any, wanted: Wanted, speaks: bool = False) -> int:
 def _in_csv(text: str, wanted: Wanted) -> int:
     """Count cells of shoppers' columns, where a text is a table with a header."""
     first = text.partition("\n")[0].strip("\ufeff\r")
-    csv.field_size_limit(_CSV_FIELD)
     found = 0
-    for mark in {*",;\t|", wanted.delimiter}:
-        names = next(csv.reader([first], delimiter=mark), [])
-        places = [place for place, name in enumerate(names) if wanted.is_of_shoppers(name)]
-        if places and len(names) > 1:
-            rows = csv.reader(io.StringIO(text, newline=""), delimiter=mark)
-            here = sum(wanted.is_id(row[place]) for row in rows for place in places if place < len(row))
-            found = max(found, here)
+    with values_up_to(_CSV_FIELD):
+        for mark in {*",;\t|", wanted.delimiter}:
+            names = next(csv.reader([first], delimiter=mark), [])
+            places = [place for place, name in enumerate(names) if wanted.is_of_shoppers(name)]
+            if places and len(names) > 1:
+                rows = csv.reader(io.StringIO(text, newline=""), delimiter=mark)
+                here = sum(wanted.is_id(row[place]) for row in rows for place in places if place < len(row))
+                found = max(found, here)
     return found
 
 

@@ -20,6 +20,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
+from recgan.core.csv_values import values_up_to
 from recgan.core.errors import RecganError
 from recgan.core.redact import shown
 from recgan.data.sources.csv_format import DELIMITERS, PLAIN, CsvFormat
@@ -185,9 +186,12 @@ def _scan(path: Path, written: CsvFormat) -> tuple[int, int, int]:
             if len(held) > 1 and len(header) in _widths(held[-1], written):
                 raise _swallowed(path, written, held, header, ended, len(held) - 1)
 
-    limit = csv.field_size_limit(_LONGEST)
     try:
-        with _reading(path, written), _open(path, written.encoding, "replace") as file:
+        with (
+            values_up_to(_LONGEST),
+            _reading(path, written),
+            _open(path, written.encoding, "replace") as file,
+        ):
             for row in csv.reader(lines(file), delimiter=written.delimiter):
                 if not header:
                     header = row
@@ -201,8 +205,6 @@ def _scan(path: Path, written: CsvFormat) -> tuple[int, int, int]:
                 held.clear()
     except csv.Error:
         raise _swallowed(path, written, held, header, ended, None) from None
-    finally:
-        csv.field_size_limit(limit)
     return rows, inside, blank
 
 
