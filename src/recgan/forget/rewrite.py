@@ -15,11 +15,9 @@ import pyarrow.parquet as pq
 from recgan.core.csv_values import values_up_to
 from recgan.core.files import replacing
 from recgan.data.sources.csv_format import CsvFormat
-from recgan.forget.search import rows_with
+from recgan.forget.search import LONGEST_VALUE, rows_with
 from recgan.forget.wanted import Wanted
 from recgan.newcomers.file import read_newcomers, write_newcomers
-
-_LONGEST = 2**27  # characters of a value
 
 
 def without_rows(path: Path, wanted: Wanted, written: CsvFormat, orders: "Orders | None" = None) -> bool:
@@ -146,7 +144,7 @@ def _records(path: Path, written: CsvFormat) -> Iterator[tuple[list[str], list[s
             lines.append(line)
             yield line
 
-    with values_up_to(_LONGEST), _opened(path, "rt", written) as file:
+    with values_up_to(LONGEST_VALUE), _opened(path, "rt", written) as file:
         names: list[str] | None = None
         for row in csv.reader(taken(file), delimiter=written.delimiter):
             if names is None:

@@ -7,6 +7,7 @@ MLflow's own client: so it does not matter where it keeps parameters, tags, vers
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import unquote, urlsplit
 
 import pyarrow as pa
@@ -14,6 +15,7 @@ from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts, list_artifacts
 from mlflow.entities import Experiment, LoggedModel, Run, ViewType
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+from mlflow.store.entities import PagedList
 
 from recgan.core import layout
 from recgan.core.errors import RecganError
@@ -24,6 +26,8 @@ from recgan.forget.wanted import Wanted
 from recgan.package.shoppers import SHOPPERS
 from recgan.registry.outage import outside
 from recgan.registry.tracking import connect, database_file
+
+T = TypeVar("T")
 
 _REGISTRY = "registry and experiment of the tracking store"
 _DESCRIPTION = "description"
@@ -128,19 +132,19 @@ def forget_runs(root: Path, found: tuple[Naming, ...], people: Wanted) -> None:
 
 
 def _runs(client: MlflowClient, experiment: str) -> Iterator[Run]:
-    token: str | None = None
-    while True:
-        page = client.search_runs([experiment], run_view_type=ViewType.ALL, page_token=token)
-        yield from page
-        token = page.token
-        if not token:
-            return
+    return _paged(
+        lambda token: client.search_runs([experiment], run_view_type=ViewType.ALL, page_token=token)
+    )
 
 
 def _models(client: MlflowClient, experiment: str) -> Iterator[LoggedModel]:
+    return _paged(lambda token: client.search_logged_models([experiment], page_token=token))
+
+
+def _paged(search: Callable[[str | None], PagedList[T]]) -> Iterator[T]:
     token: str | None = None
     while True:
-        page = client.search_logged_models([experiment], page_token=token)
+        page = search(token)
         yield from page
         token = page.token
         if not token:

@@ -21,7 +21,8 @@ from safetensors.numpy import load
 from recgan.core.csv_values import values_up_to
 from recgan.forget.wanted import Wanted
 
-_CSV_FIELD = 2**27
+LONGEST_VALUE = 2**27
+"""Characters of a value of CSV."""
 
 
 def occurrences(path: Path, wanted: Wanted) -> int:
@@ -146,7 +147,7 @@ def _in_csv(text: str, wanted: Wanted) -> int:
     """Count cells of shoppers' columns, where a text is a table with a header."""
     first = text.partition("\n")[0].strip("\ufeff\r")
     found = 0
-    with values_up_to(_CSV_FIELD):
+    with values_up_to(LONGEST_VALUE):
         for mark in {*",;\t|", wanted.delimiter}:
             names = next(csv.reader([first], delimiter=mark), [])
             places = [place for place, name in enumerate(names) if wanted.is_of_shoppers(name)]
