@@ -139,6 +139,15 @@ def test_rows_come_back_in_their_order_over_several_files(folder, monkeypatch):
     assert len(parts) > 1
 
 
+def test_a_log_that_is_being_written_is_not_begun_again(folder):
+    written = Segments(folder / "shown", ROWS, lost=lambda n: None)
+    for _ in range(2):
+        written.start()
+        with pytest.raises(RuntimeError, match="is being written already"):
+            written.start()
+        written.close()
+
+
 KILLED = """
 import sys, time
 from pathlib import Path

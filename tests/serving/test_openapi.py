@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import schemathesis
 from hypothesis import settings
+from schemathesis.python.asgi import shutdown_lifespans
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
     response_headers_conformance,
@@ -56,16 +57,29 @@ DOCUMENT = schemathesis.openapi.from_dict(
 
 
 @pytest.fixture(scope="module")
-def without_champion(store_uri):  # noqa: F811
+def ended():
+    """End the apps, which Schemathesis starts at their first request."""
+    yield
+    shutdown_lifespans()
+
+
+@pytest.fixture(scope="module")
+def app(shop, ended, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("own")
+    return create_app(shop, poll_seconds=3600, impressions=folder / "log", rules=folder / "rules.json")
+
+
+@pytest.fixture(scope="module")
+def without_champion(store_uri, ended, tmp_path_factory):  # noqa: F811
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLFLOW_TRACKING_URI", store_uri)
-        yield create_app("nobody", poll_seconds=3600, impressions=Path("impressions"))
+        yield create_app("nobody", poll_seconds=3600, impressions=tmp_path_factory.mktemp("own") / "log")
 
 
 @DOCUMENT.parametrize()
 @settings(max_examples=50, deadline=None, derandomize=True)
-def test_every_answer_is_a_documented_one(case, client):
-    answer = case.call_and_validate(app=client.app)
+def test_every_answer_is_a_documented_one(case, app):
+    answer = case.call_and_validate(app=app)
     if case.path in ("/recommend", "/similar") and answer.status_code == 200:
         found = [item["item_id"] for item in answer.json()["items"]]
         k = (case.body if case.method == "POST" else case.query).get("k", 10)

@@ -10,6 +10,7 @@ import logging
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -30,6 +31,9 @@ _PATIENCE = timedelta(days=7)
 """How long a process waits for another, which may be solving or looking at validation. The dead are not
 waited for: their connections close."""
 _GRACE = 5  # seconds that the others have to end when one has died
+_LINGER = 5
+"""Seconds for which a process whose fellow is gone stays. Whoever started them sees the fellow's end first,
+which is the reason, and ends this one for it; if the fellow is on another machine, nobody here does."""
 
 _deciding: list[bool] = []
 """Not empty while this process decides for the others."""
@@ -127,6 +131,7 @@ def joined(trainer: TrainerParams) -> Iterator[None]:
     except RuntimeError as error:
         # gloo has no kind of error of its own
         if isinstance(error, torch.distributed.DistError) or "gloo" in str(error):
+            time.sleep(_LINGER)
             sys.exit(_LOST)
         raise
 

@@ -53,7 +53,13 @@ class Buffered(ABC):
         """
 
     def start(self) -> None:
-        """Begin to write."""
+        """Begin to write.
+
+        Raises:
+            RuntimeError: it is being written already; two threads would write into each other's rows.
+        """
+        if self._thread is not None:
+            raise RuntimeError(f"{self._place} is being written already")
         self._ending.clear()
         self._thread = threading.Thread(target=self._run, name=f"write {self._place}", daemon=True)
         self._thread.start()
@@ -70,6 +76,7 @@ class Buffered(ABC):
         self._ending.set()
         if self._thread is not None:
             self._thread.join()
+            self._thread = None
 
     def _run(self) -> None:
         began = time.monotonic()
