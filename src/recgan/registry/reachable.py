@@ -8,6 +8,7 @@ import ssl
 import urllib.error
 import urllib.request
 from contextlib import closing
+from functools import cache
 from importlib.metadata import version as installed
 from importlib.util import find_spec
 from pathlib import Path
@@ -98,6 +99,7 @@ def _check_schema(path: Path, found: str) -> None:
     )
 
 
+@cache  # it reads dozens of files, and a server asks every few seconds
 def _revisions() -> tuple[set[str], set[str]]:
     """Return the schemas that the installed MLflow knows, and those of them that another one follows."""
     spec = find_spec("mlflow")  # finds it without importing it

@@ -34,7 +34,9 @@ LEFT JOIN logged_models AS logged
 LEFT JOIN registered_model_aliases AS aliases
        ON aliases.name = versions.name AND aliases.version = versions.version
 WHERE versions.current_stage <> 'Deleted_Internal'
+ORDER BY aliases.alias = 'champion' DESC
 """
+"""A version with two aliases stands there twice, first as the champion."""
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,8 @@ CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
 
 _KIND = {"mlflow.experimentKind": "custom_model_development"}
 """So MLflow's pages open an experiment at its runs, not at the traces of a language model."""
-_connected: set[str] = set()  # stores that this process has seen
+_connected: dict[str, tuple[int, int] | None] = {}
+"""Stores that have answered this process, and which file each SQLite database was."""
 _LOCK_TIMEOUT = 600.0  # seconds; a promotion that decides anew inside takes some ten
 
 
@@ -43,6 +44,8 @@ def database_file(root: Path = Path()) -> Path | None:
 
 def connect(root: Path = Path()) -> MlflowClient:
     """Point MLflow at the tracking store and return a client; a new SQLite database is made quietly.
+
+    A store that has answered this process is not asked again, as that takes most of the time of a short call.
 
     Raises:
         RecganError: the store is nothing that MLflow takes, its address holds a password that is not
@@ -67,8 +70,11 @@ def connect(root: Path = Path()) -> MlflowClient:
         os.environ.setdefault("MLFLOW_SQLALCHEMYSTORE_POOLCLASS", "NullPool")
     mlflow.set_tracking_uri(uri)
     mlflow.set_registry_uri(uri)
+    file = None if database is None else _identity(database)
     try:
         client = MlflowClient(uri, uri)
+        if uri in _connected and _connected[uri] == file:
+            return client
         experiments = client.search_experiments()
     except (
         UnsupportedModelRegistryStoreURIException,
@@ -82,10 +88,20 @@ def connect(root: Path = Path()) -> MlflowClient:
         ) from None
     except (MlflowException, sqlalchemy.exc.SQLAlchemyError) as error:
         raise Unavailable(f"MLflow's store at {uri} does not answer: {error}") from None
-    _connected.add(uri)
     if database is not None:
         check_place(database, [str(experiment.artifact_location) for experiment in experiments])
+        file = _identity(database)  # it may be new
+    _connected[uri] = file
     return client
+
+
+def _identity(file: Path) -> tuple[int, int] | None:
+    """Return what tells a file from one put in its place; None where there is none."""
+    try:
+        found = file.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def artifact_location(root: Path, experiment: str) -> str | None:
