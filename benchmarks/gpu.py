@@ -223,6 +223,7 @@ def sequence_settings(width: int, epochs: int, seed: int, on: TrainerParams) -> 
             "layers": 1,
             "max_length": 50,
             "dropout": 0.3,
+            "ahead": 1,
             "tied": False,
             "temperature": 0.1,
             "negatives": 1000,

@@ -1,5 +1,6 @@
 """The sequence model: what it reads, what it may not see, where it starts, what order alone can tell."""
 
+import json
 import logging
 
 import numpy as np
@@ -33,6 +34,7 @@ def settings(**changes):
         "layers": 1,
         "max_length": 6,
         "dropout": 0.1,
+        "ahead": 1,
         "tied": False,
         "temperature": 0.1,
         "negatives": 20,
@@ -149,22 +151,27 @@ def test_a_later_item_changes_no_earlier_step():
     assert (changed[:, 4:] - before[:, 4:]).abs().amax(dim=2).min() > 1e-3
 
 
-def test_what_the_history_holds_is_no_mistake():
-    """Among all items drawn, those of the history say nothing: the loss without them by hand."""
+@pytest.mark.parametrize("ahead", [1, 3])
+def test_the_loss_by_hand(ahead):
+    """Of all that is drawn, the history says nothing; what follows later counts half, then a quarter."""
     rows, times = log()
-    game = SequenceGame(settings(dropout=0, negatives=999), rows, times, CPU)
+    game = SequenceGame(settings(dropout=0, negatives=999, ahead=ahead), rows, times, CPU)
     game.begin_epoch(0)
     game.optimizers()
-    batch = game.sequences.batch(torch.tensor([0, 1]))
+    batch = game.sequences.batch(torch.tensor([0, 1, 2]))
     scores = game.generator(batch.before_last()) @ game.generator.aims().T
     by_hand = []
-    for row in range(2):
-        own = batch.items[row, : batch.lengths[row]]
-        others = [item for item in range(20) if item not in own.tolist()]
-        for step in range(int(batch.lengths[row]) - 1):
-            positive = scores[row, step, batch.items[row, step + 1]]
-            candidates = torch.cat([positive[None], scores[row, step, others]])
-            by_hand.append(candidates.logsumexp(dim=0) - positive)
+    for row in range(3):
+        own = batch.items[row, : batch.lengths[row]].tolist()
+        others = [item for item in range(20) if item not in own]
+        for step in range(len(own) - 1):
+            told, weights = [], [1, 0.5, 0.25][:ahead][: len(own) - 1 - step]
+            for item in own[step + 1 :][:ahead]:
+                positive = scores[row, step, item]
+                candidates = torch.cat([positive[None], scores[row, step, others]])
+                told.append(candidates.logsumexp(dim=0) - positive)
+            mean = sum(w * one for w, one in zip(weights, told, strict=True)) / sum(weights)
+            by_hand.append(mean)
     loss = game.loss("generator", batch)
     torch.testing.assert_close(loss, torch.stack(by_hand).mean())
     loss.backward()
@@ -237,6 +244,19 @@ def test_files_give_the_same_scores(tmp_path, tied):
     ages = ages_of(rows, times)
     np.testing.assert_array_equal(read.score(rows, ages), recommender.score(rows, ages))
     assert read.parameters == recommender.parameters
+
+
+def test_a_package_of_before_a_setting_came_scores_as_it_did(tmp_path):
+    rows, times = log()
+    recommender = fitted(rows, times, epochs=1)
+    recommender.save(tmp_path)
+    about = json.loads((tmp_path / "recommender.json").read_text())
+    for name in ("ahead", "warm_start"):
+        del about["settings"][name]
+    (tmp_path / "recommender.json").write_text(json.dumps(about))
+    loaded = load_recommender(tmp_path)
+    assert loaded.settings.ahead == 1
+    np.testing.assert_array_equal(loaded.score(rows), recommender.score(rows))
 
 
 def test_the_same_seed_gives_the_same_bits_and_another_one_others():

@@ -1,9 +1,12 @@
-"""The sequence model's training: each step of a history has to tell the item of the next one.
+"""The sequence model's training: each step of a history has to tell the items that follow it.
 
-    loss = mean over steps of  log(e^{s(next)} + Σ_{j drawn, not in the history} e^{s(j)}) - s(next)
+    of one item   l(i) = log(e^{s(i)} + Σ_{j drawn, not in the history} e^{s(j)}) - s(i)
+    loss          mean over steps t of  Σ_a 2^-a l(i_{t+a}) / Σ_a 2^-a,   a = 1 … ahead, within the history
 
 The drawn items are the same for a whole batch, without replacement, so that they cost one dense product. What
-the history holds is left out: it is no mistake to score it, and it may be bought again.
+the history holds is left out: it is no mistake to score it, and it may be bought again. With `ahead` 1 this
+is the sampled softmax of the next item. What follows later is told too as in PinnerFormer (Pancha et al.,
+KDD 2022).
 """
 
 import math
@@ -104,7 +107,7 @@ class SequenceGame:
         network.dropout.rows, network.dropout.n_rows = share, len(batch.lengths)
         batch = batch.of(share)
         read = batch.before_last()
-        there, next_items = read.there(), batch.items[:, 1:]
+        there = read.there()
         hidden = network(read)[there]  # (steps, width)
         drawn = torch.randperm(self.n_items, generator=self.rng, device=device)[: self.settings.negatives]
         place = torch.full((self.n_items,), len(drawn), device=device)
@@ -113,8 +116,15 @@ class SequenceGame:
         own = own.scatter(1, place[batch.items], value=True)[:, :-1]  # (batch, drawn)
         negatives = dense(hidden, network.aims(drawn)).float()  # (steps, drawn)
         negatives[own[there.nonzero()[:, 0]].nonzero(as_tuple=True)] = _OUT
-        positives = (hidden * network.aims(next_items[there])).sum(dim=1).float()
-        loss: Tensor = (torch.logaddexp(negatives.logsumexp(dim=1), positives) - positives).sum() / n_steps
+        others, (row, at) = negatives.logsumexp(dim=1), there.nonzero(as_tuple=True)
+        losses, weights = torch.zeros_like(others), torch.zeros_like(others)
+        for ahead in range(1, self.settings.ahead + 1):
+            weight = 0.5**ahead * (at + ahead < batch.lengths[row])
+            aims = network.aims(batch.items[row, (at + ahead).clamp(max=batch.items.shape[1] - 1)])
+            positives = (hidden * aims).sum(dim=1).float()
+            losses = losses + weight * (torch.logaddexp(others, positives) - positives)
+            weights = weights + weight
+        loss: Tensor = (losses / weights).sum() / n_steps
         return loss
 
     def measured(self) -> dict[str, Tensor]:

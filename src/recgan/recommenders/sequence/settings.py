@@ -1,7 +1,7 @@
 """The train section of the sequence model."""
 
 from collections.abc import Iterator
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field
 
@@ -27,6 +27,9 @@ class SequenceParams(WarmParams):
     """Items of a history that are read, the newest."""
     dropout: Annotated[float, Field(ge=0, lt=1)]
     """Share of the network's activations that a training step does not see."""
+    ahead: Count
+    """How many of the items that follow each step has to tell: a second one counts half as much as the next,
+    a third one half of that. In what people buy on one day the order is chance."""
     tied: bool
     """True has one table of items for what is read and what is foretold, false one for each."""
     temperature: Positive
@@ -39,6 +42,11 @@ class SequenceParams(WarmParams):
     batch_size: Count
     """Histories in a batch."""
     alarms: AlarmParams
+
+    @classmethod
+    def of_file(cls, settings: dict[str, Any]) -> Self:
+        """Return the settings in a package's file, which may be older than some of them."""
+        return cls.model_validate({"warm_start": None, "ahead": 1, **settings})
 
     @property
     def sizes(self) -> dict[str, Any]:
