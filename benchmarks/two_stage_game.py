@@ -105,6 +105,7 @@ class Continued:
                     rows = torch.randint(len(lists), (BATCH,), generator=rng)
                     rows = rows[sequences.lengths[rows] > 0]
                     seen = sequences.batch(rows)
+                    network.dropout.n_rows = len(rows)
                     last = network(seen)[torch.arange(len(rows)), seen.lengths - 1]
                     aims = network.aims(lists[rows].clamp(min=0).reshape(-1)).view(len(rows), N, -1)
                     told = torch.einsum("bd,bnd->bn", last, aims).log_softmax(dim=1)
