@@ -47,13 +47,11 @@ def answers(
         known = packaged.recommender.score(rows, None if since is None else since[start : start + block])
         new = () if newcomers is None else (newcomers.score(known),)
         both = np.hstack([known, *new], dtype=np.float32)  # our own copy
-        had = []
-        for row, user_id in enumerate(user_ids[start : start + block]):
+        had = [np.empty(0, dtype=np.int32)] * rows.shape[0]
+        for row, user_id in enumerate(user_ids[start : start + block] if exclude_seen else ()):
             seen = rows.indices[rows.indptr[row] : rows.indptr[row + 1]]
             theirs = [] if newcomers is None else newcomers.had_by(str(user_id))
-            had.append(np.append(seen, n_known + np.array(theirs, dtype=np.int32)).astype(np.int32))
-        if not exclude_seen:
-            had = [one[:0] for one in had]
+            had[row] = np.append(seen, n_known + np.array(theirs, dtype=np.int32)).astype(np.int32)
         if rules is not None:
             for one, seen in zip(both, had, strict=True):
                 found = rules.listed(one, k, seen, None, assortment.ranked)
