@@ -107,7 +107,8 @@ class Continued:
                     seen = sequences.batch(rows)
                     network.dropout.n_rows = len(rows)
                     last = network(seen)[torch.arange(len(rows)), seen.lengths - 1]
-                    aims = network.aims(lists[rows].clamp(min=0).reshape(-1)).view(len(rows), N, -1)
+                    chosen = lists[rows].clamp(min=0)
+                    aims = network.aims(chosen.reshape(-1)).view(*chosen.shape, -1)
                     told = torch.einsum("bd,bnd->bn", last, aims).log_softmax(dim=1)
                     loss = loss - share * (targets[rows] * told).sum(dim=1).mean()
                 loss.backward()

@@ -1,5 +1,7 @@
 """The average of several seeds: which members, how many, and that they are kept apart."""
 
+import json
+
 import numpy as np
 import pytest
 from pydantic import ValidationError
@@ -12,7 +14,9 @@ from recgan.recommenders.ials.recommender import IALS
 from recgan.recommenders.loading import load_recommender
 from recgan.recommenders.train import kinds_of
 from recgan.recommenders.two_stage.settings import TwoStageParams
+from tests.recommenders import test_two_stage
 from tests.recommenders.test_rcgan import settings as rcgan_settings
+from tests.recommenders.test_sequence import settings as sequence_settings
 from tests.tuning.test_search import features
 
 IALS_GRID = {
@@ -83,6 +87,35 @@ def test_members_of_a_game_play_with_the_next_seeds(tmp_path):
     np.testing.assert_array_equal(
         load_recommender(tmp_path).score(built.train), recommender.score(built.train)
     )
+
+
+def without(settings, *names):
+    """Return settings, those inside them too, without some that came later."""
+    return {
+        name: without(one, *names) if isinstance(one, dict) else one
+        for name, one in settings.items()
+        if name not in names
+    }
+
+
+@pytest.mark.parametrize(
+    ("member", "later"),
+    [
+        (rcgan_settings(epochs=1, half_life_days=(None,)), ("half_life_days", "warm_start", "look_users")),
+        (sequence_settings(epochs=1), ("ahead", "warm_start", "look_users")),
+    ],
+)
+def test_a_package_of_before_its_members_had_a_setting_scores_as_it_did(tmp_path, member, later):
+    built = test_two_stage.features(test_two_stage.loyal())
+    section_ = section(member.model_dump(mode="json"), 2)
+    recommender = Averaged.unfitted(section_, built).fit(built.train)
+    recommender.save(tmp_path)
+    for path in tmp_path.rglob("recommender.json"):
+        about = json.loads(path.read_text())
+        path.write_text(json.dumps(about | {"settings": without(about["settings"], *later)}))
+    loaded = load_recommender(tmp_path)
+    assert loaded.settings == section_
+    np.testing.assert_array_equal(loaded.score(built.train), recommender.score(built.train))
 
 
 def test_another_seed_begins_beyond_its_own():

@@ -251,7 +251,7 @@ def test_a_package_of_before_a_setting_came_scores_as_it_did(tmp_path):
     recommender = fitted(rows, times, epochs=1)
     recommender.save(tmp_path)
     about = json.loads((tmp_path / "recommender.json").read_text())
-    for name in ("ahead", "warm_start"):
+    for name in ("ahead", "warm_start", "look_users"):
         del about["settings"][name]
     (tmp_path / "recommender.json").write_text(json.dumps(about))
     loaded = load_recommender(tmp_path)

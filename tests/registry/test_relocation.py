@@ -95,6 +95,19 @@ def test_a_copy_is_refused_untouched_and_after_mending_leaves_the_original_alone
     assert relocate(copy / "mlflow.db").kept is None
 
 
+def test_another_database_copied_over_one_that_has_answered_is_noticed(project, tmp_path):
+    """The file is the same by its number; cp writes into it."""
+    copy = shutil.copytree(project, tmp_path / "copy")
+    relocate(copy / "mlflow.db")
+    connect(copy)
+    connect(copy)
+    number = (copy / "mlflow.db").stat().st_ino
+    shutil.copyfile(project / "mlflow.db", copy / "mlflow.db")
+    assert (copy / "mlflow.db").stat().st_ino == number
+    with pytest.raises(RecganError, match="was moved or copied here"):
+        connect(copy)
+
+
 def test_a_moved_project_works_again_and_what_it_registers_lies_in_it(project, named, tmp_path):
     moved = shutil.copytree(project, tmp_path / "elsewhere" / "shop")
     with gone(project):

@@ -347,6 +347,24 @@ def test_the_explorer_shows_which_rule_did_what(opened):
         assert why["rank"] is None
 
 
+def test_an_app_that_runs_is_not_begun_again_and_one_that_ended_is(shop, opened, tmp_path):
+    promote(shop, "1")
+    with opened(impressions=tmp_path / "log") as first:
+        with pytest.raises(RuntimeError, match="is being written already"), TestClient(first.app):
+            pass
+        until(lambda: put(first, {"name": "b", "kind": "blacklist", "items": ["item-1"]}).status_code == 200)
+        (tmp_path / "rules.json").write_text('{"rules": []}')
+        until(lambda: first.get("/ready").json()["rules"]["rules"] == 0)  # still looked at
+    with TestClient(first.app) as again:
+        (tmp_path / "rules.json").write_text(
+            json.dumps({"rules": [{"name": "b", "kind": "blacklist", "items": ["item-1"]}]})
+        )
+        until(lambda: again.get("/ready").json()["rules"]["rules"] == 1)
+        promote(shop, "2")
+        until(lambda: again.get("/ready").json()["model"]["version"] == "2")
+    promote(shop, "1")
+
+
 def test_a_server_does_not_begin_without_the_rules_that_it_cannot_read(opened, tmp_path):
     (tmp_path / "rules.json").write_text('{"rules": 1}')
     with pytest.raises(Exception, match=r"rules: Input should be a valid array$"), opened():

@@ -87,10 +87,19 @@ class TrainingParams(CandidateSection, TrainSection):
         yield from ()
 
 
-def with_looks(settings: dict[str, Any]) -> dict[str, Any]:
-    """Return settings that were written when all users judged each look as they are written now."""
-    now = {name: with_looks(value) if isinstance(value, dict) else value for name, value in settings.items()}
-    return {"look_users": None, **now} if "evaluate_every" in now else now
+_SINCE: dict[str, dict[str, Any]] = {
+    "rcgan": {"half_life_days": [None], "warm_start": None},
+    "sequence": {"warm_start": None, "ahead": 1},
+}
+"""What settings of a recommender that came later are where its section lacks them: as it trained before."""
+
+
+def as_written_now(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings in a package's file as they are written now, those of candidates inside it too."""
+    now = {name: as_written_now(one) if isinstance(one, dict) else one for name, one in settings.items()}
+    if "evaluate_every" in now:
+        now = {"look_users": None, **now}  # all users judged each look once
+    return {**_SINCE.get(str(now.get("recommender")), {}), **now}
 
 
 class WarmParams(TrainingParams):

@@ -16,7 +16,7 @@ from recgan.core.errors import RecganError
 from recgan.core.files import read_json, write_json
 from recgan.core.sections import Section
 from recgan.features.matrices import Features
-from recgan.recommenders.settings import with_looks
+from recgan.recommenders.settings import as_written_now
 
 if TYPE_CHECKING:
     from recgan.adversarial.diagnostics import Row  # its module imports torch
@@ -140,7 +140,7 @@ def reading(folder: Path) -> Iterator[tuple[dict[str, Any], bytes, Training]]:
     """
     try:
         about = read_json(folder / DESCRIPTION)
-        about["settings"] = with_looks(with_trainer(about["settings"]))
+        about["settings"] = as_written_now(with_trainer(about["settings"]))
         training = Training(
             epochs=int(about["epochs"]),
             best_epoch=int(about["best_epoch"]),

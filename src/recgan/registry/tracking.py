@@ -25,8 +25,9 @@ CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
 
 _KIND = {"mlflow.experimentKind": "custom_model_development"}
 """So MLflow's pages open an experiment at its runs, not at the traces of a language model."""
-_connected: dict[str, tuple[int, int] | None] = {}
-"""Stores that have answered this process, and which file each SQLite database was."""
+_Stamp = tuple[int, int, int, int]
+_connected: dict[str, _Stamp | None] = {}
+"""Stores that have answered this process, and what the file of each SQLite database was."""
 _LOCK_TIMEOUT = 600.0  # seconds; a promotion that decides anew inside takes some ten
 
 
@@ -70,7 +71,7 @@ def connect(root: Path = Path()) -> MlflowClient:
         os.environ.setdefault("MLFLOW_SQLALCHEMYSTORE_POOLCLASS", "NullPool")
     mlflow.set_tracking_uri(uri)
     mlflow.set_registry_uri(uri)
-    file = None if database is None else _identity(database)
+    file = None if database is None else _stamp(database)
     try:
         client = MlflowClient(uri, uri)
         if uri in _connected and _connected[uri] == file:
@@ -90,18 +91,18 @@ def connect(root: Path = Path()) -> MlflowClient:
         raise Unavailable(f"MLflow's store at {uri} does not answer: {error}") from None
     if database is not None:
         check_place(database, [str(experiment.artifact_location) for experiment in experiments])
-        file = _identity(database)  # it may be new
+        file = _stamp(database)  # it may be new
     _connected[uri] = file
     return client
 
 
-def _identity(file: Path) -> tuple[int, int] | None:
-    """Return what tells a file from one put in its place; None where there is none."""
+def _stamp(file: Path) -> _Stamp | None:
+    """Return what tells a file from one put in its place, or copied over it; None where there is none."""
     try:
         found = file.stat()
     except FileNotFoundError:
         return None
-    return found.st_dev, found.st_ino
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def artifact_location(root: Path, experiment: str) -> str | None:

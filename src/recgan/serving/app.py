@@ -161,10 +161,10 @@ def create_app(
         if freeze:
             gc.collect()
             gc.freeze()
-        watch.start()
-        with shop, logged or nullcontext():
+        with logged or nullcontext(), shop:  # first the log, which refuses to be begun twice
+            watch.start()
             yield {"refused": refused}  # for connections, which end before they are requests
-        watch.stop()
+            watch.stop()
 
     # The pages of /docs load scripts from a public network; the document itself is at /openapi.json.
     app = FastAPI(

@@ -58,7 +58,7 @@ class Buffered(ABC):
         Raises:
             RuntimeError: it is being written already; two threads would write into each other's rows.
         """
-        if self._thread is not None:
+        if self._thread is not None and self._thread.is_alive():
             raise RuntimeError(f"{self._place} is being written already")
         self._ending.clear()
         self._thread = threading.Thread(target=self._run, name=f"write {self._place}", daemon=True)

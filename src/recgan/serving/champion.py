@@ -83,6 +83,7 @@ class ChampionWatch:
 
     def start(self) -> None:
         """Begin to look, at once and then every few seconds."""
+        self._stopping.clear()
         self._thread = threading.Thread(target=self._run, name="champion", daemon=True)
         self._thread.start()
 

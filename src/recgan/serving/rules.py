@@ -100,6 +100,7 @@ class RulesWatch:
         if self.problem is not None:
             raise RecganError(self.problem)
         self._began = True
+        self._stopping.clear()
         if self.path is not None:
             self._thread = threading.Thread(target=self._run, name="rules", daemon=True)
             self._thread.start()

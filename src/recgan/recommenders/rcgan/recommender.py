@@ -29,7 +29,7 @@ from recgan.recommenders.gan import (
 )
 from recgan.recommenders.half_lives import best_half_life
 from recgan.recommenders.rcgan.game import RCGANGame, make_generator, normalised
-from recgan.recommenders.rcgan.settings import RCGANParams, as_written_now
+from recgan.recommenders.rcgan.settings import RCGANParams
 from recgan.recommenders.validation import Validate, Validation, at_looks
 
 
@@ -250,7 +250,7 @@ class RCGAN(GANRecommender[RCGANParams]):
             RecganError: a file is missing, damaged, or its sizes disagree.
         """
         with read_recommender(folder) as (about, tensors, training):
-            settings = RCGANParams.model_validate(as_written_now(about["settings"]))
+            settings = RCGANParams.model_validate(about["settings"])
             recommender = cls(settings, float(about["critic_share"]))
             recommender.half_life_days = about.get("half_life_days")
             recommender.training = training

@@ -71,8 +71,3 @@ class RCGANParams(WarmParams):
                 f"{self.trainer.on_cpu} process(es)",
                 f"lower generator.hidden and critic.hidden, or {FEWER_ITEMS}",
             )
-
-
-def as_written_now(settings: dict[str, Any]) -> dict[str, Any]:
-    """Return a section that was written before half lives and warm starts as it is written now."""
-    return {"half_life_days": [None], "warm_start": None, **settings}

@@ -118,7 +118,7 @@ class SequenceGame:
         negatives[own[there.nonzero()[:, 0]].nonzero(as_tuple=True)] = _OUT
         others, (row, at) = negatives.logsumexp(dim=1), there.nonzero(as_tuple=True)
         losses, weights = torch.zeros_like(others), torch.zeros_like(others)
-        for ahead in range(1, self.settings.ahead + 1):
+        for ahead in range(1, min(self.settings.ahead + 1, batch.items.shape[1])):
             weight = 0.5**ahead * (at + ahead < batch.lengths[row])
             aims = network.aims(batch.items[row, (at + ahead).clamp(max=batch.items.shape[1] - 1)])
             positives = (hidden * aims).sum(dim=1).float()

@@ -179,7 +179,7 @@ class Sequence(GANRecommender[SequenceParams]):
             RecganError: a file is missing, damaged, or its sizes disagree.
         """
         with read_recommender(folder) as (about, tensors, training):
-            recommender = cls(SequenceParams.of_file(about["settings"]), lambda _: None)
+            recommender = cls(SequenceParams.model_validate(about["settings"]), lambda _: None)
             recommender.training = training
             popularity = tensors.pop("popularity").numpy()
             start = torch.empty(len(popularity), recommender.settings.width)

@@ -1,7 +1,7 @@
 """The train section of the sequence model."""
 
 from collections.abc import Iterator
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -42,11 +42,6 @@ class SequenceParams(WarmParams):
     batch_size: Count
     """Histories in a batch."""
     alarms: AlarmParams
-
-    @classmethod
-    def of_file(cls, settings: dict[str, Any]) -> Self:
-        """Return the settings in a package's file, which may be older than some of them."""
-        return cls.model_validate({"warm_start": None, "ahead": 1, **settings})
 
     @property
     def sizes(self) -> dict[str, Any]:

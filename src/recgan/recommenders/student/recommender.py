@@ -39,7 +39,6 @@ from recgan.recommenders.ages import aged
 from recgan.recommenders.fallback import empty_by_popularity, shares_of_users
 from recgan.recommenders.half_lives import best_half_life
 from recgan.recommenders.linear import linear_weights
-from recgan.recommenders.rcgan.settings import as_written_now
 from recgan.recommenders.student.blocks import (
     Block,
     item_blocks,
@@ -189,7 +188,7 @@ class Student:
             items = int(about["items"])
             lists = {name: tuple(about["choice"][name]) for name in ("epochs", "critic_shares")}
             recommender = cls(
-                StudentParams.model_validate(_as_written_now(about["settings"])),
+                StudentParams.model_validate(about["settings"]),
                 Choice(**{**about["choice"], **lists}),
             )
             recommender.training = training
@@ -275,10 +274,6 @@ class Student:
                     value,
                     name,
                 )
-
-
-def _as_written_now(settings: dict[str, Any]) -> dict[str, Any]:
-    return settings | {"teacher": as_written_now(settings["teacher"])}
 
 
 _LISTS = {
