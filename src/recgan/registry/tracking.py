@@ -91,7 +91,7 @@ def connect(root: Path = Path()) -> MlflowClient:
         raise Unavailable(f"MLflow's store at {uri} does not answer: {error}") from None
     if database is not None:
         check_place(database, [str(experiment.artifact_location) for experiment in experiments])
-        file = _stamp(database)  # it may be new
+        file = file or _stamp(database)  # it may be new
     _connected[uri] = file
     return client
 

@@ -164,7 +164,7 @@ def create_app(
         with logged or nullcontext(), shop:  # first the log, which refuses to be begun twice
             watch.start()
             yield {"refused": refused}  # for connections, which end before they are requests
-            watch.stop()
+        watch.stop()
 
     # The pages of /docs load scripts from a public network; the document itself is at /openapi.json.
     app = FastAPI(
