@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recgan.core.errors import RecganError
-from recgan.newcomers.file import read_newcomers, stamp, write_newcomers
+from recgan.core.stamp import stamp
+from recgan.newcomers.file import read_newcomers, write_newcomers
 from recgan.newcomers.tastes import Standing, Tastes
 from recgan.newcomers.weights import Newcomers, Origin, together, top_k_of_both
 from recgan.package.packaged import Catalogue

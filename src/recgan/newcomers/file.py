@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 
@@ -23,27 +23,9 @@ VARIABLE = "RECGAN_NEWCOMERS"
 _OWN, _STANDING = ("vectors", "stand_ins", "stand_in_shares"), ("mean", "covariance")
 
 
-@dataclass(frozen=True)
-class Stamp:
-    """What tells one version of the file from another."""
-
-    number: int
-    modified: int
-    size: int
-
-
 def target_path(root: Path, name: str) -> Path:
     """Return where the new products of a registered model's champion stand: beside its lists."""
     return root / layout.RECOMMENDATIONS / f"{name}.newcomers.safetensors"
-
-
-def stamp(path: Path) -> Stamp | None:
-    """Return the stamp of a file; None where there is none."""
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return Stamp(found.st_ino, found.st_mtime_ns, found.st_size)
 
 
 def write_newcomers(newcomers: Newcomers, path: Path) -> None:

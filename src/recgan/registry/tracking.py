@@ -18,6 +18,7 @@ from mlflow.tracking.registry import UnsupportedModelRegistryStoreURIException
 
 from recgan.core.addresses import check_address
 from recgan.core.errors import RecganError, Unavailable
+from recgan.core.stamp import Stamp, stamp
 from recgan.registry.reachable import check_database
 from recgan.registry.relocation import FOLDER, check_place
 
@@ -25,8 +26,7 @@ CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
 
 _KIND = {"mlflow.experimentKind": "custom_model_development"}
 """So MLflow's pages open an experiment at its runs, not at the traces of a language model."""
-_Stamp = tuple[int, int, int, int]
-_connected: dict[str, _Stamp | None] = {}
+_connected: dict[str, Stamp | None] = {}
 """Stores that have answered this process, and what the file of each SQLite database was."""
 _LOCK_TIMEOUT = 600.0  # seconds; a promotion that decides anew inside takes some ten
 
@@ -71,7 +71,7 @@ def connect(root: Path = Path()) -> MlflowClient:
         os.environ.setdefault("MLFLOW_SQLALCHEMYSTORE_POOLCLASS", "NullPool")
     mlflow.set_tracking_uri(uri)
     mlflow.set_registry_uri(uri)
-    file = None if database is None else _stamp(database)
+    file = None if database is None else stamp(database)
     try:
         client = MlflowClient(uri, uri)
         if uri in _connected and _connected[uri] == file:
@@ -91,18 +91,9 @@ def connect(root: Path = Path()) -> MlflowClient:
         raise Unavailable(f"MLflow's store at {uri} does not answer: {error}") from None
     if database is not None:
         check_place(database, [str(experiment.artifact_location) for experiment in experiments])
-        file = file or _stamp(database)  # it may be new
+        file = file or stamp(database)  # it may be new
     _connected[uri] = file
     return client
-
-
-def _stamp(file: Path) -> _Stamp | None:
-    """Return what tells a file from one put in its place, or copied over it; None where there is none."""
-    try:
-        found = file.stat()
-    except FileNotFoundError:
-        return None
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def artifact_location(root: Path, experiment: str) -> str | None:

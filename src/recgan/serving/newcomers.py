@@ -4,7 +4,8 @@ import logging
 from pathlib import Path
 
 from recgan.core.redact import clean
-from recgan.newcomers.file import Stamp, read_newcomers, stamp
+from recgan.core.stamp import Stamp, stamp
+from recgan.newcomers.file import read_newcomers
 from recgan.newcomers.weights import Newcomers, unfit
 from recgan.package.packaged import PackagedRecommender
 from recgan.serving.model import ServedModel

@@ -14,7 +14,7 @@ import numpy as np
 
 from recgan.core.errors import RecganError
 from recgan.core.redact import clean
-from recgan.newcomers.file import Stamp, stamp
+from recgan.core.stamp import Stamp, stamp
 from recgan.online.binding import bind
 from recgan.online.ordering import Applied, Bound
 from recgan.online.rules import NotAgain, Rule, Rules

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from recgan.accounts.published import Published, read_published
 from recgan.core.errors import RecganError
-from recgan.newcomers.file import Stamp, stamp
+from recgan.core.stamp import Stamp, stamp
 from recgan.serving.explorer.schema import MAX_MEMBERS_SHOWN, Group, KnownItem, LeftOut
 from recgan.serving.explorer.search import Lines, known
 from recgan.serving.model import ServedModel
